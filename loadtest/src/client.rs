@@ -1,0 +1,142 @@
+//! One WebSocket as a browser holds it, with as little as possible around it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, Utf8Bytes, protocol::WebSocketConfig},
+};
+
+use crate::{scan, target::Target};
+
+/// How long connecting, and then joining, may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Read buffer of a socket: thousands of them live in this process.
+const READ_BUFFER: usize = 2048;
+
+/// Whom a client talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// The signaling server: rooms by JOIN.
+    Tandem,
+    /// The bare relay: rooms by query string.
+    Relay,
+}
+
+impl Peer {
+    /// The name to show.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tandem => "tandem",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// Who joins what.
+#[derive(Debug)]
+pub(crate) struct Seat<'a> {
+    /// The room.
+    pub(crate) room: &'a str,
+    /// The user.
+    pub(crate) user: &'a str,
+    /// What the client asks for in its JOIN; `None` for a first-generation client.
+    pub(crate) features: Option<&'a [String]>,
+    /// The loopback address to connect from; `None` for the usual one.
+    pub(crate) source: Option<Ipv4Addr>,
+}
+
+/// A connected client that is in a room.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: WebSocketStream<TcpStream>,
+}
+
+impl Client {
+    /// Connects, joins, and waits until the server says so.
+    pub(crate) async fn join(target: &Target, peer: Peer, seat: &Seat<'_>) -> Result<Self> {
+        let mut client = timeout(PATIENCE, Self::connect(target, peer, seat))
+            .await
+            .map_err(|_| anyhow!("no connection to {target} within {PATIENCE:?}"))??;
+        timeout(PATIENCE, client.enter(peer, seat))
+            .await
+            .map_err(|_| anyhow!("no answer to JOIN within {PATIENCE:?}"))??;
+        Ok(client)
+    }
+
+    async fn connect(target: &Target, peer: Peer, seat: &Seat<'_>) -> Result<Self> {
+        let address = target.address();
+        let tcp = match (address, seat.source) {
+            (SocketAddr::V4(_), Some(source)) => {
+                let tcp = TcpSocket::new_v4()?;
+                tcp.bind(SocketAddr::from((source, 0)))?;
+                tcp.connect(address).await
+            }
+            _ => TcpStream::connect(address).await,
+        }
+        .with_context(|| format!("cannot connect to {address}"))?;
+        tcp.set_nodelay(true)?;
+        let url = match peer {
+            Peer::Tandem => target.url(""),
+            Peer::Relay => target.url(&format!("room={}", seat.room)),
+        };
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        let (socket, _) = client_async_with_config(url, tcp, Some(config))
+            .await
+            .with_context(|| format!("{address} refused the WebSocket"))?;
+        Ok(Self { socket })
+    }
+
+    async fn enter(&mut self, peer: Peer, seat: &Seat<'_>) -> Result<()> {
+        let mut join = serde_json::json!({
+            "type": "JOIN", "roomId": seat.room, "userId": seat.user, "username": seat.user,
+        });
+        if let (Some(features), Some(fields)) = (seat.features, join.as_object_mut()) {
+            fields.insert("features".to_owned(), features.into());
+        }
+        self.send(join.to_string()).await?;
+        loop {
+            let frame = self.receive().await?;
+            match peer {
+                Peer::Tandem if scan::is_type(&frame, "ROOM_STATE") => return Ok(()),
+                Peer::Tandem if scan::is_type(&frame, "ERROR") => bail!("JOIN refused: {frame}"),
+                // The relay sends everything back to the sender too.
+                Peer::Relay if scan::is_type(&frame, "JOIN") && frame.contains(seat.user) => {
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends one text frame.
+    pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
+        Ok(self.socket.send(Message::Text(text.into())).await?)
+    }
+
+    /// The next text frame. A close is an error: nobody here wants one.
+    pub(crate) async fn receive(&mut self) -> Result<Utf8Bytes> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    bail!("closed by the server: {} {}", u16::from(frame.code), frame.reason)
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => bail!("closed by the server"),
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Measures tandem beside a bare relay: memory per idle socket, CPU per delivered message, latency and correctness.
+//!
+//! `loadtest bench` does everything by itself; the other commands run one part of it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod bench;
+mod client;
+mod fleet;
+mod latency;
+mod limits;
+mod notes;
+mod pacer;
+mod process;
+mod progress;
+mod relay;
+mod report;
+mod scan;
+mod scenario;
+mod schedule;
+mod stage;
+mod tally;
+mod target;
+mod units;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use tokio::{
+    runtime::Builder,
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+};
+
+use crate::{
+    progress::Progress,
+    scenario::{control, idle},
+};
+
+/// Load generator of tandem. Talks to loopback addresses only.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts tandem and the bare relay, measures both, compares them and prints a table
+    Bench(bench::Options),
+    /// Holds idle joined sockets on a running server
+    Idle(idle::Options),
+    /// Plays and pauses in many rooms of a running server
+    Control(control::Options),
+    /// The bare relay that `bench` compares tandem with: axum, rooms by query string, no state
+    Relay(relay::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    limits::raise_open_files();
+    if let Command::Relay(options) = cli.command {
+        let runtime = Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(relay::serve(options))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // One thread for all sockets: the generator shares the machine with what it measures.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        // Either signal drops what is under way, and the servers that were started with it.
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            code = measure(cli.command) => code,
+            pressed = ctrl_c() => pressed.map_err(Into::into).and_then(|()| bail!("interrupted")),
+            _ = terminate.recv() => bail!("terminated"),
+        }
+    });
+    runtime.shutdown_background();
+    code
+}
+
+async fn measure(command: Command) -> Result<ExitCode> {
+    let progress = Progress::start();
+    match command {
+        Command::Bench(options) => bench::run(&options, &progress).await,
+        Command::Idle(options) => idle::run(&options, &progress).await,
+        Command::Control(options) => control::run(&options, &progress).await,
+        Command::Relay(_) => bail!("the relay has a runtime of its own"),
+    }
+}

@@ -1,0 +1,84 @@
+//! Says on stderr what is going on.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinHandle;
+
+/// How often the line on a terminal is drawn anew.
+const REDRAW: Duration = Duration::from_millis(500);
+
+/// One line that is rewritten on a terminal; plain lines anywhere else.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    started: Instant,
+    terminal: bool,
+    text: Arc<Mutex<String>>,
+    painter: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Starts to watch the clock; needs the runtime.
+    pub(crate) fn start() -> Self {
+        let started = Instant::now();
+        let terminal = stderr().is_terminal();
+        let text = Arc::new(Mutex::new(String::new()));
+        let painter = terminal.then(|| {
+            let text = Arc::clone(&text);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(REDRAW).await;
+                    draw(started, &text.lock().unwrap_or_else(PoisonError::into_inner));
+                }
+            })
+        });
+        Self { started, terminal, text, painter }
+    }
+
+    /// A new step.
+    pub(crate) fn step(&self, text: &str) {
+        if self.terminal {
+            self.detail(text);
+            draw(self.started, text);
+        } else {
+            eprintln!("[{:5.1} s] {text}", self.started.elapsed().as_secs_f64());
+        }
+    }
+
+    /// The same step, further on; only shown on a terminal.
+    pub(crate) fn detail(&self, text: &str) {
+        let mut current = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        current.clear();
+        current.push_str(text);
+    }
+
+    /// Clears the line; to be called before anything else is printed.
+    pub(crate) fn clear(&self) {
+        self.detail("");
+        if self.terminal {
+            eprint!("\r\x1b[2K");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(painter) = self.painter.take() {
+            painter.abort();
+        }
+        self.clear();
+    }
+}
+
+fn draw(started: Instant, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let text: String = text.chars().take(68).collect();
+    let mut stderr = stderr().lock();
+    let _ = write!(stderr, "\r\x1b[2K[{:5.1} s] {text}", started.elapsed().as_secs_f64());
+    let _ = stderr.flush();
+}

@@ -1,0 +1,269 @@
+//! The figures as a table for people and as JSON for everything else.
+
+mod table;
+
+use std::{
+    fs,
+    path::Path,
+    process::ExitCode,
+    thread::available_parallelism,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::{
+    progress::Progress,
+    scenario::{control, idle},
+};
+
+/// All that a run has to say.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// When it was made, in seconds since 1970.
+    made_at: u64,
+    /// How it was asked for.
+    command: Vec<String>,
+    machine: Machine,
+    /// What was measured, server by server.
+    pub(crate) columns: Vec<Column>,
+    /// CPU of the first server by that of the second, when there are two.
+    pub(crate) cpu_ratio: Option<Ratio>,
+    /// What must hold.
+    pub(crate) checks: Vec<Check>,
+    /// Warnings that the servers logged.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where it was measured.
+#[derive(Debug, Serialize)]
+struct Machine {
+    cpus: usize,
+    cpu: String,
+    kernel: String,
+}
+
+/// One server.
+#[derive(Debug, Serialize)]
+pub(crate) struct Column {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What idle sockets cost.
+    pub(crate) idle: Option<idle::Figures>,
+    /// What deliveries cost.
+    pub(crate) control: Option<control::Figures>,
+}
+
+/// One server's CPU by another's.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ratio {
+    /// The median of the rounds.
+    pub(crate) median: f64,
+    /// Round by round.
+    pub(crate) rounds: Vec<f64>,
+}
+
+/// The table row that a check belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Subject {
+    /// RSS of an idle socket, in bytes.
+    RssPerSocket,
+    /// CPU of tandem by CPU of the relay.
+    CpuRatio,
+}
+
+/// A figure with its limit.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Check {
+    /// Which figure.
+    pub(crate) subject: Subject,
+    /// Its value.
+    pub(crate) value: f64,
+    /// The value hoped for.
+    pub(crate) aim: f64,
+    /// The largest value allowed.
+    pub(crate) limit: f64,
+}
+
+impl Check {
+    fn passed(&self) -> bool {
+        self.value <= self.limit
+    }
+
+    /// A word or two for the table; `show` puts a value in its unit.
+    fn verdict(&self, show: impl Fn(f64) -> String) -> String {
+        if !self.passed() {
+            format!("MISSED, max {}", show(self.limit))
+        } else if self.value > self.aim {
+            format!("ok, above aim of {}", show(self.aim))
+        } else {
+            format!("ok, max {}", show(self.limit))
+        }
+    }
+}
+
+impl Report {
+    /// An empty one, made here and now.
+    pub(crate) fn new() -> Self {
+        let made_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self {
+            made_at,
+            command: std::env::args().collect(),
+            machine: Machine::this(),
+            columns: Vec::new(),
+            cpu_ratio: None,
+            checks: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Prints the table, writes the file, and tells how the process should end: badly when a delivery or a socket was lost,
+    /// or, with `strict`, when a limit was missed.
+    pub(crate) fn finish(&self, progress: &Progress, json: Option<&Path>, strict: bool) -> Result<ExitCode> {
+        progress.clear();
+        println!("{}", table::table(self));
+        for note in self.notes() {
+            println!(" {note}");
+        }
+        if let Some(path) = json {
+            let text = serde_json::to_string_pretty(self)?;
+            fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+            println!(" figures: {}", path.display());
+        }
+        let missed = strict && self.checks.iter().any(|check| !check.passed());
+        Ok(if missed || !self.correct() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// Whether nothing was lost.
+    fn correct(&self) -> bool {
+        self.columns.iter().all(|column| {
+            column.idle.as_ref().is_none_or(|idle| idle.closed == 0)
+                && column.control.as_ref().is_none_or(control::Figures::correct)
+        })
+    }
+
+    fn check(&self, subject: Subject) -> Option<&Check> {
+        self.checks.iter().find(|check| check.subject == subject)
+    }
+
+    /// What does not fit into the table.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for Column { name, idle, control } in &self.columns {
+            if let Some(close) = idle.as_ref().and_then(|idle| idle.first_close.as_ref()) {
+                notes.push(format!("{name}: first closed socket: {close}"));
+            }
+            if let Some(complaint) = control.as_ref().and_then(|it| it.first_complaint.as_ref()) {
+                notes.push(format!("{name}: first complaint: {complaint}"));
+            }
+        }
+        notes.extend(self.warnings.iter().map(|warning| format!("logged: {warning}")));
+        notes
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.trim() == "model name")
+            .map(|(_, name)| name.trim().to_owned());
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            cpus: available_parallelism().map_or(1, usize::from),
+            cpu: model.unwrap_or_default(),
+            kernel: kernel.trim().to_owned(),
+        }
+    }
+}
+
+/// Bytes in units of 1,024.
+fn kilobytes(bytes: f64) -> String {
+    format!("{:.2} KB", bytes / 1024.0)
+}
+
+fn times(ratio: f64) -> String {
+    format!("x {ratio:.2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{latency::Summary, scenario::control::Share, tally::Faults};
+
+    fn summary() -> Summary {
+        Summary { count: 9, p50: 412, p90: 1_024, p99: 10_240, max: 59_000_000 }
+    }
+
+    fn column(name: &'static str) -> Column {
+        let memory = crate::process::Memory { rss: 1, pss: 1, private: 1 };
+        let share = Share { user: 123.456, system: 234.5, total: 357.9 };
+        Column {
+            name,
+            idle: Some(idle::Figures {
+                sockets: 200_000,
+                closed: 0,
+                first_close: None,
+                joins_per_second: 12_345.6,
+                server: Some(idle::ServerFigures {
+                    before: memory,
+                    after: memory,
+                    per_socket: idle::PerSocket { rss: 123_456.0, pss: 5_000.0, private: 4_000.0 },
+                    cpu_percent: 100.0,
+                }),
+            }),
+            control: Some(control::Figures {
+                sent: 54_000_000,
+                expected: 216_000_000,
+                delivered: 216_000_000,
+                unsent: 0,
+                faults: Faults::default(),
+                complaints: 0,
+                first_complaint: None,
+                latency: summary(),
+                generator_lag: summary(),
+                cpu: Some(share),
+                rounds: vec![share],
+            }),
+        }
+    }
+
+    fn full() -> Report {
+        let mut report = Report::new();
+        report.columns = vec![column("tandem"), column("relay")];
+        report.cpu_ratio = Some(Ratio { median: 1.25, rounds: vec![1.25] });
+        report.checks = vec![
+            Check { subject: Subject::RssPerSocket, value: 7_000.0, aim: 6_144.0, limit: 9_216.0 },
+            Check { subject: Subject::CpuRatio, value: 1.25, aim: 2.0, limit: 2.0 },
+        ];
+        report
+    }
+
+    #[test]
+    fn the_table_fits_into_80_columns() {
+        for line in table::table(&full()).lines() {
+            assert!(line.chars().count() <= 80, "{} in {line}", line.chars().count());
+        }
+    }
+
+    #[test]
+    fn a_lost_delivery_is_never_correct() {
+        let mut report = full();
+        assert!(report.correct());
+        report.columns[1].control.as_mut().unwrap().faults.lost = 1;
+        assert!(!report.correct());
+    }
+
+    #[test]
+    fn a_check_knows_its_aim_and_its_limit() {
+        let check = |value| Check { subject: Subject::RssPerSocket, value, aim: 6_144.0, limit: 9_216.0 };
+        assert_eq!(check(6_144.0).verdict(kilobytes), "ok, max 9.00 KB");
+        assert_eq!(check(7_000.0).verdict(kilobytes), "ok, above aim of 6.00 KB");
+        assert_eq!(check(9_300.0).verdict(kilobytes), "MISSED, max 9.00 KB");
+        assert!(check(9_216.0).passed() && !check(9_216.1).passed());
+    }
+}

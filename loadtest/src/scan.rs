@@ -1,0 +1,79 @@
+//! Reads the few numbers that matter out of a frame, without parsing it as JSON.
+//!
+//! This is only right for frames that this generator caused: it chose every string in them.
+
+/// What a received `PLAY_PAUSE` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// Number of the message in its room: the whole part of `currentTime`.
+    pub(crate) sequence: u64,
+    /// The server's version of the room; the relay has none.
+    pub(crate) version: Option<u64>,
+}
+
+/// The beat in a `PLAY_PAUSE` frame; `None` for every other frame.
+pub(crate) fn beat(frame: &str) -> Option<Beat> {
+    if !is_type(frame, "PLAY_PAUSE") {
+        return None;
+    }
+    let sequence = number(frame, "\"currentTime\":")?;
+    Some(Beat { sequence, version: number(frame, "\"version\":") })
+}
+
+/// Whether the frame is of that type, wherever `type` stands in it.
+pub(crate) fn is_type(frame: &str, name: &str) -> bool {
+    const KEY: &str = "\"type\":\"";
+    frame
+        .find(KEY)
+        .and_then(|at| frame.get(at + KEY.len()..))
+        .is_some_and(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('"')))
+}
+
+/// The whole part of the number behind the first `key`.
+fn number(frame: &str, key: &str) -> Option<u64> {
+    let digits = frame.get(frame.find(key)? + key.len()..)?;
+    let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    digits.get(..end)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_of_tandem() {
+        let frame = r#"{"type":"PLAY_PAUSE","userId":"u1","control":"play","currentTime":41.5,"timeline":{"position":41.5,"playing":true,"rate":1,"at":1700000000000},"epoch":3,"version":1234,"timestamp":1700000000000}"#;
+        assert_eq!(beat(frame), Some(Beat { sequence: 41, version: Some(1234) }));
+    }
+
+    #[test]
+    fn a_beat_of_the_relay_has_no_version() {
+        let frame = r#"{"type":"PLAY_PAUSE","control":"pause","currentTime":7.5}"#;
+        assert_eq!(beat(frame), Some(Beat { sequence: 7, version: None }));
+    }
+
+    #[test]
+    fn the_order_of_the_fields_does_not_matter() {
+        let frame = r#"{"version":9,"currentTime":0.5,"type":"PLAY_PAUSE"}"#;
+        assert_eq!(beat(frame), Some(Beat { sequence: 0, version: Some(9) }));
+    }
+
+    #[test]
+    fn other_frames_are_no_beats() {
+        for frame in [
+            r#"{"type":"SEEK_PAUSE","currentTime":7.5}"#,
+            r#"{"type":"PLAY_PAUSE_X","currentTime":7.5}"#,
+            r#"{"type":"PLAY_PAUSE","control":"play"}"#,
+            r#"{"type":"PLAY_PAUSE","currentTime":-1}"#,
+            r#"{"type":"PLAY_PAUSE","currentTime":"#,
+            "",
+        ] {
+            assert_eq!(beat(frame), None, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_number_too_large_is_none() {
+        assert_eq!(number("\"version\":99999999999999999999999", "\"version\":"), None);
+    }
+}

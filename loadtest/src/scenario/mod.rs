@@ -1,0 +1,4 @@
+//! What the clients do.
+
+pub(crate) mod control;
+pub(crate) mod idle;

@@ -1,0 +1,145 @@
+//! Did every message arrive exactly once, in order, and the same at every member?
+
+use std::{collections::BTreeSet, ops::AddAssign};
+
+use serde::Serialize;
+
+use crate::scan::Beat;
+
+/// What one member has received of one room.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    next: u64,
+    missing: BTreeSet<u64>,
+    last_version: Option<u64>,
+    faults: Faults,
+}
+
+/// What went wrong; all zero when nothing did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Faults {
+    /// Never arrived.
+    pub(crate) lost: u64,
+    /// Arrived a second time.
+    pub(crate) doubled: u64,
+    /// Arrived after a later one, or under a version that did not grow.
+    pub(crate) out_of_order: u64,
+    /// Arrived under another version than at another member.
+    pub(crate) differing: u64,
+}
+
+impl Faults {
+    /// Whether there are none.
+    pub(crate) fn none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AddAssign for Faults {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.out_of_order += other.out_of_order;
+        self.differing += other.differing;
+    }
+}
+
+impl Tally {
+    /// Takes in one message; whether it is the first time.
+    pub(crate) fn take(&mut self, beat: Beat, log: &mut VersionLog) -> bool {
+        let Beat { sequence, version } = beat;
+        if sequence < self.next && !self.missing.remove(&sequence) {
+            self.faults.doubled += 1;
+            return false;
+        }
+        let mut disordered = sequence < self.next;
+        self.missing.extend(self.next..sequence);
+        self.next = self.next.max(sequence + 1);
+        if let Some(version) = version {
+            disordered |= self.last_version >= Some(version);
+            self.last_version = self.last_version.max(Some(version));
+            self.faults.differing += u64::from(!log.agrees(sequence, version));
+        }
+        self.faults.out_of_order += u64::from(disordered);
+        true
+    }
+
+    /// The faults, now that `sent` messages were sent and no more are expected.
+    pub(crate) fn faults(&self, sent: u64) -> Faults {
+        let gaps = u64::try_from(self.missing.len()).unwrap_or(u64::MAX);
+        Faults { lost: gaps + sent.saturating_sub(self.next), ..self.faults }
+    }
+}
+
+/// The versions of one room's messages, as its members saw them.
+#[derive(Debug, Default)]
+pub(crate) struct VersionLog(Vec<Option<u64>>);
+
+impl VersionLog {
+    /// Whether the member sees the version that those before it saw.
+    fn agrees(&mut self, sequence: u64, version: u64) -> bool {
+        let Ok(index) = usize::try_from(sequence) else {
+            return false;
+        };
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        self.0.get_mut(index).is_some_and(|seen| *seen.get_or_insert(version) == version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(beats: &[(u64, Option<u64>)]) -> Tally {
+        let mut tally = Tally::default();
+        let mut log = VersionLog::default();
+        for &(sequence, version) in beats {
+            tally.take(Beat { sequence, version }, &mut log);
+        }
+        tally
+    }
+
+    #[test]
+    fn all_in_order_is_no_fault() {
+        let tally = feed(&[(0, Some(4)), (1, Some(6)), (2, Some(7))]);
+        assert!(tally.faults(3).none());
+        assert!(feed(&[(0, None), (1, None)]).faults(2).none());
+    }
+
+    #[test]
+    fn gaps_and_a_missing_end_are_lost() {
+        let tally = feed(&[(0, None), (3, None)]);
+        assert_eq!(tally.faults(6), Faults { lost: 4, ..Faults::default() });
+    }
+
+    #[test]
+    fn a_late_one_is_out_of_order_and_not_lost() {
+        let tally = feed(&[(0, None), (2, None), (1, None)]);
+        assert_eq!(tally.faults(3), Faults { out_of_order: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn a_repeat_is_doubled() {
+        let tally = feed(&[(0, None), (1, None), (1, None), (0, None)]);
+        assert_eq!(tally.faults(2), Faults { doubled: 2, ..Faults::default() });
+    }
+
+    #[test]
+    fn a_version_that_does_not_grow_is_out_of_order() {
+        let tally = feed(&[(0, Some(5)), (1, Some(5)), (2, Some(4))]);
+        assert_eq!(tally.faults(3).out_of_order, 2);
+    }
+
+    #[test]
+    fn members_must_see_the_same_versions() {
+        let mut log = VersionLog::default();
+        let mut members = [Tally::default(), Tally::default()];
+        for (version, member) in [(7, 0), (8, 1)] {
+            assert!(members[member].take(Beat { sequence: 0, version: Some(version) }, &mut log));
+        }
+        assert!(members[0].faults(1).none());
+        assert_eq!(members[1].faults(1).differing, 1);
+    }
+}

@@ -1,0 +1,8 @@
+//! Secrets: what is hashed with the deployment's key, and what is lent to TURN.
+
+mod keys;
+mod turn;
+
+pub(crate) use keys::tidy_code;
+pub use keys::{Keys, ResumeToken};
+pub use turn::turn_credential;

@@ -1,0 +1,171 @@
+//! Shared state in this process: rooms of a single node, or of several nodes in one test.
+
+mod codes;
+mod stored;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use async_trait::async_trait;
+use dashmap::DashMap;
+
+use self::{codes::Codes, stored::Stored};
+use super::{Backend, BackendError, Commit, Delivery, Sink};
+use crate::{
+    clock::Millis,
+    id::{NodeId, RoomId, UserId},
+    ledger::{Entry, Journal},
+    protocol::Frame,
+    room::{Presence, Room, Update},
+};
+
+/// What all nodes share.
+#[derive(Debug)]
+pub struct Memory {
+    rooms: DashMap<RoomId, Arc<Mutex<Stored>>>,
+    codes: Codes,
+    nodes: DashMap<NodeId, Weak<MemoryNode>>,
+    journal: Option<Journal>,
+    max_rooms: usize,
+}
+
+/// One node's view of it.
+pub struct MemoryNode {
+    shared: Arc<Memory>,
+    name: NodeId,
+    sink: OnceLock<Arc<dyn Sink>>,
+}
+
+impl std::fmt::Debug for MemoryNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryNode").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Memory {
+    /// At most `max_rooms` rooms; their events go to `journal`.
+    pub fn new(journal: Option<Journal>, max_rooms: usize) -> Arc<Self> {
+        Arc::new(Self { rooms: DashMap::new(), codes: Codes::default(), nodes: DashMap::new(), journal, max_rooms })
+    }
+
+    /// Puts back a room that survived a restart.
+    pub fn restore(&self, room: Room) {
+        self.rooms.insert(room.id.clone(), Arc::new(Mutex::new(Stored::new(room))));
+    }
+
+    /// Lets a node in.
+    pub fn node(self: &Arc<Self>, name: NodeId) -> Arc<MemoryNode> {
+        let node = Arc::new(MemoryNode { shared: Arc::clone(self), name: name.clone(), sink: OnceLock::new() });
+        self.nodes.insert(name, Arc::downgrade(&node));
+        node
+    }
+
+    fn cell(&self, room: &RoomId) -> Option<Arc<Mutex<Stored>>> {
+        self.rooms.get(room).map(|cell| Arc::clone(&cell))
+    }
+
+    fn sink(&self, node: &NodeId) -> Option<Arc<dyn Sink>> {
+        self.nodes.get(node)?.upgrade()?.sink.get().cloned()
+    }
+
+    /// Publishing happens under the room's lock: that is what keeps the order of versions.
+    fn publish(&self, stored: &Stored, update: &Arc<Update>) {
+        for node in &stored.subscribers {
+            if let Some(sink) = self.sink(node) {
+                sink.update(update);
+            }
+        }
+    }
+}
+
+/// A panic while a lock is held cannot leave half a change behind that matters more than going on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Backend for MemoryNode {
+    fn attach(&self, sink: Arc<dyn Sink>) {
+        // A second sink would be a programming error; the first one stays.
+        let _ = self.sink.set(sink);
+    }
+
+    async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {
+        loop {
+            if self.shared.rooms.len() >= self.shared.max_rooms && !self.shared.rooms.contains_key(room) {
+                return Err(BackendError::Full);
+            }
+            let vacant = || Arc::new(Mutex::new(Stored::new(Room::vacant(room.clone()))));
+            let cell = Arc::clone(&self.shared.rooms.entry(room.clone()).or_insert_with(vacant));
+            let mut stored = lock(&cell);
+            if !stored.dropped {
+                stored.subscribe(&self.name);
+                return Ok(stored.room.clone());
+            }
+        }
+    }
+
+    async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
+        if let Some(cell) = self.shared.cell(room) {
+            let mut stored = lock(&cell);
+            stored.subscribers.retain(|name| *name != self.name);
+            if stored.is_idle() {
+                stored.dropped = true;
+                self.shared.rooms.remove(room);
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, update: Update, entry: Option<Entry>) -> Result<Commit, BackendError> {
+        let Some(cell) = self.shared.cell(&update.room) else {
+            return Ok(Commit::Conflict(Room::vacant(update.room)));
+        };
+        let mut stored = lock(&cell);
+        let room = &stored.room;
+        if room.version != update.base || (room.exists() && room.epoch != update.epoch) {
+            return Ok(Commit::Conflict(room.clone()));
+        }
+        let update = Arc::new(update);
+        stored.apply(&update);
+        if let (Some(journal), Some(entry)) = (&self.shared.journal, entry) {
+            journal.append(entry);
+        }
+        self.shared.publish(&stored, &update);
+        Ok(Commit::Applied)
+    }
+
+    async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
+        Ok(self.shared.cell(room).and_then(|cell| lock(&cell).since(epoch, after)))
+    }
+
+    async fn direct(&self, room: &RoomId, to: &UserId, frame: Frame) -> Result<Delivery, BackendError> {
+        let Some(cell) = self.shared.cell(room) else { return Ok(Delivery::Nobody) };
+        let mut stored = lock(&cell);
+        let Some(member) = stored.room.members.get(to) else { return Ok(Delivery::Nobody) };
+        match member.presence {
+            Presence::Away { .. } => {
+                stored.keep(to, frame);
+                Ok(Delivery::Kept)
+            }
+            Presence::Present => match self.shared.sink(&member.node) {
+                Some(sink) => {
+                    sink.signal(room, to, frame);
+                    Ok(Delivery::Sent)
+                }
+                None => Ok(Delivery::Nobody),
+            },
+        }
+    }
+
+    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
+        Ok(self.shared.cell(room).map(|cell| lock(&cell).take_inbox(user)).unwrap_or_default())
+    }
+
+    async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
+        self.shared.codes.claim(code, room, until, now)
+    }
+
+    async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
+        Ok(self.shared.codes.resolve(code, now))
+    }
+}

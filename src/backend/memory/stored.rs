@@ -1,0 +1,95 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    clock::Millis,
+    id::{NodeId, UserId},
+    protocol::Frame,
+    room::{Change, Room, Update},
+};
+
+/// How long updates are remembered for those that resume. Longer than any sensible resume window.
+const HISTORY_AGE: Millis = 120_000;
+/// And how many of a room at most.
+const HISTORY_UPDATES: usize = 512;
+/// Frames that are kept for one member that is away: several peers' worth of offers and candidates.
+const INBOX_FRAMES: usize = 256;
+/// And their bytes.
+const INBOX_BYTES: usize = 512 * 1024;
+
+/// A room, and what is kept around it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) room: Room,
+    pub(super) subscribers: Vec<NodeId>,
+    /// Nobody will find this one any more.
+    pub(super) dropped: bool,
+    history: VecDeque<Arc<Update>>,
+    inboxes: HashMap<UserId, VecDeque<Frame>>,
+}
+
+impl Stored {
+    pub(super) fn new(room: Room) -> Self {
+        Self { room, subscribers: Vec::new(), dropped: false, history: VecDeque::new(), inboxes: HashMap::new() }
+    }
+
+    pub(super) fn subscribe(&mut self, node: &NodeId) {
+        if !self.subscribers.contains(node) {
+            self.subscribers.push(node.clone());
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        !self.room.exists() && self.subscribers.is_empty()
+    }
+
+    pub(super) fn apply(&mut self, update: &Arc<Update>) {
+        for change in &update.changes {
+            self.room.apply(change, update.at);
+            if let Change::Left { user, .. } = change {
+                self.inboxes.remove(user);
+            }
+        }
+        if !self.room.exists() {
+            self.history.clear();
+            self.inboxes.clear();
+            return;
+        }
+        // Only those with a token can ask for it.
+        if self.room.members.values().any(|member| member.token.is_some()) {
+            let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > HISTORY_AGE;
+            while self.history.front().is_some_and(old) || self.history.len() >= HISTORY_UPDATES {
+                self.history.pop_front();
+            }
+            self.history.push_back(Arc::clone(update));
+        } else {
+            self.history.clear();
+        }
+    }
+
+    pub(super) fn since(&self, epoch: u64, after: u64) -> Option<Vec<Arc<Update>>> {
+        if epoch != self.room.epoch || after > self.room.version {
+            return None;
+        }
+        if after == self.room.version {
+            return Some(Vec::new());
+        }
+        let known = self.history.front().is_some_and(|first| first.base <= after);
+        known.then(|| self.history.iter().filter(|update| update.version() > after).cloned().collect())
+    }
+
+    /// The newest frames win: older ones belong to a negotiation that has moved on.
+    pub(super) fn keep(&mut self, user: &UserId, frame: Frame) {
+        let inbox = self.inboxes.entry(user.clone()).or_default();
+        inbox.push_back(frame);
+        while inbox.len() > INBOX_FRAMES || inbox.iter().map(|frame| frame.len()).sum::<usize>() > INBOX_BYTES {
+            inbox.pop_front();
+        }
+    }
+
+    pub(super) fn take_inbox(&mut self, user: &UserId) -> Vec<Frame> {
+        self.inboxes.remove(user).map(Vec::from).unwrap_or_default()
+    }
+}

@@ -1,0 +1,83 @@
+//! The command line: one file a subcommand.
+
+mod audit;
+mod config;
+mod healthcheck;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config::{Config, unknown_variables};
+
+/// The exit code for settings that cannot be used (`EX_USAGE` of sysexits.h).
+pub const USAGE: u8 = 64;
+
+/// A real-time signaling cluster: rooms that watch together and talk over WebRTC.
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node (what happens without a subcommand, too)
+    Serve(serve::Serve),
+    /// Print the settings that are in force
+    Config(config::Show),
+    /// Look into the ledger
+    Audit(audit::Audit),
+    /// Ask a running node on this machine whether it lives; exit code 0 or 1
+    Healthcheck(healthcheck::Healthcheck),
+}
+
+/// Runs the command that this process was started for.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tandem: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        eprintln!("tandem: .env: {error}");
+        return Ok(ExitCode::from(USAGE));
+    }
+    // Names only: a value that is not UTF-8 is somebody else's business.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = unknown_variables(names);
+    if !unknown.is_empty() {
+        eprintln!("tandem: unknown setting {}; `tandem config` lists those there are", unknown.join(", "));
+        return Ok(ExitCode::from(USAGE));
+    }
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return Ok(if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS });
+        }
+    };
+    let cli = Cli::from_arg_matches(&matches)?;
+    match cli.command {
+        None => serve::run(cli.config),
+        Some(Command::Serve(serve)) => serve::run(serve.config),
+        Some(Command::Config(show)) => {
+            let own = matches.subcommand().map_or(&matches, |(_, own)| own);
+            show.run(own);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Audit(audit)) => audit.run(),
+        Some(Command::Healthcheck(check)) => check.run(),
+    }
+}

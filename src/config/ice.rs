@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::parse;
+use crate::{
+    auth::turn_credential,
+    clock::{Millis, millis},
+    id::UserId,
+    protocol::IceServer,
+};
+
+/// The STUN and TURN servers that clients are told of.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "ICE")]
+pub struct IceConfig {
+    /// Servers as JSON, in the shape of RTCIceServer: [{"urls":["stun:stun.example.org"]}]
+    #[arg(long, env = "ICE_SERVERS", value_parser = servers, hide_env_values = true)]
+    pub ice_servers: Option<IceServers>,
+    /// STUN servers, comma-separated, such as stun:stun.example.org:3478
+    #[arg(long, env = "STUN_URLS", value_delimiter = ',')]
+    pub stun_urls: Vec<String>,
+    /// TURN servers, comma-separated, such as turn:turn.example.org:3478?transport=udp
+    #[arg(long, env = "TURN_URLS", value_delimiter = ',', requires = "turn_secret")]
+    pub turn_urls: Vec<String>,
+    /// The secret shared with the TURN servers (coturn: static-auth-secret)
+    #[arg(long, env = "TURN_SECRET", hide_env_values = true)]
+    pub turn_secret: Option<String>,
+    /// How long a TURN credential is good for, in seconds
+    #[arg(long, env = "TURN_TTL_SECONDS", default_value = "3600", value_parser = parse::some_seconds)]
+    pub turn_ttl: Duration,
+}
+
+/// A JSON list of servers; a type of its own because a `Vec` would mean a repeated flag.
+#[derive(Debug, Clone)]
+pub struct IceServers(Vec<IceServer>);
+
+fn servers(text: &str) -> Result<IceServers, String> {
+    serde_json::from_str(text).map(IceServers).map_err(|error| error.to_string())
+}
+
+impl IceConfig {
+    /// The servers for `user`, with credentials that hold from `now` for [`IceConfig::turn_ttl`].
+    pub fn for_user(&self, user: &UserId, now: Millis) -> Vec<IceServer> {
+        let mut servers = self.ice_servers.as_ref().map(|servers| servers.0.clone()).unwrap_or_default();
+        if !self.stun_urls.is_empty() {
+            servers.push(IceServer { urls: self.stun_urls.clone(), username: None, credential: None });
+        }
+        if let Some(secret) = self.turn_secret.as_ref().filter(|_| !self.turn_urls.is_empty()) {
+            let (username, credential) = turn_credential(secret, user.as_str(), now + millis(self.turn_ttl));
+            let urls = self.turn_urls.clone();
+            servers.push(IceServer { urls, username: Some(username), credential: Some(credential) });
+        }
+        servers
+    }
+
+    /// How often clients need fresh servers: at three quarters of a credential's life. Never without TURN.
+    pub fn refresh(&self) -> Option<Duration> {
+        (self.turn_secret.is_some() && !self.turn_urls.is_empty()).then(|| self.turn_ttl.mul_f64(0.75))
+    }
+}

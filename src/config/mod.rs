@@ -1,0 +1,39 @@
+//! Settings: one file a section, each field documented where it is defined. Every setting is a flag and an environment
+//! variable; `tandem config` prints the effective ones, `.env.example` lists them all.
+
+mod ice;
+mod ledger;
+mod log;
+mod parse;
+mod print;
+mod room;
+mod server;
+mod socket;
+
+use clap::Args;
+
+pub use ice::IceConfig;
+pub use ledger::LedgerConfig;
+pub use log::{LogConfig, LogFormat, LogLevel};
+pub use print::{example, table, unknown_variables};
+pub use room::RoomConfig;
+pub use server::{ServerConfig, StatusDetail};
+pub use socket::SocketConfig;
+
+/// Everything that a node can be told.
+#[derive(Debug, Clone, Args)]
+#[allow(missing_docs, reason = "each section has its own")]
+pub struct Config {
+    #[command(flatten)]
+    pub server: ServerConfig,
+    #[command(flatten)]
+    pub socket: SocketConfig,
+    #[command(flatten)]
+    pub room: RoomConfig,
+    #[command(flatten)]
+    pub ledger: LedgerConfig,
+    #[command(flatten)]
+    pub ice: IceConfig,
+    #[command(flatten)]
+    pub log: LogConfig,
+}

@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::parse;
+use crate::{clock::millis, room::Policy};
+
+/// The rules of rooms; the same on every node.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Room")]
+pub struct RoomConfig {
+    /// How long the seat of a dropped client that can resume is kept, in seconds
+    #[arg(long, env = "RESUME_WINDOW_SECONDS", default_value = "30", value_parser = parse::seconds)]
+    pub resume_window: Duration,
+    /// How long a host that dropped keeps its role, in seconds
+    #[arg(long, env = "HOST_GRACE_SECONDS", default_value = "15", value_parser = parse::seconds)]
+    pub host_grace: Duration,
+    /// How long an empty room is kept with its PIN, url, position and code, in seconds
+    #[arg(long, env = "EMPTY_ROOM_SECONDS", default_value = "180", value_parser = parse::seconds)]
+    pub empty_room: Duration,
+    /// How long members are waited for after a seek, in seconds
+    #[arg(long, env = "READY_GATE_SECONDS", default_value = "7", value_parser = parse::seconds)]
+    pub ready_gate: Duration,
+    /// Most members of a room
+    #[arg(long, env = "ROOM_MAX_MEMBERS", default_value = "500", value_parser = parse::count)]
+    pub room_max_members: usize,
+    /// Most rooms on this node
+    #[arg(long, env = "MAX_ROOMS", default_value = "100000", value_parser = parse::count)]
+    pub max_rooms: usize,
+    /// Whether only hosts, co-hosts and (while guest control is on) guests may move playback
+    #[arg(long, env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub enforce_control: bool,
+    /// Hosts that URL_CHANGE may lead to, comma-separated, subdomains included; empty allows all
+    #[arg(long, env = "URL_HOSTS", value_delimiter = ',')]
+    pub url_hosts: Vec<String>,
+}
+
+impl RoomConfig {
+    /// The rules as the core takes them.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            resume_window: millis(self.resume_window),
+            host_grace: millis(self.host_grace),
+            empty_grace: millis(self.empty_room),
+            gate_deadline: millis(self.ready_gate),
+            max_members: self.room_max_members,
+            enforce_control: self.enforce_control,
+        }
+    }
+
+    /// Whether a room may watch something on the host of `url`.
+    pub fn allows_url(&self, url: &str) -> bool {
+        let mut allowed = self.url_hosts.iter().filter(|host| !host.is_empty()).peekable();
+        if allowed.peek().is_none() {
+            return true;
+        }
+        let Ok(url) = url::Url::parse(url) else { return false };
+        let host = url.host_str().unwrap_or_default();
+        allowed
+            .any(|allowed| host == allowed || host.strip_suffix(allowed.as_str()).is_some_and(|sub| sub.ends_with('.')))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn hosts_and_their_subdomains() {
+        let command = RoomConfig::augment_args(clap::Command::new("x"));
+        let matches = command.get_matches_from(["x", "--url-hosts", "netflix.com,localhost"]);
+        let config = RoomConfig::from_arg_matches(&matches).unwrap();
+        for good in ["https://netflix.com/", "https://www.netflix.com/watch/1", "http://localhost:4001/x"] {
+            assert!(config.allows_url(good), "{good}");
+        }
+        for bad in ["https://evilnetflix.com/", "https://netflix.com.evil.org/", "https://netflix.com@evil.org/", "x"] {
+            assert!(!config.allows_url(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::Site;
+use crate::{auth::tidy_code, backend::BackendError, id::RoomId};
+
+/// Other codes of a room that are tried when one is taken. With 40 bits the second is hardly ever needed.
+const ATTEMPTS: u32 = 4;
+/// How long a code is good for after it was last asked for or used, in ms: as long as a room of the first generation was meant to live.
+const LIFE: u64 = 4 * 60 * 60 * 1000;
+
+/// `/api/short-id/<room>`: the code of a room, always the same one. It is there before the room is: the extension asks for both at once.
+pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let Some(room) = rest(request.uri(), "/api/short-id/").and_then(|raw| RoomId::parse(&raw).ok()) else {
+        return failure(StatusCode::BAD_REQUEST, "not a room id");
+    };
+    match claim(&site, &room).await {
+        Ok(Some(code)) => {
+            let link = format!("{}/room/{code}", base(&site, &request));
+            Json(json!({ "shortId": code, "roomId": room, "shortUrl": link })).into_response()
+        }
+        Ok(None) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
+        Err(error) => {
+            tracing::warn!(%error, "a short code could not be kept");
+            failure(StatusCode::SERVICE_UNAVAILABLE, "Failed to create short ID")
+        }
+    }
+}
+
+/// `/api/room/<code>`: the room of a code, in any case.
+pub(super) async fn by_code(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let Some(code) = rest(request.uri(), "/api/room/").and_then(|raw| tidy_code(&raw)) else {
+        return failure(StatusCode::NOT_FOUND, "Room not found");
+    };
+    match resolve(&site, &code).await {
+        Ok(Some(room)) => Json(json!({ "roomId": room, "shortId": code })).into_response(),
+        Ok(None) => failure(StatusCode::NOT_FOUND, "Room not found"),
+        Err(error) => {
+            tracing::warn!(%error, "a short code could not be looked up");
+            failure(StatusCode::SERVICE_UNAVAILABLE, "Failed to lookup room")
+        }
+    }
+}
+
+/// `/room/<code>[/<pin>]`: the invite link. Leads to where the film is watched.
+pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let path = rest(request.uri(), "/room/").unwrap_or_default();
+    let mut parts = path.trim_end_matches('/').splitn(2, '/');
+    let code = parts.next().and_then(tidy_code);
+    let pin = parts.next().filter(|pin| !pin.is_empty());
+    if pin.is_some_and(|pin| pin.len() > 64 || !pin.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        return (StatusCode::NOT_FOUND, "Room not found").into_response();
+    }
+    let Some(code) = code else { return (StatusCode::NOT_FOUND, "Room not found").into_response() };
+    match resolve(&site, &code).await {
+        Ok(Some(room)) => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("tandemRoom", room.as_str());
+            if let Some(pin) = pin {
+                query.append_pair("pin", pin);
+            }
+            // encodeURIComponent writes a blank as %20.
+            let query = query.finish().replace('+', "%20");
+            let joint = if site.invite_url.contains('?') { '&' } else { '?' };
+            let target = format!("{}{joint}{query}", site.invite_url);
+            // The link holds a PIN: it must not be kept by anybody on the way.
+            let headers = [
+                (header::LOCATION, target.as_str()),
+                (header::CACHE_CONTROL, "no-store"),
+                (header::REFERRER_POLICY, "no-referrer"),
+            ];
+            (StatusCode::FOUND, headers).into_response()
+        }
+        Ok(None) => (StatusCode::NOT_FOUND, "Room not found").into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "a short code could not be looked up");
+            (StatusCode::SERVICE_UNAVAILABLE, "Failed to lookup room").into_response()
+        }
+    }
+}
+
+async fn claim(site: &Site, room: &RoomId) -> Result<Option<String>, BackendError> {
+    let now = site.clock.now();
+    for attempt in 0..ATTEMPTS {
+        let code = site.keys.short_code(room, attempt);
+        if site.backend.claim_code(&code, room, now + LIFE, now).await? {
+            return Ok(Some(code));
+        }
+    }
+    Ok(None)
+}
+
+async fn resolve(site: &Site, code: &str) -> Result<Option<RoomId>, BackendError> {
+    let now = site.clock.now();
+    let room = site.backend.resolve_code(code, now).await?;
+    if let Some(room) = &room {
+        // Used: it lives on.
+        site.backend.claim_code(code, room, now + LIFE, now).await?;
+    }
+    Ok(room)
+}
+
+/// What follows `prefix` in the path, decoded. Nothing if it is not text.
+fn rest(uri: &Uri, prefix: &str) -> Option<String> {
+    let raw = uri.path().strip_prefix(prefix)?;
+    let decoded = percent_encoding::percent_decode_str(raw).decode_utf8().ok()?;
+    (!decoded.is_empty()).then(|| decoded.into_owned())
+}
+
+/// How this service is reached from outside.
+fn base(site: &Site, request: &Request) -> String {
+    if let Some(url) = &site.public_url {
+        return url.as_str().trim_end_matches('/').to_owned();
+    }
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let plausible =
+        |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    let host = header("host").filter(plausible).unwrap_or("localhost");
+    let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    format!("{scheme}://{host}")
+}
+
+fn failure(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}

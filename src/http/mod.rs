@@ -1,0 +1,13 @@
+//! Everything on the port that is not a WebSocket, and the way to the one that is.
+
+mod cors;
+mod invite;
+mod peer;
+mod probe;
+mod router;
+mod serve;
+mod status;
+
+pub use peer::Peer;
+pub use router::{Site, SiteParts, router};
+pub use serve::serve;

@@ -1,0 +1,25 @@
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use serde_json::json;
+
+use super::Site;
+
+/// Whether the process lives. It looks at nothing else: a node without its database must not be killed for it.
+pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
+    Json(json!({ "status": "ok", "nodeId": site.hub.node() })).into_response()
+}
+
+/// Whether new clients should be sent here.
+pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
+    if site.admission.is_closed() {
+        let body = Json(json!({ "status": "draining", "nodeId": site.hub.node() }));
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
+    Json(json!({ "status": "ready", "nodeId": site.hub.node() })).into_response()
+}

@@ -1,0 +1,114 @@
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    extract::{Extension, FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
+    http::{StatusCode, header},
+    middleware,
+    response::{IntoResponse as _, Response},
+    routing::any,
+};
+
+use super::{Peer, cors, invite, probe, status};
+use crate::{
+    auth::Keys,
+    backend::Backend,
+    clock::Clock,
+    config::{Config, StatusDetail},
+    hub::Hub,
+    ledger::Journal,
+    socket::{self, Admission, Door},
+    telemetry::Metrics,
+    web,
+};
+
+/// What all requests share.
+pub struct Site {
+    parts: SiteParts,
+    pub(super) started: Instant,
+    pub(super) status_detail: StatusDetail,
+    pub(super) invite_url: String,
+    pub(super) public_url: Option<url::Url>,
+    hops: usize,
+}
+
+/// What a site is made of.
+#[allow(missing_docs, reason = "each is its own name")]
+pub struct SiteParts {
+    pub door: Arc<Door>,
+    pub hub: Arc<Hub>,
+    pub backend: Arc<dyn Backend>,
+    pub journal: Journal,
+    pub keys: Keys,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub admission: Arc<Admission>,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").field("hub", &self.hub).finish_non_exhaustive()
+    }
+}
+
+impl std::ops::Deref for Site {
+    type Target = SiteParts;
+    fn deref(&self) -> &SiteParts {
+        &self.parts
+    }
+}
+
+impl Site {
+    /// A site with the rules of `config`.
+    pub fn new(parts: SiteParts, config: &Config) -> Self {
+        Self {
+            parts,
+            started: Instant::now(),
+            status_detail: config.server.status_detail,
+            invite_url: config.server.invite_url.clone(),
+            public_url: config.server.public_url.clone(),
+            hops: config.server.trust_proxy_hops,
+        }
+    }
+}
+
+/// All routes. The method hardly matters, as it never did.
+pub fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/ws", any(socket))
+        .route("/health", any(probe::health))
+        .route("/ready", any(probe::ready))
+        .route("/status", any(status::status))
+        .route("/metrics", any(status::metrics))
+        .route("/api/short-id/{*room}", any(invite::short_id))
+        .route("/api/room/{*code}", any(invite::by_code))
+        .route("/room/{*code}", any(invite::invite))
+        .route("/", any(web::page))
+        .route("/assets/{file}", any(web::asset))
+        .fallback(elsewhere)
+        .layer(middleware::from_fn(cors::cors))
+        .with_state(site)
+}
+
+async fn socket(State(site): State<Arc<Site>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => {
+            let address = peer.client(&parts.headers, site.hops);
+            socket::upgrade(Arc::clone(&site.door), address, &parts.headers, upgrade)
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Any other path: sockets are refused, people and old clients are told what this is.
+async fn elsewhere(State(site): State<Arc<Site>>, request: Request) -> Response {
+    if request.headers().contains_key(header::UPGRADE) {
+        return (StatusCode::BAD_REQUEST, "WebSockets are at /ws\n").into_response();
+    }
+    let banner = format!(
+        "tandem: Signaling server running (node {})\n/ /ws /health /ready /status /metrics /room/<code> /api/short-id/<room> /api/room/<code>\n",
+        site.hub.node()
+    );
+    (StatusCode::NOT_FOUND, banner).into_response()
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Value, json};
+
+use super::Site;
+use crate::{
+    config::StatusDetail,
+    room::Room,
+    telemetry::{Snapshot, memory},
+};
+
+/// The media type of the Prometheus text format that `prometheus-client` writes.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Numbers of this node in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` also who is where.
+pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
+    let mut rooms = Vec::new();
+    let mut occupied = 0;
+    site.hub.inspect(|room, sockets| {
+        if sockets > 0 {
+            occupied += 1;
+            if site.status_detail == StatusDetail::Rooms {
+                rooms.push(listed(room, sockets, site.clock.now()));
+            }
+        }
+    });
+    let now = jiff::Timestamp::now();
+    Json(json!({
+        "nodeId": site.hub.node(),
+        "timestamp": format!("{now:.3}"),
+        "localConnections": site.admission.open(),
+        "localRooms": occupied,
+        "rooms": rooms,
+        "uptime": site.started.elapsed().as_secs_f64(),
+        "memory": shape_of_node(),
+    }))
+    .into_response()
+}
+
+fn listed(room: &Room, sockets: usize, now: u64) -> Value {
+    let position = room.timeline.position_at(now);
+    let users: Vec<_> = room
+        .members
+        .values()
+        .map(|member| {
+            json!({
+                "userId": member.user,
+                "username": member.username,
+                "currentTime": position,
+                "isPlaying": room.timeline.playing,
+                "connectionQuality": "good",
+            })
+        })
+        .collect();
+    json!({
+        "roomId": room.id,
+        "connectionCount": sockets,
+        "currentTime": position,
+        "isPlaying": room.timeline.playing,
+        "currentUrl": room.url,
+        "hostUserId": room.shown_host(),
+        "users": users,
+    })
+}
+
+/// Prometheus text, or for `Accept: application/json` the shape of the first generation.
+pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/json") {
+        return Json(json!({
+            "nodeId": site.hub.node(),
+            "localConnections": site.admission.open(),
+            "localRooms": site.hub.len(),
+            "memory": shape_of_node(),
+            "uptime": site.started.elapsed().as_secs_f64(),
+        }))
+        .into_response();
+    }
+    let (mut rooms, mut members) = (0, 0);
+    site.hub.inspect(|_, sockets| {
+        rooms += 1;
+        members += sockets;
+    });
+    let snapshot = Snapshot {
+        rooms,
+        members,
+        journal_waiting: site.journal.waiting(),
+        journal_written: site.journal.written(),
+        journal_lost: site.journal.lost(),
+        journal_failures: site.journal.failures(),
+    };
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], site.metrics.render(snapshot)).into_response()
+}
+
+/// `process.memoryUsage()` had these; there is no JavaScript heap here.
+fn shape_of_node() -> Value {
+    let memory = memory();
+    json!({ "rss": memory.resident, "heapTotal": memory.mapped, "heapUsed": memory.resident, "external": 0, "arrayBuffers": 0 })
+}

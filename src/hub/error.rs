@@ -1,0 +1,45 @@
+use crate::{backend::BackendError, clock::Millis, protocol::Code, room::Refusal};
+
+/// Why a member's wish was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too many wrong PINs for this room; this one was not looked at.
+    #[error("Invalid or missing PIN")]
+    PinLocked {
+        /// When it may be tried again.
+        retry_after: Millis,
+    },
+    /// The url leads to a host that this deployment does not allow.
+    #[error("URL_HOSTS does not allow this url")]
+    UrlNotAllowed,
+    /// Shared state cannot be used.
+    #[error("Processing error")]
+    Backend(#[from] BackendError),
+    /// Others changed the room faster than this node could decide.
+    #[error("Processing error")]
+    Contended,
+}
+
+impl HubError {
+    /// Its word on the wire.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(refusal) => (*refusal).into(),
+            Self::PinLocked { .. } => Code::PinLocked,
+            Self::UrlNotAllowed => Code::Forbidden,
+            Self::Backend(_) | Self::Contended => Code::Unavailable,
+        }
+    }
+
+    /// When to try again, if that is known.
+    pub fn retry_after(&self) -> Option<Millis> {
+        match self {
+            Self::PinLocked { retry_after } => Some(*retry_after),
+            Self::Backend(_) | Self::Contended => Some(1_000),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use crate::clock::Millis;
+
+/// The first-generation client kills its own heartbeat timer when it starts; being told again that it is the host revives it. It is told
+/// this long after it came in,
+const FIRST: Millis = 1_500;
+/// and whenever it has sent positions but no heartbeat for this long.
+const SILENCE: Millis = 5_000;
+
+/// When a host has to be reminded that it is one. Its own position reports, two a second, are the clock of this.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nudge {
+    due: Millis,
+}
+
+impl Nudge {
+    pub(super) fn new(now: Millis) -> Self {
+        Self { due: now + FIRST }
+    }
+
+    /// It sent a heartbeat.
+    pub(super) fn heard(&mut self, now: Millis) {
+        self.due = now + SILENCE;
+    }
+
+    /// It reported a position: whether to remind it.
+    pub(super) fn is_due(&mut self, now: Millis) -> bool {
+        let due = now >= self.due;
+        if due {
+            self.due = now + SILENCE;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_answered_and_heartbeats_are_not() {
+        let mut nudge = Nudge::new(0);
+        let told = |nudge: &mut Nudge, from: u64, to: u64| {
+            (from..to).step_by(500).filter(|now| nudge.is_due(*now)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut nudge, 0, 12_000), [1_500, 6_500, 11_500]);
+        for now in (12_000..30_000).step_by(3_000) {
+            nudge.heard(now);
+            assert!(!nudge.is_due(now + 2_500));
+        }
+    }
+}

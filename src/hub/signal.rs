@@ -1,0 +1,75 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Hub, HubError, Membership, seat::Kind};
+use crate::{
+    backend::Delivery,
+    protocol::{Frame, ServerFrame, Signal, SignalFrame, Whisper, encode},
+    room::Refusal,
+};
+
+/// Marks that tell a directed frame from its repetition: a start of this node, and a number.
+#[derive(Debug)]
+pub(super) struct SignalIds {
+    start: u32,
+    next: AtomicU64,
+}
+
+impl SignalIds {
+    pub(super) fn random() -> Self {
+        Self { start: rand::random(), next: AtomicU64::new(1) }
+    }
+
+    fn fresh(&self) -> String {
+        format!("{:08x}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Hub {
+    /// Relays a signal to one member, with the true sender. Changes no state: a member on this node gets it at once.
+    pub async fn signal(&self, seat: &Membership, signal: &Signal) -> Result<(), HubError> {
+        let frame = encode(&ServerFrame::Signal(SignalFrame {
+            kind: signal.kind,
+            from: &seat.user,
+            to: &signal.to,
+            payload: signal.payload.as_ref().map(|(field, value)| (*field, &*value.0)),
+            negotiation_id: signal.negotiation_id.as_ref(),
+            node_id: self.node().as_str(),
+            signal_id: &self.signals.fresh(),
+        }));
+        self.direct(seat, &signal.to, frame).await
+    }
+
+    /// Relays an application's message to one member.
+    pub async fn whisper(&self, seat: &Membership, whisper: &Whisper) -> Result<(), HubError> {
+        let frame = encode(&ServerFrame::Broadcast {
+            user_id: &seat.user,
+            event: &whisper.event,
+            data: whisper.data.as_ref(),
+            to: Some(&whisper.to),
+            epoch: None,
+            version: None,
+            timestamp: self.now(),
+        });
+        self.direct(seat, &whisper.to, frame).await
+    }
+
+    async fn direct(&self, seat: &Membership, to: &crate::id::UserId, frame: Frame) -> Result<(), HubError> {
+        {
+            let mut local = seat.room.local();
+            if local.seat(&seat.user, seat.conn).is_none() {
+                return Err(Refusal::NotJoined.into());
+            }
+            if let Some(target) = local.seats.get_mut(to) {
+                target.push(&frame, Kind::Direct);
+                return Ok(());
+            }
+            if !local.replica.members.contains_key(to) {
+                return Err(Refusal::NoSuchMember.into());
+            }
+        }
+        match self.backend().direct(&seat.room.id, to, frame).await? {
+            Delivery::Sent | Delivery::Kept => Ok(()),
+            Delivery::Nobody => Err(Refusal::NoSuchMember.into()),
+        }
+    }
+}

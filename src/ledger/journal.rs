@@ -1,0 +1,69 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+};
+
+use super::Entry;
+
+/// Entries that may wait for the writer: minutes of a busy node, some hundred bytes each.
+const CAPACITY: usize = 100_000;
+
+/// The way to the writer. Appending never waits: when the database has been out of order for so long that the queue is full, the
+/// newest entries are dropped, counted, and reported by the writer.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    queue: SyncSender<Entry>,
+    state: Arc<State>,
+}
+
+/// What is known about the queue on both of its ends.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) waiting: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) failures: AtomicU64,
+    pub(super) stopping: AtomicBool,
+}
+
+impl Journal {
+    pub(super) fn new() -> (Self, Receiver<Entry>, Arc<State>) {
+        let (queue, entries) = sync_channel(CAPACITY);
+        let state = Arc::new(State::default());
+        (Self { queue, state: Arc::clone(&state) }, entries, state)
+    }
+
+    /// Puts an entry into the queue.
+    pub fn append(&self, entry: Entry) {
+        let events = entry.events.len() as u64;
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        match self.queue.try_send(entry) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.state.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.state.lost.fetch_add(events, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Entries that wait to be written.
+    pub fn waiting(&self) -> u64 {
+        self.state.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Events that were dropped.
+    pub fn lost(&self) -> u64 {
+        self.state.lost.load(Ordering::Relaxed)
+    }
+
+    /// Events that are in the database.
+    pub fn written(&self) -> u64 {
+        self.state.written.load(Ordering::Relaxed)
+    }
+
+    /// Batches that failed and were tried again.
+    pub fn failures(&self) -> u64 {
+        self.state.failures.load(Ordering::Relaxed)
+    }
+}

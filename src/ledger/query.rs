@@ -1,0 +1,79 @@
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, named_params};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{EventType, sqlite};
+use crate::clock::Millis;
+
+/// Which events an auditor wants to see. Nothing set: all.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the options of `tandem audit events`")]
+pub struct Query {
+    pub room: Option<String>,
+    pub user: Option<String>,
+    pub kind: Option<EventType>,
+    pub since: Option<Millis>,
+    pub until: Option<Millis>,
+    /// The newest so many.
+    pub limit: u32,
+}
+
+/// An event as it stands in the table, with the table's names.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "the columns of schema/")]
+pub struct EventRow {
+    pub id: String,
+    pub created_at: String,
+    pub room_id: String,
+    pub event_type: String,
+    pub user_id: String,
+    pub data: Box<RawValue>,
+    pub epoch: u64,
+    pub version: u64,
+    pub node_id: String,
+}
+
+/// Reads events, oldest first. May be asked while a node writes.
+pub fn query(path: &Path, query: &Query) -> rusqlite::Result<Vec<EventRow>> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    let mut select = db.prepare(
+        "SELECT * FROM (
+             SELECT id, created_at, room_id, event_type, user_id, data, epoch, version, node_id FROM room_events
+             WHERE (:room IS NULL OR room_id = :room) AND (:user IS NULL OR user_id = :user)
+               AND (:kind IS NULL OR event_type = :kind)
+               AND (:since IS NULL OR created_at >= :since) AND (:until IS NULL OR created_at < :until)
+             ORDER BY created_at DESC, epoch DESC, version DESC LIMIT :limit)
+         ORDER BY created_at, epoch, version",
+    )?;
+    let rows = select.query_map(
+        named_params! {
+            ":room": query.room,
+            ":user": query.user,
+            ":kind": query.kind.map(EventType::as_str),
+            ":since": query.since.map(sqlite::iso),
+            ":until": query.until.map(sqlite::iso),
+            ":limit": query.limit,
+        },
+        |row| {
+            let data: String = row.get("data")?;
+            let data = RawValue::from_string(data).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error))
+            })?;
+            Ok(EventRow {
+                id: row.get("id")?,
+                created_at: row.get("created_at")?,
+                room_id: row.get("room_id")?,
+                event_type: row.get("event_type")?,
+                user_id: row.get("user_id")?,
+                data,
+                epoch: row.get("epoch")?,
+                version: row.get("version")?,
+                node_id: row.get("node_id")?,
+            })
+        },
+    )?;
+    rows.collect()
+}

@@ -1,0 +1,157 @@
+//! The ledger's SQL on SQLite.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, Transaction, params};
+
+use super::{Entry, Event, EventType, RoomRow};
+use crate::{clock::Millis, id::RoomId};
+
+/// Forward only; the position in this list is the schema's version (`PRAGMA user_version`).
+const MIGRATIONS: &[&str] = &[include_str!("../../schema/sqlite/0001_ledger.sql")];
+
+/// How long SQLite itself waits for a lock before it says so.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// Opens the ledger for writing, and brings its schema up to date.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let mut db = Connection::open(path)?;
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // With WAL this is safe against a crash of the process, and of the machine but for the last transactions.
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    let version: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for (number, sql) in (1..).zip(MIGRATIONS).skip(version) {
+        let step = db.transaction()?;
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "user_version", number)?;
+        step.commit()?;
+    }
+    Ok(db)
+}
+
+/// ISO 8601 in UTC with milliseconds.
+pub(super) fn iso(at: Millis) -> String {
+    let timestamp = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default();
+    format!("{timestamp:.3}")
+}
+
+/// Writes a batch in one transaction.
+pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusqlite::Result<()> {
+    let batch = db.transaction()?;
+    // Of each room only its last state matters.
+    let mut rooms: HashMap<&RoomId, &RoomRow> = HashMap::new();
+    {
+        let mut insert = batch.prepare_cached(
+            "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?;
+        for entry in entries {
+            for event in &entry.events {
+                insert.execute(params![
+                    event.id.to_string(),
+                    event.room.as_str(),
+                    event.kind.as_str(),
+                    event.user,
+                    event.data.to_string(),
+                    iso(event.at),
+                    event.epoch,
+                    event.version,
+                    event.node.as_str(),
+                ])?;
+                project_user(&batch, event)?;
+            }
+            rooms.insert(&entry.room.id, &entry.room);
+        }
+    }
+    for row in rooms.into_values() {
+        project_room(&batch, row)?;
+    }
+    alive(&batch, now)?;
+    batch.commit()
+}
+
+/// Notes that the node runs.
+pub(super) fn alive(db: &Connection, now: Millis) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO node_alive (only, at_ms) VALUES (1, ?1) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms",
+    )?
+    .execute([now])
+    .map(|_| ())
+}
+
+fn project_user(batch: &Transaction<'_>, event: &Event) -> rusqlite::Result<()> {
+    let at = iso(event.at);
+    let (user, room) = (event.user.as_ref(), event.room.as_str());
+    let name = || event.data.get("username").and_then(|name| name.as_str());
+    match event.kind {
+        EventType::UserJoined => batch
+            .prepare_cached(
+                "INSERT INTO users (id, room_id, username, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
+                 ON CONFLICT DO UPDATE SET username = excluded.username, updated_at = excluded.updated_at, left_at = NULL",
+            )?
+            .execute(params![user, room, name(), at]),
+        EventType::UsernameUpdated => batch
+            .prepare_cached("UPDATE users SET username = ?3, updated_at = ?4 WHERE id = ?1 AND room_id = ?2")?
+            .execute(params![user, room, name(), at]),
+        EventType::UserLeft | EventType::UserKicked => batch
+            .prepare_cached("UPDATE users SET left_at = ?3, updated_at = ?3 WHERE id = ?1 AND room_id = ?2")?
+            .execute(params![user, room, at]),
+        _ => return Ok(()),
+    }
+    .map(|_| ())
+}
+
+fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> {
+    if row.archived {
+        return batch
+            .prepare_cached("UPDATE rooms SET archived_at = ?2, updated_at = ?2, version = ?3 WHERE id = ?1")?
+            .execute(params![row.id.as_str(), iso(row.at), row.version])
+            .map(|_| ());
+    }
+    batch
+        .prepare_cached(
+            "INSERT INTO rooms (id, host_user_id, current_url, \"current_time\", is_playing, guest_control_enabled, created_at,
+                 updated_at, epoch, version, rate, position_at_ms, empty_until_ms, pin_digest, host_origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             ON CONFLICT DO UPDATE SET host_user_id = excluded.host_user_id, current_url = excluded.current_url,
+                 \"current_time\" = excluded.\"current_time\", is_playing = excluded.is_playing,
+                 guest_control_enabled = excluded.guest_control_enabled, updated_at = excluded.updated_at, archived_at = NULL,
+                 created_at = CASE WHEN archived_at IS NULL THEN created_at ELSE excluded.created_at END,
+                 epoch = excluded.epoch, version = excluded.version, rate = excluded.rate,
+                 position_at_ms = excluded.position_at_ms, empty_until_ms = excluded.empty_until_ms,
+                 pin_digest = excluded.pin_digest, host_origin = excluded.host_origin",
+        )?
+        .execute(params![
+            row.id.as_str(),
+            row.host.as_ref().map(crate::id::UserId::as_str),
+            row.url,
+            row.position,
+            row.playing,
+            row.guest_control,
+            iso(row.at),
+            row.epoch,
+            row.version,
+            row.rate,
+            row.position_at,
+            row.empty_until,
+            row.pin.map(String::from),
+            row.host_origin.map(String::from),
+        ])
+        .map(|_| ())
+}
+
+/// Whether the database as a whole is in trouble; otherwise it is one entry that it does not take.
+pub(super) fn is_outage(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => !matches!(
+            code,
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+        ),
+        None => false,
+    }
+}

@@ -1,0 +1,194 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use super::{Entry, Journal, journal::State, sqlite};
+use crate::clock::{Clock, Millis};
+
+/// How long the first entry of a batch waits for others. What a killed process loses is this, and the time that a transaction takes.
+const GATHER: Duration = Duration::from_millis(50);
+/// The largest batch, in entries.
+const BATCH: usize = 2_000;
+/// How often an idle writer looks whether it should stop.
+const IDLE: Duration = Duration::from_millis(100);
+/// How often it notes that the node runs.
+const ALIVE: Millis = 5_000;
+/// Between two tries while the database is out of order.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often that is reported.
+const REPORT: Duration = Duration::from_secs(10);
+/// How long a node that stops waits for a database that is out of order.
+const LAST_TRIES: Duration = Duration::from_secs(3);
+
+/// Why the ledger could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the ledger {path}: {source}")]
+pub struct WriterError {
+    /// The file.
+    pub path: PathBuf,
+    /// What SQLite says.
+    pub source: rusqlite::Error,
+}
+
+/// The thread that writes the ledger.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+    state: Arc<State>,
+}
+
+impl Writer {
+    /// Opens (or makes) the database and starts to write.
+    pub fn start(path: PathBuf, clock: Clock) -> Result<(Self, Journal), WriterError> {
+        let db = sqlite::open(&path).map_err(|source| WriterError { path: path.clone(), source })?;
+        let (journal, entries, state) = Journal::new();
+        let shared = Arc::clone(&state);
+        let thread =
+            std::thread::spawn(move || Scribe { db, state: shared, clock, trouble: None, alive: 0 }.run(&entries));
+        Ok((Self { thread, state }, journal))
+    }
+
+    /// Writes what is left, and ends. Blocks: some milliseconds, or 3 s when the database is out of order.
+    pub fn stop(self) {
+        self.state.stopping.store(true, Ordering::Release);
+        if self.thread.join().is_err() {
+            tracing::error!("the ledger's writer had died");
+        }
+    }
+}
+
+struct Scribe {
+    db: Connection,
+    state: Arc<State>,
+    clock: Clock,
+    trouble: Option<Trouble>,
+    alive: Millis,
+}
+
+/// Since when the database has been out of order, and when that was last said.
+struct Trouble {
+    since: Instant,
+    said: Instant,
+}
+
+impl Scribe {
+    fn run(mut self, entries: &Receiver<Entry>) {
+        loop {
+            // Looked at before the queue: what was appended before the word to stop is still found in it.
+            let stopping = self.state.stopping.load(Ordering::Acquire);
+            match entries.recv_timeout(IDLE) {
+                Ok(first) => {
+                    let batch = gather(first, entries);
+                    self.persist(&batch);
+                    self.state.waiting.fetch_sub(batch.len() as u64, Ordering::Relaxed);
+                }
+                Err(RecvTimeoutError::Timeout) if !stopping => self.note_alive(),
+                Err(_) => break,
+            }
+        }
+        self.alive = 0;
+        self.note_alive();
+    }
+
+    fn persist(&mut self, batch: &[Entry]) {
+        let began = Instant::now();
+        loop {
+            match sqlite::write(&mut self.db, batch, self.clock.now()) {
+                Ok(()) => {
+                    self.count(batch);
+                    self.recovered();
+                    return;
+                }
+                Err(error) if sqlite::is_outage(&error) => {
+                    self.report(&error);
+                    let stopping = self.state.stopping.load(Ordering::Acquire);
+                    if stopping && began.elapsed() > LAST_TRIES {
+                        self.lose(batch);
+                        return;
+                    }
+                    std::thread::sleep(RETRY);
+                }
+                Err(error) => {
+                    self.one_by_one(batch, &error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// An entry that the database will never take must not keep the others out.
+    fn one_by_one(&mut self, batch: &[Entry], error: &rusqlite::Error) {
+        if let [entry] = batch {
+            let rooms = entry.room.id.as_str();
+            tracing::error!(room = rooms, events = entry.events.len(), %error, "the ledger does not take an entry");
+            self.lose(batch);
+            return;
+        }
+        let (left, right) = batch.split_at(batch.len() / 2);
+        self.persist(left);
+        self.persist(right);
+    }
+
+    fn report(&mut self, error: &rusqlite::Error) {
+        self.state.failures.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        if self.trouble.as_ref().is_none_or(|trouble| now - trouble.said > REPORT) {
+            let waiting = self.state.waiting.load(Ordering::Relaxed);
+            let lost = self.state.lost.load(Ordering::Relaxed);
+            tracing::warn!(%error, waiting, lost, "the ledger cannot be written, trying again; rooms are not affected");
+            let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
+            self.trouble = Some(Trouble { since, said: now });
+        }
+    }
+
+    fn recovered(&mut self) {
+        if let Some(trouble) = self.trouble.take() {
+            let seconds = trouble.since.elapsed().as_secs();
+            let lost = self.state.lost.load(Ordering::Relaxed);
+            tracing::info!(seconds, lost, "the ledger can be written again");
+        }
+    }
+
+    fn count(&self, batch: &[Entry]) {
+        self.state.written.fetch_add(batch.iter().map(|entry| entry.events.len() as u64).sum(), Ordering::Relaxed);
+    }
+
+    fn lose(&self, batch: &[Entry]) {
+        let events: u64 = batch.iter().map(|entry| entry.events.len() as u64).sum();
+        self.state.lost.fetch_add(events, Ordering::Relaxed);
+        tracing::error!(events, "events are lost to the ledger");
+    }
+
+    fn note_alive(&mut self) {
+        let now = self.clock.now();
+        if now.saturating_sub(self.alive) < ALIVE {
+            return;
+        }
+        self.alive = now;
+        if let Err(error) = sqlite::alive(&self.db, now) {
+            self.report(&error);
+        }
+    }
+}
+
+fn gather(first: Entry, entries: &Receiver<Entry>) -> Vec<Entry> {
+    let until = Instant::now() + GATHER;
+    let mut batch = vec![first];
+    while batch.len() < BATCH {
+        let Some(left) = until.checked_duration_since(Instant::now()) else { break };
+        match entries.recv_timeout(left) {
+            Ok(entry) => batch.push(entry),
+            Err(_) => break,
+        }
+    }
+    batch
+}

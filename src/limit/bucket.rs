@@ -1,0 +1,42 @@
+use crate::clock::Millis;
+
+/// A budget that refills steadily: the generic cell rate algorithm (as in ATM traffic management), which needs one number a
+/// socket and takes time as an argument.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bucket {
+    /// Microseconds: when the bucket will be full again.
+    full_at: u64,
+}
+
+impl Bucket {
+    /// Takes one out of a bucket that holds `burst` and refills by `per_second`, or says how long to wait for it.
+    pub fn take(&mut self, per_second: u32, burst: u32, now: Millis) -> Result<(), Millis> {
+        let cost = 1_000_000 / u64::from(per_second.max(1));
+        let now = now * 1_000;
+        let full_at = self.full_at.max(now) + cost;
+        let most = now + cost * u64::from(burst.max(1));
+        if full_at > most {
+            return Err((full_at - most).div_ceil(1_000));
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_the_rate() {
+        let mut bucket = Bucket::default();
+        let taken = (0..500).filter(|_| bucket.take(100, 300, 1_000).is_ok()).count();
+        assert_eq!(taken, 300);
+        assert_eq!(bucket.take(100, 300, 1_000), Err(10));
+        assert_eq!(bucket.take(100, 300, 1_010), Ok(()));
+        let taken = (0..500).filter(|_| bucket.take(100, 300, 2_010).is_ok()).count();
+        assert_eq!(taken, 100);
+        let taken = (0..500).filter(|_| bucket.take(100, 300, 60_000).is_ok()).count();
+        assert_eq!(taken, 300, "it never holds more than the burst");
+    }
+}

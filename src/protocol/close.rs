@@ -1,0 +1,59 @@
+use super::Code;
+
+/// How the server ends a socket. Clients come back after codes below 4500.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Close {
+    /// The client said LEAVE.
+    Left,
+    /// It went on and on past its message budget.
+    Policy,
+    /// It sent a frame that is too large to read.
+    TooLarge,
+    /// This node is going away.
+    Draining,
+    /// Its outbox is full.
+    SlowConsumer,
+    /// It answers no ping.
+    HeartbeatLost,
+    /// It was thrown out of its room.
+    Kicked,
+}
+
+impl Close {
+    /// The number of the close frame.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Left => 1000,
+            Self::Policy => 1008,
+            Self::TooLarge => 1009,
+            Self::Draining => 1012,
+            Self::SlowConsumer => 4008,
+            Self::HeartbeatLost => 4009,
+            Self::Kicked => 4503,
+        }
+    }
+
+    /// The words of the close frame, and the label of the metric.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Policy => "rate limited",
+            Self::TooLarge => "too large",
+            Self::Draining => "draining",
+            Self::SlowConsumer => "slow consumer",
+            Self::HeartbeatLost => "heartbeat lost",
+            Self::Kicked => "kicked",
+        }
+    }
+}
+
+impl Code {
+    /// The one place where an error ends a socket: only when it cannot be read any further.
+    pub fn close(self) -> Option<Close> {
+        match self {
+            Self::TooLarge => Some(Close::TooLarge),
+            Self::RateLimited => Some(Close::Policy),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+use serde::Serialize;
+
+use crate::room::Refusal;
+
+/// The closed list of error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+pub enum Code {
+    InvalidMessage,
+    UnknownType,
+    TooLarge,
+    NotJoined,
+    InvalidPin,
+    PinLocked,
+    Unauthorized,
+    Forbidden,
+    RoomFull,
+    IdentityInUse,
+    RateLimited,
+    Unavailable,
+    Draining,
+    Internal,
+}
+
+impl Code {
+    /// All of them, for whoever counts.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidMessage,
+        Self::UnknownType,
+        Self::TooLarge,
+        Self::NotJoined,
+        Self::InvalidPin,
+        Self::PinLocked,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RoomFull,
+        Self::IdentityInUse,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Draining,
+        Self::Internal,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidMessage => "invalid_message",
+            Self::UnknownType => "unknown_type",
+            Self::TooLarge => "too_large",
+            Self::NotJoined => "not_joined",
+            Self::InvalidPin => "invalid_pin",
+            Self::PinLocked => "pin_locked",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RoomFull => "room_full",
+            Self::IdentityInUse => "identity_in_use",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Draining => "draining",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the same frame may succeed later.
+    pub fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::PinLocked | Self::RoomFull | Self::RateLimited | Self::Unavailable | Self::Draining | Self::Internal
+        )
+    }
+}
+
+impl From<Refusal> for Code {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotJoined | Refusal::NoSuchMember => Self::NotJoined,
+            Refusal::InvalidPin => Self::InvalidPin,
+            Refusal::Unauthorized => Self::Unauthorized,
+            Refusal::Forbidden => Self::Forbidden,
+            Refusal::RoomFull => Self::RoomFull,
+            Refusal::IdentityInUse => Self::IdentityInUse,
+        }
+    }
+}

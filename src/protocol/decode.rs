@@ -1,0 +1,585 @@
+//! Bytes from a socket to a [`ClientMessage`]. Whatever comes in, the answer is a value: nothing in here can fail otherwise.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{Code, MAX_MESSAGE_BYTES};
+use crate::{
+    id::{RoomId, UserId},
+    room::{Action, Json, MAX_POSITION, Role},
+};
+
+/// How deep a frame may nest. Objects in objects that anybody sends are four deep.
+const MAX_DEPTH: usize = 32;
+/// The longest `id` of a frame, and the longest name of an application's event, in bytes.
+const MAX_LABEL_BYTES: usize = 64;
+const MAX_PIN_BYTES: usize = 64;
+const MAX_URL_BYTES: usize = 2_048;
+const MAX_USERNAME_CHARS: usize = 64;
+const MAX_NOTE_CHARS: usize = 200;
+
+/// A frame that was understood.
+#[derive(Debug)]
+pub struct Inbound {
+    /// What the sender wants its answer to be marked with: a JSON string or integer.
+    pub id: Option<Json>,
+    /// What it says.
+    pub message: ClientMessage,
+}
+
+/// A frame that was not.
+#[derive(Debug)]
+pub struct Malformed {
+    /// Its mark, if that could be read.
+    pub id: Option<Json>,
+    /// `invalid_message`, `unknown_type` or `too_large`.
+    pub code: Code,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Everything a client can say.
+#[derive(Debug)]
+pub enum ClientMessage {
+    /// Come in.
+    Join(JoinFrame),
+    /// Come back.
+    Resume(ResumeFrame),
+    /// Are you there?
+    Ping {
+        /// The client's clock.
+        t0: Option<f64>,
+    },
+    /// Where is the film?
+    RequestSync {
+        /// Echoed in the answer.
+        respect_auto_play: bool,
+    },
+    /// Where the sender's own player is.
+    Position {
+        /// Seconds.
+        position: f64,
+        /// Whether it runs.
+        playing: bool,
+    },
+    /// For one member, from its peer connection.
+    Signal(Signal),
+    /// An application's message for one member.
+    Whisper(Whisper),
+    /// Something the room decides on.
+    Act(Action),
+    /// Understood, and nothing follows from it.
+    Ignored,
+}
+
+/// JOIN.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "PROTOCOL.md has them")]
+pub struct JoinFrame {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    #[serde(default, deserialize_with = "username")]
+    pub username: Option<Box<str>>,
+    #[serde(default, deserialize_with = "pin")]
+    pub pin: Option<Box<str>>,
+    pub features: Option<Vec<Box<str>>>,
+    pub resume_token: Option<Box<str>>,
+}
+
+/// RESUME.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "PROTOCOL.md has them")]
+pub struct ResumeFrame {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub resume_token: Box<str>,
+    pub epoch: u64,
+    pub version: u64,
+    pub features: Option<Vec<Box<str>>>,
+}
+
+/// A directed frame: relayed as it is, with the sender stamped by the server.
+#[derive(Debug)]
+pub struct Signal {
+    /// OFFER, ANSWER and so on.
+    pub kind: &'static str,
+    /// The name of its payload field, if it has one.
+    pub payload: Option<(&'static str, Json)>,
+    /// For whom.
+    pub to: UserId,
+    /// Passed through.
+    pub negotiation_id: Option<Json>,
+}
+
+/// BROADCAST with a `to`.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "PROTOCOL.md has them")]
+pub struct Whisper {
+    pub event: Box<str>,
+    pub data: Option<Json>,
+    pub to: UserId,
+}
+
+/// Understands one text frame.
+pub fn decode(text: &str) -> Result<Inbound, Malformed> {
+    let refuse = |code, message: String| Malformed { id: None, code, message };
+    if text.len() > MAX_MESSAGE_BYTES {
+        let message = format!("the frame has {} bytes, {MAX_MESSAGE_BYTES} are allowed", text.len());
+        return Err(refuse(Code::TooLarge, message));
+    }
+    // serde would take an array for an object's fields in order.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(refuse(Code::InvalidMessage, "a frame is one JSON object".to_owned()));
+    }
+    if too_deep(text) {
+        return Err(refuse(Code::InvalidMessage, format!("the frame nests deeper than {MAX_DEPTH} levels")));
+    }
+    let head: Head<'_> = serde_json::from_str(text).map_err(|error| refuse(Code::InvalidMessage, error.to_string()))?;
+    let id = head.id.map(mark).transpose().map_err(|message| refuse(Code::InvalidMessage, message.to_owned()))?;
+    match message(&head.kind, text) {
+        Ok(Some(message)) => Ok(Inbound { id, message }),
+        Ok(None) => {
+            let kind: String = head.kind.chars().filter(|c| !c.is_control()).take(MAX_LABEL_BYTES).collect();
+            Err(Malformed { id, code: Code::UnknownType, message: format!("unknown type {kind:?}") })
+        }
+        Err(error) => Err(Malformed { id, code: Code::InvalidMessage, message: explain(&head.kind, &error) }),
+    }
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+}
+
+fn mark(raw: &RawValue) -> Result<Json, &'static str> {
+    let text = raw.get();
+    let fits = text.len() <= MAX_LABEL_BYTES + 2
+        && (text.starts_with('"') && serde_json::from_str::<String>(text).is_ok() || text.parse::<i64>().is_ok());
+    if fits { Ok(Json(raw.to_owned().into())) } else { Err("id is a string of at most 64 bytes, or an integer") }
+}
+
+/// The text that first-generation clients know for a JOIN that lacks what it needs; for all else what is wrong.
+fn explain(kind: &str, error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    if kind == "JOIN" && (message.contains("missing field `roomId`") || message.contains("missing field `userId`")) {
+        return "Missing roomId or userId".to_owned();
+    }
+    message
+}
+
+/// Brackets outside strings.
+fn too_deep(text: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Nothing for a type that no client may send.
+#[allow(clippy::too_many_lines, reason = "one arm a type: the table of PROTOCOL.md")]
+fn message(kind: &str, text: &str) -> serde_json::Result<Option<ClientMessage>> {
+    let act = |action| Ok(Some(ClientMessage::Act(action)));
+    match kind {
+        "JOIN" => Ok(Some(ClientMessage::Join(serde_json::from_str(text)?))),
+        "RESUME" => Ok(Some(ClientMessage::Resume(serde_json::from_str(text)?))),
+        "LEAVE" => act(Action::Leave),
+        "PING" => {
+            let frame: fields::Ping = serde_json::from_str(text)?;
+            Ok(Some(ClientMessage::Ping { t0: frame.t0 }))
+        }
+        "UPDATE_USERNAME" => {
+            let frame: fields::Username = serde_json::from_str(text)?;
+            frame.username.map_or(Ok(Some(ClientMessage::Ignored)), |username| act(Action::Rename { username }))
+        }
+        "PLAY_PAUSE" => {
+            let frame: fields::PlayPause = serde_json::from_str(text)?;
+            let playing = matches!(frame.control, fields::Control::Play);
+            act(Action::PlayPause {
+                playing,
+                position: frame.current_time,
+                event: frame.event_timestamp,
+                rate: frame.rate,
+            })
+        }
+        "SEEK" => {
+            let frame: fields::Playback = serde_json::from_str(text)?;
+            act(Action::Seek { position: frame.current_time, playing: frame.is_playing, event: frame.event_timestamp })
+        }
+        "READY" => {
+            let frame: fields::Ready = serde_json::from_str(text)?;
+            act(Action::Ready { target: frame.target_time })
+        }
+        "POSITION_UPDATE" => {
+            let frame: fields::Playback = serde_json::from_str(text)?;
+            Ok(Some(ClientMessage::Position { position: frame.current_time, playing: frame.is_playing }))
+        }
+        "HOST_HEARTBEAT" => {
+            let frame: fields::Playback = serde_json::from_str(text)?;
+            act(Action::Heartbeat {
+                position: frame.current_time,
+                playing: frame.is_playing,
+                event: frame.event_timestamp,
+            })
+        }
+        "URL_CHANGE" => {
+            let frame: fields::UrlChange = serde_json::from_str(text)?;
+            act(Action::ChangeUrl { url: frame.url, time: frame.current_time, legacy: false })
+        }
+        "REQUEST_SYNC" => {
+            let frame: fields::RequestSync = serde_json::from_str(text)?;
+            Ok(Some(ClientMessage::RequestSync { respect_auto_play: frame.respect_auto_play.unwrap_or(false) }))
+        }
+        "OFFER" => signal("OFFER", Some("offer"), text),
+        "ANSWER" => signal("ANSWER", Some("answer"), text),
+        "ICE_CANDIDATE" => signal("ICE_CANDIDATE", Some("candidate"), text),
+        "RENEGOTIATE" => signal("RENEGOTIATE", None, text),
+        "BYE" => signal("BYE", None, text),
+        "PLAYBACK_ACK" => signal("PLAYBACK_ACK", Some("control"), text),
+        "BROADCAST" => {
+            let fields::Broadcast { event, data, to } = serde_json::from_str(text)?;
+            match to {
+                Some(to) => Ok(Some(ClientMessage::Whisper(Whisper { event, data, to }))),
+                None => act(Action::Broadcast { event, data }),
+            }
+        }
+        "TOGGLE_GUEST_CONTROL" => {
+            let frame: fields::GuestControl = serde_json::from_str(text)?;
+            act(Action::GuestControl { enabled: frame.enabled })
+        }
+        "TRANSFER_HOST" => {
+            let frame: fields::Target = serde_json::from_str(text)?;
+            act(Action::TransferHost { to: frame.target_user_id })
+        }
+        "SET_ROLE" => {
+            let frame: fields::SetRole = serde_json::from_str(text)?;
+            act(Action::SetRole { to: frame.target_user_id, role: frame.role })
+        }
+        "KICK" => {
+            let frame: fields::Kick = serde_json::from_str(text)?;
+            act(Action::Kick { who: frame.target_user_id, note: frame.reason })
+        }
+        // Answers to a question that this server answers itself: relaying them would let a member lead another astray.
+        "SYNC_RESPONSE" | "SYNC_PLAYBACK" => Ok(Some(ClientMessage::Ignored)),
+        _ => Ok(None),
+    }
+}
+
+fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> serde_json::Result<Option<ClientMessage>> {
+    let frame: fields::Directed = serde_json::from_str(text)?;
+    let payload = match field {
+        None => None,
+        Some(field) => {
+            let value = match field {
+                "offer" => frame.offer,
+                "answer" => frame.answer,
+                "candidate" => frame.candidate,
+                _ => frame.control,
+            };
+            let value = value.ok_or_else(|| serde_json::Error::custom(format_args!("missing field `{field}`")))?;
+            let shape = value.0.get();
+            let fits = match field {
+                "control" => matches!(shape, "\"play\"" | "\"pause\""),
+                "candidate" => shape.starts_with('{') || shape == "null",
+                _ => shape.starts_with('{'),
+            };
+            if !fits {
+                return Err(serde_json::Error::custom(format_args!("`{field}` has the wrong type")));
+            }
+            Some((field, value))
+        }
+    };
+    Ok(Some(ClientMessage::Signal(Signal { kind, payload, to: frame.to, negotiation_id: frame.negotiation_id })))
+}
+
+mod fields {
+    //! One struct a frame, with the names of the wire.
+
+    use serde::Deserialize;
+
+    use super::{Json, Role, UserId};
+
+    #[derive(Deserialize)]
+    pub(super) struct Ping {
+        pub(super) t0: Option<f64>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Username {
+        #[serde(deserialize_with = "super::username")]
+        pub(super) username: Option<Box<str>>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub(super) enum Control {
+        Play,
+        Pause,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct PlayPause {
+        pub(super) control: Control,
+        #[serde(default, deserialize_with = "super::seconds_option")]
+        pub(super) current_time: Option<f64>,
+        pub(super) event_timestamp: Option<f64>,
+        #[serde(default, deserialize_with = "super::rate")]
+        pub(super) rate: Option<f64>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Playback {
+        #[serde(deserialize_with = "super::seconds")]
+        pub(super) current_time: f64,
+        pub(super) is_playing: bool,
+        pub(super) event_timestamp: Option<f64>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Ready {
+        #[serde(deserialize_with = "super::seconds")]
+        pub(super) target_time: f64,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct UrlChange {
+        #[serde(deserialize_with = "super::web_url")]
+        pub(super) url: Box<str>,
+        #[serde(default, deserialize_with = "super::url_time")]
+        pub(super) current_time: Option<f64>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct RequestSync {
+        pub(super) respect_auto_play: Option<bool>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Directed {
+        pub(super) to: UserId,
+        #[serde(default, deserialize_with = "super::present")]
+        pub(super) offer: Option<Json>,
+        #[serde(default, deserialize_with = "super::present")]
+        pub(super) answer: Option<Json>,
+        #[serde(default, deserialize_with = "super::present")]
+        pub(super) candidate: Option<Json>,
+        #[serde(default, deserialize_with = "super::present")]
+        pub(super) control: Option<Json>,
+        #[serde(default, deserialize_with = "super::label")]
+        pub(super) negotiation_id: Option<Json>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Broadcast {
+        #[serde(deserialize_with = "super::event_name")]
+        pub(super) event: Box<str>,
+        #[serde(default, deserialize_with = "super::present")]
+        pub(super) data: Option<Json>,
+        pub(super) to: Option<UserId>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct GuestControl {
+        pub(super) enabled: bool,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Target {
+        pub(super) target_user_id: UserId,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct SetRole {
+        pub(super) target_user_id: UserId,
+        pub(super) role: Role,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Kick {
+        pub(super) target_user_id: UserId,
+        #[serde(default, deserialize_with = "super::note")]
+        pub(super) reason: Option<Box<str>>,
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    in_range(f64::deserialize(from)?, MAX_POSITION)
+}
+
+fn seconds_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION)).transpose()
+}
+
+/// Seconds or milliseconds: see [`crate::room::url_time_in_seconds`].
+fn url_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION * 1000.0)).transpose()
+}
+
+fn in_range<E: serde::de::Error>(number: f64, most: f64) -> Result<f64, E> {
+    if (0.0..=most).contains(&number) {
+        // -0.0 is in range, and would come out as another number.
+        Ok(number.abs())
+    } else {
+        Err(E::custom(format_args!("{number} is not a position in seconds between 0 and {most}")))
+    }
+}
+
+fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    match Option::<f64>::deserialize(from)? {
+        Some(rate) if !(0.25..=4.0).contains(&rate) => Err(D::Error::custom("rate is between 0.25 and 4")),
+        rate => Ok(rate),
+    }
+}
+
+fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
+    match Option::<Box<str>>::deserialize(from)? {
+        Some(pin) if pin.len() > MAX_PIN_BYTES => Err(D::Error::custom("pin has more than 64 bytes")),
+        Some(pin) if pin.is_empty() => Ok(None),
+        pin => Ok(pin),
+    }
+}
+
+fn username<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
+    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|name| tidy(&name, MAX_USERNAME_CHARS)))
+}
+
+fn note<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
+    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|note| tidy(&note, MAX_NOTE_CHARS)))
+}
+
+/// A text that people see: cut rather than refused, since the clients that send it do not look at errors.
+fn tidy(text: &str, most: usize) -> Option<Box<str>> {
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    let cut: String = clean.trim().chars().take(most).collect();
+    (!cut.is_empty()).then(|| cut.into())
+}
+
+fn event_name<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
+    let name = Box::<str>::deserialize(from)?;
+    if name.is_empty() || name.len() > MAX_LABEL_BYTES || name.chars().any(char::is_control) {
+        return Err(D::Error::custom("event is a name of 1 to 64 bytes"));
+    }
+    Ok(name)
+}
+
+fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
+    let text = Box::<str>::deserialize(from)?;
+    if text.len() > MAX_URL_BYTES {
+        return Err(D::Error::custom("url has more than 2048 bytes"));
+    }
+    let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if web && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom("url is not an absolute http(s) URL"))
+    }
+}
+
+/// A field that is there, even if it is null.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(from).map(Some)
+}
+
+fn label<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+    match Option::<Json>::deserialize(from)? {
+        Some(label) => mark(&label.0).map(Some).map_err(D::Error::custom),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Code {
+        decode(text).map(|inbound| format!("{inbound:?}")).expect_err(text).code
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for text in ["", "[]", "[\"JOIN\"]", "1", "null", "\"x\"", "{", "{}", "{\"type\":1}", "{\"type\":\"LEAVE\"} x"]
+        {
+            assert_eq!(code(text), Code::InvalidMessage, "{text}");
+        }
+        assert_eq!(code("{\"type\":\"HOST_CHANGED\"}"), Code::UnknownType);
+        assert_eq!(code(&format!("{{\"type\":\"{}\"}}", "X".repeat(MAX_MESSAGE_BYTES))), Code::TooLarge);
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        let nested = |n: usize| format!("{{\"type\":\"LEAVE\",\"x\":{}{}}}", "[".repeat(n), "]".repeat(n));
+        assert!(decode(&nested(MAX_DEPTH - 1)).is_ok());
+        assert_eq!(code(&nested(MAX_DEPTH)), Code::InvalidMessage);
+        assert!(decode(&format!("{{\"type\":\"LEAVE\",\"x\":\"\\\"{}\"}}", "[".repeat(99))).is_ok());
+    }
+
+    #[test]
+    fn numbers_are_positions() {
+        for bad in ["-1", "1e999", "\"5\"", "null", "true", "1e8", "{}"] {
+            let text = format!("{{\"type\":\"SEEK\",\"currentTime\":{bad},\"isPlaying\":true}}");
+            assert_eq!(code(&text), Code::InvalidMessage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_are_absolute_and_of_the_web() {
+        for bad in ["javascript:alert(1)", "/watch/1", "data:text/html,x", "ftp://x/y", "http:", "https://a b/", ""] {
+            let text = serde_json::json!({"type": "URL_CHANGE", "url": bad}).to_string();
+            assert_eq!(code(&text), Code::InvalidMessage, "{bad}");
+        }
+        assert!(decode("{\"type\":\"URL_CHANGE\",\"url\":\"https://www.netflix.com/watch/1?trackId=2\"}").is_ok());
+    }
+
+    #[test]
+    fn marks_survive_errors() {
+        let error = decode("{\"type\":\"NOPE\",\"id\":\"a1\"}").expect_err("unknown");
+        assert_eq!(error.id.expect("id").0.get(), "\"a1\"");
+        assert_eq!(code("{\"type\":\"LEAVE\",\"id\":{}}"), Code::InvalidMessage);
+        assert_eq!(code("{\"type\":\"LEAVE\",\"id\":1.5}"), Code::InvalidMessage);
+    }
+
+    #[test]
+    fn names_are_tidied() {
+        let text = serde_json::json!({"type": "JOIN", "roomId": "r", "userId": "u", "username": format!(" a\u{7}{}", "é".repeat(99)), "pin": ""});
+        let Ok(Inbound { message: ClientMessage::Join(join), .. }) = decode(&text.to_string()) else {
+            panic!("a JOIN")
+        };
+        let name = join.username.expect("name");
+        assert_eq!(name.chars().count(), MAX_USERNAME_CHARS);
+        assert!(name.starts_with("aé"));
+        assert!(join.pin.is_none());
+        assert_eq!(
+            decode("{\"type\":\"JOIN\",\"userId\":\"u\"}").expect_err("no room").message,
+            "Missing roomId or userId"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+use axum::extract::ws::Utf8Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Code, IceServer, RoomState, number};
+use crate::{
+    clock::Millis,
+    id::{ConnId, UserId},
+    room::{Json, Role, Timeline},
+};
+
+/// An encoded frame. Cloning shares the bytes: a frame is written once, whoever gets it.
+pub type Frame = Utf8Bytes;
+
+/// Where the film is, for clients that keep the room's clock.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Line {
+    /// Seconds at `at`.
+    #[serde(serialize_with = "number::serialize")]
+    pub position: f64,
+    /// Whether it runs.
+    pub playing: bool,
+    /// Film seconds per second.
+    #[serde(serialize_with = "number::serialize")]
+    pub rate: f64,
+    /// The server's clock.
+    pub at: Millis,
+}
+
+impl From<&Timeline> for Line {
+    fn from(timeline: &Timeline) -> Self {
+        Self { position: timeline.position, playing: timeline.playing, rate: timeline.rate, at: timeline.at }
+    }
+}
+
+/// Everything the server can say.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+pub enum ServerFrame<'a> {
+    RoomState(RoomState<'a>),
+    Resumed {
+        version: u64,
+        epoch: u64,
+        replayed: usize,
+        resume_token: &'a str,
+        session: ConnId,
+        server_time: Millis,
+        ice_servers: &'a [IceServer],
+    },
+    Discontinuity {
+        reason: &'static str,
+    },
+    UserJoined {
+        user_id: &'a UserId,
+        peer_id: ConnId,
+        username: Option<&'a str>,
+        role: Role,
+        order: u64,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    UserLeft {
+        user_id: &'a UserId,
+        peer_id: ConnId,
+        reason: &'static str,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    /// The second word for USER_LEFT: the only one that first-generation clients end a peer connection for.
+    Leave {
+        user_id: &'a UserId,
+    },
+    MemberAway {
+        user_id: &'a UserId,
+        until: Millis,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    MemberBack {
+        user_id: &'a UserId,
+        peer_id: ConnId,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    HostChanged {
+        host_user_id: &'a UserId,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    RoleChanged {
+        user_id: &'a UserId,
+        role: Role,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    GuestControl {
+        enabled: bool,
+        user_id: &'a UserId,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    UsernameUpdated {
+        user_id: &'a UserId,
+        username: &'a str,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    PlayPause {
+        user_id: &'a str,
+        control: &'static str,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        current_time: Option<f64>,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        event_timestamp: Option<f64>,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        rate: Option<f64>,
+        timeline: Line,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    SeekPause {
+        user_id: &'a UserId,
+        #[serde(serialize_with = "number::serialize")]
+        current_time: f64,
+        is_playing: bool,
+        #[serde(serialize_with = "number::option::serialize")]
+        event_timestamp: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline: Option<Millis>,
+        timeline: Line,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    HostHeartbeat {
+        user_id: &'a UserId,
+        #[serde(serialize_with = "number::serialize")]
+        current_time: f64,
+        is_playing: bool,
+        #[serde(serialize_with = "number::option::serialize")]
+        event_timestamp: Option<f64>,
+        timeline: Line,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    UrlChange {
+        user_id: &'a UserId,
+        url: &'a str,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        current_time: Option<f64>,
+        timeline: Line,
+        epoch: u64,
+        version: u64,
+        timestamp: Millis,
+    },
+    Broadcast {
+        user_id: &'a UserId,
+        event: &'a str,
+        data: Option<&'a Json>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<&'a UserId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<u64>,
+        timestamp: Millis,
+    },
+    SyncResponse {
+        from_user_id: &'static str,
+        #[serde(serialize_with = "number::serialize")]
+        current_time: f64,
+        is_playing: bool,
+        url: Option<&'a str>,
+        respect_auto_play: bool,
+        timeline: Line,
+        timestamp: Millis,
+    },
+    PlaybackAck {
+        to: &'a UserId,
+        control: &'static str,
+        user_id: &'static str,
+    },
+    IceServers {
+        ice_servers: &'a [IceServer],
+    },
+    Ack {
+        id: &'a Json,
+        version: u64,
+    },
+    Error {
+        code: Code,
+        message: &'a str,
+        retryable: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<Millis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Json>,
+    },
+    Pong {
+        timestamp: Millis,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        t0: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        t1: Option<Millis>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        t2: Option<Millis>,
+    },
+    ServerDraining {
+        retry_after_ms: Millis,
+        resume: bool,
+    },
+    #[serde(untagged)]
+    Signal(SignalFrame<'a>),
+}
+
+/// A directed frame: its type and the name of its payload come from the sender.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+pub struct SignalFrame<'a> {
+    pub kind: &'static str,
+    pub from: &'a UserId,
+    pub to: &'a UserId,
+    pub payload: Option<(&'static str, &'a RawValue)>,
+    pub negotiation_id: Option<&'a Json>,
+    pub node_id: &'a str,
+    pub signal_id: &'a str,
+}
+
+impl Serialize for SignalFrame<'_> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+        let mut map = out.serialize_map(None)?;
+        map.serialize_entry("type", self.kind)?;
+        map.serialize_entry("from", self.from)?;
+        map.serialize_entry("userId", self.from)?;
+        map.serialize_entry("to", self.to)?;
+        if let Some((field, value)) = self.payload {
+            map.serialize_entry(field, value)?;
+        }
+        if let Some(id) = self.negotiation_id {
+            map.serialize_entry("negotiationId", id)?;
+        }
+        map.serialize_entry("nodeId", self.node_id)?;
+        map.serialize_entry("signalId", self.signal_id)?;
+        map.end()
+    }
+}
+
+/// Writes a frame. Every value in a [`ServerFrame`] can be written, so the other branch is for the types only; it would be an
+/// `ERROR internal`.
+pub fn encode(frame: &ServerFrame<'_>) -> Frame {
+    let mut bytes = Vec::with_capacity(256);
+    let written = serde_json::to_writer(&mut bytes, frame).is_ok();
+    match String::from_utf8(bytes) {
+        Ok(text) if written => text.into(),
+        _ => Frame::from_static(r#"{"type":"ERROR","code":"internal","message":"Processing error","retryable":true}"#),
+    }
+}

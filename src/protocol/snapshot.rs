@@ -1,0 +1,104 @@
+use serde::Serialize;
+
+use super::{IceServer, Line, MAX_MESSAGE_BYTES, number};
+use crate::{
+    clock::Millis,
+    id::{ConnId, NodeId, RoomId, UserId},
+    room::{Role, Room},
+};
+
+/// ROOM_STATE: all that a newcomer needs to know.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+pub struct RoomState<'a> {
+    room_id: &'a RoomId,
+    url: &'a str,
+    #[serde(serialize_with = "number::serialize")]
+    current_time: f64,
+    is_playing: bool,
+    host_user_id: Option<&'a UserId>,
+    guest_control_enabled: bool,
+    users: Vec<Seated<'a>>,
+    node_id: &'a NodeId,
+    epoch: u64,
+    version: u64,
+    server_time: Millis,
+    timeline: Line,
+    features: &'a [&'static str],
+    session: ConnId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume_token: Option<&'a str>,
+    ping_interval_ms: Millis,
+    max_message_bytes: usize,
+    ice_servers: &'a [IceServer],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<OpenGate>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seated<'a> {
+    user_id: &'a UserId,
+    username: Option<&'a str>,
+    role: Role,
+    state: &'static str,
+    order: u64,
+    peer_id: ConnId,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OpenGate {
+    #[serde(serialize_with = "number::serialize")]
+    target_time: f64,
+    deadline: Millis,
+}
+
+/// What a ROOM_STATE says beside the room itself.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+pub struct RoomStateParts<'a> {
+    pub node: &'a NodeId,
+    pub session: ConnId,
+    pub features: &'a [&'static str],
+    pub resume_token: Option<&'a str>,
+    pub ping_interval: Millis,
+    pub ice_servers: &'a [IceServer],
+    pub now: Millis,
+}
+
+impl<'a> RoomState<'a> {
+    /// The room as it is at `parts.now`.
+    pub fn new(room: &'a Room, parts: &RoomStateParts<'a>) -> Self {
+        let users = room.members.values().map(|member| Seated {
+            user_id: &member.user,
+            username: member.username.as_deref(),
+            role: member.role,
+            state: if member.present() { "present" } else { "away" },
+            order: member.order,
+            peer_id: member.conn,
+        });
+        Self {
+            room_id: &room.id,
+            url: room.url.as_deref().unwrap_or_default(),
+            current_time: room.timeline.position_at(parts.now),
+            is_playing: room.timeline.playing,
+            host_user_id: room.shown_host(),
+            guest_control_enabled: room.guest_control,
+            users: users.collect(),
+            node_id: parts.node,
+            epoch: room.epoch,
+            version: room.version,
+            server_time: parts.now,
+            timeline: Line::from(&room.timeline),
+            features: parts.features,
+            session: parts.session,
+            resume_token: parts.resume_token,
+            ping_interval_ms: parts.ping_interval,
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            ice_servers: parts.ice_servers,
+            gate: room.gate.as_ref().map(|gate| OpenGate { target_time: gate.target, deadline: gate.deadline }),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use super::{Digest, Json, Role};
+use crate::id::{ConnId, NodeId, UserId};
+
+/// A wish that a room is asked to grant.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Come in.
+    Join(Join),
+    /// Take a seat again that was left by a dropped socket.
+    Resume(Resume),
+    /// A socket is gone without a word.
+    Disconnect {
+        /// Whose it was.
+        user: UserId,
+        /// Which; if the member has another by now, nothing happens.
+        conn: ConnId,
+        /// Whether the seat is kept for the resume window.
+        keep_seat: bool,
+    },
+    /// Something that only a member may ask for.
+    Act {
+        /// Who asks.
+        user: UserId,
+        /// On which socket.
+        conn: ConnId,
+        /// What.
+        action: Action,
+    },
+    /// Time has passed: do the next thing that is due.
+    Tick,
+}
+
+/// Who comes in, and what it shows at the door.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// Who.
+    pub user: UserId,
+    /// Its socket.
+    pub conn: ConnId,
+    /// The node of that socket.
+    pub node: NodeId,
+    /// Where it comes from.
+    pub origin: Digest,
+    /// What it wants to be called; none keeps the name it has.
+    pub username: Option<Box<str>>,
+    /// The PIN it shows, or for a new room the PIN to set.
+    pub pin: Option<Digest>,
+    /// The resume token it shows.
+    pub proof: Option<Digest>,
+    /// The resume token it will have from now on.
+    pub token: Option<Digest>,
+}
+
+/// Who takes its seat again.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// Who.
+    pub user: UserId,
+    /// Its new socket.
+    pub conn: ConnId,
+    /// The node of that socket.
+    pub node: NodeId,
+    /// Where it comes from.
+    pub origin: Digest,
+    /// The resume token it shows.
+    pub proof: Digest,
+    /// The resume token it will have from now on.
+    pub token: Digest,
+}
+
+/// What a member may ask for. Positions are seconds, `event` is the sender's own clock as it sent it.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields are those of the frames, which PROTOCOL.md describes")]
+pub enum Action {
+    /// Go, for good.
+    Leave,
+    /// Be called something else.
+    Rename { username: Box<str> },
+    /// Start or stop the film.
+    PlayPause { playing: bool, position: Option<f64>, event: Option<f64>, rate: Option<f64> },
+    /// Jump to a place in the film.
+    Seek { position: f64, playing: bool, event: Option<f64> },
+    /// Say that the sought place is loaded.
+    Ready { target: f64 },
+    /// Say, as host, where the film is, for everybody to follow.
+    Heartbeat { position: f64, playing: bool, event: Option<f64> },
+    /// Say, as host, where the film is, for the room to know.
+    Report { position: f64, playing: bool },
+    /// Begin or cease to report positions.
+    Watching { watching: bool },
+    /// Watch something else. `time` is as it was sent: see [`super::url_time_in_seconds`].
+    ChangeUrl { url: Box<str>, time: Option<f64>, legacy: bool },
+    /// Let everybody move the film, or not.
+    GuestControl { enabled: bool },
+    /// Make somebody else the host.
+    TransferHost { to: UserId },
+    /// Make somebody co-host, or no longer.
+    SetRole { to: UserId, role: Role },
+    /// Throw somebody out.
+    Kick { who: UserId, note: Option<Box<str>> },
+    /// Tell everybody something that only the application understands.
+    Broadcast { event: Box<str>, data: Option<Json> },
+}

@@ -1,0 +1,121 @@
+use super::{Action, Change, Command, LeftReason, Policy, Presence, Room, Vacancy, due};
+use crate::{
+    clock::Millis,
+    id::{ConnId, UserId},
+};
+
+mod enter;
+mod lead;
+mod playback;
+
+/// Why a room says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum Refusal {
+    #[error("not in this room")]
+    NotJoined,
+    #[error("Invalid or missing PIN")]
+    InvalidPin,
+    #[error("this is not the seat's token")]
+    Unauthorized,
+    #[error("not allowed")]
+    Forbidden,
+    #[error("the room is full")]
+    RoomFull,
+    #[error("somebody else is here under this userId")]
+    IdentityInUse,
+    #[error("the target is not in the room")]
+    NoSuchMember,
+}
+
+/// What a command leads to: the changes, and the room once they are applied. No changes: there was nothing to do.
+#[derive(Debug)]
+pub struct Draft {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// The room after them.
+    pub after: Room,
+}
+
+/// Looks at a room and a wish. Changes nothing: the result has still to be committed on the version it was decided on.
+pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> Result<Draft, Refusal> {
+    let changes = match command {
+        Command::Join(join) => enter::join(room, join, policy, now)?,
+        Command::Resume(resume) => enter::resume(room, resume)?,
+        Command::Disconnect { user, conn, keep_seat } => disconnect(room, user, *conn, *keep_seat, policy, now),
+        Command::Act { user, conn, action } => {
+            let seated = room.members.get(user).is_some_and(|member| member.conn == *conn);
+            if !seated {
+                return Err(Refusal::NotJoined);
+            }
+            act(room, user, action, policy, now)?
+        }
+        Command::Tick => due::decide_tick(room, policy, now),
+    };
+    let mut after = room.clone();
+    for change in &changes {
+        after.apply(change, now);
+    }
+    Ok(Draft { changes, after })
+}
+
+fn act(room: &Room, user: &UserId, action: &Action, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
+    let control = || if room.may_control(user, policy) { Ok(()) } else { Err(Refusal::Forbidden) };
+    match action {
+        Action::Leave => Ok(leave(room, user, LeftReason::Left, policy, now)),
+        Action::Rename { username } => Ok(vec![Change::Renamed { user: user.clone(), username: username.clone() }]),
+        Action::Watching { watching } => Ok(playback::watching(room, user, *watching)),
+        Action::PlayPause { playing, position, event, rate } => {
+            control().map(|()| playback::play_pause(room, user, *playing, *position, *event, *rate, now))
+        }
+        Action::Seek { position, playing, event } => {
+            control().map(|()| playback::seek(room, user, *position, *playing, *event, policy, now))
+        }
+        Action::Ready { target } => Ok(playback::ready(room, user, *target)),
+        Action::Heartbeat { position, playing, event } => {
+            playback::heartbeat(room, user, *position, *playing, *event, policy, now)
+        }
+        Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
+        Action::ChangeUrl { url, time, legacy } => {
+            control().map(|()| playback::change_url(room, user, url, *time, *legacy, now))
+        }
+        Action::GuestControl { enabled } => lead::guest_control(room, user, *enabled),
+        Action::TransferHost { to } => lead::transfer_host(room, user, to),
+        Action::SetRole { to, role } => lead::set_role(room, user, to, *role),
+        Action::Kick { who, note } => lead::kick(room, user, who, note.clone(), policy, now),
+        Action::Broadcast { event, data } => {
+            Ok(vec![Change::Broadcast { by: user.clone(), event: event.clone(), data: data.clone() }])
+        }
+    }
+}
+
+fn disconnect(room: &Room, user: &UserId, conn: ConnId, keep_seat: bool, policy: &Policy, now: Millis) -> Vec<Change> {
+    let Some(member) = room.members.get(user).filter(|member| member.conn == conn && member.present()) else {
+        return Vec::new();
+    };
+    debug_assert_eq!(member.presence, Presence::Present);
+    if keep_seat {
+        vec![Change::Away { user: user.clone(), since: now, until: now + policy.resume_window }]
+    } else {
+        leave(room, user, LeftReason::Disconnected, policy, now)
+    }
+}
+
+/// `user` goes. A host that only dropped keeps its role for a while; one that is gone for good hands it on at once.
+pub(super) fn leave(room: &Room, user: &UserId, reason: LeftReason, policy: &Policy, now: Millis) -> Vec<Change> {
+    let Some(member) = room.members.get(user) else { return Vec::new() };
+    let mut changes = Vec::with_capacity(2);
+    let mut vacancy = None;
+    if room.is_host(user) {
+        let heir = room.heir(Some(user));
+        if reason == LeftReason::Disconnected {
+            let until = now + policy.host_grace;
+            vacancy = Some(Vacancy { user: user.clone(), origin: Some(member.origin), until });
+        } else if let Some(heir) = heir {
+            changes.push(Change::HostChanged { host: heir.clone() });
+        }
+    }
+    let empty_until = (room.members.len() == 1).then(|| now + policy.empty_grace);
+    changes.push(Change::Left { user: user.clone(), conn: member.conn, reason, vacancy, empty_until });
+    changes
+}

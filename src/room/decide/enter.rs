@@ -1,0 +1,96 @@
+//! Coming in, and coming back.
+
+use super::Refusal;
+use crate::{
+    clock::Millis,
+    room::{Change, Join, Member, Policy, Presence, Resume, Role, Room},
+};
+
+pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
+    if !room.exists() {
+        // The clock makes epochs differ between incarnations without any memory of the earlier ones.
+        let created = Change::Created { epoch: now, pin: join.pin, by: join.user.clone() };
+        return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
+    }
+    if let Some(seated) = room.members.get(&join.user) {
+        return rejoin(room, join, seated);
+    }
+    if room.kicked.contains(&join.user) {
+        return Err(Refusal::Forbidden);
+    }
+    check_pin(room, join)?;
+    if room.members.len() >= policy.max_members {
+        return Err(Refusal::RoomFull);
+    }
+    Ok(vec![Change::Joined { member: member(join, room.next_order), host: becomes_host(room, join, now) }])
+}
+
+pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
+    let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
+    if seated.token != Some(resume.proof) {
+        return Err(Refusal::Unauthorized);
+    }
+    let member = Member {
+        conn: resume.conn,
+        node: resume.node.clone(),
+        origin: resume.origin,
+        token: Some(resume.token),
+        presence: Presence::Present,
+        ..seated.clone()
+    };
+    Ok(vec![Change::Back { member, was_away: !seated.present() }])
+}
+
+fn rejoin(room: &Room, join: &Join, seated: &Member) -> Result<Vec<Change>, Refusal> {
+    let proven = seated.conn == join.conn || (join.proof.is_some() && join.proof == seated.token);
+    if !proven {
+        if seated.origin != join.origin {
+            return Err(Refusal::IdentityInUse);
+        }
+        check_pin(room, join)?;
+    }
+    let username = join.username.clone().or_else(|| seated.username.clone());
+    let member = Member { username, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
+    Ok(vec![Change::Rejoined { member, was_away: !seated.present() }])
+}
+
+fn check_pin(room: &Room, join: &Join) -> Result<(), Refusal> {
+    if room.pin.is_none() || room.pin == join.pin { Ok(()) } else { Err(Refusal::InvalidPin) }
+}
+
+fn becomes_host(room: &Room, join: &Join, now: Millis) -> bool {
+    match (&room.host, &room.vacancy) {
+        (Some(_), _) => false,
+        (None, Some(vacancy)) => {
+            let owner = vacancy.user == join.user && vacancy.origin.is_none_or(|origin| origin == join.origin);
+            owner || (room.members.is_empty() && vacancy.until <= now)
+        }
+        (None, None) => room.members.is_empty(),
+    }
+}
+
+fn member(join: &Join, order: u64) -> Member {
+    Member {
+        user: join.user.clone(),
+        username: join.username.clone(),
+        role: Role::Member,
+        conn: join.conn,
+        node: join.node.clone(),
+        origin: join.origin,
+        token: join.token,
+        presence: Presence::Present,
+        order,
+        watching: false,
+    }
+}
+
+impl Room {
+    /// Whether letting `join` in will compare its PIN: such tries are counted.
+    pub fn compares_pin(&self, join: &Join) -> bool {
+        let proven = self
+            .members
+            .get(&join.user)
+            .is_some_and(|seated| seated.conn == join.conn || (join.proof.is_some() && join.proof == seated.token));
+        self.pin.is_some() && !proven
+    }
+}

@@ -1,0 +1,134 @@
+//! Moving the film. Who may is checked by the caller, except for heartbeats, which only leaders send.
+
+use super::Refusal;
+use crate::{
+    clock::Millis,
+    id::UserId,
+    room::{Change, Gate, Policy, Room, Timeline, url_time_in_seconds},
+};
+
+pub(super) fn play_pause(
+    room: &Room,
+    by: &UserId,
+    playing: bool,
+    position: Option<f64>,
+    event: Option<f64>,
+    rate: Option<f64>,
+    now: Millis,
+) -> Vec<Change> {
+    let timeline = Timeline {
+        position: position.unwrap_or_else(|| room.timeline.position_at(now)),
+        playing,
+        rate: rate.unwrap_or(room.timeline.rate),
+        at: now,
+        by: Some(by.clone()),
+    };
+    vec![Change::PlayPause { by: by.clone(), position, event, rate, timeline }]
+}
+
+pub(super) fn seek(
+    room: &Room,
+    by: &UserId,
+    position: f64,
+    playing: bool,
+    event: Option<f64>,
+    policy: &Policy,
+    now: Millis,
+) -> Vec<Change> {
+    let timeline = Timeline { position, playing, rate: room.timeline.rate, at: now, by: Some(by.clone()) };
+    let waiting: Vec<_> = room
+        .members
+        .values()
+        .filter(|member| member.watching && member.present() && member.user != *by)
+        .map(|member| member.user.clone())
+        .collect();
+    let gate = playing.then(|| Gate {
+        target: position,
+        opened: now,
+        deadline: now + policy.gate_deadline,
+        waiting,
+        ready: 0,
+    });
+    // A gate that has nobody to wait for opens at once: somebody who is not known to watch may have stopped all the same.
+    let release = gate.as_ref().filter(|gate| gate.satisfied()).map(|gate| gate.release(&timeline));
+    let mut changes = vec![Change::Sought { by: by.clone(), event, timeline, gate }];
+    changes.extend(release);
+    changes
+}
+
+pub(super) fn ready(room: &Room, user: &UserId, target: f64) -> Vec<Change> {
+    let Some(gate) = &room.gate else { return Vec::new() };
+    #[allow(clippy::float_cmp, reason = "READY echoes the very number; anything else belongs to another seek")]
+    let fits = gate.target == target && gate.waiting.contains(user);
+    if !fits {
+        return Vec::new();
+    }
+    let mut changes = vec![Change::Ready { user: user.clone() }];
+    let mut after = gate.clone();
+    after.forget(user);
+    after.ready += 1;
+    if after.satisfied() {
+        changes.push(gate.release(&room.timeline));
+    }
+    changes
+}
+
+pub(super) fn heartbeat(
+    room: &Room,
+    by: &UserId,
+    position: f64,
+    playing: bool,
+    event: Option<f64>,
+    policy: &Policy,
+    now: Millis,
+) -> Result<Vec<Change>, Refusal> {
+    if policy.enforce_control && !room.leads(by) {
+        return Err(Refusal::Forbidden);
+    }
+    // While members load a new place, or just after somebody else moved the film, a heartbeat would undo that.
+    if room.gate.is_some() || !room.timeline.trusts(by, now) {
+        return Ok(Vec::new());
+    }
+    let timeline = reported(room, by, position, playing, now);
+    Ok(vec![Change::Heartbeat { by: by.clone(), event, timeline }])
+}
+
+pub(super) fn report(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Vec<Change> {
+    let heard = room.is_host(by) && room.gate.is_none() && room.timeline.trusts(by, now);
+    // 0 is what a player says before it has loaded.
+    if !heard || position <= 0.0 || !room.timeline.disagrees(position, playing, now) {
+        return Vec::new();
+    }
+    vec![Change::Corrected { timeline: reported(room, by, position, playing, now) }]
+}
+
+pub(super) fn watching(room: &Room, user: &UserId, watching: bool) -> Vec<Change> {
+    let known = room.members.get(user).is_some_and(|member| member.watching == watching);
+    if known { Vec::new() } else { vec![Change::Watching { user: user.clone(), watching }] }
+}
+
+pub(super) fn change_url(
+    room: &Room,
+    by: &UserId,
+    url: &str,
+    time: Option<f64>,
+    legacy: bool,
+    now: Millis,
+) -> Vec<Change> {
+    let same = room.url.as_deref() == Some(url);
+    let known = same.then(|| room.timeline.position_at(now));
+    let time = if legacy { time.map(|raw| url_time_in_seconds(raw, known)) } else { time };
+    // The same page again (a host that reloaded) moves the film but does not stop it; another film starts at its beginning, paused.
+    let timeline = Timeline {
+        position: time.or(known).unwrap_or(0.0),
+        playing: same && room.timeline.playing,
+        rate: if same { room.timeline.rate } else { 1.0 },
+        at: now,
+        by: Some(by.clone()),
+    };
+    vec![Change::UrlChanged { by: by.clone(), url: url.into(), time, timeline }]
+}
+
+fn reported(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Timeline {
+    Timeline { position, playing, rate: room.timeline.rate, at: now, by: Some(by.clone()) }
+}

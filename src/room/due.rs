@@ -1,0 +1,54 @@
+use super::{Change, LeftReason, Policy, Presence, Room, Vacancy};
+use crate::clock::Millis;
+
+/// Something that a room does by itself once its time has come.
+enum Due<'a> {
+    Release,
+    Elect,
+    Expire(&'a crate::id::UserId),
+    Close,
+}
+
+/// When [`super::Command::Tick`] has something to do next. Any node may fire it: the commit lets only one of them win.
+pub fn next_due(room: &Room, policy: &Policy) -> Option<Millis> {
+    first(room, policy).map(|(at, _)| at)
+}
+
+/// The change that is due at `now`, one at a time.
+pub(super) fn decide_tick(room: &Room, policy: &Policy, now: Millis) -> Vec<Change> {
+    let Some((_, due)) = first(room, policy).filter(|(at, _)| *at <= now) else { return Vec::new() };
+    match due {
+        Due::Release => room.gate.iter().map(|gate| gate.release(&room.timeline)).collect(),
+        Due::Elect => {
+            room.heir(room.host.as_ref()).map(|heir| Change::HostChanged { host: heir.clone() }).into_iter().collect()
+        }
+        Due::Expire(user) => super::decide::leave(room, user, LeftReason::Expired, policy, now),
+        Due::Close => vec![Change::Closed],
+    }
+}
+
+fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, Due<'a>)> {
+    let gate = room.gate.as_ref().map(|gate| (if gate.satisfied() { 0 } else { gate.deadline }, Due::Release));
+    let elect = election(room, policy).map(|at| (at, Due::Elect));
+    let expire = room.members.values().filter_map(|member| match member.presence {
+        Presence::Away { until, .. } => Some((until, Due::Expire(&member.user))),
+        Presence::Present => None,
+    });
+    let close = room.empty_until.map(|at| (at, Due::Close));
+    gate.into_iter().chain(elect).chain(expire).chain(close).min_by_key(|(at, _)| *at)
+}
+
+/// When a host that is not there is replaced: never, while nobody is there to replace it.
+fn election(room: &Room, policy: &Policy) -> Option<Millis> {
+    if !room.members.values().any(super::Member::present) {
+        return None;
+    }
+    match (&room.host, &room.vacancy) {
+        (Some(host), _) => match room.members.get(host)?.presence {
+            Presence::Away { since, .. } => Some(since + policy.host_grace),
+            Presence::Present => None,
+        },
+        (None, Some(Vacancy { until, .. })) => Some(*until),
+        (None, None) => Some(0),
+    }
+}

@@ -1,0 +1,62 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Timeline};
+use crate::{clock::Millis, id::UserId};
+
+/// After a seek everybody else loads the new place before the film goes on. The gate knows who is still loading, and ends when
+/// enough are ready or at its deadline, so that nobody who never answers can hold the room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The position that was sought; a READY must name this very number.
+    pub target: f64,
+    /// When the seek was decided: the film runs on from there.
+    pub opened: Millis,
+    /// When it opens whatever happens.
+    pub deadline: Millis,
+    /// Who is still loading.
+    pub waiting: Vec<UserId>,
+    /// How many are ready.
+    pub ready: usize,
+}
+
+impl Gate {
+    /// Whether enough are ready: 60 % of those that were counted and are still here (the share that first-generation clients know).
+    pub fn satisfied(&self) -> bool {
+        let counted = self.ready + self.waiting.len();
+        self.ready >= (counted * 3).div_ceil(5)
+    }
+
+    /// The change that opens it.
+    pub(super) fn release(&self, timeline: &Timeline) -> Change {
+        Change::Released { target: self.target, opened: self.opened, timeline: timeline.clone() }
+    }
+
+    /// No longer counts `user`.
+    pub(super) fn forget(&mut self, user: &UserId) {
+        self.waiting.retain(|waiting| waiting != user);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_of_five() {
+        let user = |n: usize| UserId::parse(&n.to_string()).unwrap();
+        let gate = |ready, waiting: usize| Gate {
+            target: 0.0,
+            opened: 0,
+            deadline: 0,
+            waiting: (0..waiting).map(user).collect(),
+            ready,
+        };
+        assert!(gate(0, 0).satisfied());
+        assert!(!gate(0, 1).satisfied());
+        assert!(gate(1, 0).satisfied());
+        assert!(!gate(1, 1).satisfied());
+        assert!(gate(2, 1).satisfied());
+        assert!(!gate(2, 3).satisfied());
+        assert!(gate(3, 2).satisfied());
+    }
+}

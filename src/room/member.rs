@@ -1,0 +1,63 @@
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+use crate::{
+    clock::Millis,
+    id::{ConnId, NodeId, UserId},
+};
+
+/// What a member may do beside watching. The host is not a role here: it is [`super::Room::host`], so that there is one at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Watches; controls only when guests may.
+    Member,
+    /// Controls, and may kick members.
+    CoHost,
+}
+
+/// Whether a member has a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Presence {
+    /// It has.
+    Present,
+    /// Its socket dropped at `since`; its seat is kept until `until`.
+    Away {
+        /// When the socket dropped.
+        since: Millis,
+        /// When it is taken for gone.
+        until: Millis,
+    },
+}
+
+/// Somebody in a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// What the others call it.
+    pub username: Option<Box<str>>,
+    /// What it may do.
+    pub role: Role,
+    /// The socket that speaks for it.
+    pub conn: ConnId,
+    /// The node that holds that socket.
+    pub node: NodeId,
+    /// The keyed hash of the address it came from.
+    pub origin: Digest,
+    /// The hash of the token that takes the seat again; none for clients that cannot resume.
+    pub token: Option<Digest>,
+    /// Whether it has a socket now.
+    pub presence: Presence,
+    /// Grows with every member of a room; of a pair the later one is the polite one.
+    pub order: u64,
+    /// Whether it reports positions, so that a ready gate may count on it.
+    pub watching: bool,
+}
+
+impl Member {
+    /// Whether it has a socket now.
+    pub fn present(&self) -> bool {
+        self.presence == Presence::Present
+    }
+}

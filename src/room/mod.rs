@@ -1,0 +1,28 @@
+//! The pure core. All rules of a room live here, once: who may enter, who is host, who may move the film, what is due when.
+//!
+//! [`decide`] looks at a [`Room`] and a [`Command`] and says which [`Change`]s follow, or why not; [`Room::apply`] carries one
+//! change out. Nothing in here waits, reads a clock, rolls dice or knows a socket: time and randomness are arguments. So every
+//! node that applies the same changes holds the same room.
+
+mod apply;
+mod change;
+mod command;
+mod decide;
+mod due;
+mod gate;
+mod member;
+mod policy;
+mod secret;
+mod state;
+mod timeline;
+
+pub use change::{Change, Json, LeftReason, Update};
+pub use command::{Action, Command, Join, Resume};
+pub use decide::{Draft, Refusal, decide};
+pub use due::next_due;
+pub use gate::Gate;
+pub use member::{Member, Presence, Role};
+pub use policy::Policy;
+pub use secret::Digest;
+pub use state::{Members, Room, Vacancy};
+pub use timeline::{MAX_POSITION, Timeline, url_time_in_seconds};

@@ -1,0 +1,86 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::Millis, id::UserId};
+
+/// The furthest position in a film that is believed, in seconds (115 days).
+pub const MAX_POSITION: f64 = 10_000_000.0;
+
+/// A report that differs by less than this from the room's own idea of the position changes nothing, in seconds. It is the drift
+/// at which first-generation clients correct themselves.
+const TOLERANCE: f64 = 0.5;
+
+/// Reports of the host are ignored for this long after somebody else moved the film: they may have left before it heard of that.
+const SETTLE: Millis = 2_000;
+
+/// Where the film is: at `at` it stood at `position`, and since then it has run at `rate` if `playing`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// Seconds, at the moment `at`.
+    pub position: f64,
+    /// Whether it runs.
+    pub playing: bool,
+    /// Film seconds per second.
+    pub rate: f64,
+    /// The server's clock.
+    pub at: Millis,
+    /// Who moved it last.
+    pub by: Option<UserId>,
+}
+
+impl Timeline {
+    /// A film that has not begun.
+    pub fn start(at: Millis) -> Self {
+        Self { position: 0.0, playing: false, rate: 1.0, at, by: None }
+    }
+
+    /// The position at `now`.
+    pub fn position_at(&self, now: Millis) -> f64 {
+        if !self.playing {
+            return self.position;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds since `at` are far below 2^53")]
+        let elapsed = now.saturating_sub(self.at) as f64 / 1000.0;
+        (self.position + elapsed * self.rate).min(MAX_POSITION)
+    }
+
+    /// Whether `user`'s word about the position may be taken at `now`.
+    pub(super) fn trusts(&self, user: &UserId, now: Millis) -> bool {
+        self.by.as_ref().is_none_or(|by| by == user) || now.saturating_sub(self.at) >= SETTLE
+    }
+
+    /// Whether a report of `position` and `playing` differs enough to be worth a change.
+    pub(super) fn disagrees(&self, position: f64, playing: bool, now: Millis) -> bool {
+        self.playing != playing || (self.position_at(now) - position).abs() > TOLERANCE
+    }
+}
+
+/// First-generation clients send the time of a URL change in milliseconds (every other time is in seconds), later ones mend that. Where the room
+/// already knows a position, the reading that lies nearer to it is right; where it knows none, it is milliseconds.
+pub fn url_time_in_seconds(raw: f64, known: Option<f64>) -> f64 {
+    let seconds = raw / 1000.0;
+    match known {
+        Some(known) if known > 0.0 && (raw - known).abs() < (seconds - known).abs() => raw,
+        _ => seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_only_while_playing() {
+        let mut line = Timeline { position: 10.0, playing: true, rate: 2.0, ..Timeline::start(1_000) };
+        assert!((line.position_at(2_500) - 13.0).abs() < 1e-9);
+        assert!((line.position_at(0) - 10.0).abs() < 1e-9, "never before its own start");
+        line.playing = false;
+        assert!((line.position_at(99_000) - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn url_times_are_told_apart() {
+        assert!((url_time_in_seconds(310_347.98, Some(310.0)) - 310.347_98).abs() < 1e-9);
+        assert!((url_time_in_seconds(310.3, Some(309.0)) - 310.3).abs() < 1e-9);
+        assert!((url_time_in_seconds(2_269.3, None) - 2.269_3).abs() < 1e-9);
+    }
+}

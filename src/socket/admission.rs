@@ -1,0 +1,69 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+/// How many sockets there may be, and whether new ones are let in at all.
+#[derive(Debug)]
+pub struct Admission {
+    open: AtomicUsize,
+    most: usize,
+    closed: AtomicBool,
+}
+
+/// One of the places; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Admission>);
+
+impl Admission {
+    /// With `most` places.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), most, closed: AtomicBool::new(false) })
+    }
+
+    /// No more: the node is being stopped.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Admission::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Sockets that are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
+        let free = |open| (open < self.most && !self.is_closed()).then_some(open + 1);
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, free).ok().map(|_| Place(Arc::clone(self)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_and_given_back() {
+        let admission = Admission::new(2);
+        let first = admission.enter();
+        let second = admission.enter();
+        assert!(first.is_some() && second.is_some() && admission.enter().is_none());
+        drop(first);
+        let third = admission.enter();
+        assert!(third.is_some());
+        assert_eq!(admission.open(), 2);
+        drop(third);
+        admission.close();
+        assert!(admission.enter().is_none());
+    }
+}

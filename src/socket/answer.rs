@@ -1,0 +1,33 @@
+use super::speaker::Speaker;
+use crate::{
+    clock::Millis,
+    hub::HubError,
+    protocol::{Code, Malformed, ServerFrame, encode},
+    room::Json,
+};
+
+/// What a frame with an `id` is answered with, and what any frame is answered with that cannot be granted.
+impl Speaker {
+    pub(super) fn ack(&self, id: Option<&Json>, version: u64) {
+        if let Some(id) = id {
+            self.send(encode(&ServerFrame::Ack { id, version }));
+        }
+    }
+
+    pub(super) fn error(&self, id: Option<&Json>, code: Code, message: &str, retry_after_ms: Option<Millis>) {
+        self.door.metrics.error(code);
+        let retryable = code.retryable();
+        self.send(encode(&ServerFrame::Error { code, message, retryable, retry_after_ms, id }));
+    }
+
+    pub(super) fn malformed(&self, error: &Malformed) {
+        self.error(error.id.as_ref(), error.code, &error.message, None);
+    }
+
+    pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) {
+        if let HubError::Backend(cause) = error {
+            tracing::warn!(error = %cause, "a member's wish could not be committed");
+        }
+        self.error(id, error.code(), &error.to_string(), error.retry_after());
+    }
+}

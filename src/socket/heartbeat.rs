@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// WebSocket pings, the only judge of whether a peer is alive. Anything that it sends counts as life, a pong too; what its application says
+/// or does not say does not matter.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    heard: Instant,
+    pinged: Option<Instant>,
+    interval: Duration,
+    timeout: Duration,
+}
+
+/// What is to be done when the timer fires.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// Nothing: it has been heard meanwhile.
+    Wait,
+    /// Send a ping.
+    Ping,
+    /// It is gone.
+    Lost,
+}
+
+impl Heartbeat {
+    /// `jitter` between 0 and 1 spreads the pings of many sockets over two fifths of the interval.
+    pub(super) fn new(now: Instant, interval: Duration, timeout: Duration, jitter: f64) -> Self {
+        Self { heard: now, pinged: None, interval: interval.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)), timeout }
+    }
+
+    /// The peer sent something.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// When the timer fires next.
+    pub(super) fn next(&self) -> Instant {
+        match self.pinged {
+            Some(pinged) if pinged >= self.heard => pinged + self.timeout,
+            _ => self.heard + self.interval,
+        }
+    }
+
+    /// The timer has fired.
+    pub(super) fn fire(&mut self, now: Instant) -> Beat {
+        if now < self.next() {
+            return Beat::Wait;
+        }
+        match self.pinged {
+            Some(pinged) if pinged >= self.heard => Beat::Lost,
+            _ => {
+                self.pinged = Some(now);
+                Beat::Ping
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_pinged_and_then_lost() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let mut heart = Heartbeat::new(start, 10 * second, 5 * second, 0.5);
+        assert_eq!(heart.next(), start + 10 * second);
+        assert_eq!(heart.fire(start + 9 * second), Beat::Wait);
+        assert_eq!(heart.fire(start + 10 * second), Beat::Ping);
+        assert_eq!(heart.next(), start + 15 * second);
+        heart.heard(start + 12 * second);
+        assert_eq!(heart.fire(start + 15 * second), Beat::Wait);
+        assert_eq!(heart.fire(start + 22 * second), Beat::Ping);
+        assert_eq!(heart.fire(start + 27 * second), Beat::Lost);
+    }
+
+    #[test]
+    fn jitter_spreads() {
+        let now = Instant::now();
+        let at = |jitter| Heartbeat::new(now, Duration::from_secs(25), Duration::ZERO, jitter).next() - now;
+        assert_eq!((at(0.0), at(1.0)), (Duration::from_secs(20), Duration::from_secs(30)));
+    }
+}

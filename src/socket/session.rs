@@ -1,0 +1,172 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite;
+
+use super::{
+    heartbeat::{Beat, Heartbeat},
+    speaker::Speaker,
+};
+use crate::{
+    hub::{Batch, Outbox},
+    protocol::{Close, Code},
+};
+
+/// How long the last words to a peer may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The life of a socket: reads, answers, writes, until one side ends it.
+pub(super) async fn run(mut socket: WebSocket, mut speaker: Speaker, outbox: Arc<Outbox>) {
+    let door = Arc::clone(&speaker.door);
+    let mut heart = Heartbeat::new(Instant::now(), door.ping_interval, door.ping_timeout, rand::random());
+    let end = {
+        let mut wire = Wire { socket: &mut socket, outbox: &outbox, stall: door.ping_timeout };
+        wire.converse(&mut speaker, &mut heart).await
+    };
+    // The seat first: a peer that is slow to close must not look present.
+    let departed = speaker.depart();
+    if let End::Close(close) = end {
+        door.metrics.closed(close);
+        let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
+        let farewell = async {
+            if socket.send(Message::Close(Some(frame))).await.is_ok() {
+                while let Some(Ok(_)) = socket.recv().await {}
+            }
+        };
+        let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), departed);
+    } else {
+        departed.await;
+    }
+}
+
+/// Why a conversation is over.
+enum End {
+    /// The peer is gone.
+    Gone,
+    /// This side ends it.
+    Close(Close),
+}
+
+struct Wire<'a> {
+    socket: &'a mut WebSocket,
+    outbox: &'a Outbox,
+    /// How long a write may take in all.
+    stall: Duration,
+}
+
+impl Wire<'_> {
+    async fn converse(&mut self, speaker: &mut Speaker, heart: &mut Heartbeat) -> End {
+        let door = Arc::clone(&speaker.door);
+        let timer = sleep_until(heart.next());
+        tokio::pin!(timer);
+        loop {
+            tokio::select! {
+                biased;
+                batch = self.outbox.take() => {
+                    door.metrics.frames_sent.inc_by(batch.frames.len() as u64);
+                    door.metrics.batches_sent.inc();
+                    if let Err(end) = self.write(batch).await {
+                        return end;
+                    }
+                }
+                () = &mut timer => {
+                    match heart.fire(Instant::now()) {
+                        Beat::Wait => {}
+                        Beat::Ping => {
+                            if let Err(end) = self.feed([Message::Ping(bytes::Bytes::new())]).await {
+                                return end;
+                            }
+                        }
+                        Beat::Lost => return End::Close(Close::HeartbeatLost),
+                    }
+                    timer.as_mut().reset(heart.next());
+                }
+                frame = self.socket.next() => {
+                    heart.heard(Instant::now());
+                    let text = match frame {
+                        Some(Ok(Message::Text(text))) => text,
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                        Some(Ok(Message::Binary(_))) => {
+                            door.metrics.frames_received.inc();
+                            if speaker.admit(door.clock.now()) {
+                                speaker.error(None, Code::InvalidMessage, "binary frames have no meaning here", None);
+                            }
+                            continue;
+                        }
+                        Some(Ok(Message::Close(_))) | None => return End::Gone,
+                        Some(Err(error)) => return broken(error),
+                    };
+                    door.metrics.frames_received.inc();
+                    if let Err(end) = self.answer(speaker, &text).await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands a frame over; while that takes time, goes on writing.
+    async fn answer(&mut self, speaker: &mut Speaker, text: &str) -> Result<(), End> {
+        let received = speaker.door.clock.now();
+        if !speaker.admit(received) {
+            return Ok(());
+        }
+        // On the heap, and only while it is needed: idle sockets, which are most, stay small.
+        let mut work = Box::pin(speaker.hear(text, received));
+        let pong = match (&mut work).now_or_never() {
+            Some(pong) => pong,
+            None => loop {
+                tokio::select! {
+                    biased;
+                    pong = &mut work => break pong,
+                    batch = self.outbox.take() => self.write(batch).await?,
+                }
+            },
+        };
+        match pong {
+            Some(pong) => self.feed([Message::Text(pong)]).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn write(&mut self, batch: Batch) -> Result<(), End> {
+        let Batch { frames, close } = batch;
+        if close == Some(Close::SlowConsumer) {
+            return Err(End::Close(Close::SlowConsumer));
+        }
+        self.feed(frames.into_iter().map(|(frame, _)| Message::Text(frame))).await?;
+        match close {
+            Some(close) => Err(End::Close(close)),
+            None => Ok(()),
+        }
+    }
+
+    /// One write for all of them. Given up when the peer reads too slowly.
+    async fn feed(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), End> {
+        let write = async {
+            for message in messages {
+                self.socket.feed(message).await?;
+            }
+            self.socket.flush().await
+        };
+        tokio::select! {
+            biased;
+            written = timeout(self.stall, write) => match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(End::Gone),
+                Err(_) => Err(End::Close(Close::SlowConsumer)),
+            },
+            () = self.outbox.overflowed() => Err(End::Close(Close::SlowConsumer)),
+        }
+    }
+}
+
+/// A frame that is too large to read ends the socket with a word; what else breaks a socket leaves nobody to talk to.
+fn broken(error: axum::Error) -> End {
+    match error.into_inner().downcast_ref() {
+        Some(tungstenite::Error::Capacity(_)) => Code::TooLarge.close().map_or(End::Gone, End::Close),
+        _ => End::Gone,
+    }
+}

@@ -1,0 +1,236 @@
+use std::sync::Arc;
+
+use super::{features::Features, upgrade::Door};
+use crate::{
+    auth::ResumeToken,
+    clock::Millis,
+    hub::{Arrival, Membership, Missed, Outbox},
+    id::{ConnId, UserId},
+    limit::Bucket,
+    protocol::{ClientMessage, Close, Code, Frame, Inbound, JoinFrame, ResumeFrame, ServerFrame, decode, encode},
+    room::{Action, Digest, Join, Json, Refusal, Resume},
+};
+
+/// One who goes on this many bursts over its budget is closed.
+const PATIENCE: u32 = 10;
+/// Between two ERROR rate_limited, in ms.
+const COMPLAINT: Millis = 1_000;
+
+/// Who is at the other end of a socket, and what becomes of what it says.
+#[derive(Debug)]
+pub(super) struct Speaker {
+    pub(super) door: Arc<Door>,
+    pub(super) outbox: Arc<Outbox>,
+    conn: ConnId,
+    origin: Digest,
+    seat: Option<Membership>,
+    features: Features,
+    budget: Bucket,
+    over: u32,
+    complained: Millis,
+}
+
+impl Speaker {
+    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, conn: ConnId, origin: Digest) -> Self {
+        Self {
+            door,
+            outbox,
+            conn,
+            origin,
+            seat: None,
+            features: Features::default(),
+            budget: Bucket::default(),
+            over: 0,
+            complained: 0,
+        }
+    }
+
+    pub(super) fn send(&self, frame: Frame) {
+        self.outbox.push(frame, false);
+    }
+
+    /// The answer to PING, which goes ahead of everything that waits.
+    pub(super) fn pong(&self, t0: Option<f64>, received: Millis) -> Frame {
+        let now = self.door.clock.now();
+        let (t1, t2) = (t0.map(|_| received), t0.map(|_| now));
+        encode(&ServerFrame::Pong { timestamp: now, t0, t1, t2 })
+    }
+
+    /// Whether another frame is within the budget. If not it is dropped, and the sender is told, but not each time.
+    pub(super) fn admit(&mut self, now: Millis) -> bool {
+        let (rate, burst) = (self.door.rate, self.door.burst);
+        let Err(wait) = self.budget.take(rate, burst, now) else {
+            self.over = 0;
+            return true;
+        };
+        self.over += 1;
+        if now.saturating_sub(self.complained) >= COMPLAINT {
+            self.complained = now;
+            self.error(None, Code::RateLimited, "too many messages, this one was dropped", Some(wait));
+        }
+        if self.over > burst.saturating_mul(PATIENCE)
+            && let Some(close) = Code::RateLimited.close()
+        {
+            self.outbox.close(close);
+        }
+        false
+    }
+
+    /// Does what a frame asks for. A pong, if it was a PING.
+    pub(super) async fn hear(&mut self, text: &str, received: Millis) -> Option<Frame> {
+        let Inbound { id, message } = match decode(text) {
+            Ok(inbound) => inbound,
+            Err(error) => {
+                self.malformed(&error);
+                return None;
+            }
+        };
+        let id = id.as_ref();
+        match message {
+            ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
+            ClientMessage::Join(join) => self.join(join, id).await,
+            ClientMessage::Resume(resume) => self.resume(resume, id).await,
+            message => match self.seat.clone() {
+                Some(seat) => self.speak(&seat, message, id).await,
+                None => self.refused(id, &Refusal::NotJoined.into()),
+            },
+        }
+        None
+    }
+
+    async fn speak(&mut self, seat: &Membership, message: ClientMessage, id: Option<&Json>) {
+        let hub = &self.door.hub;
+        let done = match message {
+            ClientMessage::Act(Action::Leave) => {
+                let done = hub.act(seat, Action::Leave).await;
+                self.seat = None;
+                self.outbox.close(Close::Left);
+                done
+            }
+            ClientMessage::Act(action) => match self.screen(action) {
+                Ok(action) => self.door.hub.act(seat, action).await,
+                Err(error) => Err(error),
+            },
+            ClientMessage::Position { position, playing } => {
+                hub.report(seat, position, playing).await.map(|()| seat.version())
+            }
+            ClientMessage::RequestSync { respect_auto_play } => hub.sync(seat, respect_auto_play).map(|frame| {
+                self.send(frame);
+                seat.version()
+            }),
+            ClientMessage::Signal(signal) => hub.signal(seat, &signal).await.map(|()| seat.version()),
+            ClientMessage::Whisper(whisper) => hub.whisper(seat, &whisper).await.map(|()| seat.version()),
+            ClientMessage::Ignored | ClientMessage::Ping { .. } | ClientMessage::Join(_) | ClientMessage::Resume(_) => {
+                Ok(seat.version())
+            }
+        };
+        match done {
+            Ok(version) => self.ack(id, version),
+            // A peer that has just left is no mistake; only who asked for it is told.
+            Err(crate::hub::HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => {}
+            Err(error) => self.refused(id, &error),
+        }
+    }
+
+    /// What depends on the sender's generation and on this deployment.
+    fn screen(&self, action: Action) -> Result<Action, crate::hub::HubError> {
+        match action {
+            Action::ChangeUrl { url, .. } if !self.door.room.allows_url(&url) => {
+                Err(crate::hub::HubError::UrlNotAllowed)
+            }
+            Action::ChangeUrl { url, time, .. } => Ok(Action::ChangeUrl { url, time, legacy: !self.features.modern }),
+            action => Ok(action),
+        }
+    }
+
+    async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) {
+        // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
+        let elsewhere = self.seat.take_if(|seat| seat.room.id != frame.room_id || seat.user != frame.user_id);
+        if let Some(seat) = elsewhere
+            && let Err(error) = self.door.hub.act(&seat, Action::Leave).await
+            && !matches!(error, crate::hub::HubError::Refused(Refusal::NotJoined))
+        {
+            self.seat = Some(seat);
+            self.refused(id, &error);
+            return;
+        }
+        let features = Features::new(frame.features.as_deref());
+        let keys = &self.door.keys;
+        let token = features.resume().then(|| keys.fresh_token(&frame.user_id));
+        let join = Join {
+            user: frame.user_id.clone(),
+            conn: self.conn,
+            node: self.door.hub.node().clone(),
+            origin: self.origin,
+            username: frame.username,
+            pin: frame.pin.map(|pin| keys.pin(&frame.room_id, &pin)),
+            proof: frame.resume_token.map(|token| keys.token(&frame.user_id, &token)),
+            token: token.as_ref().map(|token| token.digest),
+        };
+        let arrival = self.arrival(features, &frame.user_id, token, None);
+        match self.door.hub.join(&frame.room_id, join, arrival).await {
+            Ok((seat, version)) => {
+                self.features = features;
+                self.seat = Some(seat);
+                self.ack(id, version);
+            }
+            Err(error) => self.refused(id, &error),
+        }
+    }
+
+    async fn resume(&mut self, frame: ResumeFrame, id: Option<&Json>) {
+        if self.seat.is_some() {
+            self.error(id, Code::InvalidMessage, "RESUME is for a new socket", None);
+            return;
+        }
+        let features = Features::new(Some(frame.features.as_deref().unwrap_or(&["resume".into(), "ack".into()])));
+        let keys = &self.door.keys;
+        let token = keys.fresh_token(&frame.user_id);
+        let resume = Resume {
+            user: frame.user_id.clone(),
+            conn: self.conn,
+            node: self.door.hub.node().clone(),
+            origin: self.origin,
+            proof: keys.token(&frame.user_id, &frame.resume_token),
+            token: token.digest,
+        };
+        let missed = Missed { epoch: frame.epoch, version: frame.version };
+        let arrival = self.arrival(features, &frame.user_id, Some(token), Some(missed));
+        match self.door.hub.resume(&frame.room_id, resume, arrival).await {
+            Ok((seat, version)) => {
+                self.features = features;
+                self.seat = Some(seat);
+                self.ack(id, version);
+            }
+            Err(error) => self.refused(id, &error),
+        }
+    }
+
+    fn arrival(
+        &self,
+        features: Features,
+        user: &UserId,
+        token: Option<ResumeToken>,
+        missed: Option<Missed>,
+    ) -> Arrival {
+        Arrival {
+            conn: self.conn,
+            outbox: Arc::clone(&self.outbox),
+            modern: features.modern,
+            features: features.names(),
+            token: token.map(|token| token.text),
+            ice_servers: self.door.ice.for_user(user, self.door.clock.now()),
+            missed,
+        }
+    }
+
+    /// The socket is gone. Clients that can resume keep their seat for a while; while the node is being stopped all do, since all of
+    /// them come back.
+    pub(super) async fn depart(self) {
+        let Some(seat) = self.seat else { return };
+        let keep_seat = self.features.resume() || self.door.admission.is_closed();
+        if let Err(error) = self.door.hub.disconnect(&seat, keep_seat).await {
+            tracing::debug!(%error, "a departure could not be committed");
+        }
+    }
+}

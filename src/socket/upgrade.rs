@@ -1,0 +1,116 @@
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    extract::ws::WebSocketUpgrade,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use tokio_util::task::TaskTracker;
+
+use super::{Admission, Registry, session, speaker::Speaker};
+use crate::{
+    auth::Keys,
+    clock::Clock,
+    config::{Config, IceConfig, RoomConfig},
+    hub::{Hub, Outbox},
+    id::ConnId,
+    protocol::MAX_TRANSPORT_BYTES,
+    telemetry::Metrics,
+};
+
+/// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
+const READ_BUFFER: usize = 1024;
+/// Frames that wait to be written together before the kernel is asked.
+const WRITE_BUFFER: usize = 8 * 1024;
+/// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
+const RETRY_AFTER: &str = "2";
+
+/// The way in for sockets: what all of them share.
+#[derive(Debug)]
+pub struct Door {
+    parts: DoorParts,
+    pub(super) rate: u32,
+    pub(super) burst: u32,
+    pub(super) ping_interval: Duration,
+    pub(super) ping_timeout: Duration,
+    pub(super) ice: IceConfig,
+    pub(super) room: RoomConfig,
+    outbox_bytes: usize,
+    origins: Vec<String>,
+}
+
+/// What a door is made of.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "each is its own name")]
+pub struct DoorParts {
+    pub hub: Arc<Hub>,
+    pub keys: Keys,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub admission: Arc<Admission>,
+    pub registry: Arc<Registry>,
+    pub tasks: TaskTracker,
+}
+
+impl std::ops::Deref for Door {
+    type Target = DoorParts;
+    fn deref(&self) -> &DoorParts {
+        &self.parts
+    }
+}
+
+impl Door {
+    /// A door with the rules of `config`.
+    pub fn new(parts: DoorParts, config: &Config) -> Self {
+        Self {
+            rate: config.socket.messages_per_second,
+            burst: config.socket.message_burst,
+            ping_interval: config.socket.ping_interval,
+            ping_timeout: config.socket.ping_timeout,
+            ice: config.ice.clone(),
+            room: config.room.clone(),
+            outbox_bytes: config.socket.outbox_bytes,
+            origins: config.server.allowed_origins.clone(),
+            parts,
+        }
+    }
+
+    fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        if self.origins.iter().any(|allowed| allowed == "*") {
+            return true;
+        }
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        origin.is_some_and(|origin| self.origins.iter().any(|allowed| allowed.trim() == origin))
+    }
+}
+
+/// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
+pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if !door.allows_origin(headers) {
+        door.metrics.upgrades_refused.inc();
+        return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
+    }
+    let Some(place) = door.admission.enter() else {
+        door.metrics.upgrades_refused.inc();
+        let why = if door.admission.is_closed() { "this node is draining\n" } else { "this node is full\n" };
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], why).into_response();
+    };
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(MAX_TRANSPORT_BYTES)
+        .max_frame_size(MAX_TRANSPORT_BYTES);
+    let token = door.tasks.token();
+    upgrade.on_upgrade(move |socket| async move {
+        let conn = ConnId::random();
+        let outbox = Arc::new(Outbox::new(door.outbox_bytes));
+        door.registry.insert(conn, Arc::clone(&outbox));
+        door.metrics.connections.inc();
+        door.metrics.connections_total.inc();
+        let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&outbox), conn, door.keys.origin(address));
+        session::run(socket, speaker, outbox).await;
+        door.metrics.connections.dec();
+        door.registry.remove(conn);
+        drop((place, token));
+    })
+}

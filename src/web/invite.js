@@ -1,0 +1,52 @@
+import { inviteLink, shortId } from './api.js';
+
+const COPIED_MS = 2000;
+
+/** Link, code and PIN to hand on. */
+export class Invite {
+  #parts;
+
+  /** `parts`: link (an input), copy, code, pinText. */
+  constructor(parts) {
+    this.#parts = parts;
+    parts.link.addEventListener('focus', () => parts.link.select());
+    parts.copy.addEventListener('click', () => this.#copy());
+  }
+
+  async show(roomId, pin) {
+    const { link, code, pinText } = this.#parts;
+    pinText.textContent = pin || 'none';
+    const known = link.dataset.room === roomId && code.textContent !== '–';
+    if (!known) {
+      link.dataset.room = roomId;
+      code.textContent = '–';
+    }
+    link.value = inviteLink(roomId, known ? code.textContent : null, pin);
+    try {
+      const answer = await shortId(roomId);
+      if (!answer?.shortId || link.dataset.room !== roomId) return;
+      code.textContent = answer.shortId;
+      link.value = inviteLink(roomId, answer.shortId, pin);
+      link.dataset.ready = 'true';
+    } catch {
+      // The long link stays; it does the same.
+    }
+  }
+
+  async #copy() {
+    const { link, copy } = this.#parts;
+    const label = copy.querySelector('span');
+    try {
+      await navigator.clipboard.writeText(link.value);
+    } catch {
+      // Plain http has no clipboard; the old way still works there.
+      link.focus();
+      link.select();
+      document.execCommand('copy');
+    }
+    label.textContent = 'Copied';
+    setTimeout(() => {
+      label.textContent = 'Copy link';
+    }, COPIED_MS);
+  }
+}

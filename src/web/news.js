@@ -1,0 +1,29 @@
+/** One sentence for what happened in the room, or null when it needs none. */
+export function newsWords(news, room) {
+  const mine = news.userId === room.me;
+  const name = mine ? 'You' : news.username || room.nameOf(news.userId);
+  switch (news.kind) {
+    case 'joined':
+      return `${name} is here.`;
+    case 'left':
+      if (mine) return null;
+      if (news.reason === 'kicked') return `${name} was removed.`;
+      return news.reason === 'left' ? `${name} left.` : `${name} is gone.`;
+    case 'away':
+      return `${name} lost the connection…`;
+    case 'back':
+      return mine ? null : `${name} is back.`;
+    case 'host':
+      return mine ? 'You are the host now.' : `${name} is the host now.`;
+    case 'role':
+      if (news.role === 'host') return null;
+      if (news.role === 'co-host') return mine ? 'You are a co-host now.' : `${name} is a co-host now.`;
+      return mine ? 'You are no co-host any more.' : `${name} is no co-host any more.`;
+    case 'renamed':
+      return mine ? `You are ${news.username} now.` : `${news.was} is ${news.username} now.`;
+    case 'guest-control':
+      return news.enabled ? 'Everybody may use the remote control.' : 'The remote control is with the host.';
+    default:
+      return null;
+  }
+}
