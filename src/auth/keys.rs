@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, Mac as _, digest::generic_array::GenericArray};
 use rand::RngCore as _;
 use sha2::Sha256;
 
@@ -40,7 +40,7 @@ impl Keys {
     /// Keys from the deployment's secret, which every node must share.
     pub fn new(secret: &[u8]) -> Self {
         // HMAC takes a key of any length; the other branch is for the types only.
-        let mac = Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()));
+        let mac = Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&GenericArray::default()));
         Self { mac }
     }
 
@@ -70,8 +70,7 @@ impl Keys {
     /// The short code of a room; `attempt` gives another one when it is taken. Every node finds the same codes, and nobody without the key can guess one.
     pub fn short_code(&self, room: &RoomId, attempt: u32) -> String {
         let hash = self.hash("code", &[room.as_str(), &attempt.to_string()]);
-        let [a, b, c, d, e, f, g, h, ..] = hash;
-        let bits = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let bits = hash.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
         (0..CODE_LETTERS)
             .filter_map(|letter| ALPHABET.get(usize::try_from((bits >> (letter * 5)) & 31).ok()?))
             .map(|byte| char::from(*byte))

@@ -118,12 +118,12 @@ impl Backend for MemoryNode {
 
     async fn commit(&self, update: Update, entry: Option<Entry>) -> Result<Commit, BackendError> {
         let Some(cell) = self.shared.cell(&update.room) else {
-            return Ok(Commit::Conflict(Room::vacant(update.room)));
+            return Ok(Commit::Conflict(Box::new(Room::vacant(update.room))));
         };
         let mut stored = lock(&cell);
         let room = &stored.room;
         if room.version != update.base || (room.exists() && room.epoch != update.epoch) {
-            return Ok(Commit::Conflict(room.clone()));
+            return Ok(Commit::Conflict(Box::new(room.clone())));
         }
         let update = Arc::new(update);
         stored.apply(&update);

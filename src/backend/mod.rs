@@ -28,7 +28,7 @@ pub enum Commit {
     /// It is in force.
     Applied,
     /// Somebody else was first: this is the room now. Decide again.
-    Conflict(Room),
+    Conflict(Box<Room>),
 }
 
 /// What became of a directed frame.

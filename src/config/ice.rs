@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "ICE")]
 pub struct IceConfig {
-    /// Servers as JSON, in the shape of RTCIceServer: [{"urls":["stun:stun.example.org"]}]
+    /// Servers as JSON, in the shape of RTCIceServer: `[{"urls":["stun:stun.example.org"]}]`
     #[arg(long, env = "ICE_SERVERS", value_parser = servers, hide_env_values = true)]
     pub ice_servers: Option<IceServers>,
     /// STUN servers, comma-separated, such as stun:stun.example.org:3478

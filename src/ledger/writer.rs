@@ -1,5 +1,5 @@
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::Ordering,
@@ -48,8 +48,8 @@ pub struct Writer {
 
 impl Writer {
     /// Opens (or makes) the database and starts to write.
-    pub fn start(path: PathBuf, clock: Clock) -> Result<(Self, Journal), WriterError> {
-        let db = sqlite::open(&path).map_err(|source| WriterError { path: path.clone(), source })?;
+    pub fn start(path: &Path, clock: Clock) -> Result<(Self, Journal), WriterError> {
+        let db = sqlite::open(path).map_err(|source| WriterError { path: path.to_owned(), source })?;
         let (journal, entries, state) = Journal::new();
         let shared = Arc::clone(&state);
         let thread =

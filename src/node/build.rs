@@ -82,11 +82,13 @@ impl Node {
         let policy = config.room.policy();
         let database = config.ledger.database();
         let restored = ledger::restore(&database, &policy, clock.now())?;
-        let (writer, journal) = Writer::start(database, clock)?;
+        let (writer, journal) = Writer::start(&database, clock)?;
 
         let memory = Memory::new(Some(journal.clone()), config.room.max_rooms);
         let rooms: Vec<_> = restored.iter().map(|room| room.id.clone()).collect();
-        restored.into_iter().for_each(|room| memory.restore(room));
+        for room in restored {
+            memory.restore(room);
+        }
         let backend: Arc<dyn Backend> = memory.node(name.clone());
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let hub = Hub::new(Parts {
@@ -184,9 +186,10 @@ impl Node {
         if tokio::task::spawn_blocking(move || writer.stop()).await.is_err() {
             tracing::error!("the ledger could not be closed");
         }
-        match drained {
-            Some(sockets) => tracing::info!(clean = sockets.saturating_sub(left), forced = left, "stopped"),
-            None => tracing::warn!(forced = left, "stopped at once by a second signal"),
+        if let Some(sockets) = drained {
+            tracing::info!(clean = sockets.saturating_sub(left), forced = left, "stopped");
+        } else {
+            tracing::warn!(forced = left, "stopped at once by a second signal");
         }
         Ok(())
     }

@@ -30,7 +30,9 @@ pub(super) async fn drain(
     let count = outboxes.len();
     tracing::info!(sockets = count, seconds = over.as_secs_f64(), "draining");
     let frame = encode(&ServerFrame::ServerDraining { retry_after_ms: RETRY_AFTER, resume: true });
-    outboxes.iter().for_each(|outbox| outbox.push(frame.clone(), false));
+    for outbox in &outboxes {
+        outbox.push(frame.clone(), false);
+    }
     outboxes.shuffle(&mut rand::rng());
     let start = Instant::now();
     for (place, outbox) in (1_u32..).zip(&outboxes) {
@@ -39,7 +41,9 @@ pub(super) async fn drain(
         outbox.close(Close::Draining);
     }
     // Whoever slipped in between the door and the list.
-    registry.outboxes().iter().for_each(|outbox| outbox.close(Close::Draining));
+    for outbox in registry.outboxes() {
+        outbox.close(Close::Draining);
+    }
     drop(outboxes);
     sockets.close();
     let _ = timeout(GOODBYE, sockets.wait()).await;

@@ -2,24 +2,20 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, de::Error as _};
 use serde_json::value::RawValue;
-use url::Url;
 
 use super::{Code, MAX_MESSAGE_BYTES};
 use crate::{
     id::{RoomId, UserId},
-    room::{Action, Json, MAX_POSITION, Role},
+    room::{Action, Json},
 };
+
+mod check;
+mod fields;
 
 /// How deep a frame may nest. Objects in objects that anybody sends are four deep.
 const MAX_DEPTH: usize = 32;
-/// The longest `id` of a frame, and the longest name of an application's event, in bytes.
-const MAX_LABEL_BYTES: usize = 64;
-const MAX_PIN_BYTES: usize = 64;
-const MAX_URL_BYTES: usize = 2_048;
-const MAX_USERNAME_CHARS: usize = 64;
-const MAX_NOTE_CHARS: usize = 200;
 
 /// A frame that was understood.
 #[derive(Debug)]
@@ -82,9 +78,9 @@ pub enum ClientMessage {
 pub struct JoinFrame {
     pub room_id: RoomId,
     pub user_id: UserId,
-    #[serde(default, deserialize_with = "username")]
+    #[serde(default, deserialize_with = "check::username")]
     pub username: Option<Box<str>>,
-    #[serde(default, deserialize_with = "pin")]
+    #[serde(default, deserialize_with = "check::pin")]
     pub pin: Option<Box<str>>,
     pub features: Option<Vec<Box<str>>>,
     pub resume_token: Option<Box<str>>,
@@ -140,11 +136,12 @@ pub fn decode(text: &str) -> Result<Inbound, Malformed> {
         return Err(refuse(Code::InvalidMessage, format!("the frame nests deeper than {MAX_DEPTH} levels")));
     }
     let head: Head<'_> = serde_json::from_str(text).map_err(|error| refuse(Code::InvalidMessage, error.to_string()))?;
-    let id = head.id.map(mark).transpose().map_err(|message| refuse(Code::InvalidMessage, message.to_owned()))?;
+    let id =
+        head.id.map(check::mark).transpose().map_err(|message| refuse(Code::InvalidMessage, message.to_owned()))?;
     match message(&head.kind, text) {
         Ok(Some(message)) => Ok(Inbound { id, message }),
         Ok(None) => {
-            let kind: String = head.kind.chars().filter(|c| !c.is_control()).take(MAX_LABEL_BYTES).collect();
+            let kind: String = head.kind.chars().filter(|c| !c.is_control()).take(check::MAX_LABEL_BYTES).collect();
             Err(Malformed { id, code: Code::UnknownType, message: format!("unknown type {kind:?}") })
         }
         Err(error) => Err(Malformed { id, code: Code::InvalidMessage, message: explain(&head.kind, &error) }),
@@ -157,13 +154,6 @@ struct Head<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
-}
-
-fn mark(raw: &RawValue) -> Result<Json, &'static str> {
-    let text = raw.get();
-    let fits = text.len() <= MAX_LABEL_BYTES + 2
-        && (text.starts_with('"') && serde_json::from_str::<String>(text).is_ok() || text.parse::<i64>().is_ok());
-    if fits { Ok(Json(raw.to_owned().into())) } else { Err("id is a string of at most 64 bytes, or an integer") }
 }
 
 /// The text that first-generation clients know for a JOIN that lacks what it needs; for all else what is wrong.
@@ -312,210 +302,6 @@ fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> serde_
     Ok(Some(ClientMessage::Signal(Signal { kind, payload, to: frame.to, negotiation_id: frame.negotiation_id })))
 }
 
-mod fields {
-    //! One struct a frame, with the names of the wire.
-
-    use serde::Deserialize;
-
-    use super::{Json, Role, UserId};
-
-    #[derive(Deserialize)]
-    pub(super) struct Ping {
-        pub(super) t0: Option<f64>,
-    }
-
-    #[derive(Deserialize)]
-    pub(super) struct Username {
-        #[serde(deserialize_with = "super::username")]
-        pub(super) username: Option<Box<str>>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    pub(super) enum Control {
-        Play,
-        Pause,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct PlayPause {
-        pub(super) control: Control,
-        #[serde(default, deserialize_with = "super::seconds_option")]
-        pub(super) current_time: Option<f64>,
-        pub(super) event_timestamp: Option<f64>,
-        #[serde(default, deserialize_with = "super::rate")]
-        pub(super) rate: Option<f64>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct Playback {
-        #[serde(deserialize_with = "super::seconds")]
-        pub(super) current_time: f64,
-        pub(super) is_playing: bool,
-        pub(super) event_timestamp: Option<f64>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct Ready {
-        #[serde(deserialize_with = "super::seconds")]
-        pub(super) target_time: f64,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct UrlChange {
-        #[serde(deserialize_with = "super::web_url")]
-        pub(super) url: Box<str>,
-        #[serde(default, deserialize_with = "super::url_time")]
-        pub(super) current_time: Option<f64>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct RequestSync {
-        pub(super) respect_auto_play: Option<bool>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct Directed {
-        pub(super) to: UserId,
-        #[serde(default, deserialize_with = "super::present")]
-        pub(super) offer: Option<Json>,
-        #[serde(default, deserialize_with = "super::present")]
-        pub(super) answer: Option<Json>,
-        #[serde(default, deserialize_with = "super::present")]
-        pub(super) candidate: Option<Json>,
-        #[serde(default, deserialize_with = "super::present")]
-        pub(super) control: Option<Json>,
-        #[serde(default, deserialize_with = "super::label")]
-        pub(super) negotiation_id: Option<Json>,
-    }
-
-    #[derive(Deserialize)]
-    pub(super) struct Broadcast {
-        #[serde(deserialize_with = "super::event_name")]
-        pub(super) event: Box<str>,
-        #[serde(default, deserialize_with = "super::present")]
-        pub(super) data: Option<Json>,
-        pub(super) to: Option<UserId>,
-    }
-
-    #[derive(Deserialize)]
-    pub(super) struct GuestControl {
-        pub(super) enabled: bool,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct Target {
-        pub(super) target_user_id: UserId,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct SetRole {
-        pub(super) target_user_id: UserId,
-        pub(super) role: Role,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct Kick {
-        pub(super) target_user_id: UserId,
-        #[serde(default, deserialize_with = "super::note")]
-        pub(super) reason: Option<Box<str>>,
-    }
-}
-
-fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    in_range(f64::deserialize(from)?, MAX_POSITION)
-}
-
-fn seconds_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION)).transpose()
-}
-
-/// Seconds or milliseconds: see [`crate::room::url_time_in_seconds`].
-fn url_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION * 1000.0)).transpose()
-}
-
-fn in_range<E: serde::de::Error>(number: f64, most: f64) -> Result<f64, E> {
-    if (0.0..=most).contains(&number) {
-        // -0.0 is in range, and would come out as another number.
-        Ok(number.abs())
-    } else {
-        Err(E::custom(format_args!("{number} is not a position in seconds between 0 and {most}")))
-    }
-}
-
-fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    match Option::<f64>::deserialize(from)? {
-        Some(rate) if !(0.25..=4.0).contains(&rate) => Err(D::Error::custom("rate is between 0.25 and 4")),
-        rate => Ok(rate),
-    }
-}
-
-fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
-    match Option::<Box<str>>::deserialize(from)? {
-        Some(pin) if pin.len() > MAX_PIN_BYTES => Err(D::Error::custom("pin has more than 64 bytes")),
-        Some(pin) if pin.is_empty() => Ok(None),
-        pin => Ok(pin),
-    }
-}
-
-fn username<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
-    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|name| tidy(&name, MAX_USERNAME_CHARS)))
-}
-
-fn note<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
-    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|note| tidy(&note, MAX_NOTE_CHARS)))
-}
-
-/// A text that people see: cut rather than refused, since the clients that send it do not look at errors.
-fn tidy(text: &str, most: usize) -> Option<Box<str>> {
-    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    let cut: String = clean.trim().chars().take(most).collect();
-    (!cut.is_empty()).then(|| cut.into())
-}
-
-fn event_name<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
-    let name = Box::<str>::deserialize(from)?;
-    if name.is_empty() || name.len() > MAX_LABEL_BYTES || name.chars().any(char::is_control) {
-        return Err(D::Error::custom("event is a name of 1 to 64 bytes"));
-    }
-    Ok(name)
-}
-
-fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
-    let text = Box::<str>::deserialize(from)?;
-    if text.len() > MAX_URL_BYTES {
-        return Err(D::Error::custom("url has more than 2048 bytes"));
-    }
-    let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if web && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        Ok(text)
-    } else {
-        Err(D::Error::custom("url is not an absolute http(s) URL"))
-    }
-}
-
-/// A field that is there, even if it is null.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
-    Json::deserialize(from).map(Some)
-}
-
-fn label<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
-    match Option::<Json>::deserialize(from)? {
-        Some(label) => mark(&label.0).map(Some).map_err(D::Error::custom),
-        None => Ok(None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -574,7 +360,7 @@ mod tests {
             panic!("a JOIN")
         };
         let name = join.username.expect("name");
-        assert_eq!(name.chars().count(), MAX_USERNAME_CHARS);
+        assert_eq!(name.chars().count(), check::MAX_USERNAME_CHARS);
         assert!(name.starts_with("aé"));
         assert!(join.pin.is_none());
         assert_eq!(

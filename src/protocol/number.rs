@@ -1,5 +1,7 @@
 //! JSON numbers the way JavaScript writes them: a whole number has no `.0`, anything else keeps all its bits.
 
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde calls these")]
+
 use serde::Serializer;
 
 /// 2^53: above it not every whole number is an f64.

@@ -74,9 +74,9 @@ fn rewrite(line: &[u8], now: i64) -> Option<Vec<u8>> {
         Some((span, event)) if span.ends_with(" - EVENT") => event.to_owned(),
         _ => message,
     };
-    NOT_PINO.iter().for_each(|key| {
-        fields.remove(*key);
-    });
+    for key in NOT_PINO {
+        fields.remove(key);
+    }
     fields.insert("time".to_owned(), now.into());
     fields.insert("msg".to_owned(), message.into());
     let mut bytes = serde_json::to_vec(&fields).ok()?;

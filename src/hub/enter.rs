@@ -1,0 +1,138 @@
+//! Coming into a room, and back into it.
+
+use std::sync::Arc;
+
+use super::{
+    Hub, HubError, LocalRoom,
+    local::{Phase, is_for},
+    seat::{Arrival, Held, Kind, Membership, Missed},
+};
+use crate::{
+    id::{ConnId, RoomId, UserId},
+    protocol::{Frame, ServerFrame, Stamp, announce, encode},
+    room::{Command, Join, Refusal, Resume, Update},
+};
+
+impl Hub {
+    /// Lets somebody in. The answer, ROOM_STATE, goes through the outbox of `arrival`.
+    pub async fn join(&self, id: &RoomId, join: Join, arrival: Arrival) -> Result<(Membership, u64), HubError> {
+        self.enter(id, arrival, &join.user.clone(), Command::Join(join)).await
+    }
+
+    /// Lets somebody back into its seat: RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
+    pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
+        self.enter(id, arrival, &resume.user.clone(), Command::Resume(resume)).await
+    }
+
+    async fn enter(
+        &self,
+        id: &RoomId,
+        arrival: Arrival,
+        user: &UserId,
+        command: Command,
+    ) -> Result<(Membership, u64), HubError> {
+        let conn = arrival.conn;
+        loop {
+            let room = self.open(id);
+            let mut phase = room.turn.lock().await;
+            if *phase == Phase::Retired {
+                continue;
+            }
+            let entered = match self.enliven(&room, &mut phase).await {
+                Ok(()) => {
+                    room.local().arrivals.push(arrival);
+                    self.admit(&room, &command).await
+                }
+                Err(error) => Err(error),
+            };
+            match &entered {
+                Ok(version) => self.catch_up(&room, user, conn, *version).await,
+                Err(_) => room.local().arrivals.retain(|arrival| arrival.conn != conn),
+            }
+            self.settle(&room, &mut phase).await;
+            drop(phase);
+            return entered.map(|version| (Membership { room, user: user.clone(), conn }, version));
+        }
+    }
+
+    async fn admit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
+        let tries_pin = matches!(command, Command::Join(join) if room.local().replica.compares_pin(join));
+        if tries_pin {
+            self.pins.check(&room.id, self.now()).map_err(|retry_after| HubError::PinLocked { retry_after })?;
+        }
+        let admitted = self.commit(room, command).await;
+        if tries_pin && matches!(admitted, Err(HubError::Refused(Refusal::InvalidPin))) {
+            self.pins.miss(&room.id, self.now());
+        }
+        admitted
+    }
+
+    /// Tells a resuming member what it missed. Its seat holds back whatever happens meanwhile.
+    async fn catch_up(&self, room: &LocalRoom, user: &UserId, conn: ConnId, version: u64) {
+        let missed = {
+            let mut local = room.local();
+            local.seat(user, conn).and_then(|seat| seat.held.as_ref()).and_then(|held| held.arrival.missed)
+        };
+        let Some(Missed { epoch, version: after }) = missed else { return };
+        let history = self.backend().history(&room.id, epoch, after).await;
+        let inbox = self.backend().inbox(&room.id, user).await;
+        let mut local = room.local();
+        let Some(Held { arrival, frames: mut held }) = local.seat(user, conn).and_then(|seat| seat.held.take()) else {
+            return;
+        };
+        let context = self.context();
+        let mut frames = Vec::new();
+        if let Ok(Some(updates)) = history {
+            let replayed = replay(&updates, user, after, version);
+            frames.push(encode(&ServerFrame::Resumed {
+                version,
+                epoch,
+                replayed: replayed.len(),
+                resume_token: arrival.token.as_deref().unwrap_or_default(),
+                session: conn,
+                server_time: context.now,
+                ice_servers: &arrival.ice_servers,
+            }));
+            frames.extend(replayed);
+            self.parts.metrics.resumed.replayed();
+        } else {
+            let reason = if local.replica.epoch == epoch { "history_gone" } else { "epoch_changed" };
+            frames.push(encode(&ServerFrame::Discontinuity { reason }));
+            frames.push(local.snapshot(&arrival, context));
+            // The snapshot has them already.
+            held.retain(|(_, kind)| *kind == Kind::Direct);
+            self.parts.metrics.resumed.snapshot();
+        }
+        match inbox {
+            Ok(signals) => frames.extend(signals),
+            Err(error) => tracing::warn!(room = %room.id, %error, "signals kept for a member could not be read"),
+        }
+        if let Some(seat) = local.seat(user, conn) {
+            for frame in frames {
+                seat.push(&frame, Kind::Direct);
+            }
+            for (frame, kind) in held {
+                seat.push(&frame, kind);
+            }
+        }
+    }
+}
+
+/// The room frames that `user` would have got between two versions.
+fn replay(updates: &[Arc<Update>], user: &UserId, after: u64, until: u64) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for update in updates {
+        for (version, change) in (update.base + 1..).zip(&update.changes) {
+            if version <= after || version >= until {
+                continue;
+            }
+            let stamp = Stamp { epoch: update.epoch, version, timestamp: update.at };
+            announce(change, stamp, |audience, frame| {
+                if is_for(audience, user, true) {
+                    frames.push(encode(&frame));
+                }
+            });
+        }
+    }
+    frames
+}

@@ -1,0 +1,206 @@
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::{
+    HubError, LocalRoom, Schedule,
+    local::{Context, Phase},
+    seat::Kind,
+    signal::SignalIds,
+};
+use crate::{
+    backend::{Backend, Commit, Sink},
+    clock::{Clock, Millis},
+    id::{NodeId, RoomId, UserId},
+    ledger::{Entry, events},
+    limit::PinThrottle,
+    protocol::Frame,
+    room::{Command, Policy, Refusal, Room, Update, decide},
+    telemetry::Metrics,
+};
+
+/// How often a command is decided anew because others changed the room meanwhile.
+const TRIES: usize = 16;
+
+/// All rooms of a node.
+pub struct Hub {
+    pub(super) parts: Parts,
+    pub(super) rooms: DashMap<RoomId, Arc<LocalRoom>>,
+    pub(super) schedule: Schedule,
+    pub(super) pins: PinThrottle,
+    pub(super) signals: SignalIds,
+}
+
+/// What a hub is made of.
+#[allow(missing_docs, reason = "each is its own name")]
+pub struct Parts {
+    pub node: NodeId,
+    pub clock: Clock,
+    pub policy: Policy,
+    pub backend: Arc<dyn Backend>,
+    pub metrics: Arc<Metrics>,
+    pub ping_interval: Millis,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("node", &self.parts.node).field("rooms", &self.rooms.len()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// A hub that hears from its backend.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let hub = Arc::new(Self {
+            rooms: DashMap::new(),
+            schedule: Schedule::default(),
+            pins: PinThrottle::default(),
+            signals: SignalIds::random(),
+            parts,
+        });
+        hub.parts.backend.attach(Arc::clone(&hub) as Arc<dyn Sink>);
+        hub
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.parts.clock.now()
+    }
+
+    /// This node.
+    pub fn node(&self) -> &NodeId {
+        &self.parts.node
+    }
+
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.parts.backend
+    }
+
+    /// Rooms that this node takes part in.
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// Shows every room, one at a time.
+    pub fn inspect(&self, mut look: impl FnMut(&Room, usize)) {
+        for room in self.all() {
+            let local = room.local();
+            look(&local.replica, local.seats.len());
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<LocalRoom>> {
+        self.rooms.iter().map(|room| Arc::clone(&room)).collect()
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { node: &self.parts.node, ping_interval: self.parts.ping_interval, now: self.now() }
+    }
+
+    /// Looks after a room that survived a restart, until somebody comes or its grace is over.
+    pub async fn adopt(&self, room: &RoomId) -> Result<(), HubError> {
+        let room = self.open(room);
+        let mut phase = room.turn.lock().await;
+        self.enliven(&room, &mut phase).await
+    }
+
+    pub(super) fn open(&self, id: &RoomId) -> Arc<LocalRoom> {
+        Arc::clone(&self.rooms.entry(id.clone()).or_insert_with(|| Arc::new(LocalRoom::new(id.clone()))))
+    }
+
+    pub(super) async fn submit(&self, room: &Arc<LocalRoom>, command: &Command) -> Result<u64, HubError> {
+        let mut phase = room.turn.lock().await;
+        if *phase != Phase::Live {
+            return Err(Refusal::NotJoined.into());
+        }
+        let done = self.commit(room, command).await;
+        self.settle(room, &mut phase).await;
+        done
+    }
+
+    /// Decides on the replica and commits; when others were first, decides again. The caller holds the room's turn.
+    pub(super) async fn commit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
+        for _ in 0..TRIES {
+            let now = self.now();
+            let (update, entry) = {
+                let local = room.local();
+                let before = &local.replica;
+                let draft = decide(before, command, &self.parts.policy, now)?;
+                if draft.changes.is_empty() {
+                    return Ok(before.version);
+                }
+                let epoch = if before.exists() { before.epoch } else { draft.after.epoch };
+                let update =
+                    Update { room: room.id.clone(), epoch, base: before.version, at: now, changes: draft.changes };
+                let audited = events(&update, &self.parts.node);
+                let entry = Entry::new(&update, audited, &draft.after);
+                (update, entry)
+            };
+            let version = update.version();
+            match self.backend().commit(update, entry).await? {
+                Commit::Applied => return Ok(version),
+                Commit::Conflict(fresh) => {
+                    self.parts.metrics.commit_conflicts.inc();
+                    room.local().replica = *fresh;
+                }
+            }
+        }
+        Err(HubError::Contended)
+    }
+
+    pub(super) async fn enliven(&self, room: &LocalRoom, phase: &mut Phase) -> Result<(), HubError> {
+        if *phase == Phase::New {
+            let fresh = self.backend().subscribe(&room.id).await?;
+            room.local().replica = fresh;
+            *phase = Phase::Live;
+            self.reschedule(room);
+        }
+        Ok(())
+    }
+
+    /// Lets go of a room that has nobody here, unless it is this node's to close it.
+    pub(super) async fn settle(&self, room: &LocalRoom, phase: &mut Phase) {
+        {
+            let local = room.local();
+            let empty_here = local.seats.is_empty() && local.arrivals.is_empty();
+            let others = !local.replica.members.is_empty() && !self.is_home(&local.replica);
+            if !empty_here || (local.replica.exists() && !others) {
+                return;
+            }
+        }
+        *phase = Phase::Retired;
+        self.rooms.remove(&room.id);
+        self.unschedule(room);
+        if let Err(error) = self.backend().unsubscribe(&room.id).await {
+            tracing::warn!(room = %room.id, %error, "a room could not be left");
+        }
+    }
+
+    /// Whether members that are away were last on this node: then it looks after the room.
+    fn is_home(&self, room: &Room) -> bool {
+        room.members.values().any(|member| member.node == self.parts.node)
+    }
+}
+
+impl Sink for Hub {
+    fn update(&self, update: &Arc<Update>) {
+        let Some(room) = self.rooms.get(&update.room).map(|room| Arc::clone(&room)) else { return };
+        let mut local = room.local();
+        if local.update(update, self.context()) {
+            self.place(&mut local);
+        } else {
+            tracing::debug!(room = %update.room, base = update.base, have = local.replica.version, "an update does not fit");
+        }
+    }
+
+    fn signal(&self, room: &RoomId, to: &UserId, frame: Frame) {
+        let Some(room) = self.rooms.get(room).map(|room| Arc::clone(&room)) else { return };
+        if let Some(seat) = room.local().seats.get_mut(to) {
+            seat.push(&frame, Kind::Direct);
+        }
+    }
+}

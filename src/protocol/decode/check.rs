@@ -1,0 +1,109 @@
+//! What a value must be like, beyond its type.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::value::RawValue;
+use url::Url;
+
+use crate::room::{Json, MAX_POSITION};
+
+/// The longest `id` of a frame, and the longest name of an application's event, in bytes.
+pub(super) const MAX_LABEL_BYTES: usize = 64;
+const MAX_PIN_BYTES: usize = 64;
+const MAX_URL_BYTES: usize = 2_048;
+pub(super) const MAX_USERNAME_CHARS: usize = 64;
+const MAX_NOTE_CHARS: usize = 200;
+
+pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    in_range(f64::deserialize(from)?, MAX_POSITION)
+}
+
+pub(super) fn seconds_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION)).transpose()
+}
+
+/// Seconds or milliseconds: see [`crate::room::url_time_in_seconds`].
+pub(super) fn url_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION * 1000.0)).transpose()
+}
+
+fn in_range<E: serde::de::Error>(number: f64, most: f64) -> Result<f64, E> {
+    if (0.0..=most).contains(&number) {
+        // -0.0 is in range, and would come out as another number.
+        Ok(number.abs())
+    } else {
+        Err(E::custom(format_args!("{number} is not a position in seconds between 0 and {most}")))
+    }
+}
+
+pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    match Option::<f64>::deserialize(from)? {
+        Some(rate) if !(0.25..=4.0).contains(&rate) => Err(D::Error::custom("rate is between 0.25 and 4")),
+        rate => Ok(rate),
+    }
+}
+
+pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
+    match Option::<Box<str>>::deserialize(from)? {
+        Some(pin) if pin.len() > MAX_PIN_BYTES => Err(D::Error::custom("pin has more than 64 bytes")),
+        Some(pin) if pin.is_empty() => Ok(None),
+        pin => Ok(pin),
+    }
+}
+
+pub(super) fn username<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
+    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|name| tidy(&name, MAX_USERNAME_CHARS)))
+}
+
+pub(super) fn note<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
+    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|note| tidy(&note, MAX_NOTE_CHARS)))
+}
+
+/// A text that people see: cut rather than refused, since the clients that send it do not look at errors.
+fn tidy(text: &str, most: usize) -> Option<Box<str>> {
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    let cut: String = clean.trim().chars().take(most).collect();
+    (!cut.is_empty()).then(|| cut.into())
+}
+
+pub(super) fn event_name<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
+    let name = Box::<str>::deserialize(from)?;
+    if name.is_empty() || name.len() > MAX_LABEL_BYTES || name.chars().any(char::is_control) {
+        return Err(D::Error::custom("event is a name of 1 to 64 bytes"));
+    }
+    Ok(name)
+}
+
+pub(super) fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
+    let text = Box::<str>::deserialize(from)?;
+    if text.len() > MAX_URL_BYTES {
+        return Err(D::Error::custom("url has more than 2048 bytes"));
+    }
+    let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if web && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom("url is not an absolute http(s) URL"))
+    }
+}
+
+/// A field that is there, even if it is null.
+pub(super) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(from).map(Some)
+}
+
+pub(super) fn label<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
+    match Option::<Json>::deserialize(from)? {
+        Some(label) => mark(&label.0).map(Some).map_err(D::Error::custom),
+        None => Ok(None),
+    }
+}
+
+/// What a frame, or a negotiation, may be marked with.
+pub(super) fn mark(raw: &RawValue) -> Result<Json, &'static str> {
+    let text = raw.get();
+    let fits = text.len() <= MAX_LABEL_BYTES + 2
+        && (text.starts_with('"') && serde_json::from_str::<String>(text).is_ok() || text.parse::<i64>().is_ok());
+    if fits { Ok(Json(raw.to_owned().into())) } else { Err("id is a string of at most 64 bytes, or an integer") }
+}

@@ -1,0 +1,120 @@
+//! One struct a frame, with the names of the wire.
+
+use serde::Deserialize;
+
+use super::check;
+use crate::{
+    id::UserId,
+    room::{Json, Role},
+};
+
+#[derive(Deserialize)]
+pub(super) struct Ping {
+    pub(super) t0: Option<f64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Username {
+    #[serde(deserialize_with = "check::username")]
+    pub(super) username: Option<Box<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Control {
+    Play,
+    Pause,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlayPause {
+    pub(super) control: Control,
+    #[serde(default, deserialize_with = "check::seconds_option")]
+    pub(super) current_time: Option<f64>,
+    pub(super) event_timestamp: Option<f64>,
+    #[serde(default, deserialize_with = "check::rate")]
+    pub(super) rate: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Playback {
+    #[serde(deserialize_with = "check::seconds")]
+    pub(super) current_time: f64,
+    pub(super) is_playing: bool,
+    pub(super) event_timestamp: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Ready {
+    #[serde(deserialize_with = "check::seconds")]
+    pub(super) target_time: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UrlChange {
+    #[serde(deserialize_with = "check::web_url")]
+    pub(super) url: Box<str>,
+    #[serde(default, deserialize_with = "check::url_time")]
+    pub(super) current_time: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RequestSync {
+    pub(super) respect_auto_play: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Directed {
+    pub(super) to: UserId,
+    #[serde(default, deserialize_with = "check::present")]
+    pub(super) offer: Option<Json>,
+    #[serde(default, deserialize_with = "check::present")]
+    pub(super) answer: Option<Json>,
+    #[serde(default, deserialize_with = "check::present")]
+    pub(super) candidate: Option<Json>,
+    #[serde(default, deserialize_with = "check::present")]
+    pub(super) control: Option<Json>,
+    #[serde(default, deserialize_with = "check::label")]
+    pub(super) negotiation_id: Option<Json>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Broadcast {
+    #[serde(deserialize_with = "check::event_name")]
+    pub(super) event: Box<str>,
+    #[serde(default, deserialize_with = "check::present")]
+    pub(super) data: Option<Json>,
+    pub(super) to: Option<UserId>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct GuestControl {
+    pub(super) enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Target {
+    pub(super) target_user_id: UserId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SetRole {
+    pub(super) target_user_id: UserId,
+    pub(super) role: Role,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Kick {
+    pub(super) target_user_id: UserId,
+    #[serde(default, deserialize_with = "check::note")]
+    pub(super) reason: Option<Box<str>>,
+}

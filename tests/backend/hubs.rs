@@ -1,0 +1,148 @@
+//! Two hubs over one state: what a cluster does, without its network.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use serde_json::Value;
+use tandem::{
+    backend::Memory,
+    clock::Clock,
+    hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
+    id::NodeId,
+    room::{Action, Command, Digest, Json, Policy, Resume},
+    telemetry::Metrics,
+};
+
+use crate::fixture::{conn, join, room, user};
+
+fn hub(shared: &Arc<Memory>, name: &str) -> Arc<Hub> {
+    let node = NodeId::parse(name).unwrap();
+    Hub::new(Parts {
+        backend: shared.node(node.clone()),
+        metrics: Arc::new(Metrics::new(name)),
+        node,
+        clock: Clock::system(),
+        policy: Policy::default(),
+        ping_interval: 25_000,
+    })
+}
+
+struct Client {
+    outbox: Arc<Outbox>,
+    seat: Membership,
+}
+
+fn arrival(socket: &str, outbox: &Arc<Outbox>, missed: Option<Missed>) -> Arrival {
+    Arrival {
+        conn: conn(socket),
+        outbox: Arc::clone(outbox),
+        modern: true,
+        features: &["resume"],
+        token: Some("token".into()),
+        ice_servers: Vec::new(),
+        missed,
+    }
+}
+
+impl Client {
+    async fn join(hub: &Hub, name: &str) -> Self {
+        let outbox = Arc::new(Outbox::new(1 << 20));
+        let Command::Join(join) = join(name, hub.node().as_str(), true) else { unreachable!() };
+        let (seat, _) = hub.join(&room("r"), join, arrival(name, &outbox, None)).await.unwrap();
+        Self { outbox, seat }
+    }
+
+    async fn resume(hub: &Hub, name: &str, socket: &str, missed: Missed) -> Result<Self, HubError> {
+        let outbox = Arc::new(Outbox::new(1 << 20));
+        let resume = Resume {
+            user: user(name),
+            conn: conn(socket),
+            node: hub.node().clone(),
+            origin: Digest::new([7; 32]),
+            proof: Digest::new([2; 32]),
+            token: Digest::new([2; 32]),
+        };
+        let (seat, _) = hub.resume(&room("r"), resume, arrival(socket, &outbox, Some(missed))).await?;
+        Ok(Self { outbox, seat })
+    }
+
+    fn frames(&self) -> Vec<Value> {
+        let batch = self.outbox.take().now_or_never();
+        let frames = batch.map(|batch| batch.frames).unwrap_or_default();
+        frames.iter().map(|(frame, _)| serde_json::from_str(frame).unwrap()).collect()
+    }
+
+    fn types(&self) -> Vec<String> {
+        self.frames().iter().map(|frame| frame["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn say(&self, hub: &Hub, event: &str) -> u64 {
+        let data = Some(Json(serde_json::value::RawValue::from_string("1".to_owned()).unwrap().into()));
+        hub.act(&self.seat, Action::Broadcast { event: event.into(), data }).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn members_on_two_nodes_get_the_same_frames_in_the_same_order() {
+    let shared = Memory::new(None, 10);
+    let (north, south) = (hub(&shared, "north"), hub(&shared, "south"));
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&south, "ben").await;
+    assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED"]);
+    assert_eq!(ben.types(), ["ROOM_STATE"]);
+    let talk = async |client: &Client, hub: &Hub| {
+        for number in 0..100 {
+            client.say(hub, &number.to_string()).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(talk(&ana, &north), talk(&ben, &south));
+    let (left, right) = (ana.frames(), ben.frames());
+    assert_eq!(left.len(), 200);
+    assert_eq!(left, right);
+    assert!(left.windows(2).all(|pair| pair[0]["version"].as_u64() < pair[1]["version"].as_u64()));
+}
+
+#[tokio::test]
+async fn a_member_resumes_on_another_node_and_misses_nothing() {
+    let shared = Memory::new(None, 10);
+    let (north, south) = (hub(&shared, "north"), hub(&shared, "south"));
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&north, "ben").await;
+    let state = ben.frames().remove(0);
+    let missed = Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() };
+    north.disconnect(&ben.seat, true).await.unwrap();
+    ana.say(&north, "while away").await;
+    let ben = Client::resume(&south, "ben", "ben-2", missed).await.unwrap();
+    let frames = ben.frames();
+    let types: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["RESUMED", "MEMBER_AWAY", "BROADCAST"]);
+    assert_eq!(frames[0]["replayed"], 2);
+    ana.say(&north, "and after").await;
+    assert_eq!(ben.types(), ["BROADCAST"]);
+    assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED", "MEMBER_AWAY", "BROADCAST", "MEMBER_BACK", "BROADCAST"]);
+}
+
+#[tokio::test]
+async fn who_missed_too_much_is_told_so_and_gets_the_whole_room() {
+    let shared = Memory::new(None, 10);
+    let (north, south) = (hub(&shared, "north"), hub(&shared, "south"));
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&north, "ben").await;
+    let state = ben.frames().remove(0);
+    let missed = Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() };
+    north.disconnect(&ben.seat, true).await.unwrap();
+    for number in 0..1_000 {
+        ana.say(&north, &number.to_string()).await;
+        ana.frames();
+    }
+    let ben = Client::resume(&south, "ben", "ben-2", missed).await.unwrap();
+    let frames = ben.frames();
+    assert_eq!(frames[0]["reason"], "history_gone");
+    assert_eq!(frames[1]["type"], "ROOM_STATE");
+    assert_eq!(frames[1]["version"], ben.seat.version());
+    north.disconnect(&ana.seat, true).await.unwrap();
+    let epoch = Missed { epoch: 1, ..missed };
+    let ana = Client::resume(&south, "ana", "ana-2", epoch).await.unwrap();
+    assert_eq!(ana.frames()[0]["reason"], "epoch_changed");
+}

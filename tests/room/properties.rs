@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+use tandem::room::{Change, Command, LeftReason, Refusal, Room, Update, next_due};
+
+use crate::world::{Op, World, op};
+
+/// Steps of up to 20 s: long enough for every grace to run out now and then.
+fn story() -> impl Strategy<Value = Vec<(u64, Op)>> {
+    prop::collection::vec((0..20_000_u64, op()), 1..80)
+}
+
+fn check_shape(room: &Room) {
+    if !room.exists() {
+        assert_eq!(*room, Room::vacant(room.id.clone()), "a room that does not exist has nothing");
+        return;
+    }
+    if let Some(host) = &room.host {
+        assert!(room.members.contains_key(host), "the host is a member");
+        assert_eq!(room.vacancy, None, "a role that somebody has is kept for nobody");
+    }
+    if room.members.values().any(tandem::room::Member::present) {
+        assert!(room.host.is_some() || room.vacancy.is_some(), "there is a host, or there will be");
+    }
+    assert_eq!(room.empty_until.is_some(), room.members.is_empty(), "only an empty room is about to be closed");
+    if let Some(gate) = &room.gate {
+        assert!(room.timeline.playing, "a gate is for a film that runs");
+        for waiting in &gate.waiting {
+            let member = room.members.get(waiting).expect("a gate waits for members");
+            assert!(member.present() && member.watching, "that are there and watch");
+        }
+    }
+    let orders: Vec<_> = room.members.values().map(|member| member.order).collect();
+    assert!(orders.windows(2).all(|pair| pair[0] < pair[1]), "members stand in the order in which they came");
+    assert!(room.kicked.len() <= Room::MAX_KICKED);
+}
+
+fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::PlayPause { by, .. } | Change::Sought { by, .. } | Change::UrlChanged { by, .. } => {
+                assert!(before.may_control(by, &world.policy), "nobody unauthorised moves playback: {change:?}");
+            }
+            Change::Heartbeat { by, .. } => assert!(before.leads(by), "only leaders set the pace"),
+            Change::Corrected { timeline } => {
+                assert!(before.is_host(timeline.by.as_ref().unwrap()), "only the host is believed");
+            }
+            Change::Released { timeline, .. } => {
+                let sought = changes.iter().any(|change| matches!(change, Change::Sought { .. }));
+                assert!(sought || *timeline == before.timeline, "opening a gate moves nothing");
+            }
+            Change::Left { reason: LeftReason::Kicked { by, .. }, user, .. } => {
+                assert!(before.leads(by) && !before.is_host(user));
+            }
+            Change::Joined { member, .. } if before.exists() => {
+                let Command::Join(join) = command else { panic!("only a JOIN lets anybody in") };
+                assert!(before.pin.is_none() || before.pin == join.pin, "nobody comes in without the PIN");
+                assert!(!before.kicked.contains(&member.user), "nobody who was kicked comes back");
+                assert!(before.members.len() < world.policy.max_members);
+            }
+            Change::Rejoined { member, .. } | Change::Back { member, .. } => {
+                assert!(before.members.contains_key(&member.user));
+            }
+            _ => {}
+        }
+    }
+    let moved = changes.iter().any(|change| {
+        use Change::{Closed, Corrected, Created, Heartbeat, PlayPause, Sought, UrlChanged};
+        matches!(
+            change,
+            Created { .. }
+                | PlayPause { .. }
+                | Sought { .. }
+                | Heartbeat { .. }
+                | Corrected { .. }
+                | UrlChanged { .. }
+                | Closed
+        )
+    });
+    assert!(moved || before.timeline == world.room.timeline, "nothing else moves the film");
+}
+
+/// Whatever is due happens when it is due, not before, and comes to an end.
+fn check_clockwork(world: &World) {
+    let Some(due) = next_due(&world.room, &world.policy) else { return };
+    let early = World { room: world.room.clone(), now: due.saturating_sub(1), ..World::default() };
+    if early.now >= world.now {
+        let draft = tandem::room::decide(&early.room, &Command::Tick, &world.policy, early.now).unwrap();
+        assert!(draft.changes.is_empty(), "too early: {:?}", draft.changes);
+    }
+    let mut later = World { room: world.room.clone(), now: due.max(world.now), ..World::default() };
+    let mut steps = 0;
+    while !later.run(&Command::Tick).unwrap().is_empty() {
+        check_shape(&later.room);
+        steps += 1;
+        assert!(steps < 20, "a room does not tick for ever");
+    }
+    assert!(steps > 0, "what is due is done");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_keeps_the_rules(story in story()) {
+        let mut world = World::default();
+        for (pause, op) in story {
+            world.now += pause;
+            let before = world.room.clone();
+            let command = world.command(&op);
+            match world.run(&command) {
+                Ok(changes) => {
+                    let closed = changes.iter().any(|change| matches!(change, Change::Closed));
+                    let grown = if closed { 0 } else { before.version + changes.len() as u64 };
+                    assert_eq!(world.room.version, grown, "one version a change");
+                    if before.exists() && world.room.exists() {
+                        assert_eq!(world.room.epoch, before.epoch);
+                    }
+                    check_rights(&before, &world, &command, &changes);
+                }
+                Err(refusal) => {
+                    assert_eq!(world.room, before, "a refusal changes nothing");
+                    if let (Refusal::NotJoined, Command::Act { user, .. }) = (refusal, &command) {
+                        assert!(!before.members.contains_key(user));
+                    }
+                }
+            }
+            check_shape(&world.room);
+            check_clockwork(&world);
+        }
+    }
+
+    #[test]
+    fn a_replica_that_hears_every_change_is_the_room(story in story()) {
+        let mut world = World::default();
+        for (pause, op) in story {
+            world.now += pause;
+            let command = world.command(&op);
+            let _ = world.run(&command);
+        }
+        let mut replica = Room::vacant(world.room.id.clone());
+        for text in &world.updates {
+            let update: Update = serde_json::from_str(text).unwrap();
+            assert_eq!(update.base, replica.version);
+            for change in &update.changes {
+                replica.apply(change, update.at);
+            }
+        }
+        assert_eq!(replica, world.room);
+        let copy: Room = serde_json::from_str(&serde_json::to_string(&world.room).unwrap()).unwrap();
+        assert_eq!(copy, world.room, "and so is one that was sent whole");
+    }
+}

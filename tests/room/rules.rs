@@ -1,0 +1,223 @@
+//! Single rules, told as short stories.
+
+use tandem::room::{Action, Change, Command, Join, LeftReason, Refusal, Role};
+
+use crate::world::{Act, Op, World, conn, digest, user};
+
+fn join(world: &mut World, who: u8) -> Result<Vec<Change>, Refusal> {
+    join_as(world, who, who, None)
+}
+
+fn join_as(world: &mut World, who: u8, origin: u8, pin: Option<u8>) -> Result<Vec<Change>, Refusal> {
+    let command = world.command(&Op::Join { user: who, socket: 1, origin, pin, resumable: false });
+    world.run(&command)
+}
+
+fn act(world: &mut World, who: u8, action: Act) -> Result<Vec<Change>, Refusal> {
+    let command = world.command(&Op::Act { user: who, action });
+    world.run(&command)
+}
+
+fn drop_socket(world: &mut World, who: u8, keep_seat: bool) -> Vec<Change> {
+    let command = world.command(&Op::Disconnect { user: who, keep_seat });
+    world.run(&command).unwrap()
+}
+
+fn tick(world: &mut World) -> Vec<Change> {
+    world.run(&Command::Tick).unwrap()
+}
+
+fn host(world: &World) -> Option<&str> {
+    world.room.host.as_ref().map(tandem::id::UserId::as_str)
+}
+
+#[test]
+fn a_host_that_drops_gets_its_role_back_from_where_it_was() {
+    let mut world = World::default();
+    for who in 0..3 {
+        join(&mut world, who).unwrap();
+    }
+    drop_socket(&mut world, 0, false);
+    assert_eq!(host(&world), None);
+    assert_eq!(world.room.shown_host(), Some(&user(0)), "newcomers are still told of it");
+    world.now += 14_999;
+    assert!(tick(&mut world).is_empty());
+    join_as(&mut world, 0, 2, None).unwrap();
+    assert_eq!(host(&world), None, "an impostor from elsewhere gets nothing");
+    drop_socket(&mut world, 0, false);
+    join(&mut world, 0).unwrap();
+    assert_eq!(host(&world), Some("user_0"));
+}
+
+#[test]
+fn after_its_grace_the_longest_present_is_host() {
+    let mut world = World::default();
+    for who in 0..3 {
+        join(&mut world, who).unwrap();
+    }
+    drop_socket(&mut world, 1, true);
+    drop_socket(&mut world, 0, false);
+    world.now += 15_000;
+    assert_eq!(tick(&mut world), [Change::HostChanged { host: user(2) }], "one that is away is passed over");
+    world.now += 15_000;
+    assert!(
+        matches!(&tick(&mut world)[..], [Change::Left { user: gone, reason: LeftReason::Expired, .. }] if *gone == user(1))
+    );
+}
+
+#[test]
+fn leaving_hands_the_role_on_at_once() {
+    let mut world = World::default();
+    join(&mut world, 0).unwrap();
+    join(&mut world, 1).unwrap();
+    act(&mut world, 0, Act::Leave).unwrap();
+    assert_eq!(host(&world), Some("user_1"));
+}
+
+#[test]
+fn an_empty_room_waits_and_then_goes() {
+    let mut world = World::default();
+    join_as(&mut world, 0, 0, Some(1)).unwrap();
+    act(&mut world, 0, Act::Url(0)).unwrap();
+    drop_socket(&mut world, 0, false);
+    world.now += 179_999;
+    assert!(tick(&mut world).is_empty());
+    assert_eq!(join_as(&mut world, 1, 1, None), Err(Refusal::InvalidPin), "the PIN is kept");
+    join_as(&mut world, 1, 1, Some(1)).unwrap();
+    assert_eq!(host(&world), Some("user_1"), "long after the grace the first to come is host");
+    assert_eq!(world.room.url.as_deref(), Some("https://x.org/0"));
+    act(&mut world, 1, Act::Leave).unwrap();
+    world.now += 180_000;
+    assert_eq!(tick(&mut world), [Change::Closed]);
+    join(&mut world, 2).unwrap();
+    assert_eq!(world.room.pin, None, "a new room has no old PIN");
+}
+
+#[test]
+fn a_second_socket_takes_over_and_the_late_close_of_the_first_changes_nothing() {
+    let mut world = World::default();
+    join(&mut world, 0).unwrap();
+    let again = |socket, origin| Op::Join { user: 0, socket, origin, pin: None, resumable: false };
+    let stranger = world.command(&again(3, 2));
+    assert_eq!(world.run(&stranger), Err(Refusal::IdentityInUse));
+    let own = world.command(&again(3, 0));
+    assert!(matches!(&world.run(&own).unwrap()[..], [Change::Rejoined { .. }]));
+    let late = Command::Disconnect { user: user(0), conn: conn(0, 1), keep_seat: false };
+    assert!(world.run(&late).unwrap().is_empty());
+    let stale = Command::Act { user: user(0), conn: conn(0, 1), action: Action::Leave };
+    assert_eq!(world.run(&stale), Err(Refusal::NotJoined));
+}
+
+#[test]
+fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
+    let mut world = World::default();
+    let first = Join {
+        user: user(0),
+        conn: conn(0, 1),
+        node: tandem::id::NodeId::parse("n").unwrap(),
+        origin: digest(0),
+        username: Some("Ana".into()),
+        pin: Some(digest(1)),
+        proof: None,
+        token: None,
+    };
+    world.run(&Command::Join(first.clone())).unwrap();
+    let again = Join { username: None, pin: None, ..first };
+    assert!(!world.room.compares_pin(&again));
+    world.run(&Command::Join(again)).unwrap();
+    assert_eq!(world.room.members[&user(0)].username.as_deref(), Some("Ana"));
+    assert_eq!(world.room.members.len(), 1);
+}
+
+fn watched(members: u8) -> World {
+    let mut world = World::default();
+    for who in 0..members {
+        join(&mut world, who).unwrap();
+        act(&mut world, who, Act::Watching(true)).unwrap();
+    }
+    world
+}
+
+#[test]
+fn the_gate_counts_all_watchers_but_the_one_who_sought() {
+    let mut world = watched(4);
+    act(&mut world, 3, Act::Watching(false)).unwrap();
+    act(&mut world, 0, Act::Seek(300, true)).unwrap();
+    assert_eq!(world.room.gate.as_ref().unwrap().waiting, [user(1), user(2)]);
+    assert!(act(&mut world, 0, Act::Ready { right: true }).unwrap().is_empty());
+    assert!(act(&mut world, 1, Act::Ready { right: false }).unwrap().is_empty(), "another seek's READY");
+    assert_eq!(act(&mut world, 1, Act::Ready { right: true }).unwrap().len(), 1);
+    assert!(act(&mut world, 1, Act::Ready { right: true }).unwrap().is_empty(), "counted once");
+    let opened = act(&mut world, 2, Act::Ready { right: true }).unwrap();
+    assert!(matches!(opened[..], [Change::Ready { .. }, Change::Released { .. }]));
+}
+
+#[test]
+fn a_gate_opens_by_itself_or_when_the_slow_one_goes_and_never_after_a_pause() {
+    let mut world = watched(2);
+    act(&mut world, 0, Act::Seek(300, true)).unwrap();
+    world.now += 6_999;
+    assert!(tick(&mut world).is_empty());
+    world.now += 1;
+    assert!(matches!(tick(&mut world)[..], [Change::Released { .. }]));
+    assert!((world.room.timeline.position_at(world.now) - 307.0).abs() < 1e-9, "the film ran on from the seek");
+
+    act(&mut world, 0, Act::Seek(300, true)).unwrap();
+    drop_socket(&mut world, 1, false);
+    assert!(matches!(tick(&mut world)[..], [Change::Released { .. }]));
+
+    let mut world = watched(2);
+    act(&mut world, 0, Act::Seek(300, true)).unwrap();
+    act(&mut world, 0, Act::PlayPause(false, Some(300))).unwrap();
+    world.now += 60_000;
+    assert!(tick(&mut world).is_empty());
+    assert!(!world.room.timeline.playing);
+}
+
+#[test]
+fn a_seek_of_a_guest_is_not_undone_by_what_the_host_said_before_it_heard() {
+    let mut world = watched(2);
+    act(&mut world, 0, Act::GuestControl(true)).unwrap();
+    act(&mut world, 0, Act::PlayPause(true, Some(10))).unwrap();
+    world.now += 100;
+    act(&mut world, 1, Act::Seek(500, false)).unwrap();
+    world.now += 50;
+    assert!(act(&mut world, 0, Act::Report(10, true)).unwrap().is_empty());
+    assert!(act(&mut world, 0, Act::Heartbeat(10, true)).unwrap().is_empty());
+    world.now += 2_000;
+    assert_eq!(act(&mut world, 0, Act::Report(500, true)).unwrap().len(), 1, "later it is believed again");
+}
+
+#[test]
+fn rights_end_where_they_end() {
+    let mut world = World::default();
+    for who in 0..3 {
+        join(&mut world, who).unwrap();
+    }
+    assert_eq!(act(&mut world, 1, Act::Seek(1, true)), Err(Refusal::Forbidden));
+    assert_eq!(act(&mut world, 1, Act::Heartbeat(1, true)), Err(Refusal::Forbidden));
+    assert_eq!(act(&mut world, 1, Act::Kick(2)), Err(Refusal::Forbidden));
+    act(&mut world, 0, Act::Role(1, true)).unwrap();
+    assert_eq!(world.room.members[&user(1)].role, Role::CoHost);
+    act(&mut world, 1, Act::Seek(1, true)).unwrap();
+    assert_eq!(act(&mut world, 1, Act::Kick(0)), Err(Refusal::Forbidden), "a co-host does not kick the host");
+    assert_eq!(act(&mut world, 1, Act::Transfer(1)), Err(Refusal::Forbidden));
+    act(&mut world, 1, Act::Kick(2)).unwrap();
+    assert_eq!(join(&mut world, 2), Err(Refusal::Forbidden));
+    assert_eq!(act(&mut world, 0, Act::Transfer(4)), Err(Refusal::NoSuchMember));
+    act(&mut world, 0, Act::Transfer(1)).unwrap();
+    assert_eq!(host(&world), Some("user_1"));
+    assert_eq!(act(&mut world, 0, Act::Seek(1, true)), Err(Refusal::Forbidden), "the old host is a guest now");
+    world.policy.enforce_control = false;
+    act(&mut world, 0, Act::Seek(1, true)).unwrap();
+}
+
+#[test]
+fn a_full_room_takes_nobody_but_its_own() {
+    let mut world = World::default();
+    for who in 0..4 {
+        join(&mut world, who).unwrap();
+    }
+    assert_eq!(join(&mut world, 4), Err(Refusal::RoomFull));
+    assert!(join(&mut world, 3).is_ok());
+}
