@@ -15,8 +15,9 @@ use crate::{
     telemetry::{Snapshot, memory},
 };
 
-/// The media type of the Prometheus text format that `prometheus-client` writes.
+/// The media types of the text format, newer and older: a scraper says which it reads. The text is the same.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Numbers of this node in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` also who is where.
 pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
@@ -95,7 +96,8 @@ pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -
         journal_lost: site.journal.lost(),
         journal_failures: site.journal.failures(),
     };
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], site.metrics.render(snapshot)).into_response()
+    let kind = if accept.contains("openmetrics-text") { OPEN_METRICS } else { TEXT };
+    ([(header::CONTENT_TYPE, kind)], site.metrics.render(snapshot)).into_response()
 }
 
 /// `process.memoryUsage()` had these; there is no JavaScript heap here.

@@ -62,8 +62,8 @@ impl Wire<'_> {
         let timer = sleep_until(heart.next());
         tokio::pin!(timer);
         loop {
+            // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
             tokio::select! {
-                biased;
                 batch = self.outbox.take() => {
                     door.metrics.frames_sent.inc_by(batch.frames.len() as u64);
                     door.metrics.batches_sent.inc();
