@@ -8,6 +8,9 @@ use uuid::Uuid;
 /// The longest room or user id, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
+/// The sender of what the server does by itself: no user may be called so.
+pub const SERVER: &str = "server";
+
 /// Why a text cannot be an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -20,6 +23,9 @@ pub enum IdError {
     /// It has a control character.
     #[error("has a control character")]
     Control,
+    /// It is [`SERVER`].
+    #[error("is reserved")]
+    Reserved,
 }
 
 fn check(text: &str) -> Result<(), IdError> {
@@ -35,7 +41,7 @@ fn check(text: &str) -> Result<(), IdError> {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident $(but $reserved:ident)?) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -44,6 +50,9 @@ macro_rules! text_id {
         impl $name {
             /// Checks `text`: 1 to [`MAX_ID_BYTES`] bytes, no control characters.
             pub fn parse(text: &str) -> Result<Self, IdError> {
+                $(if text == $reserved {
+                    return Err(IdError::Reserved);
+                })?
                 check(text).map(|()| Self(text.into()))
             }
 
@@ -80,7 +89,7 @@ text_id! {
 }
 text_id! {
     /// A person, or rather one running client: named by itself.
-    UserId
+    UserId but SERVER
 }
 text_id! {
     /// A node of the cluster.
@@ -113,6 +122,7 @@ mod tests {
         assert_eq!(RoomId::parse(""), Err(IdError::Empty));
         assert_eq!(RoomId::parse(&"x".repeat(129)), Err(IdError::TooLong));
         assert_eq!(UserId::parse("a\u{7}b"), Err(IdError::Control));
+        assert_eq!(UserId::parse("server"), Err(IdError::Reserved));
         assert_eq!(UserId::parse("é ☂").unwrap().as_str(), "é ☂");
     }
 }

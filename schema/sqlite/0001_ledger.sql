@@ -45,6 +45,11 @@ CREATE TABLE users (
     created_at     TEXT    NOT NULL,                     -- when it first came into this room
     updated_at     TEXT    NOT NULL,
     left_at        TEXT,                                 -- null while it is in the room
+    role           TEXT    NOT NULL DEFAULT 'member',    -- member or co-host; the host is rooms.host_user_id
+    seat_order     INTEGER NOT NULL,                     -- in which order the members of a room came
+    peer_id        TEXT    NOT NULL,                     -- its last socket
+    token_digest   TEXT,                                 -- keyed hash of what takes the seat again after a restart
+    origin         TEXT    NOT NULL,                     -- keyed hash of its address
     PRIMARY KEY (id, room_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -36,6 +36,17 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
 }
 
+/// Names each setting by its variable in help and errors, and takes an empty variable for one that is not set: that is what
+/// compose files and charts make of a value that nobody gave.
+fn settle(command: clap::Command) -> clap::Command {
+    let own = command.mut_args(|arg| match arg.get_env().map(|name| (name.to_owned(), std::env::var_os(name))) {
+        Some((_, Some(value))) if value.is_empty() => arg.env(clap::builder::Resettable::Reset),
+        Some((name, _)) if arg.get_action().takes_values() => arg.value_name(name.to_string_lossy().into_owned()),
+        _ => arg,
+    });
+    own.mut_subcommands(settle)
+}
+
 /// Runs the command that this process was started for.
 pub fn main() -> ExitCode {
     match run() {
@@ -61,7 +72,7 @@ fn run() -> anyhow::Result<ExitCode> {
         eprintln!("tandem: unknown setting {}; `tandem config` lists those there are", unknown.join(", "));
         return Ok(ExitCode::from(USAGE));
     }
-    let matches = match Cli::command().try_get_matches() {
+    let matches = match settle(Cli::command()).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();

@@ -15,19 +15,19 @@ use crate::{
 #[command(next_help_heading = "ICE")]
 pub struct IceConfig {
     /// Servers as JSON, in the shape of RTCIceServer: `[{"urls":["stun:stun.example.org"]}]`
-    #[arg(long, env = "ICE_SERVERS", value_parser = servers, hide_env_values = true)]
+    #[arg(long = "ice-servers", env = "ICE_SERVERS", value_parser = servers, hide_env_values = true)]
     pub ice_servers: Option<IceServers>,
     /// STUN servers, comma-separated, such as stun:stun.example.org:3478
-    #[arg(long, env = "STUN_URLS", value_delimiter = ',')]
+    #[arg(long = "stun-urls", env = "STUN_URLS", value_delimiter = ',')]
     pub stun_urls: Vec<String>,
     /// TURN servers, comma-separated, such as turn:turn.example.org:3478?transport=udp
-    #[arg(long, env = "TURN_URLS", value_delimiter = ',', requires = "turn_secret")]
+    #[arg(long = "turn-urls", env = "TURN_URLS", value_delimiter = ',', requires = "turn_secret")]
     pub turn_urls: Vec<String>,
     /// The secret shared with the TURN servers (coturn: static-auth-secret)
-    #[arg(long, env = "TURN_SECRET", hide_env_values = true)]
+    #[arg(long = "turn-secret", env = "TURN_SECRET", hide_env_values = true)]
     pub turn_secret: Option<String>,
     /// How long a TURN credential is good for, in seconds
-    #[arg(long, env = "TURN_TTL_SECONDS", default_value = "3600", value_parser = parse::some_seconds)]
+    #[arg(long = "turn-ttl-seconds", env = "TURN_TTL_SECONDS", default_value = "3600", value_parser = parse::some_seconds)]
     pub turn_ttl: Duration,
 }
 

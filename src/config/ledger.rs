@@ -7,7 +7,7 @@ use clap::Args;
 #[command(next_help_heading = "Ledger")]
 pub struct LedgerConfig {
     /// Directory of the ledger (tandem.db) and of the key that was made up (secret)
-    #[arg(long, env = "TANDEM_DATA_DIR", default_value = "data")]
+    #[arg(long = "data-dir", env = "TANDEM_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
 }
 

@@ -5,10 +5,10 @@ use clap::{Args, ValueEnum};
 #[command(next_help_heading = "Log")]
 pub struct LogConfig {
     /// The least level that is logged
-    #[arg(long, env = "LOG_LEVEL", default_value = "info", ignore_case = true)]
+    #[arg(long = "log-level", env = "LOG_LEVEL", default_value = "info", ignore_case = true)]
     pub log_level: LogLevel,
     /// JSON lines (as pino writes them), or text for people; auto is text on a terminal
-    #[arg(long, env = "LOG_FORMAT", default_value = "auto")]
+    #[arg(long = "log-format", env = "LOG_FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
 }
 

@@ -10,28 +10,28 @@ use crate::{clock::millis, room::Policy};
 #[command(next_help_heading = "Room")]
 pub struct RoomConfig {
     /// How long the seat of a dropped client that can resume is kept, in seconds
-    #[arg(long, env = "RESUME_WINDOW_SECONDS", default_value = "30", value_parser = parse::seconds)]
+    #[arg(long = "resume-window-seconds", env = "RESUME_WINDOW_SECONDS", default_value = "30", value_parser = parse::seconds)]
     pub resume_window: Duration,
     /// How long a host that dropped keeps its role, in seconds
-    #[arg(long, env = "HOST_GRACE_SECONDS", default_value = "15", value_parser = parse::seconds)]
+    #[arg(long = "host-grace-seconds", env = "HOST_GRACE_SECONDS", default_value = "15", value_parser = parse::seconds)]
     pub host_grace: Duration,
     /// How long an empty room is kept with its PIN, url, position and code, in seconds
-    #[arg(long, env = "EMPTY_ROOM_SECONDS", default_value = "180", value_parser = parse::seconds)]
+    #[arg(long = "empty-room-seconds", env = "EMPTY_ROOM_SECONDS", default_value = "180", value_parser = parse::seconds)]
     pub empty_room: Duration,
     /// How long members are waited for after a seek, in seconds
-    #[arg(long, env = "READY_GATE_SECONDS", default_value = "7", value_parser = parse::seconds)]
+    #[arg(long = "ready-gate-seconds", env = "READY_GATE_SECONDS", default_value = "7", value_parser = parse::seconds)]
     pub ready_gate: Duration,
     /// Most members of a room
-    #[arg(long, env = "ROOM_MAX_MEMBERS", default_value = "500", value_parser = parse::count)]
+    #[arg(long = "room-max-members", env = "ROOM_MAX_MEMBERS", default_value = "500", value_parser = parse::count)]
     pub room_max_members: usize,
     /// Most rooms on this node
-    #[arg(long, env = "MAX_ROOMS", default_value = "100000", value_parser = parse::count)]
+    #[arg(long = "max-rooms", env = "MAX_ROOMS", default_value = "100000", value_parser = parse::count)]
     pub max_rooms: usize,
     /// Whether only hosts, co-hosts and (while guest control is on) guests may move playback
-    #[arg(long, env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(long = "enforce-control", env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
     pub enforce_control: bool,
     /// Hosts that URL_CHANGE may lead to, comma-separated, subdomains included; empty allows all
-    #[arg(long, env = "URL_HOSTS", value_delimiter = ',')]
+    #[arg(long = "url-hosts", env = "URL_HOSTS", value_delimiter = ',')]
     pub url_hosts: Vec<String>,
 }
 

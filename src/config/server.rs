@@ -9,37 +9,37 @@ use super::parse;
 #[command(next_help_heading = "Server")]
 pub struct ServerConfig {
     /// Address to listen on
-    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    #[arg(long = "host", env = "HOST", default_value = "0.0.0.0")]
     pub host: String,
     /// Port for everything: page, WebSocket, API, metrics; 0 takes a free one
-    #[arg(long, env = "PORT", default_value_t = 4001)]
+    #[arg(long = "port", env = "PORT", default_value_t = 4001)]
     pub port: u16,
     /// Name of this node; made up at every start if not given
-    #[arg(long, env = "NODE_ID")]
+    #[arg(long = "node-id", env = "NODE_ID")]
     pub node_id: Option<String>,
     /// Most WebSockets at once; beyond it an upgrade is refused with 503
-    #[arg(long, env = "MAX_CONNECTIONS", default_value = "50000", value_parser = parse::count)]
+    #[arg(long = "max-connections", env = "MAX_CONNECTIONS", default_value = "50000", value_parser = parse::count)]
     pub max_connections: usize,
     /// How many proxies in front append to X-Forwarded-For; 0 trusts the socket's own address
-    #[arg(long, env = "TRUST_PROXY_HOPS", default_value_t = 0)]
+    #[arg(long = "trust-proxy-hops", env = "TRUST_PROXY_HOPS", default_value_t = 0)]
     pub trust_proxy_hops: usize,
     /// Origins that may open a WebSocket, comma-separated; * allows all (extensions have an origin per install)
-    #[arg(long, env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',')]
+    #[arg(long = "allowed-origins", env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// How long a client may take to send its request headers, in seconds
-    #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
+    #[arg(long = "header-timeout-seconds", env = "HEADER_TIMEOUT_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
     pub header_timeout: Duration,
     /// Base of links to this service, such as <https://watch.example.org>; taken from the request if not given
-    #[arg(long, env = "PUBLIC_URL")]
+    #[arg(long = "public-url", env = "PUBLIC_URL")]
     pub public_url: Option<url::Url>,
     /// Where an invite link leads; gets ?tandemRoom=...&pin=... The page of this node, or <https://www.netflix.com/> for the extension
-    #[arg(long, env = "INVITE_URL", default_value = "/")]
+    #[arg(long = "invite-url", env = "INVITE_URL", default_value = "/")]
     pub invite_url: String,
     /// What /status lists: only counts, or every room with its members (public!)
-    #[arg(long, env = "STATUS_DETAIL", default_value = "counts")]
+    #[arg(long = "status-detail", env = "STATUS_DETAIL", default_value = "counts")]
     pub status_detail: StatusDetail,
     /// Key for hashing PINs, tokens, addresses and codes; the same on every node. Made and kept in the data directory if not given
-    #[arg(long, env = "TANDEM_SECRET", hide_env_values = true)]
+    #[arg(long = "secret", env = "TANDEM_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
 }
 

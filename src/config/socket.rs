@@ -9,21 +9,21 @@ use super::parse;
 #[command(next_help_heading = "Socket")]
 pub struct SocketConfig {
     /// Frames per second that a socket may send in the long run
-    #[arg(long, env = "MESSAGES_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = "messages-per-second", env = "MESSAGES_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub messages_per_second: u32,
     /// Frames that it may send at once
-    #[arg(long, env = "MESSAGE_BURST", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = "message-burst", env = "MESSAGE_BURST", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub message_burst: u32,
     /// Bytes that may wait for a slow reader before it is closed with 4008
-    #[arg(long, env = "OUTBOX_BYTES", default_value = "524288", value_parser = parse::count)]
+    #[arg(long = "outbox-bytes", env = "OUTBOX_BYTES", default_value = "524288", value_parser = parse::count)]
     pub outbox_bytes: usize,
     /// A WebSocket ping is sent this often (give or take a fifth), in seconds
-    #[arg(long, env = "PING_INTERVAL_SECONDS", default_value = "25", value_parser = parse::some_seconds)]
+    #[arg(long = "ping-interval-seconds", env = "PING_INTERVAL_SECONDS", default_value = "25", value_parser = parse::some_seconds)]
     pub ping_interval: Duration,
     /// A socket that sends nothing, not even a pong, for this long after a ping is closed with 4009, in seconds
-    #[arg(long, env = "PING_TIMEOUT_SECONDS", default_value = "20", value_parser = parse::some_seconds)]
+    #[arg(long = "ping-timeout-seconds", env = "PING_TIMEOUT_SECONDS", default_value = "20", value_parser = parse::some_seconds)]
     pub ping_timeout: Duration,
     /// Over how long the closing of all sockets is spread when the node is told to stop, in seconds
-    #[arg(long, env = "DRAIN_SECONDS", default_value = "10", value_parser = parse::seconds)]
+    #[arg(long = "drain-seconds", env = "DRAIN_SECONDS", default_value = "10", value_parser = parse::seconds)]
     pub drain: Duration,
 }

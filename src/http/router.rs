@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::{Extension, FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
     http::{StatusCode, header},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
 };
@@ -86,6 +86,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/", any(web::page))
         .route("/assets/{file}", any(web::asset))
         .fallback(elsewhere)
+        .layer(middleware::from_fn(sockets_only_at_ws))
         .layer(middleware::from_fn(cors::cors))
         .with_state(site)
 }
@@ -101,11 +102,15 @@ async fn socket(State(site): State<Arc<Site>>, Extension(peer): Extension<Peer>,
     }
 }
 
-/// Any other path: sockets are refused, people and old clients are told what this is.
-async fn elsewhere(State(site): State<Arc<Site>>, request: Request) -> Response {
-    if request.headers().contains_key(header::UPGRADE) {
+async fn sockets_only_at_ws(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::UPGRADE) && request.uri().path() != "/ws" {
         return (StatusCode::BAD_REQUEST, "WebSockets are at /ws\n").into_response();
     }
+    next.run(request).await
+}
+
+/// Any other path: people and old clients are told what this is.
+async fn elsewhere(State(site): State<Arc<Site>>) -> Response {
     let banner = format!(
         "tandem: Signaling server running (node {})\n/ /ws /health /ready /status /metrics /room/<code> /api/short-id/<room> /api/room/<code>\n",
         site.hub.node()

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock::Millis,
-    id::UserId,
+    id::{SERVER, UserId},
     protocol::{Frame, ServerFrame, encode},
     room::{Action, Command, Policy, Refusal, decide},
 };
@@ -76,7 +76,7 @@ impl Hub {
         // A host that is told the room's url may be led back to the page that it is just leaving.
         let url = if room.is_host(&seat.user) { None } else { Some(room.url.as_deref().unwrap_or_default()) };
         Ok(encode(&ServerFrame::SyncResponse {
-            from_user_id: "server",
+            from_user_id: SERVER,
             current_time: room.timeline.position_at(now),
             is_playing: room.timeline.playing,
             url,

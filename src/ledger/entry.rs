@@ -6,7 +6,7 @@ use super::Event;
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
-    room::{Change, Digest, Room, Update},
+    room::{Change, Digest, Member, Room, Update},
 };
 
 /// What one commit leaves in the ledger: its events, and the room as it is afterwards.
@@ -16,6 +16,8 @@ pub struct Entry {
     pub events: Vec<Event>,
     /// For the projection `rooms`.
     pub room: RoomRow,
+    /// For the projection `users`: those whose seat is new or changed. Who left is in the events.
+    pub seats: Vec<Member>,
 }
 
 /// A row of `rooms`: what has to be known to open the room again.
@@ -66,6 +68,17 @@ impl Entry {
             archived: !after.exists(),
             at: update.at,
         };
-        Some(Self { events, room: row })
+        let seats = update.changes.iter().filter_map(seated_by).filter_map(|user| after.members.get(user)).cloned();
+        Some(Self { events, room: row, seats: seats.collect() })
+    }
+}
+
+fn seated_by(change: &Change) -> Option<&UserId> {
+    match change {
+        Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. } => {
+            Some(&member.user)
+        }
+        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Some(user),
+        _ => None,
     }
 }

@@ -4,12 +4,9 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::{
     clock::Millis,
-    id::{NodeId, RoomId, UserId},
+    id::{NodeId, RoomId, SERVER, UserId},
     room::{Change, LeftReason, Update},
 };
-
-/// The user id of what no member did.
-const SERVER: &str = "server";
 
 /// The closed list of event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -103,7 +100,7 @@ fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, Value)> {
             Some(&member.user),
             json!({ "username": member.username, "peerId": member.conn, "host": host }),
         ),
-        Change::Rejoined { member, was_away } => (
+        Change::Rejoined { member, was_away, .. } => (
             EventType::UserJoined,
             Some(&member.user),
             json!({ "username": member.username, "peerId": member.conn, "again": true, "wasAway": was_away }),

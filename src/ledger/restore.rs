@@ -1,21 +1,21 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{WriterError, sqlite};
 use crate::{
     clock::Millis,
-    id::{RoomId, UserId},
-    room::{Digest, Policy, Room, Timeline, Vacancy},
+    id::{ConnId, NodeId, RoomId, UserId},
+    room::{Digest, Member, Members, Policy, Presence, Role, Room, Timeline, Vacancy},
 };
 
-/// The rooms that outlive a restart: those that were open when the node last ran, if that is not longer ago than an empty room is kept. They
-/// come back empty, with the host's role kept for it; everything else is archived.
-pub fn restore(path: &Path, policy: &Policy, now: Millis) -> Result<Vec<Room>, WriterError> {
-    read(path, policy, now).map_err(|source| WriterError { path: path.to_owned(), source })
+/// The rooms that outlive a restart: those that were open when the node last ran, if that is not longer ago than an empty room is kept.
+/// Members that can resume come back as away; of the others only the host's role is kept. Everything else is archived.
+pub fn restore(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> Result<Vec<Room>, WriterError> {
+    read(path, node, policy, now).map_err(|source| WriterError { path: path.to_owned(), source })
 }
 
-fn read(path: &Path, policy: &Policy, now: Millis) -> rusqlite::Result<Vec<Room>> {
+fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<Vec<Room>> {
     let db = sqlite::open(path)?;
     let last_alive: Millis = db.query_row("SELECT coalesce(max(at_ms), 0) FROM node_alive", [], |row| row.get(0))?;
     db.execute(
@@ -23,31 +23,34 @@ fn read(path: &Path, policy: &Policy, now: Millis) -> rusqlite::Result<Vec<Room>
          WHERE archived_at IS NULL AND coalesce(empty_until_ms, ?2) <= ?3",
         params![sqlite::iso(now), last_alive + policy.empty_grace, now],
     )?;
-    db.execute("UPDATE users SET left_at = ?1, updated_at = ?1 WHERE left_at IS NULL", [sqlite::iso(now)])?;
+    let resumable = last_alive + policy.resume_window > now;
+    db.execute(
+        "UPDATE users SET left_at = ?1, updated_at = ?1 WHERE left_at IS NULL AND (NOT ?2 OR token_digest IS NULL
+             OR room_id NOT IN (SELECT id FROM rooms WHERE archived_at IS NULL))",
+        params![sqlite::iso(now), resumable],
+    )?;
     let mut select = db.prepare("SELECT * FROM rooms WHERE archived_at IS NULL")?;
     let rooms = select.query_map([], |row| room(row, policy, now))?;
-    rooms.filter_map(Result::transpose).collect()
+    let mut rooms: Vec<Room> = rooms.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    for room in &mut rooms {
+        seat_members(&db, room, node, policy, now)?;
+    }
+    Ok(rooms)
 }
 
 /// Nothing for a row that no room of ours has written.
 fn room(row: &Row<'_>, policy: &Policy, now: Millis) -> rusqlite::Result<Option<Room>> {
     let Ok(id) = RoomId::parse(&row.get::<_, String>("id")?) else { return Ok(None) };
-    let digest = |column: &str| -> rusqlite::Result<Option<Digest>> {
-        Ok(row.get::<_, Option<String>>(column)?.and_then(|hex| Digest::try_from(hex).ok()))
-    };
     let host: Option<String> = row.get("host_user_id")?;
-    let origin = digest("host_origin")?;
-    let vacancy = host.and_then(|host| UserId::parse(&host).ok()).map(|user| Vacancy {
-        user,
-        origin,
-        until: now + policy.host_grace,
-    });
+    let origin = digest(row, "host_origin")?;
+    let until = now + policy.host_grace;
+    let vacancy = host.and_then(|host| UserId::parse(&host).ok()).map(|user| Vacancy { user, origin, until });
     let empty_until: Option<Millis> = row.get("empty_until_ms")?;
     Ok(Some(Room {
         // A new incarnation: the last versions of the old one may not have reached the ledger.
         epoch: now,
         version: row.get("version")?,
-        pin: digest("pin_digest")?,
+        pin: digest(row, "pin_digest")?,
         vacancy,
         guest_control: row.get("guest_control_enabled")?,
         url: row.get::<_, Option<String>>("current_url")?.map(Into::into),
@@ -61,4 +64,49 @@ fn room(row: &Row<'_>, policy: &Policy, now: Millis) -> rusqlite::Result<Option<
         empty_until: Some(empty_until.unwrap_or(now + policy.empty_grace)),
         ..Room::vacant(id)
     }))
+}
+
+/// Those whose token still opens their seat. They have as long as if their socket had dropped now.
+fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
+    let mut select =
+        db.prepare_cached("SELECT * FROM users WHERE room_id = ?1 AND left_at IS NULL ORDER BY seat_order")?;
+    let rows = select.query_map([room.id.as_str()], |row| member(row, node, policy, now))?;
+    let mut members = Members::new();
+    for member in rows.filter_map(Result::transpose) {
+        let member = member?;
+        room.next_order = member.order + 1;
+        members.insert(member.user.clone(), member);
+    }
+    if members.is_empty() {
+        return Ok(());
+    }
+    room.empty_until = None;
+    if let Some(vacancy) = room.vacancy.take_if(|vacancy| members.contains_key(&vacancy.user)) {
+        room.host = Some(vacancy.user);
+    }
+    room.members = Arc::new(members);
+    Ok(())
+}
+
+fn member(row: &Row<'_>, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<Option<Member>> {
+    let user = UserId::parse(&row.get::<_, String>("id")?).ok();
+    let conn = row.get::<_, String>("peer_id")?.parse().ok().map(ConnId);
+    let (Some(user), Some(conn), Some(origin)) = (user, conn, digest(row, "origin")?) else { return Ok(None) };
+    let role = if row.get::<_, String>("role")? == "co-host" { Role::CoHost } else { Role::Member };
+    Ok(Some(Member {
+        user,
+        username: row.get::<_, Option<String>>("username")?.map(Into::into),
+        role,
+        conn,
+        node: node.clone(),
+        origin,
+        token: digest(row, "token_digest")?,
+        presence: Presence::Away { since: now, until: now + policy.resume_window },
+        order: row.get("seat_order")?,
+        watching: false,
+    }))
+}
+
+fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Digest>> {
+    Ok(row.get::<_, Option<String>>(column)?.and_then(|hex| Digest::try_from(hex).ok()))
 }

@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
 use super::{Entry, Event, EventType, RoomRow};
-use crate::{clock::Millis, id::RoomId};
+use crate::{
+    clock::Millis,
+    id::RoomId,
+    room::{Member, Role},
+};
 
 /// Forward only; the position in this list is the schema's version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[include_str!("../../schema/sqlite/0001_ledger.sql")];
@@ -60,7 +64,10 @@ pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusq
                     event.version,
                     event.node.as_str(),
                 ])?;
-                project_user(&batch, event)?;
+                project_departure(&batch, event)?;
+            }
+            for seat in &entry.seats {
+                project_seat(&batch, &entry.room, seat)?;
             }
             rooms.insert(&entry.room.id, &entry.room);
         }
@@ -81,26 +88,41 @@ pub(super) fn alive(db: &Connection, now: Millis) -> rusqlite::Result<()> {
     .map(|_| ())
 }
 
-fn project_user(batch: &Transaction<'_>, event: &Event) -> rusqlite::Result<()> {
-    let at = iso(event.at);
-    let (user, room) = (event.user.as_ref(), event.room.as_str());
-    let name = || event.data.get("username").and_then(|name| name.as_str());
-    match event.kind {
-        EventType::UserJoined => batch
-            .prepare_cached(
-                "INSERT INTO users (id, room_id, username, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
-                 ON CONFLICT DO UPDATE SET username = excluded.username, updated_at = excluded.updated_at, left_at = NULL",
-            )?
-            .execute(params![user, room, name(), at]),
-        EventType::UsernameUpdated => batch
-            .prepare_cached("UPDATE users SET username = ?3, updated_at = ?4 WHERE id = ?1 AND room_id = ?2")?
-            .execute(params![user, room, name(), at]),
-        EventType::UserLeft | EventType::UserKicked => batch
-            .prepare_cached("UPDATE users SET left_at = ?3, updated_at = ?3 WHERE id = ?1 AND room_id = ?2")?
-            .execute(params![user, room, at]),
-        _ => return Ok(()),
+fn project_departure(batch: &Transaction<'_>, event: &Event) -> rusqlite::Result<()> {
+    if !matches!(event.kind, EventType::UserLeft | EventType::UserKicked) {
+        return Ok(());
     }
-    .map(|_| ())
+    batch
+        .prepare_cached("UPDATE users SET left_at = ?3, updated_at = ?3 WHERE id = ?1 AND room_id = ?2")?
+        .execute(params![event.user, event.room.as_str(), iso(event.at)])
+        .map(|_| ())
+}
+
+fn project_seat(batch: &Transaction<'_>, row: &RoomRow, seat: &Member) -> rusqlite::Result<()> {
+    let role = match seat.role {
+        Role::Member => "member",
+        Role::CoHost => "co-host",
+    };
+    batch
+        .prepare_cached(
+            "INSERT INTO users (id, room_id, username, created_at, updated_at, role, seat_order, peer_id, token_digest, origin)
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT DO UPDATE SET username = excluded.username, updated_at = excluded.updated_at, left_at = NULL,
+                 role = excluded.role, seat_order = excluded.seat_order, peer_id = excluded.peer_id,
+                 token_digest = excluded.token_digest, origin = excluded.origin",
+        )?
+        .execute(params![
+            seat.user.as_str(),
+            row.id.as_str(),
+            seat.username,
+            iso(row.at),
+            role,
+            seat.order,
+            seat.conn.to_string(),
+            seat.token.map(String::from),
+            String::from(seat.origin),
+        ])
+        .map(|_| ())
 }
 
 fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> {

@@ -81,7 +81,7 @@ impl Node {
             Keys::new(&secret::load(config.server.secret.as_deref(), &config.ledger.data_dir).map_err(data_dir)?);
         let policy = config.room.policy();
         let database = config.ledger.database();
-        let restored = ledger::restore(&database, &policy, clock.now())?;
+        let restored = ledger::restore(&database, &name, &policy, clock.now())?;
         let (writer, journal) = Writer::start(&database, clock)?;
 
         let memory = Memory::new(Some(journal.clone()), config.room.max_rooms);

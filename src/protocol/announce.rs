@@ -1,7 +1,7 @@
-use super::ServerFrame;
+use super::{ServerFrame, Standing};
 use crate::{
     clock::Millis,
-    id::UserId,
+    id::{SERVER, UserId},
     room::{Change, Member},
 };
 
@@ -18,9 +18,6 @@ pub enum Audience<'a> {
     FirstGenerationMember(&'a UserId),
 }
 
-/// The user id of what the server itself does.
-const SERVER: &str = "server";
-
 /// Which version of which incarnation a frame tells of, and when that was decided.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "the names are those of the wire")]
@@ -35,12 +32,12 @@ pub struct Stamp {
 pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audience<'a>, ServerFrame<'a>)) {
     let Stamp { epoch, version, timestamp } = stamp;
     match change {
-        Change::Joined { member, host: _ } => tell(Audience::AllBut(&member.user), joined(member, stamp)),
-        Change::Rejoined { member, was_away } => {
+        Change::Joined { member, host } => tell(Audience::AllBut(&member.user), joined(member, *host, stamp)),
+        Change::Rejoined { member, host, was_away } => {
             if *was_away {
                 tell(Audience::AllBut(&member.user), back(member, stamp));
             }
-            tell(Audience::AllBut(&member.user), joined(member, stamp));
+            tell(Audience::AllBut(&member.user), joined(member, *host, stamp));
         }
         Change::Back { member, was_away: true } => tell(Audience::AllBut(&member.user), back(member, stamp)),
         Change::Away { user, until, .. } => {
@@ -166,12 +163,12 @@ fn as_number(at: Millis) -> f64 {
     at as f64
 }
 
-fn joined(member: &Member, stamp: Stamp) -> ServerFrame<'_> {
+fn joined(member: &Member, host: bool, stamp: Stamp) -> ServerFrame<'_> {
     ServerFrame::UserJoined {
         user_id: &member.user,
         peer_id: member.conn,
         username: member.username.as_deref(),
-        role: member.role,
+        role: Standing::new(member.role, host),
         order: member.order,
         epoch: stamp.epoch,
         version: stamp.version,

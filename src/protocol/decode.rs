@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, de::Error as _};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Code, MAX_MESSAGE_BYTES};
@@ -11,11 +11,12 @@ use crate::{
     room::{Action, Json},
 };
 
+/// The longest explanation of what is wrong, in characters.
+const MAX_EXPLANATION: usize = 160;
+
 mod check;
 mod fields;
-
-/// How deep a frame may nest. Objects in objects that anybody sends are four deep.
-const MAX_DEPTH: usize = 32;
+mod scan;
 
 /// A frame that was understood.
 #[derive(Debug)]
@@ -132,9 +133,7 @@ pub fn decode(text: &str) -> Result<Inbound, Malformed> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(refuse(Code::InvalidMessage, "a frame is one JSON object".to_owned()));
     }
-    if too_deep(text) {
-        return Err(refuse(Code::InvalidMessage, format!("the frame nests deeper than {MAX_DEPTH} levels")));
-    }
+    scan::check(text).map_err(|message| refuse(Code::InvalidMessage, message))?;
     let head: Head<'_> = serde_json::from_str(text).map_err(|error| refuse(Code::InvalidMessage, error.to_string()))?;
     let id =
         head.id.map(check::mark).transpose().map_err(|message| refuse(Code::InvalidMessage, message.to_owned()))?;
@@ -144,7 +143,7 @@ pub fn decode(text: &str) -> Result<Inbound, Malformed> {
             let kind: String = head.kind.chars().filter(|c| !c.is_control()).take(check::MAX_LABEL_BYTES).collect();
             Err(Malformed { id, code: Code::UnknownType, message: format!("unknown type {kind:?}") })
         }
-        Err(error) => Err(Malformed { id, code: Code::InvalidMessage, message: explain(&head.kind, &error) }),
+        Err(error) => Err(Malformed { id, code: Code::InvalidMessage, message: explain(&head.kind, error) }),
     }
 }
 
@@ -156,54 +155,46 @@ struct Head<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// The text that first-generation clients know for a JOIN that lacks what it needs; for all else what is wrong.
-fn explain(kind: &str, error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    if kind == "JOIN" && (message.contains("missing field `roomId`") || message.contains("missing field `userId`")) {
-        return "Missing roomId or userId".to_owned();
-    }
-    message
+/// Reads a frame's fields. What is wrong with them is found out in a second reading, which only those that are wrong pay for.
+fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+    serde_json::from_str(text).or_else(|_| {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            let what = error.into_inner().to_string();
+            // Where in the text does not help anybody; it may also hold all that was sent.
+            let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
+            let what: String = what.chars().take(MAX_EXPLANATION).collect();
+            if path == "." { what } else { format!("{path}: {what}") }
+        })
+    })
 }
 
-/// Brackets outside strings.
-fn too_deep(text: &str) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
+/// The text that first-generation clients know for a JOIN that does not say who or where; for all else what is wrong.
+fn explain(kind: &str, message: String) -> String {
+    let nameless = ["missing field", "is empty", "invalid type: null"].iter().any(|what| message.contains(what));
+    let name = ["roomId", "userId"].iter().any(|name| message.contains(name));
+    if kind == "JOIN" && nameless && name { "Missing roomId or userId".to_owned() } else { message }
 }
 
 /// Nothing for a type that no client may send.
 #[allow(clippy::too_many_lines, reason = "one arm a type: the table of PROTOCOL.md")]
-fn message(kind: &str, text: &str) -> serde_json::Result<Option<ClientMessage>> {
+fn message(kind: &str, text: &str) -> Result<Option<ClientMessage>, String> {
     let act = |action| Ok(Some(ClientMessage::Act(action)));
     match kind {
-        "JOIN" => Ok(Some(ClientMessage::Join(serde_json::from_str(text)?))),
-        "RESUME" => Ok(Some(ClientMessage::Resume(serde_json::from_str(text)?))),
+        "JOIN" => Ok(Some(ClientMessage::Join(read(text)?))),
+        "RESUME" => Ok(Some(ClientMessage::Resume(read(text)?))),
         "LEAVE" => act(Action::Leave),
         "PING" => {
-            let frame: fields::Ping = serde_json::from_str(text)?;
+            let frame: fields::Ping = read(text)?;
             Ok(Some(ClientMessage::Ping { t0: frame.t0 }))
         }
         "UPDATE_USERNAME" => {
-            let frame: fields::Username = serde_json::from_str(text)?;
+            let frame: fields::Username = read(text)?;
             frame.username.map_or(Ok(Some(ClientMessage::Ignored)), |username| act(Action::Rename { username }))
         }
         "PLAY_PAUSE" => {
-            let frame: fields::PlayPause = serde_json::from_str(text)?;
+            let frame: fields::PlayPause = read(text)?;
             let playing = matches!(frame.control, fields::Control::Play);
             act(Action::PlayPause {
                 playing,
@@ -213,19 +204,19 @@ fn message(kind: &str, text: &str) -> serde_json::Result<Option<ClientMessage>> 
             })
         }
         "SEEK" => {
-            let frame: fields::Playback = serde_json::from_str(text)?;
+            let frame: fields::Playback = read(text)?;
             act(Action::Seek { position: frame.current_time, playing: frame.is_playing, event: frame.event_timestamp })
         }
         "READY" => {
-            let frame: fields::Ready = serde_json::from_str(text)?;
+            let frame: fields::Ready = read(text)?;
             act(Action::Ready { target: frame.target_time })
         }
         "POSITION_UPDATE" => {
-            let frame: fields::Playback = serde_json::from_str(text)?;
+            let frame: fields::Playback = read(text)?;
             Ok(Some(ClientMessage::Position { position: frame.current_time, playing: frame.is_playing }))
         }
         "HOST_HEARTBEAT" => {
-            let frame: fields::Playback = serde_json::from_str(text)?;
+            let frame: fields::Playback = read(text)?;
             act(Action::Heartbeat {
                 position: frame.current_time,
                 playing: frame.is_playing,
@@ -233,11 +224,11 @@ fn message(kind: &str, text: &str) -> serde_json::Result<Option<ClientMessage>> 
             })
         }
         "URL_CHANGE" => {
-            let frame: fields::UrlChange = serde_json::from_str(text)?;
+            let frame: fields::UrlChange = read(text)?;
             act(Action::ChangeUrl { url: frame.url, time: frame.current_time, legacy: false })
         }
         "REQUEST_SYNC" => {
-            let frame: fields::RequestSync = serde_json::from_str(text)?;
+            let frame: fields::RequestSync = read(text)?;
             Ok(Some(ClientMessage::RequestSync { respect_auto_play: frame.respect_auto_play.unwrap_or(false) }))
         }
         "OFFER" => signal("OFFER", Some("offer"), text),
@@ -247,26 +238,26 @@ fn message(kind: &str, text: &str) -> serde_json::Result<Option<ClientMessage>> 
         "BYE" => signal("BYE", None, text),
         "PLAYBACK_ACK" => signal("PLAYBACK_ACK", Some("control"), text),
         "BROADCAST" => {
-            let fields::Broadcast { event, data, to } = serde_json::from_str(text)?;
+            let fields::Broadcast { event, data, to } = read(text)?;
             match to {
                 Some(to) => Ok(Some(ClientMessage::Whisper(Whisper { event, data, to }))),
                 None => act(Action::Broadcast { event, data }),
             }
         }
         "TOGGLE_GUEST_CONTROL" => {
-            let frame: fields::GuestControl = serde_json::from_str(text)?;
+            let frame: fields::GuestControl = read(text)?;
             act(Action::GuestControl { enabled: frame.enabled })
         }
         "TRANSFER_HOST" => {
-            let frame: fields::Target = serde_json::from_str(text)?;
+            let frame: fields::Target = read(text)?;
             act(Action::TransferHost { to: frame.target_user_id })
         }
         "SET_ROLE" => {
-            let frame: fields::SetRole = serde_json::from_str(text)?;
+            let frame: fields::SetRole = read(text)?;
             act(Action::SetRole { to: frame.target_user_id, role: frame.role })
         }
         "KICK" => {
-            let frame: fields::Kick = serde_json::from_str(text)?;
+            let frame: fields::Kick = read(text)?;
             act(Action::Kick { who: frame.target_user_id, note: frame.reason })
         }
         // Answers to a question that this server answers itself: relaying them would let a member lead another astray.
@@ -275,8 +266,8 @@ fn message(kind: &str, text: &str) -> serde_json::Result<Option<ClientMessage>> 
     }
 }
 
-fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> serde_json::Result<Option<ClientMessage>> {
-    let frame: fields::Directed = serde_json::from_str(text)?;
+fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> Result<Option<ClientMessage>, String> {
+    let frame: fields::Directed = read(text)?;
     let payload = match field {
         None => None,
         Some(field) => {
@@ -286,7 +277,7 @@ fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> serde_
                 "candidate" => frame.candidate,
                 _ => frame.control,
             };
-            let value = value.ok_or_else(|| serde_json::Error::custom(format_args!("missing field `{field}`")))?;
+            let value = value.ok_or_else(|| format!("missing field `{field}`"))?;
             let shape = value.0.get();
             let fits = match field {
                 "control" => matches!(shape, "\"play\"" | "\"pause\""),
@@ -294,7 +285,7 @@ fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> serde_
                 _ => shape.starts_with('{'),
             };
             if !fits {
-                return Err(serde_json::Error::custom(format_args!("`{field}` has the wrong type")));
+                return Err(format!("{field}: invalid type"));
             }
             Some((field, value))
         }
@@ -323,8 +314,8 @@ mod tests {
     #[test]
     fn depth_counts_brackets_outside_strings() {
         let nested = |n: usize| format!("{{\"type\":\"LEAVE\",\"x\":{}{}}}", "[".repeat(n), "]".repeat(n));
-        assert!(decode(&nested(MAX_DEPTH - 1)).is_ok());
-        assert_eq!(code(&nested(MAX_DEPTH)), Code::InvalidMessage);
+        assert!(decode(&nested(31)).is_ok());
+        assert_eq!(code(&nested(32)), Code::InvalidMessage);
         assert!(decode(&format!("{{\"type\":\"LEAVE\",\"x\":\"\\\"{}\"}}", "[".repeat(99))).is_ok());
     }
 

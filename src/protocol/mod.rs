@@ -14,7 +14,7 @@ pub use close::Close;
 pub use code::Code;
 pub use decode::{ClientMessage, Inbound, JoinFrame, Malformed, ResumeFrame, Signal, Whisper, decode};
 pub use ice::IceServer;
-pub use server::{Frame, Line, ServerFrame, SignalFrame, encode};
+pub use server::{Frame, Line, ServerFrame, SignalFrame, Standing, encode};
 pub use snapshot::{RoomState, RoomStateParts};
 
 /// The largest frame that is understood, in bytes. What first-generation clients send stays well below.

@@ -33,6 +33,26 @@ impl From<&Timeline> for Line {
     }
 }
 
+/// The role of a member as others see it: being the host is one, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is its own name")]
+pub enum Standing {
+    Host,
+    CoHost,
+    Member,
+}
+
+impl Standing {
+    pub(super) fn new(role: Role, host: bool) -> Self {
+        match role {
+            _ if host => Self::Host,
+            Role::CoHost => Self::CoHost,
+            Role::Member => Self::Member,
+        }
+    }
+}
+
 /// Everything the server can say.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
@@ -55,7 +75,7 @@ pub enum ServerFrame<'a> {
         user_id: &'a UserId,
         peer_id: ConnId,
         username: Option<&'a str>,
-        role: Role,
+        role: Standing,
         order: u64,
         epoch: u64,
         version: u64,

@@ -1,10 +1,10 @@
 use serde::Serialize;
 
-use super::{IceServer, Line, MAX_MESSAGE_BYTES, number};
+use super::{IceServer, Line, MAX_MESSAGE_BYTES, Standing, number};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    room::{Role, Room},
+    room::Room,
 };
 
 /// ROOM_STATE: all that a newcomer needs to know.
@@ -41,7 +41,7 @@ pub struct RoomState<'a> {
 struct Seated<'a> {
     user_id: &'a UserId,
     username: Option<&'a str>,
-    role: Role,
+    role: Standing,
     state: &'static str,
     order: u64,
     peer_id: ConnId,
@@ -74,7 +74,7 @@ impl<'a> RoomState<'a> {
         let users = room.members.values().map(|member| Seated {
             user_id: &member.user,
             username: member.username.as_deref(),
-            role: member.role,
+            role: Standing::new(member.role, room.is_host(&member.user)),
             state: if member.present() { "present" } else { "away" },
             order: member.order,
             peer_id: member.conn,

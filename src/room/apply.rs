@@ -14,7 +14,7 @@ impl Room {
                 self.timeline = Timeline::start(at);
             }
             Change::Joined { member, host } => self.seat(member, *host),
-            Change::Rejoined { member, was_away: _ } | Change::Back { member, was_away: _ } => {
+            Change::Rejoined { member, host: _, was_away: _ } | Change::Back { member, was_away: _ } => {
                 if let Some(seat) = self.member_mut(&member.user) {
                     seat.clone_from(member);
                 }

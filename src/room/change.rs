@@ -19,7 +19,7 @@ pub enum Change {
     /// Somebody came in.
     Joined { member: Member, host: bool },
     /// A member came back through the front door, on the same or on another socket.
-    Rejoined { member: Member, was_away: bool },
+    Rejoined { member: Member, host: bool, was_away: bool },
     /// A member resumed its seat.
     Back { member: Member, was_away: bool },
     /// A member's socket dropped, its seat is kept.

@@ -89,7 +89,13 @@ new Controls({
   connection,
 });
 new StatusLine({
-  parts: { pill: byId('connection-state'), drift: byId('drift'), rtt: byId('rtt') },
+  parts: {
+    pill: byId('connection-state'),
+    spoken: byId('connection-spoken'),
+    badge: byId('stage-badge'),
+    drift: byId('drift'),
+    rtt: byId('rtt'),
+  },
   connection,
   sync,
   player,

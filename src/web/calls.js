@@ -8,6 +8,8 @@ const WANTED = {
 /** The members that were here offer to the newcomer; one that did not within this time is asked to. */
 const OFFER_MS = 4000;
 const SIGNALS_KEPT = 512;
+/** Everybody sends to everybody; beyond this a browser and its uplink have more to do than to show a film. */
+const MOST_PEERS = 15;
 
 /** Everybody's camera and microphone, browser to browser. Emits `media` {userId} whenever a picture or a voice comes or goes. */
 export class Calls extends Emitter {
@@ -19,6 +21,7 @@ export class Calls extends Emitter {
   #seen = new Set();
   /** Signals that came up while the wire was down. */
   #unsent = [];
+  #keepsSeat = false;
   #timer = 0;
 
   constructor({ connection, room }) {
@@ -85,14 +88,19 @@ export class Calls extends Emitter {
 
   apply(frame) {
     switch (frame.type) {
+      case 'DISCONTINUITY':
+        this.#keepsSeat = true;
+        break;
       case 'ROOM_STATE':
-        // We came in anew and get new offers; what was meant for the old ones would only confuse.
+        // Who came in anew gets new offers; what was meant for the old ones would only confuse.
+        if (this.#keepsSeat) this.#catchUp();
         this.#unsent = [];
+        this.#keepsSeat = false;
         this.#refresh();
         this.#askLater();
         break;
       case 'RESUMED':
-        for (const frame of this.#unsent.splice(0)) this.#connection.send(frame);
+        this.#catchUp();
         this.#refresh();
         break;
       case 'ICE_SERVERS':
@@ -118,6 +126,11 @@ export class Calls extends Emitter {
         break;
       default:
     }
+  }
+
+  #catchUp() {
+    for (const frame of this.#unsent.splice(0)) this.#connection.send(frame);
+    for (const peer of this.#peers.values()) peer.repeat();
   }
 
   /** After a RESUME a signal may come twice. */
@@ -148,6 +161,7 @@ export class Calls extends Emitter {
 
   #make(userId) {
     this.#drop(userId);
+    if (this.#peers.size >= MOST_PEERS) return null;
     const peer = new Peer({
       iceServers: this.#room.iceServers,
       isPolite: () => (this.#room.self?.order ?? 0) > (this.#room.users.get(userId)?.order ?? 0),
@@ -177,6 +191,7 @@ export class Calls extends Emitter {
     if (type === 'OFFER') {
       // The other side began anew (a reload): what we hold leads nowhere.
       if (!peer || stranger) peer = this.#make(from);
+      if (!peer) return;
     } else if (type === 'ANSWER' && stranger) {
       // It began anew while our offer was on its way: so do we, and offer again.
       this.#make(from);

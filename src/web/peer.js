@@ -75,6 +75,11 @@ export class Peer extends Emitter {
     if (this.#pc.connectionState !== 'connected') this.#pc.restartIce();
   }
 
+  /** An offer that went down with the old wire would be waited for in vain; one that arrived twice does no harm. */
+  repeat() {
+    if (this.#pc.signalingState === 'have-local-offer') this.#signal({ type: 'OFFER', offer: this.#pc.localDescription });
+  }
+
   /** null switches the kind off. The line is kept: on and off must not add lines for ever. */
   setTrack(kind, track) {
     const line = this.#pc.getTransceivers().find((one) => one.receiver.track.kind === kind && one.direction !== 'stopped');
@@ -91,6 +96,8 @@ export class Peer extends Emitter {
     const busy = this.#making || (pc.signalingState !== 'stable' && !this.#answering);
     this.#ignored = description.type === 'offer' && busy && !this.#isPolite();
     if (this.#ignored) return;
+    // The answer to an offer that was repeated.
+    if (description.type === 'answer' && pc.signalingState === 'stable') return;
     this.#answering = description.type === 'answer';
     try {
       await pc.setRemoteDescription(description);

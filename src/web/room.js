@@ -113,7 +113,8 @@ export class Room extends Emitter {
 
   #presence(userId, away) {
     const user = this.users.get(userId);
-    if (!user || user.away === away) return;
+    // Our own absence is over when we hear of it (a RESUME replays it).
+    if (!user || user.away === away || userId === this.me) return;
     user.away = away;
     this.emit('news', { kind: away ? 'away' : 'back', userId, username: user.username });
   }

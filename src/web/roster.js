@@ -33,12 +33,13 @@ export class Roster {
       row.item.remove();
       this.#rows.delete(userId);
     }
+    let place = this.#list.firstElementChild;
     for (const user of this.#room.users.values()) {
       const row = this.#rows.get(user.userId) ?? this.#build(user);
       this.#fill(row, user);
       // In order of presence; moving a row only when it must keeps the focus where it is.
-      const index = [...this.#room.users.keys()].indexOf(user.userId);
-      if (this.#list.children[index] !== row.item) this.#list.insertBefore(row.item, this.#list.children[index] ?? null);
+      if (row.item === place) place = place.nextElementSibling;
+      else this.#list.insertBefore(row.item, place);
     }
   }
 

@@ -1,6 +1,13 @@
 import { setText } from './dom.js';
 
 const DRAW_MS = 200;
+const SPOKEN = {
+  live: 'Connected.',
+  connecting: 'Connecting.',
+  waiting: 'The connection was lost.',
+  offline: 'You are offline.',
+  idle: '',
+};
 
 /** The pill that tells how the wire is, and the two numbers beside it. */
 export class StatusLine {
@@ -9,23 +16,28 @@ export class StatusLine {
   #sync;
   #player;
 
-  /** `parts`: pill, drift, rtt. */
+  /** `parts`: pill, spoken (for screen readers: no countdown), badge, drift, rtt. */
   constructor({ parts, connection, sync, player }) {
     this.#parts = parts;
     this.#connection = connection;
     this.#sync = sync;
     this.#player = player;
-    connection.on('state', () => this.draw());
+    connection.on('state', ({ name }) => {
+      setText(parts.spoken, SPOKEN[name]);
+      this.draw();
+    });
     setInterval(() => this.draw(), DRAW_MS);
     this.draw();
   }
 
   draw() {
-    const { pill, drift, rtt } = this.#parts;
+    const { pill, badge, drift, rtt } = this.#parts;
     const { name } = this.#connection.state;
     if (pill.dataset.state !== name) pill.dataset.state = name;
     setText(pill.querySelector('span'), this.#words());
     setText(drift, this.#drift());
+    setText(badge, this.#badge());
+    badge.hidden = badge.textContent === '';
     const trip = this.#connection.clock.rtt;
     setText(rtt, this.#connection.live && trip !== null ? `${Math.round(trip)} ms` : '–');
   }
@@ -44,8 +56,13 @@ export class StatusLine {
     }
   }
 
+  #badge() {
+    if (!this.#player.showing) return '';
+    if (this.#sync.waiting) return 'Waiting for everybody…';
+    return this.#player.ready || this.#sync.blocked ? '' : 'Loading…';
+  }
+
   #drift() {
-    if (this.#sync.waiting) return 'waiting for the others';
     const { drift } = this.#sync;
     if (drift === null || !this.#player.loaded) return '–';
     const ms = Math.round(drift);

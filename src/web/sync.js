@@ -35,7 +35,8 @@ export class Sync extends Emitter {
   #jumpedAt = 0;
   #jumping = false;
   #lead = 0;
-  #saidEnd = false;
+  /** The timeline whose end we have told already. */
+  #endTold = null;
 
   constructor({ connection, room, player }) {
     super();
@@ -182,7 +183,6 @@ export class Sync extends Emitter {
 
   #adopt(timeline) {
     this.timeline = timeline;
-    this.#saidEnd = false;
     this.#tick();
     this.emit('change');
   }
@@ -281,9 +281,10 @@ export class Sync extends Emitter {
     const player = this.#player;
     if (!player.ended && !player.seeking) player.seek(player.duration);
     this.drift = 0;
-    if (this.#room.isHost && !this.#saidEnd) {
+    // Once for each word of the server: a refused or undeliverable one must not be said for ever.
+    if (this.#room.isHost && this.#connection.live && this.#endTold !== this.#latest) {
+      this.#endTold = this.#latest;
       this.#control('pause', player.duration);
-      this.#saidEnd = true;
     }
   }
 

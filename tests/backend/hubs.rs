@@ -5,26 +5,74 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use tandem::{
-    backend::Memory,
+    backend::{Backend, BackendError, Commit, Delivery, Memory, Sink},
     clock::Clock,
     hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
-    id::NodeId,
-    room::{Action, Command, Digest, Json, Policy, Resume},
+    id::{NodeId, RoomId, UserId},
+    ledger::Entry,
+    protocol::{Frame, Whisper},
+    room::{Action, Command, Digest, Json, Policy, Resume, Room, Update},
     telemetry::Metrics,
 };
+use tokio::sync::Notify;
 
 use crate::fixture::{conn, join, room, user};
 
 fn hub(shared: &Arc<Memory>, name: &str) -> Arc<Hub> {
+    hub_on(shared.node(NodeId::parse(name).unwrap()), name)
+}
+
+fn hub_on(backend: Arc<dyn Backend>, name: &str) -> Arc<Hub> {
     let node = NodeId::parse(name).unwrap();
     Hub::new(Parts {
-        backend: shared.node(node.clone()),
+        backend,
         metrics: Arc::new(Metrics::new(name)),
         node,
         clock: Clock::system(),
         policy: Policy::default(),
         ping_interval: 25_000,
     })
+}
+
+/// A state that answers, but not at once when it is asked for what was missed: as one behind a network.
+struct Slow {
+    inner: Arc<dyn Backend>,
+    asked: Notify,
+    answer: Notify,
+}
+
+#[async_trait::async_trait]
+impl Backend for Slow {
+    fn attach(&self, sink: Arc<dyn Sink>) {
+        self.inner.attach(sink);
+    }
+    async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {
+        self.inner.subscribe(room).await
+    }
+    async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
+        self.inner.unsubscribe(room).await
+    }
+    async fn commit(&self, update: Update, entry: Option<Entry>) -> Result<Commit, BackendError> {
+        self.inner.commit(update, entry).await
+    }
+    async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
+        let history = self.inner.history(room, epoch, after).await;
+        self.asked.notify_one();
+        self.answer.notified().await;
+        history
+    }
+    async fn direct(&self, room: &RoomId, to: &UserId, frame: Frame) -> Result<Delivery, BackendError> {
+        self.inner.direct(room, to, frame).await
+    }
+    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
+        self.inner.inbox(room, user).await
+    }
+    async fn claim_code(&self, code: &str, room: &RoomId, until: u64, now: u64) -> Result<bool, BackendError> {
+        self.inner.claim_code(code, room, until, now).await
+    }
+    async fn resolve_code(&self, code: &str, now: u64) -> Result<Option<RoomId>, BackendError> {
+        self.inner.resolve_code(code, now).await
+    }
 }
 
 struct Client {
@@ -145,4 +193,35 @@ async fn who_missed_too_much_is_told_so_and_gets_the_whole_room() {
     let epoch = Missed { epoch: 1, ..missed };
     let ana = Client::resume(&south, "ana", "ana-2", epoch).await.unwrap();
     assert_eq!(ana.frames()[0]["reason"], "epoch_changed");
+}
+
+/// While a member is being told what it missed, the others go on.
+async fn meanwhile(epoch_is_known: bool) -> Vec<String> {
+    let shared = Memory::new(None, 10);
+    let name = NodeId::parse("slow").unwrap();
+    let slow = Arc::new(Slow { inner: shared.node(name), asked: Notify::new(), answer: Notify::new() });
+    let (north, south) = (hub(&shared, "north"), hub_on(Arc::clone(&slow) as Arc<dyn Backend>, "slow"));
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&south, "ben").await;
+    let state = ben.frames().remove(0);
+    let epoch = if epoch_is_known { state["epoch"].as_u64().unwrap() } else { 1 };
+    let missed = Missed { epoch, version: state["version"].as_u64().unwrap() };
+    south.disconnect(&ben.seat, true).await.unwrap();
+    ana.say(&north, "before").await;
+    let others = async {
+        slow.asked.notified().await;
+        ana.say(&north, "meanwhile").await;
+        let whisper = Whisper { event: "psst".into(), data: None, to: user("ben") };
+        north.whisper(&ana.seat, &whisper).await.unwrap();
+        slow.answer.notify_one();
+    };
+    let (back, ()) = tokio::join!(Client::resume(&south, "ben", "ben-2", missed), others);
+    let frames = back.unwrap().frames();
+    frames.iter().map(|frame| frame.get("event").unwrap_or(&frame["type"]).as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_happens_meanwhile_comes_after_what_was_missed_and_once() {
+    assert_eq!(meanwhile(true).await, ["RESUMED", "MEMBER_AWAY", "before", "meanwhile", "psst"]);
+    assert_eq!(meanwhile(false).await, ["DISCONTINUITY", "ROOM_STATE", "psst"], "the state has the rest");
 }

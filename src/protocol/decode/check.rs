@@ -14,6 +14,8 @@ const MAX_PIN_BYTES: usize = 64;
 const MAX_URL_BYTES: usize = 2_048;
 pub(super) const MAX_USERNAME_CHARS: usize = 64;
 const MAX_NOTE_CHARS: usize = 200;
+/// 2^53: beyond it a clock in JavaScript does not tick any more.
+const MAX_STAMP: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     in_range(f64::deserialize(from)?, MAX_POSITION)
@@ -28,25 +30,35 @@ pub(super) fn url_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>
     Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION * 1000.0)).transpose()
 }
 
+/// The sender's clock, in milliseconds, as it sent it.
+pub(super) fn stamp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    match Option::<f64>::deserialize(from)? {
+        Some(stamp) if !(0.0..=MAX_STAMP).contains(&stamp) => {
+            Err(D::Error::custom("is not a time in milliseconds since 1970"))
+        }
+        stamp => Ok(stamp),
+    }
+}
+
 fn in_range<E: serde::de::Error>(number: f64, most: f64) -> Result<f64, E> {
     if (0.0..=most).contains(&number) {
         // -0.0 is in range, and would come out as another number.
         Ok(number.abs())
     } else {
-        Err(E::custom(format_args!("{number} is not a position in seconds between 0 and {most}")))
+        Err(E::custom(format_args!("is not between 0 and {most}")))
     }
 }
 
 pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     match Option::<f64>::deserialize(from)? {
-        Some(rate) if !(0.25..=4.0).contains(&rate) => Err(D::Error::custom("rate is between 0.25 and 4")),
+        Some(rate) if !(0.25..=4.0).contains(&rate) => Err(D::Error::custom("is between 0.25 and 4")),
         rate => Ok(rate),
     }
 }
 
 pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
     match Option::<Box<str>>::deserialize(from)? {
-        Some(pin) if pin.len() > MAX_PIN_BYTES => Err(D::Error::custom("pin has more than 64 bytes")),
+        Some(pin) if pin.len() > MAX_PIN_BYTES => Err(D::Error::custom("has more than 64 bytes")),
         Some(pin) if pin.is_empty() => Ok(None),
         pin => Ok(pin),
     }
@@ -70,7 +82,7 @@ fn tidy(text: &str, most: usize) -> Option<Box<str>> {
 pub(super) fn event_name<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
     let name = Box::<str>::deserialize(from)?;
     if name.is_empty() || name.len() > MAX_LABEL_BYTES || name.chars().any(char::is_control) {
-        return Err(D::Error::custom("event is a name of 1 to 64 bytes"));
+        return Err(D::Error::custom("is a name of 1 to 64 bytes"));
     }
     Ok(name)
 }
@@ -78,13 +90,13 @@ pub(super) fn event_name<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>,
 pub(super) fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
     let text = Box::<str>::deserialize(from)?;
     if text.len() > MAX_URL_BYTES {
-        return Err(D::Error::custom("url has more than 2048 bytes"));
+        return Err(D::Error::custom("has more than 2048 bytes"));
     }
     let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if web && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         Ok(text)
     } else {
-        Err(D::Error::custom("url is not an absolute http(s) URL"))
+        Err(D::Error::custom("is not an absolute http(s) URL"))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
 
 #[derive(Deserialize)]
 pub(super) struct Ping {
+    #[serde(default, deserialize_with = "check::stamp")]
     pub(super) t0: Option<f64>,
 }
 
@@ -32,6 +33,7 @@ pub(super) struct PlayPause {
     pub(super) control: Control,
     #[serde(default, deserialize_with = "check::seconds_option")]
     pub(super) current_time: Option<f64>,
+    #[serde(default, deserialize_with = "check::stamp")]
     pub(super) event_timestamp: Option<f64>,
     #[serde(default, deserialize_with = "check::rate")]
     pub(super) rate: Option<f64>,
@@ -43,6 +45,7 @@ pub(super) struct Playback {
     #[serde(deserialize_with = "check::seconds")]
     pub(super) current_time: f64,
     pub(super) is_playing: bool,
+    #[serde(default, deserialize_with = "check::stamp")]
     pub(super) event_timestamp: Option<f64>,
 }
 

@@ -51,7 +51,7 @@ fn rejoin(room: &Room, join: &Join, seated: &Member) -> Result<Vec<Change>, Refu
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
     let member = Member { username, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
-    Ok(vec![Change::Rejoined { member, was_away: !seated.present() }])
+    Ok(vec![Change::Rejoined { member, host: room.is_host(&join.user), was_away: !seated.present() }])
 }
 
 fn check_pin(room: &Room, join: &Join) -> Result<(), Refusal> {

@@ -1,0 +1,62 @@
+//! One walk over a frame's bytes, for what a parser that skips what it does not need would let through.
+
+use serde_json::Value;
+
+/// How deep a frame may nest. What is sent in earnest is four deep.
+const MAX_DEPTH: usize = 32;
+/// Digits in a row that no number needs.
+const MANY_DIGITS: usize = 40;
+
+/// Refuses what is nested too deep, and what some readers of a relayed frame could not read: half a surrogate pair, a number that
+/// is none of JavaScript's.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let (mut depth, mut digits) = (0_usize, 0_usize);
+    let (mut quoted, mut escaped, mut doubtful) = (false, false, false);
+    for byte in text.bytes() {
+        if quoted {
+            match byte {
+                b'u' if escaped => (escaped, doubtful) = (false, true),
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => quoted = true,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(format!("the frame nests deeper than {MAX_DEPTH} levels"));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'e' | b'E' if digits > 0 => doubtful = true,
+            _ => {}
+        }
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        doubtful |= digits > MANY_DIGITS;
+    }
+    // Seldom, so it may cost something.
+    if doubtful && serde_json::from_str::<Value>(text).is_err() {
+        return Err("the frame has a text or a number that is none".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_could_not_read_is_refused() {
+        for good in [r#"{"a":"\u00e9 \ud83d\ude00 1e999"}"#, r#"{"a":[1e5,-0.5E-3,true]}"#, r#"{"a":"\\ud800"}"#] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        let long = format!("{{\"a\":{}}}", "9".repeat(400));
+        for bad in [r#"{"a":"\ud800"}"#, r#"{"a":["\udc00\ud800"]}"#, r#"{"a":1e999}"#, long.as_str()] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

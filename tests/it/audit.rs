@@ -1,0 +1,167 @@
+//! What the ledger says, through `tandem audit events`.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Client, TestApp, now_ms};
+
+const TYPES: [&str; 15] = [
+    "ROOM_CREATED",
+    "USER_JOINED",
+    "USER_LEFT",
+    "MEMBER_AWAY",
+    "MEMBER_BACK",
+    "HOST_CHANGED",
+    "ROLE_CHANGED",
+    "GUEST_CONTROL",
+    "USERNAME_UPDATED",
+    "PLAY_PAUSE",
+    "SEEK",
+    "URL_CHANGE",
+    "USER_KICKED",
+    "BROADCAST",
+    "ROOM_CLOSED",
+];
+
+/// A party in which everything happens once at least; the server still runs.
+async fn everything() -> TestApp {
+    let app = TestApp::start_with(&[("EMPTY_ROOM_SECONDS", "0.3"), ("HOST_GRACE_SECONDS", "0.2")]).await;
+    let (mut host, _) = Client::join_with(&app, "room", "host", json!({"features": [], "pin": "739153"})).await;
+    let (mut guest, state) =
+        Client::join_with(&app, "room", "guest", json!({"features": ["resume"], "pin": "739153"})).await;
+    let mut pest = Client::join_with(&app, "room", "pest", json!({"features": [], "pin": "739153"})).await.0;
+    for frame in [
+        json!({"type": "UPDATE_USERNAME", "username": "The \"Host\", really\nnot"}),
+        json!({"type": "URL_CHANGE", "url": "https://example.org/film?x=1"}),
+        json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": 1.5}),
+        json!({"type": "SEEK", "currentTime": 300.25, "isPlaying": false}),
+        json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": true}),
+        json!({"type": "SET_ROLE", "targetUserId": "guest", "role": "co-host"}),
+        json!({"type": "BROADCAST", "event": "reaction", "data": {"emoji": "🦀"}}),
+        json!({"type": "OFFER", "to": "guest", "offer": {"type": "offer", "sdp": "v=0 sdp-secret-text"}}),
+        json!({"type": "ICE_CANDIDATE", "to": "guest", "candidate": {"candidate": "ice-secret-text"}}),
+        json!({"type": "HOST_HEARTBEAT", "currentTime": 300.5, "isPlaying": false}),
+        json!({"type": "POSITION_UPDATE", "currentTime": 300.5, "isPlaying": false}),
+        json!({"type": "KICK", "targetUserId": "pest", "reason": "spoilers"}),
+    ] {
+        host.acked(frame).await;
+    }
+    pest.closed().await;
+    let mut stranger = Client::connect(&app).await;
+    stranger.send_join("room", "stranger", json!({"pin": "846205"})).await;
+    stranger.expect_error("invalid_pin").await;
+    guest.fence().await;
+    guest.reset();
+    host.until("MEMBER_AWAY").await;
+    let mut guest = Client::connect(&app).await;
+    guest
+        .send(json!({"type": "RESUME", "roomId": "room", "userId": "guest", "resumeToken": state["resumeToken"],
+            "epoch": state["epoch"], "version": state["version"], "features": ["resume"]}))
+        .await;
+    guest.expect("RESUMED").await;
+    host.acked(json!({"type": "TRANSFER_HOST", "targetUserId": "guest"})).await;
+    for mut one in [host, guest] {
+        one.send(json!({"type": "LEAVE"})).await;
+        one.closed().await;
+    }
+    app.audit_until(&["--type", "ROOM_CLOSED"], 1).await;
+    app
+}
+
+fn count(events: &[Value], kind: &str) -> usize {
+    events.iter().filter(|event| event["event_type"] == kind).count()
+}
+
+#[tokio::test]
+async fn every_kind_of_change_is_there() {
+    let started = now_ms();
+    let app = everything().await;
+    let events = app.audit(&["--room", "room", "--limit", "1000"]).await;
+    for kind in TYPES {
+        assert!(count(&events, kind) > 0, "no {kind} in {events:#?}");
+    }
+    for (kind, times) in
+        [("ROOM_CREATED", 1), ("USER_JOINED", 3), ("URL_CHANGE", 1), ("SEEK", 1), ("USER_KICKED", 1), ("BROADCAST", 1)]
+    {
+        assert_eq!(count(&events, kind), times, "{kind} in {events:#?}");
+    }
+    for event in &events {
+        let known = TYPES.contains(&event["event_type"].as_str().unwrap());
+        assert!(known, "{event}");
+        assert_eq!(event["room_id"], "room");
+        assert!(event["node_id"].is_string() && event["epoch"].is_u64() && event["version"].is_u64(), "{event}");
+        assert!(event.get("data").is_some() && event.get("user_id").is_some(), "{event}");
+        let id: Uuid = event["id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(id.get_version_num(), 7, "{event}");
+        let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+        let made = seconds * 1_000 + u64::from(nanos) / 1_000_000;
+        assert!((started.saturating_sub(1_000)..=now_ms()).contains(&made), "{event}");
+    }
+    // In one direction, so that it can be read.
+    let versions: Vec<u64> = events.iter().map(|event| event["version"].as_u64().unwrap()).collect();
+    assert!(versions.is_sorted() || versions.iter().rev().is_sorted(), "{versions:?}");
+    let text = serde_json::to_string(&events).unwrap();
+    for secret in ["739153", "846205", "sdp-secret-text", "ice-secret-text", "resumeToken"] {
+        assert!(!text.contains(secret), "{secret} is in the ledger");
+    }
+    let play = events.iter().find(|event| event["event_type"] == "PLAY_PAUSE").unwrap();
+    assert_eq!(play["user_id"], "host");
+    assert!(play["data"].is_object(), "data is JSON, not a text of it: {play}");
+    assert!(play["data"].to_string().contains("play"), "{play}");
+}
+
+#[tokio::test]
+async fn events_can_be_picked() {
+    let app = everything().await;
+    let all = app.audit(&["--limit", "1000"]).await;
+    let by = |field: &'static str, value: &'static str| all.iter().filter(|event| event[field] == value).count();
+    assert_eq!(app.audit(&["--type", "USER_JOINED"]).await.len(), by("event_type", "USER_JOINED"));
+    assert_eq!(app.audit(&["--user", "pest"]).await.len(), by("user_id", "pest"));
+    assert_eq!(app.audit(&["--room", "nothing"]).await.len(), 0);
+    assert_eq!(app.audit(&["--limit", "3"]).await.len(), 3);
+    assert_eq!(app.audit(&["--room", "room", "--type", "SEEK", "--user", "host", "--limit", "10"]).await.len(), 1);
+    assert_eq!(app.audit(&["--until", "2020-01-01T00:00:00Z"]).await.len(), 0);
+    assert_eq!(app.audit(&["--since", "2020-01-01T00:00:00Z", "--limit", "1000"]).await.len(), all.len());
+    assert_eq!(app.audit(&["--since", "2999-01-01T00:00:00Z"]).await.len(), 0);
+}
+
+#[tokio::test]
+async fn tables_and_csv() {
+    let app = everything().await;
+    let table = app.run(&["audit", "events", "--room", "room", "--format", "table"]).await;
+    assert_eq!(table.code, Some(0), "{table:?}");
+    assert!(table.stdout.contains("USER_JOINED") && table.stdout.contains("guest"), "{}", table.stdout);
+    let text = app.run(&["audit", "events", "--room", "room", "--format", "csv", "--limit", "1000"]).await;
+    assert_eq!(text.code, Some(0), "{text:?}");
+    let mut reader = csv::Reader::from_reader(text.stdout.as_bytes());
+    let heads: Vec<String> = reader.headers().unwrap().iter().map(ToOwned::to_owned).collect();
+    for field in ["id", "room_id", "event_type", "user_id", "data", "created_at", "version", "epoch", "node_id"] {
+        assert!(heads.iter().any(|head| head == field), "{heads:?}");
+    }
+    let rows = reader.records().collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(rows.len(), app.audit(&["--room", "room", "--limit", "1000"]).await.len());
+    for args in [&["--format", "xml"][..], &["--since", "yesterday-ish"], &["--limit", "many"], &["--bogus", "1"]] {
+        let all: Vec<&str> = ["audit", "events"].iter().chain(args).copied().collect();
+        let output = app.run(&all).await;
+        assert_eq!(output.code, Some(64), "{args:?} {output:?}");
+        assert!(output.stderr.contains(args[1]) || output.stderr.contains(args[0]), "{output:?}");
+    }
+}
+
+/// A terminal must not take a member's name for a command.
+#[tokio::test]
+async fn tables_are_safe_to_look_at() {
+    let app = TestApp::start().await;
+    let mut ben = Client::connect(&app).await;
+    ben.send_join("fine", "ben", json!({"username": "\u{1b}[31mred", "features": []})).await;
+    ben.expect("ROOM_STATE").await;
+    app.audit_until(&["--room", "fine"], 2).await;
+    let table = app.run(&["audit", "events", "--format", "table"]).await;
+    assert!(!table.stdout.contains('\u{1b}') && !table.stdout.contains('\u{9b}'), "{:?}", table.stdout);
+}
+
+#[tokio::test]
+async fn an_empty_ledger_is_no_error() {
+    let app = TestApp::start().await;
+    assert_eq!(app.audit(&[]).await.len(), 0);
+}

@@ -1,0 +1,317 @@
+//! Doors that are not sockets.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, Extension, TestApp,
+    client::Connect,
+    http::{raw, trickle},
+};
+
+async fn code_of(app: &TestApp, room: &str) -> String {
+    let reply = app.get(&format!("/api/short-id/{room}")).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()["shortId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let app = TestApp::start().await;
+    for path in ["/health", "/health?x=1"] {
+        let reply = app.get(path).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.json()["status"], "ok");
+        assert!(reply.json()["nodeId"].is_string());
+    }
+    assert_eq!(app.http("POST", "/health", &[("Content-Length", "0")]).await.status, 200);
+    assert_eq!(app.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text_or_the_old_json() {
+    let app = TestApp::start().await;
+    let _ana = Client::join(&app, "room", "ana").await;
+    let text = app.get("/metrics").await;
+    assert_eq!(text.status, 200);
+    let kind = text.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain") || kind.starts_with("application/openmetrics-text"), "{kind}");
+    assert!(text.body.contains("# TYPE ") && text.body.contains("tandem_"), "{}", text.body);
+    for line in text.body.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let value = line.rsplit(' ').next().unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    assert!(!text.body.contains("ana") && !text.body.contains("\"room\""), "{}", text.body);
+    let old = app.http("GET", "/metrics", &[("Accept", "application/json")]).await.json();
+    assert_eq!((&old["localConnections"], &old["localRooms"]), (&json!(1), &json!(1)));
+    assert!(old["nodeId"].is_string() && old["uptime"].is_number() && old["memory"]["rss"].is_number(), "{old}");
+}
+
+#[tokio::test]
+async fn status_tells_counts_and_no_names() {
+    let app = TestApp::start().await;
+    let mut ana = Extension::join(&app, "secret-room-name", "user_ana1").await;
+    ana.url_change("https://www.netflix.com/watch/100", 0.0).await;
+    ana.fence().await;
+    let reply = app.get("/status").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["rooms"], json!([]));
+    assert_eq!(reply.json()["localConnections"], 1);
+    for secret in ["secret-room-name", "user_ana1", "netflix"] {
+        assert!(!reply.body.contains(secret), "{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn status_lists_the_rooms_when_it_is_told_to() {
+    let app = TestApp::start_with(&[("STATUS_DETAIL", "rooms")]).await;
+    let mut ana = Extension::join(&app, "room", "user_ana1").await;
+    ana.url_change("https://www.netflix.com/watch/100", 0.0).await;
+    ana.play_pause("pause", 12.5).await;
+    ana.fence().await;
+    let status = app.get("/status").await.json();
+    let room = &status["rooms"][0];
+    assert_eq!(room["roomId"], "room");
+    assert_eq!(room["connectionCount"], 1);
+    assert_eq!(room["currentUrl"], "https://www.netflix.com/watch/100");
+    assert_eq!(room["hostUserId"], "user_ana1");
+    assert_eq!(room["isPlaying"], false);
+    assert!((room["currentTime"].as_f64().unwrap() - 12.5).abs() < 1e-9);
+    assert_eq!(room["users"][0]["userId"], "user_ana1");
+    assert!(status["timestamp"].is_string() && status["nodeId"].is_string() && status["uptime"].is_number());
+}
+
+#[tokio::test]
+async fn a_room_has_one_code_in_any_case() {
+    let app = TestApp::start_with(&[("PUBLIC_URL", "https://party.example.org")]).await;
+    let _ana = Client::join(&app, "film night/ü&?#", "ana").await;
+    let reply = app.get("/api/short-id/film%20night%2F%C3%BC%26%3F%23").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let found = reply.json();
+    assert_eq!(found["roomId"], "film night/ü&?#");
+    let code = found["shortId"].as_str().unwrap();
+    assert_eq!(found["shortUrl"], format!("https://party.example.org/room/{code}"));
+    for spelled in [code.to_owned(), code.to_uppercase(), code.to_lowercase()] {
+        let room = app.get(&format!("/api/room/{spelled}")).await;
+        assert_eq!(room.status, 200);
+        assert_eq!(room.json()["roomId"], "film night/ü&?#");
+        assert!(room.json()["shortId"].as_str().unwrap().eq_ignore_ascii_case(code));
+        let redirect = app.get(&format!("/room/{spelled}")).await;
+        assert_eq!(
+            (redirect.status, redirect.header("location")),
+            (302, Some("/?tandemRoom=film%20night%2F%C3%BC%26%3F%23"))
+        );
+    }
+    for target in ["/api/room/zzzzzzzz", "/api/room/%00", "/api/room/..%2f..", "/api/room/a'%20OR%201=1"] {
+        let reply = app.get(target).await;
+        assert_eq!((reply.status, reply.json()), (404, json!({"error": "Room not found"})), "{target}");
+    }
+    assert_eq!(app.get("/room/zzzzzzzz").await.status, 404);
+}
+
+#[tokio::test]
+async fn codes_of_rooms_differ() {
+    let app = TestApp::start().await;
+    let mut codes = std::collections::HashSet::new();
+    let mut open = Vec::new();
+    for number in 0..50 {
+        let room = format!("room{number}");
+        open.push(Client::join(&app, &room, "ana").await);
+        assert!(codes.insert(code_of(&app, &room).await));
+    }
+}
+
+#[tokio::test]
+async fn asking_for_codes_of_rooms_that_are_not_makes_none() {
+    let app = TestApp::start().await;
+    for number in 0..20 {
+        let reply = app.get(&format!("/api/short-id/nothing{number}")).await;
+        assert!(reply.status == 404 || reply.status == 200, "{reply:?}");
+        assert!(reply.json().is_object());
+    }
+    let old = app.http("GET", "/metrics", &[("Accept", "application/json")]).await.json();
+    assert_eq!(old["localRooms"], 0);
+    assert_eq!(app.audit(&[]).await.len(), 0);
+}
+
+#[tokio::test]
+async fn invite_links_redirect() {
+    let app = TestApp::start_with(&[("INVITE_URL", "https://www.netflix.com/")]).await;
+    let _ana = Client::join(&app, "default_room_1795295285521", "ana").await;
+    let code = code_of(&app, "default_room_1795295285521").await;
+    let base = "https://www.netflix.com/?tandemRoom=default_room_1795295285521";
+    for (path, location) in [
+        (format!("/room/{code}"), base.to_owned()),
+        (format!("/room/{code}/"), base.to_owned()),
+        (format!("/room/{code}?x=1"), base.to_owned()),
+        (format!("/room/{code}/754495"), format!("{base}&pin=754495")),
+        (format!("/room/{code}/754495/"), format!("{base}&pin=754495")),
+    ] {
+        let reply = app.http("GET", &path, &[("Origin", "https://www.netflix.com")]).await;
+        assert_eq!((reply.status, reply.header("location")), (302, Some(location.as_str())), "{path}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+        assert!(reply.header("access-control-expose-headers").unwrap().contains("Location"));
+    }
+    for path in
+        [format!("/room/{code}/12-ab"), format!("/room/{code}/%0d%0aSet-Cookie:x"), format!("/room/{code}/1&x=1")]
+    {
+        let reply = app.get(&path).await;
+        assert!(reply.status < 500);
+        assert!(reply.header("location").is_none_or(|location| !location.contains("pin=")), "{reply:?}");
+        assert!(reply.header("set-cookie").is_none());
+    }
+}
+
+#[tokio::test]
+async fn cors_headers_are_everywhere() {
+    let app = TestApp::start().await;
+    for (method, path) in [
+        ("GET", "/health"),
+        ("GET", "/ready"),
+        ("GET", "/status"),
+        ("GET", "/metrics"),
+        ("GET", "/api/room/zzzzzzzz"),
+        ("GET", "/room/zzzzzzzz"),
+        ("GET", "/no/such/thing"),
+        ("POST", "/health"),
+        ("OPTIONS", "/api/short-id/x"),
+        ("OPTIONS", "/anything"),
+    ] {
+        let reply = app.http(method, path, &[("Origin", "https://www.netflix.com"), ("Content-Length", "0")]).await;
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{method} {path} {reply:?}");
+        if method == "OPTIONS" {
+            assert!(matches!(reply.status, 200 | 204), "{path} {reply:?}");
+            assert!(reply.header("access-control-allow-methods").unwrap().contains("GET"));
+            assert!(reply.header("access-control-allow-headers").unwrap().to_lowercase().contains("content-type"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn odd_targets_and_heads_are_answered_or_refused() {
+    // A head that does not end is given up after this.
+    let mut app = TestApp::start_with(&[("HEADER_TIMEOUT_SECONDS", "2")]).await;
+    for target in [
+        "/api/short-id/%E0%A4%A",
+        "/api/short-id/%",
+        "/api/short-id/%FF",
+        "/api/room/%E0%A4%A",
+        "/%E0%A4%A",
+        "/room/%E0%A4%A/1",
+        "/api/short-id/",
+        "/api/short-id",
+        "/api/room/",
+        "//",
+        "/../../etc/passwd",
+        "*",
+        "/ws/%",
+    ] {
+        if let Some(reply) =
+            raw(app.addr(), format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await
+        {
+            assert!(reply.status < 500, "{target} {reply:?}");
+            assert!(!reply.body.contains("root:"), "{target}");
+        }
+    }
+    let long = "x".repeat(1 << 20);
+    for bytes in [
+        format!("GET /api/short-id/{long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        format!("GET /health HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\nConnection: close\r\n\r\n"),
+        format!("GET /ws HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(100_000)),
+        format!("{long}\r\n\r\n"),
+        "\r\n\r\n\r\n\r\nx".to_owned(),
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        "\u{0}\u{1}\u{2}\u{16}\u{3}\u{1}\r\n\r\n".to_owned(),
+    ] {
+        if let Some(reply) = raw(app.addr(), bytes.as_bytes()).await {
+            assert!((400..500).contains(&reply.status), "{bytes:.60} {}", reply.status);
+        }
+    }
+    assert!(app.is_running());
+    assert_eq!(app.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn slow_heads_are_not_waited_for() {
+    let app = TestApp::start_with(&[("HEADER_TIMEOUT_SECONDS", "1")]).await;
+    let head =
+        b"GET /health HTTP/1.1\r\nHost: example.org\r\nX-Slow: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    let drip = trickle(app.addr(), head, Duration::from_millis(200), Duration::from_secs(8));
+    let silent = trickle(app.addr(), b"", Duration::from_secs(1), Duration::from_secs(8));
+    let (drip, silent) = tokio::join!(drip, silent);
+    for ended in [drip, silent] {
+        let ended = ended.expect("the connection is still open");
+        assert!(ended < Duration::from_secs(5), "{ended:?}");
+    }
+    assert_eq!(app.get("/health").await.status, 200);
+}
+
+const UPGRADE: [(&str, &str); 4] = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+#[tokio::test]
+async fn only_ws_upgrades() {
+    let app = TestApp::start().await;
+    for path in ["/", "/ws/", "/WS", "/wsx", "/ws/x", "/health", "/socket.io/", "/api/room/x"] {
+        let refused = Client::try_connect(&app, Connect { path: Some(path), ..Connect::default() }).await.err();
+        let refused = refused.unwrap_or_else(|| panic!("upgraded at {path}"));
+        assert_eq!(refused.status(), 400, "{path}");
+    }
+    let plain = app.get("/ws").await;
+    assert!((400..500).contains(&plain.status), "{plain:?}");
+    for (missing, _) in &UPGRADE[1..] {
+        let kept = UPGRADE.iter().filter(|(key, _)| key != missing);
+        let lines: String = kept.flat_map(|(key, value)| [key, ": ", value, "\r\n"]).collect();
+        let text = format!("GET /ws HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n");
+        let reply = raw(app.addr(), text.as_bytes()).await.unwrap();
+        assert!((400..500).contains(&reply.status), "without {missing}: {reply:?}");
+    }
+    let post = app.http("POST", "/ws", &[("Content-Length", "0")]).await;
+    assert!((400..500).contains(&post.status), "{post:?}");
+}
+
+#[tokio::test]
+async fn the_page_needs_nobody_else() {
+    let app = TestApp::start().await;
+    let page = app.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    let policy = page.header("content-security-policy").expect("a content security policy");
+    assert!(policy.contains("default-src"), "{policy}");
+    assert!(!policy.contains("unsafe-eval"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let mut todo: Vec<String> = vec![page.body];
+    // What it loads comes from here, too.
+    let mut seen = Vec::new();
+    while let Some(text) = todo.pop() {
+        for part in text.split("src=\"").skip(1).chain(text.split("href=\"").skip(1)) {
+            let target = part.split('"').next().unwrap();
+            assert!(!target.starts_with("//"), "{target}");
+            assert!(!target.starts_with("http"), "an address elsewhere: {target}");
+            if target.starts_with('/') && target.len() > 1 && !seen.contains(&target.to_owned()) {
+                seen.push(target.to_owned());
+                let reply = app.get(target).await;
+                assert_eq!(reply.status, 200, "{target}");
+            }
+        }
+        for load in ["@import", "cdn.", "fonts.googleapis", "unpkg.com"] {
+            assert!(!text.contains(load), "{load}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn json_is_never_something_else() {
+    let app = TestApp::start().await;
+    let _ana = Client::join(&app, "<img src=x onerror=alert(1)>", "ana").await;
+    let reply = app.get("/api/short-id/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E").await;
+    assert!(reply.header("content-type").unwrap().starts_with("application/json"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    let value: Value = reply.json();
+    assert_eq!(value["roomId"], "<img src=x onerror=alert(1)>");
+}

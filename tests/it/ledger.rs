@@ -1,0 +1,186 @@
+//! The ledger has every audited change exactly once, with the limits that are stated for a node that is killed.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::support::{Client, Incoming, TestApp};
+
+const PLENTY: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")];
+
+fn play(time: u64) -> Value {
+    json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": time, "id": time})
+}
+
+/// Every acknowledged version, once each.
+fn assert_all(events: &[Value], acknowledged: &[u64]) {
+    let mut count: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut ids = HashSet::new();
+    for event in events {
+        *count.entry(event["version"].as_u64().unwrap()).or_default() += 1;
+        assert!(ids.insert(event["id"].as_str().unwrap().to_owned()), "twice the id of {event}");
+    }
+    let twice: Vec<_> = count.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "more than once: {twice:?}");
+    let missing: Vec<_> = acknowledged.iter().filter(|version| !count.contains_key(version)).collect();
+    assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), acknowledged.len());
+}
+
+#[tokio::test]
+async fn nothing_is_lost_in_a_drain() {
+    let mut settings = PLENTY.to_vec();
+    settings.push(("DRAIN_SECONDS", "1"));
+    let mut app = TestApp::start_with(&settings).await;
+    // Talking all the way to the end.
+    let mut tasks = JoinSet::new();
+    for number in 0..4 {
+        let room = format!("room{number}");
+        let mut host = Client::join(&app, &room, "host").await;
+        tasks.spawn(async move {
+            let mut versions = Vec::new();
+            for time in 0.. {
+                if !host.try_send_text(&play(time).to_string()).await {
+                    break;
+                }
+                loop {
+                    match host.poll(Duration::from_secs(10)).await {
+                        Some(Incoming::Frame(frame)) if frame.is("ACK") => {
+                            versions.push(frame.version());
+                            break;
+                        }
+                        Some(Incoming::Frame(frame)) if frame.is("ERROR") => break,
+                        Some(Incoming::Frame(_)) => {}
+                        Some(Incoming::Closed(_)) => return (room, versions),
+                        None => panic!("neither answered nor closed; so far:\n{}", host.history()),
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            (room, versions)
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    app.sigterm().await;
+    let rooms = tasks.join_all().await;
+    assert_eq!(app.exit(Duration::from_secs(15)).await.code(), Some(0));
+    for (room, versions) in rooms {
+        println!("{room}: {} acknowledged", versions.len());
+        assert!(versions.len() > 20);
+        let events = app.audit(&["--room", &room, "--type", "PLAY_PAUSE", "--limit", "100000"]).await;
+        assert_all(&events, &versions);
+    }
+}
+
+#[tokio::test]
+async fn a_kill_loses_the_last_moment_at_most() {
+    let mut app = TestApp::start_with(&PLENTY).await;
+    let mut host = Client::join(&app, "room", "host").await;
+    let mut acknowledged = Vec::new();
+    let begun = Instant::now();
+    for time in 0.. {
+        host.send(play(time)).await;
+        let version = host.until("ACK").await.version();
+        acknowledged.push((version, Instant::now()));
+        if begun.elapsed() > Duration::from_millis(1_500) {
+            break;
+        }
+        // Busy, but not more so than a debug build on a machine with other things to do can follow.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let killed = Instant::now();
+    app.kill9().await;
+    let events = app.audit(&["--room", "room", "--type", "PLAY_PAUSE", "--limit", "100000"]).await;
+    let kept: Vec<u64> = events.iter().map(|event| event["version"].as_u64().unwrap()).collect();
+    let lost: Vec<Duration> =
+        acknowledged.iter().filter(|(version, _)| !kept.contains(version)).map(|(_, at)| killed - *at).collect();
+    println!("{} acknowledged, {} lost, the oldest {:?} old", acknowledged.len(), lost.len(), lost.iter().max());
+    let safe: Vec<u64> = acknowledged
+        .iter()
+        .filter(|(_, at)| killed - *at > Duration::from_millis(200))
+        .map(|(version, _)| *version)
+        .collect();
+    assert!(safe.len() > 20);
+    assert_all(&events, &safe);
+    // And what is lost is the end of it, not something in between.
+    assert!(lost.windows(2).all(|pair| pair[0] >= pair[1]));
+    let newest = kept.iter().max().unwrap();
+    assert!(acknowledged.iter().filter(|(version, _)| version <= newest).all(|(version, _)| kept.contains(version)));
+}
+
+#[tokio::test]
+async fn rooms_go_on_while_the_ledger_is_locked() {
+    let app = TestApp::start_with(&PLENTY).await;
+    let mut host = Client::join(&app, "room", "host").await;
+    let mut guest = Client::join(&app, "room", "guest").await;
+    host.expect("USER_JOINED").await;
+    app.audit_until(&["--room", "room"], 3).await;
+
+    let file = app.ledger_file();
+    let (locked, wait) = tokio::sync::oneshot::channel();
+    let holder = std::thread::spawn(move || {
+        let ledger = rusqlite::Connection::open(file).unwrap();
+        ledger.busy_timeout(Duration::from_secs(5)).unwrap();
+        ledger.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        locked.send(()).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        ledger.execute_batch("COMMIT").unwrap();
+    });
+    wait.await.unwrap();
+    let mut versions = Vec::new();
+    let mut slowest = Duration::ZERO;
+    for time in 0.. {
+        let begun = Instant::now();
+        host.send(play(time)).await;
+        versions.push(host.until("ACK").await.version());
+        guest.expect("PLAY_PAUSE").await;
+        slowest = slowest.max(begun.elapsed());
+        if time == 20 {
+            Client::join(&app, "another", "ana").await;
+        }
+        if holder.is_finished() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("{} changes meanwhile, the slowest took {slowest:?}", versions.len());
+    assert!(versions.len() > 30 && slowest < Duration::from_secs(1), "the rooms waited for the ledger");
+    holder.join().unwrap();
+    let events =
+        app.audit_until(&["--room", "room", "--type", "PLAY_PAUSE", "--limit", "100000"], versions.len()).await;
+    assert_all(&events, &versions);
+    app.audit_until(&["--room", "another"], 2).await;
+    assert_eq!(app.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn rooms_go_on_while_the_ledger_is_locked_for_longer_than_a_retry() {
+    let mut app = TestApp::start_with(&PLENTY).await;
+    let mut host = Client::join(&app, "room", "host").await;
+    app.audit_until(&["--room", "room"], 2).await;
+    let ledger = rusqlite::Connection::open(app.ledger_file()).unwrap();
+    ledger.busy_timeout(Duration::from_secs(5)).unwrap();
+    ledger.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut versions = Vec::new();
+    let begun = Instant::now();
+    for time in 0.. {
+        host.send(play(time)).await;
+        versions.push(host.until("ACK").await.version());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if begun.elapsed() > Duration::from_secs(7) {
+            break;
+        }
+    }
+    ledger.execute_batch("COMMIT").unwrap();
+    drop(ledger);
+    let args = ["--room", "room", "--type", "PLAY_PAUSE", "--limit", "100000"];
+    let events = app.audit_until(&args, versions.len()).await;
+    assert_all(&events, &versions);
+    host.close().await;
+    app.sigterm().await;
+    assert_eq!(app.exit(Duration::from_secs(15)).await.code(), Some(0));
+    assert_all(&app.audit(&args).await, &versions);
+}

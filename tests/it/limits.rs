@@ -1,0 +1,234 @@
+//! What one client may take: messages, memory, connections; and what happens to those who take more.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::support::{
+    Client, DEADLINE, Incoming, TestApp,
+    client::{Connect, quiet, settle},
+};
+
+const PLENTY: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")];
+
+#[tokio::test]
+async fn the_budget_admits_a_burst_and_then_drops() {
+    let app = TestApp::start().await;
+    let mut loud = Client::join(&app, "room", "loud").await;
+    let mut calm = Client::join(&app, "room", "calm").await;
+    settle(&mut [&mut loud, &mut calm]).await;
+    let burst =
+        |count: usize| (0..count).map(|_| json!({"type": "POSITION_UPDATE", "currentTime": 1, "isPlaying": true}));
+    for frame in burst(280) {
+        loud.send(frame).await;
+    }
+    quiet(&mut [&mut loud, &mut calm]).await;
+    let begun = Instant::now();
+    for frame in burst(900) {
+        loud.send(frame).await;
+    }
+    let frames = loud.during(Duration::from_secs(2)).await;
+    let seconds = begun.elapsed().as_secs() + 1;
+    assert!(!frames.is_empty() && frames.len() as u64 <= seconds, "{} in {seconds} s: {frames:?}", frames.len());
+    for error in &frames {
+        assert_eq!((&error["code"], &error["retryable"]), (&json!("rate_limited"), &json!(true)), "{error:?}");
+        assert!((1..=10_000).contains(&error.int("retryAfterMs")), "{error:?}");
+    }
+    // The others are not concerned, and the loud one is served again.
+    for _ in 0..50 {
+        calm.acked(json!({"type": "REQUEST_SYNC"})).await;
+    }
+    quiet(&mut [&mut loud, &mut calm]).await;
+}
+
+#[tokio::test]
+async fn the_rate_is_the_one_that_is_set() {
+    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "20"), ("MESSAGE_BURST", "10")]).await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    let begun = Instant::now();
+    let mut sent = 0_u32;
+    while begun.elapsed() < Duration::from_secs(2) {
+        ana.send(json!({"type": "BROADCAST", "event": "e", "data": sent})).await;
+        sent += 1;
+        sleep(Duration::from_millis(10)).await;
+    }
+    let through = ana.during(Duration::from_millis(500)).await;
+    let through = through.iter().filter(|frame| frame.is("BROADCAST")).count();
+    let allowed = 10.0 + 20.0 * begun.elapsed().as_secs_f64();
+    println!("{through} of {sent} came through, {allowed} were allowed");
+    #[allow(clippy::cast_precision_loss)]
+    let through = through as f64;
+    assert!(through <= allowed + 2.0 && through >= 30.0);
+}
+
+#[tokio::test]
+async fn one_that_goes_on_and_on_is_closed() {
+    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "10"), ("MESSAGE_BURST", "10")]).await;
+    let mut calm = Client::join(&app, "room", "calm").await;
+    let mut loud = Client::join(&app, "room", "loud").await;
+    calm.expect("USER_JOINED").await;
+    let text = json!({"type": "POSITION_UPDATE", "currentTime": 1, "isPlaying": true}).to_string();
+    let begun = Instant::now();
+    let mut code = None;
+    'flood: while begun.elapsed() < 3 * DEADLINE {
+        for _ in 0..200 {
+            if !loud.try_send_text(&text).await {
+                break 'flood;
+            }
+        }
+        if let Some(Incoming::Closed(with)) = loud.poll(Duration::from_millis(10)).await {
+            code = with;
+            break;
+        }
+    }
+    println!("closed with {code:?} after {:?}", begun.elapsed());
+    assert!(code.is_none_or(|code| code == 1008), "{code:?}");
+    let left = calm.expect("USER_LEFT").await;
+    assert_eq!(left["userId"], "loud");
+    quiet(&mut [&mut calm]).await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
+    let mut settings = PLENTY.to_vec();
+    settings.push(("OUTBOX_BYTES", "65536"));
+    let app = TestApp::start_with(&settings).await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    let mut ben = Client::join(&app, "room", "ben").await;
+    let small = Connect { receive_buffer: Some(4096), ..Connect::default() };
+    let mut slow = Client::connect_with(&app, small).await;
+    slow.enter("room", "slow", json!({"features": []})).await;
+    settle(&mut [&mut ana, &mut ben]).await;
+    let data = "x".repeat(16_000);
+    let mut next = 0_u64;
+    let begun = Instant::now();
+    let mut gone = false;
+    while !gone {
+        assert!(next < 4_000, "16 KB {next} times, and the slow one is still there");
+        ana.send(json!({"type": "BROADCAST", "event": "e", "data": [next, data]})).await;
+        for reader in [&mut ana, &mut ben] {
+            // Every frame, in order, and nothing but the news about the slow one in between.
+            loop {
+                let frame = reader.next().await;
+                if frame.is("BROADCAST") {
+                    assert_eq!(frame["data"][0], next);
+                    break;
+                }
+                assert!(frame.is("USER_LEFT") && frame["userId"] == "slow", "{frame:?}");
+                gone = true;
+            }
+        }
+        next += 1;
+    }
+    println!("closed after {next} frames, {:?}", begun.elapsed());
+    let (_, code) = slow.closed().await;
+    assert!(code.is_none_or(|code| code == 4008), "{code:?}");
+    settle(&mut [&mut ana, &mut ben]).await;
+    quiet(&mut [&mut ana, &mut ben]).await;
+}
+
+#[tokio::test]
+async fn one_that_answers_no_ping_is_closed() {
+    let app = TestApp::start_with(&[("PING_INTERVAL_SECONDS", "1"), ("PING_TIMEOUT_SECONDS", "1")]).await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    // Pongs are sent only by who reads.
+    let mut mute = Client::join(&app, "room", "mute").await;
+    ana.expect("USER_JOINED").await;
+    let left = ana.expect("USER_LEFT").await;
+    assert_eq!((left.str("userId"), left.str("reason")), ("mute", "disconnected"));
+    let (_, code) = mute.closed().await;
+    assert!(code.is_none_or(|code| code == 4009), "{code:?}");
+    // One that answers stays, though it says nothing.
+    let frames = ana.during(Duration::from_secs(4)).await;
+    assert!(frames.is_empty(), "{frames:?}");
+    quiet(&mut [&mut ana]).await;
+}
+
+#[tokio::test]
+async fn a_raw_socket_that_never_reads_is_closed() {
+    let app = TestApp::start_with(&[("PING_INTERVAL_SECONDS", "0.3"), ("PING_TIMEOUT_SECONDS", "0.3")]).await;
+    let mut stream = TcpStream::connect(app.addr()).await.unwrap();
+    let upgrade = format!(
+        "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        app.addr()
+    );
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    // Not even a JOIN, ever.
+    let mut bytes = Vec::new();
+    let read = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await;
+    assert!(read.is_ok(), "still open");
+    assert!(String::from_utf8_lossy(&bytes).starts_with("HTTP/1.1 101"));
+}
+
+#[tokio::test]
+async fn connections_are_counted() {
+    let app = TestApp::start_with(&[("MAX_CONNECTIONS", "3")]).await;
+    let mut all = Vec::new();
+    for number in 0..3 {
+        all.push(Client::join(&app, "room", &format!("m{number}")).await);
+    }
+    for _ in 0..5 {
+        let refused = Client::try_connect(&app, Connect::default()).await.err().expect("one too many");
+        assert_eq!(refused.status(), 503);
+        let after = refused.headers()["retry-after"].to_str().unwrap().to_owned();
+        assert!(after.parse::<u32>().unwrap() >= 1, "{after}");
+    }
+    // HTTP is not refused for it.
+    assert_eq!(app.get("/health").await.status, 200);
+    all.pop().unwrap().vanish();
+    all[0].until("USER_LEFT").await;
+    let begun = Instant::now();
+    while Client::try_connect(&app, Connect::default()).await.is_err() {
+        assert!(begun.elapsed() < DEADLINE);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn origins_can_be_limited() {
+    let allowed = "https://films.example.org";
+    let app = TestApp::start_with(&[("ALLOWED_ORIGINS", "https://films.example.org,chrome-extension://abc")]).await;
+    for (origin, welcome) in [
+        (allowed, true),
+        ("chrome-extension://abc", true),
+        ("https://evil.example.org", false),
+        ("https://films.example.org.evil.org", false),
+        ("null", false),
+    ] {
+        let headers = [("Origin", origin)];
+        let result = Client::try_connect(&app, Connect { headers: &headers, ..Connect::default() }).await;
+        match result {
+            Ok(mut client) => {
+                assert!(welcome, "{origin}");
+                client.ping().await;
+            }
+            Err(refused) => {
+                assert!(!welcome, "{origin}");
+                assert_eq!(refused.status(), 403);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn url_hosts_can_be_limited() {
+    let app = TestApp::start_with(&[("URL_HOSTS", "netflix.com,www.netflix.com")]).await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    ana.acked(json!({"type": "URL_CHANGE", "url": "https://www.netflix.com/watch/1"})).await;
+    for url in [
+        "https://example.org/",
+        "https://www.netflix.com.evil.org/",
+        "https://evil.org/www.netflix.com",
+        "https://www.netflix.com@evil.org/",
+        "https://evilnetflix.com/",
+        "https://evil.org\\@www.netflix.com/",
+    ] {
+        ana.refused(json!({"type": "URL_CHANGE", "url": url}), "forbidden").await;
+    }
+}

@@ -1,0 +1,238 @@
+//! The server under test: the real binary as a child process.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    DEADLINE,
+    http::{self, Reply},
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+pub(crate) struct TestApp {
+    child: Child,
+    addr: SocketAddr,
+    env: BTreeMap<String, String>,
+    lines: Lines,
+    // Deleted when the last one goes.
+    dir: Arc<TempDir>,
+}
+
+impl TestApp {
+    /// A server with the default settings.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// A server with these settings changed.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let mut env = BTreeMap::new();
+        for (key, value) in [("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("LOG_LEVEL", "info")] {
+            env.insert(key.to_owned(), value.to_owned());
+        }
+        env.insert("TANDEM_DATA_DIR".to_owned(), dir.path().to_str().unwrap().to_owned());
+        env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        match Self::spawn(env, dir).await {
+            Ok(app) => app,
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    async fn spawn(env: BTreeMap<String, String>, dir: Arc<TempDir>) -> Result<Self, String> {
+        let mut child = command(&env, &["serve"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{BINARY}: {error}"));
+        let lines = Lines::default();
+        collect(child.stdout.take().unwrap(), &lines);
+        collect(child.stderr.take().unwrap(), &lines);
+        let begun = Instant::now();
+        loop {
+            if let Some(addr) = listening(&lines) {
+                return Ok(Self { child, addr, env, lines, dir });
+            }
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || begun.elapsed() > 2 * DEADLINE {
+                // Let the last lines arrive.
+                sleep(Duration::from_millis(100)).await;
+                let said = lines.lock().unwrap().join("\n");
+                return Err(format!("the server did not start ({ended:?}):\n{said}"));
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Another process on the same data and the same port; the old one must have ended.
+    pub(crate) async fn restart(mut self) -> Self {
+        assert!(self.child.try_wait().unwrap().is_some(), "still running");
+        let mut env = self.env.clone();
+        env.insert("PORT".to_owned(), self.addr.port().to_string());
+        let begun = Instant::now();
+        loop {
+            // Somebody's outgoing connection may sit on the port for a moment.
+            match Self::spawn(env.clone(), Arc::clone(&self.dir)).await {
+                Ok(app) => return app,
+                Err(why) => assert!(begun.elapsed() < DEADLINE, "{why}"),
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(crate) fn ledger_file(&self) -> PathBuf {
+        self.dir.path().join("tandem.db")
+    }
+
+    /// Everything the process said so far.
+    pub(crate) fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        http::request(self.addr, "GET", target, &[]).await
+    }
+
+    pub(crate) async fn http(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+        http::request(self.addr, method, target, headers).await
+    }
+
+    /// `HTTP GET` until the answer has this status.
+    pub(crate) async fn get_until(&self, target: &str, status: u16) {
+        let begun = Instant::now();
+        while self.get(target).await.status != status {
+            assert!(begun.elapsed() < DEADLINE, "{target} never answered {status}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) async fn sigterm(&self) {
+        self.signal("TERM").await;
+    }
+
+    pub(crate) async fn kill9(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("the server runs");
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// How the process ended, by itself.
+    pub(crate) async fn exit(&mut self, within: Duration) -> ExitStatus {
+        match timeout(within, self.child.wait()).await {
+            Ok(status) => status.unwrap(),
+            Err(elapsed) => panic!("still running: {elapsed}:\n{}", self.log()),
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The binary with other arguments and the same settings.
+    pub(crate) async fn run(&self, args: &[&str]) -> Output {
+        run(&self.env, args).await
+    }
+
+    /// `tandem audit events ... --format json`, as a list.
+    pub(crate) async fn audit(&self, args: &[&str]) -> Vec<Value> {
+        let all: Vec<&str> = ["audit", "events"].iter().chain(args).chain(&["--format", "json"]).copied().collect();
+        let output = self.run(&all).await;
+        assert_eq!(output.code, Some(0), "{output:?}");
+        events(&output.stdout)
+    }
+
+    /// The events, as soon as there are `count` of them: the ledger is written a little later than the room.
+    pub(crate) async fn audit_until(&self, args: &[&str], count: usize) -> Vec<Value> {
+        let begun = Instant::now();
+        loop {
+            let events = self.audit(args).await;
+            if events.len() >= count {
+                return events;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{} of {count} events: {events:#?}", events.len());
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The binary with exactly this environment, to its end.
+pub(crate) async fn run(env: &BTreeMap<String, String>, args: &[&str]) -> Output {
+    let running = command(env, args).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(2 * DEADLINE, running).await.unwrap_or_else(|_| panic!("{args:?} does not end")).unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A list, or one object per line.
+fn events(text: &str) -> Vec<Value> {
+    if let Ok(Value::Array(list)) = serde_json::from_str(text) {
+        return list;
+    }
+    text.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().args(args).envs(env);
+    // Not here: a developer's `.env` is no part of the test.
+    if let Some(dir) = env.get("TANDEM_DATA_DIR") {
+        command.current_dir(dir);
+    }
+    if let Ok(path) = std::env::var("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+fn collect(stream: impl AsyncRead + Send + Unpin + 'static, lines: &Lines) {
+    let lines = Arc::clone(lines);
+    tokio::spawn(async move {
+        let mut reader = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = reader.next_line().await {
+            lines.lock().unwrap().push(line);
+        }
+    });
+}
+
+fn listening(lines: &Lines) -> Option<SocketAddr> {
+    lines.lock().unwrap().iter().find_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        if line["msg"] == "listening" { line["addr"].as_str()?.parse().ok() } else { None }
+    })
+}
