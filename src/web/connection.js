@@ -6,6 +6,7 @@ const FEATURES = ['resume', 'ack', 'clock'];
 /** Without a PONG for so long the wire is dead, whatever TCP believes. */
 const SILENCE_MS = 12_000;
 const REQUEST_TIMEOUT_MS = 8000;
+const PROBE_REST_MS = 2000;
 
 export class Refusal extends Error {
   constructor({ code, message, retryable = false, retryAfterMs }) {
@@ -35,6 +36,7 @@ export class Connection extends Emitter {
   #nextId = 1;
   #requests = new Map();
   #probedAt = 0;
+  #probing = false;
 
   constructor(url) {
     super();
@@ -216,16 +218,25 @@ export class Connection extends Emitter {
 
   #erred(frame) {
     const error = new Refusal(frame);
-    const known = frame.id !== undefined && this.#settle(frame.id, error);
-    // Without an id it may be about a call to somebody who just left, or about this very socket. Ask once, and know.
-    if (!known && error.code === 'not_joined' && steadyNow() - this.#probedAt > 5000) {
-      this.#probedAt = steadyNow();
-      this.request({ type: 'REQUEST_SYNC' }).catch((answer) => {
-        if (answer.code !== 'not_joined') return;
+    if (frame.id !== undefined) this.#settle(frame.id, error);
+    // It may be about somebody who just left, or about this very socket. Ask once, and know.
+    if (error.code === 'not_joined') this.#probe();
+  }
+
+  async #probe() {
+    if (this.#probing || steadyNow() - this.#probedAt < PROBE_REST_MS) return;
+    this.#probedAt = steadyNow();
+    this.#probing = true;
+    try {
+      await this.request({ type: 'REQUEST_SYNC' });
+    } catch (answer) {
+      if (answer.code === 'not_joined') {
         this.#abandon();
         this.#become('idle');
         this.emit('replaced');
-      });
+      }
+    } finally {
+      this.#probing = false;
     }
   }
 

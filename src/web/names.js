@@ -26,9 +26,9 @@ export function randomId() {
 
 /** "Ana Lima" -> "AL": what an avatar shows. */
 export function initials(name) {
-  const words = String(name).trim().split(/\s+/u).filter(Boolean);
-  const letters = words.length > 1 ? [words[0], words.at(-1)] : words;
-  return letters.map((word) => [...word][0]).join('').toUpperCase() || '?';
+  const words = String(name).match(/[\p{L}\p{N}]+/gu) ?? [];
+  const ends = words.length > 1 ? [words[0], words.at(-1)] : words;
+  return ends.map((word) => [...word][0]).join('').toUpperCase() || '?';
 }
 
 /** The same person has the same colour on every screen. */

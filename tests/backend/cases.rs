@@ -165,7 +165,7 @@ pub async fn signals_for_one_that_is_away_wait_in_order_and_once(fixture: &impl 
         assert_eq!(kept, Delivery::Kept);
     }
     let inbox = north.backend.inbox(&room("r"), &user("ana")).await.unwrap();
-    assert_eq!(inbox.iter().map(|frame| frame.as_str()).collect::<Vec<_>>(), ["0", "1", "2"]);
+    assert_eq!(inbox.iter().map(axum::extract::ws::Utf8Bytes::as_str).collect::<Vec<_>>(), ["0", "1", "2"]);
     assert!(north.backend.inbox(&room("r"), &user("ana")).await.unwrap().is_empty());
     for number in 0..10_000 {
         north.backend.direct(&room("r"), &user("ana"), number.to_string().into()).await.unwrap();

@@ -105,7 +105,7 @@ impl Node {
         let commit = self.backend.commit(update.clone(), entry).await.unwrap();
         match &commit {
             tandem::backend::Commit::Applied => {
-                update.changes.iter().for_each(|change| self.replica.apply(change, NOW))
+                update.changes.iter().for_each(|change| self.replica.apply(change, NOW));
             }
             tandem::backend::Commit::Conflict(fresh) => self.replica = (**fresh).clone(),
         }

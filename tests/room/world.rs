@@ -82,7 +82,7 @@ pub fn conn(user: u8, socket: u8) -> ConnId {
 }
 
 fn node(socket: u8) -> NodeId {
-    NodeId::parse(if socket % 2 == 0 { "north" } else { "south" }).unwrap()
+    NodeId::parse(if socket.is_multiple_of(2) { "north" } else { "south" }).unwrap()
 }
 
 pub struct World {
