@@ -1,0 +1,46 @@
+use std::{
+    os::unix::process::CommandExt,
+    process::{Child, Command},
+};
+
+/// A child with all that it starts itself; nothing of it outlives this value.
+pub(crate) struct Group {
+    child: Child,
+}
+
+impl Group {
+    pub(crate) fn spawn(command: &mut Command) -> std::io::Result<Self> {
+        Ok(Self { child: command.process_group(0).spawn()? })
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// As a power cut: no good-bye, and the kernel closes its sockets.
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        let _ = self.child.wait();
+    }
+
+    /// The whole group: Chromium's sockets are in a process of their own. (The `kill` of the shell: there is no safe
+    /// call for groups in std.)
+    fn signal(&mut self, name: &str) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let _ = Command::new("kill").arg(format!("-{name}")).arg("--").arg(format!("-{}", self.child.id())).status();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,93 @@
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Group;
+
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// The real server as a child process, with a data directory of its own.
+pub(crate) struct Server {
+    process: Group,
+    data: TempDir,
+    port: u16,
+    env: Vec<(&'static str, &'static str)>,
+}
+
+impl Server {
+    pub(crate) fn start(env: &[(&'static str, &'static str)]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let (process, port) = spawn(&data, 0, env);
+        Self { process, data, port, env: env.to_vec() }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Down as an update does it, and up again at the same place with the same data.
+    pub(crate) fn restart(&mut self) {
+        self.process.stop();
+        self.start_again();
+    }
+
+    /// Down as a power cut does it.
+    pub(crate) fn crash(&mut self) {
+        self.process.kill();
+        self.start_again();
+    }
+
+    fn start_again(&mut self) {
+        let (process, port) = spawn(&self.data, self.port, &self.env);
+        assert_eq!(port, self.port);
+        self.process = process;
+    }
+
+    /// `tandem audit ...` on the data of this server: what it printed.
+    pub(crate) fn audit(&self, args: &[&str]) -> String {
+        let output = command(&self.data).arg("audit").args(args).output().expect("tandem audit runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tandem audit {args:?} failed: {error}");
+        String::from_utf8(output.stdout).expect("tandem audit prints UTF-8")
+    }
+}
+
+fn command(data: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    // Neither the settings of whoever runs the tests, nor a .env in the work tree.
+    command.env_clear().current_dir(data.path());
+    command.env("TANDEM_DATA_DIR", data.path()).env("LOG_FORMAT", "json");
+    command
+}
+
+fn spawn(data: &TempDir, port: u16, env: &[(&'static str, &'static str)]) -> (Group, u16) {
+    let mut command = command(data);
+    command.env("HOST", "127.0.0.1").env("PORT", port.to_string()).envs(env.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut process = Group::spawn(&mut command).expect("the server starts");
+    let stdout = process.child().stdout.take().unwrap();
+    let (tell, told) = mpsc::channel();
+    // Reads on to the end: a server whose log nobody reads would stand still when the pipe is full.
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+            if entry["msg"] == "listening" {
+                let _ = tell.send(entry["addr"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+    });
+    let addr = told.recv_timeout(STARTS_WITHIN).expect("the server says where it listens, within 30 s");
+    let port = addr.rsplit(':').next().and_then(|port| port.parse().ok());
+    (process, port.unwrap_or_else(|| panic!("\"addr\":\"{addr}\" has no port")))
+}
