@@ -111,6 +111,8 @@ impl<'a> Bench<'a> {
             ("PORT", "0".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("LOG_LEVEL", "info".to_owned()),
+            // Nothing is measured any more when it stops.
+            ("DRAIN_SECONDS", "1".to_owned()),
             ("TANDEM_DATA_DIR", data.to_string_lossy().into_owned()),
         ];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));

@@ -15,7 +15,6 @@ CREATE TABLE room_events (
 
 CREATE INDEX room_events_room_created ON room_events (room_id, created_at);
 CREATE INDEX room_events_created ON room_events (created_at);
-CREATE INDEX room_events_user_created ON room_events (user_id, created_at);
 
 CREATE TABLE rooms (
     id                    TEXT    NOT NULL PRIMARY KEY,

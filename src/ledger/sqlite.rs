@@ -25,6 +25,10 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // With WAL this is safe against a crash of the process, and of the machine but for the last transactions.
     db.pragma_update(None, "synchronous", "NORMAL")?;
+    // The ends of a few hundred rooms' lists are written again and again: they should stay in memory (KiB), and reach the main file
+    // seldom (pages).
+    db.pragma_update(None, "cache_size", -8_192)?;
+    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     let version: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     for (number, sql) in (1..).zip(MIGRATIONS).skip(version) {
         let step = db.transaction()?;

@@ -20,22 +20,26 @@ impl Group {
     /// As a power cut: no good-bye, and the kernel closes its sockets.
     pub(crate) fn kill(&mut self) {
         self.signal("KILL");
+        // Where there is no `kill`, at least the one that we know.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(&mut self) {
-        self.signal("TERM");
+        assert!(self.signal("TERM"), "the shell's `kill` is needed to ask a process to end");
         let _ = self.child.wait();
     }
 
     /// The whole group: Chromium's sockets are in a process of their own. (The `kill` of the shell: there is no safe
     /// call for groups in std.)
-    fn signal(&mut self, name: &str) {
+    fn signal(&mut self, name: &str) -> bool {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
+            return true;
         }
-        let _ = Command::new("kill").arg(format!("-{name}")).arg("--").arg(format!("-{}", self.child.id())).status();
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg("--").arg(format!("-{}", self.child.id())).status();
+        status.is_ok_and(|status| status.success())
     }
 }
 
