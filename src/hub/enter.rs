@@ -77,9 +77,8 @@ impl Hub {
         let history = self.backend().history(&room.id, epoch, after).await;
         let inbox = self.backend().inbox(&room.id, user).await;
         let mut local = room.local();
-        let Some(Held { arrival, frames: mut held }) = local.seat(user, conn).and_then(|seat| seat.held.take()) else {
-            return;
-        };
+        let Some(held) = local.seat(user, conn).and_then(|seat| seat.held.take()) else { return };
+        let Held { arrival, frames: mut held } = *held;
         let context = self.context();
         let mut frames = Vec::new();
         if let Ok(Some(updates)) = history {

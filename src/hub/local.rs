@@ -100,6 +100,9 @@ impl Local {
             return;
         };
         let arrival = self.arrivals.swap_remove(index);
+        if self.arrivals.is_empty() {
+            self.arrivals = Vec::new();
+        }
         let mut seat = Seat {
             conn: arrival.conn,
             modern: arrival.modern,
@@ -109,7 +112,7 @@ impl Local {
             outbox: Arc::clone(&arrival.outbox),
         };
         if arrival.missed.is_some() {
-            seat.held = Some(Held { arrival, frames: Vec::new() });
+            seat.held = Some(Box::new(Held { arrival, frames: Vec::new() }));
         } else {
             seat.push(&self.snapshot(&arrival, context), Kind::Direct);
         }

@@ -63,7 +63,7 @@ pub(super) struct Seat {
     /// When it last reported a position.
     pub(super) reported: Option<Millis>,
     /// While a resuming client is being told what it missed, what happens meanwhile waits here.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// A resuming client that is still being told what it missed.

@@ -13,7 +13,7 @@ const CAPACITY: usize = 100_000;
 /// newest entries are dropped, counted, and reported by the writer.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    queue: SyncSender<Entry>,
+    queue: SyncSender<Box<Entry>>,
     state: Arc<State>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct State {
 }
 
 impl Journal {
-    pub(super) fn new() -> (Self, Receiver<Entry>, Arc<State>) {
+    pub(super) fn new() -> (Self, Receiver<Box<Entry>>, Arc<State>) {
         let (queue, entries) = sync_channel(CAPACITY);
         let state = Arc::new(State::default());
         (Self { queue, state: Arc::clone(&state) }, entries, state)
@@ -38,7 +38,7 @@ impl Journal {
     pub fn append(&self, entry: Entry) {
         let events = entry.events.len() as u64;
         self.state.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(entry) {
+        match self.queue.try_send(Box::new(entry)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.state.waiting.fetch_sub(1, Ordering::Relaxed);

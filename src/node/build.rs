@@ -109,7 +109,7 @@ impl Node {
         }
 
         let admission = Admission::new(config.server.max_connections);
-        let registry = Arc::new(Registry::default());
+        let registry = Registry::new(Arc::clone(&metrics));
         let sockets = TaskTracker::new();
         let door = DoorParts {
             hub: Arc::clone(&hub),

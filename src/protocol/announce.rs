@@ -41,7 +41,10 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         }
         Change::Back { member, was_away: true } => tell(Audience::AllBut(&member.user), back(member, stamp)),
         Change::Away { user, until, .. } => {
-            tell(Audience::All, ServerFrame::MemberAway { user_id: user, until: *until, epoch, version, timestamp });
+            tell(
+                Audience::AllBut(user),
+                ServerFrame::MemberAway { user_id: user, until: *until, epoch, version, timestamp },
+            );
         }
         Change::Left { user, conn, reason, .. } => {
             let reason = reason.as_str();

@@ -3,6 +3,9 @@ use std::sync::Arc;
 use super::{Change, LeftReason, Member, Presence, Room, Timeline};
 use crate::{clock::Millis, id::UserId};
 
+/// Up to this size a room keeps no spare places.
+const SMALL: usize = 8;
+
 impl Room {
     /// Carries out one change that was decided at `at`, and grows the version by one. Total: a change that does not fit (which no
     /// node decides) changes nothing else.
@@ -100,7 +103,12 @@ impl Room {
         }
         self.next_order = member.order + 1;
         self.empty_until = None;
-        Arc::make_mut(&mut self.members).insert(member.user.clone(), member.clone());
+        let members = Arc::make_mut(&mut self.members);
+        members.insert(member.user.clone(), member.clone());
+        // Most rooms are small, and there are many: no room for members that never come.
+        if members.len() <= SMALL {
+            members.shrink_to_fit();
+        }
     }
 
     fn uncount(&mut self, user: &UserId) {

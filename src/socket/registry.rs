@@ -2,25 +2,48 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use crate::{hub::Outbox, id::ConnId};
+use super::admission::Place;
+use crate::{hub::Outbox, id::ConnId, telemetry::Metrics};
 
 /// All sockets of this node, for what concerns them all: a drain.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     sockets: DashMap<ConnId, Arc<Outbox>>,
+    metrics: Arc<Metrics>,
+}
+
+/// A socket that is open; no longer when this is dropped.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) conn: ConnId,
+    pub(super) outbox: Arc<Outbox>,
+    registry: Arc<Registry>,
+    _place: Place,
 }
 
 impl Registry {
-    pub(super) fn insert(&self, conn: ConnId, outbox: Arc<Outbox>) {
-        self.sockets.insert(conn, outbox);
+    /// With nobody in it.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { sockets: DashMap::new(), metrics })
     }
 
-    pub(super) fn remove(&self, conn: ConnId) {
-        self.sockets.remove(&conn);
+    pub(super) fn open(self: &Arc<Self>, outbox: Outbox, place: Place) -> Open {
+        let (conn, outbox) = (ConnId::random(), Arc::new(outbox));
+        self.sockets.insert(conn, Arc::clone(&outbox));
+        self.metrics.connections.inc();
+        self.metrics.connections_total.inc();
+        Open { conn, outbox, registry: Arc::clone(self), _place: place }
     }
 
     /// The outboxes of all that are open now.
     pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
         self.sockets.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.registry.sockets.remove(&self.conn);
+        self.registry.metrics.connections.dec();
     }
 }

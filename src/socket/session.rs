@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite;
 
 use super::{
     heartbeat::{Beat, Heartbeat},
+    registry::Open,
     speaker::Speaker,
 };
 use crate::{
@@ -17,28 +18,33 @@ use crate::{
 /// How long the last words to a peer may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The life of a socket: reads, answers, writes, until one side ends it.
-pub(super) async fn run(mut socket: WebSocket, mut speaker: Speaker, outbox: Arc<Outbox>) {
-    let door = Arc::clone(&speaker.door);
-    let mut heart = Heartbeat::new(Instant::now(), door.ping_interval, door.ping_timeout, rand::random());
-    let end = {
-        let mut wire = Wire { socket: &mut socket, outbox: &outbox, stall: door.ping_timeout };
-        wire.converse(&mut speaker, &mut heart).await
-    };
-    // The seat first: a peer that is slow to close must not look present.
-    let departed = speaker.depart();
-    if let End::Close(close) = end {
-        door.metrics.closed(close);
-        let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
-        let farewell = async {
-            if socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = socket.recv().await {}
-            }
-        };
-        let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), departed);
-    } else {
-        departed.await;
+/// The life of a socket: reads, answers, writes, until one side ends it. Not an `async fn`: those keep their arguments twice.
+pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> impl Future<Output = ()> {
+    async move {
+        let mut heart =
+            Heartbeat::new(Instant::now(), speaker.door.ping_interval, speaker.door.ping_timeout, rand::random());
+        let mut wire = Wire { socket: &mut socket, outbox: &open.outbox, stall: speaker.door.ping_timeout };
+        let end = wire.converse(&mut speaker, &mut heart).await;
+        // What is needed once is on the heap: idle sockets, which are most, stay small.
+        Box::pin(part(socket, speaker, end)).await;
+        drop(open);
     }
+}
+
+/// The seat is given back at once: a peer that is slow to close must not look present.
+async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
+    let End::Close(close) = end else {
+        speaker.depart().await;
+        return;
+    };
+    speaker.door.metrics.closed(close);
+    let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
+    let farewell = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), speaker.depart());
 }
 
 /// Why a conversation is over.
@@ -113,17 +119,10 @@ impl Wire<'_> {
         if !speaker.admit(received) {
             return Ok(());
         }
-        // On the heap, and only while it is needed: idle sockets, which are most, stay small.
         let mut work = Box::pin(speaker.hear(text, received));
         let pong = match (&mut work).now_or_never() {
             Some(pong) => pong,
-            None => loop {
-                tokio::select! {
-                    biased;
-                    pong = &mut work => break pong,
-                    batch = self.outbox.take() => self.write(batch).await?,
-                }
-            },
+            None => Box::pin(self.write_while(work)).await?,
         };
         match pong {
             Some(pong) => self.feed([Message::Text(pong)]).await,
@@ -143,23 +142,48 @@ impl Wire<'_> {
         }
     }
 
-    /// One write for all of them. Given up when the peer reads too slowly.
+    /// Goes on writing until `work` is done.
+    async fn write_while<T>(&mut self, mut work: impl Future<Output = T> + Unpin) -> Result<T, End> {
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                batch = self.outbox.take() => self.write(batch).await?,
+            }
+        }
+    }
+
+    /// One write for all of them. As a rule the kernel takes it at once.
     async fn feed(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), End> {
+        let Self { socket, outbox, stall } = self;
         let write = async {
             for message in messages {
-                self.socket.feed(message).await?;
+                socket.feed(message).await?;
             }
-            self.socket.flush().await
+            socket.flush().await
         };
-        tokio::select! {
-            biased;
-            written = timeout(self.stall, write) => match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(End::Gone),
-                Err(_) => Err(End::Close(Close::SlowConsumer)),
-            },
-            () = self.outbox.overflowed() => Err(End::Close(Close::SlowConsumer)),
+        tokio::pin!(write);
+        match write.as_mut().now_or_never() {
+            Some(written) => written.map_err(|_| End::Gone),
+            None => Box::pin(patiently(write, outbox, *stall)).await,
         }
+    }
+}
+
+/// Waits for a slow reader, but not for ever, and not past its budget.
+async fn patiently(
+    write: impl Future<Output = Result<(), axum::Error>>,
+    outbox: &Outbox,
+    stall: Duration,
+) -> Result<(), End> {
+    tokio::select! {
+        biased;
+        written = timeout(stall, write) => match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Close(Close::SlowConsumer)),
+        },
+        () = outbox.overflowed() => Err(End::Close(Close::SlowConsumer)),
     }
 }
 

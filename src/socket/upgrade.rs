@@ -13,7 +13,6 @@ use crate::{
     clock::Clock,
     config::{Config, IceConfig, RoomConfig},
     hub::{Hub, Outbox},
-    id::ConnId,
     protocol::MAX_TRANSPORT_BYTES,
     telemetry::Metrics,
 };
@@ -100,17 +99,11 @@ pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: W
         .write_buffer_size(WRITE_BUFFER)
         .max_message_size(MAX_TRANSPORT_BYTES)
         .max_frame_size(MAX_TRANSPORT_BYTES);
-    let token = door.tasks.token();
     upgrade.on_upgrade(move |socket| async move {
-        let conn = ConnId::random();
-        let outbox = Arc::new(Outbox::new(door.outbox_bytes));
-        door.registry.insert(conn, Arc::clone(&outbox));
-        door.metrics.connections.inc();
-        door.metrics.connections_total.inc();
-        let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&outbox), conn, door.keys.origin(address));
-        session::run(socket, speaker, outbox).await;
-        door.metrics.connections.dec();
-        door.registry.remove(conn);
-        drop((place, token));
+        let open = door.registry.open(Outbox::new(door.outbox_bytes), place);
+        let origin = door.keys.origin(address);
+        let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&open.outbox), open.conn, origin);
+        // A task of its own: axum's would hold what it needed for the upgrade for as long as the socket lives.
+        door.tasks.spawn(session::run(socket, speaker, open));
     })
 }

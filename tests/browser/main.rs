@@ -1,7 +1,7 @@
 //! The page in real browsers: several Chromium processes, one server, the `DevTools` protocol in between.
 //!
 //! Needs Chromium (`apt-get install chromium`, or `CHROMIUM=/path/to/it`); without one the tests fail, they are never
-//! skipped. `TANDEM_SCREENSHOTS=dir cargo test --test browser screenshots -- --ignored` takes the pictures for the README.
+//! skipped. `SCREENSHOTS=dir cargo test --test browser screenshots -- --ignored` takes the pictures for the README.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod audit;

@@ -12,8 +12,7 @@ async fn shoot(page: &Page, name: &str) {
     let settled = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => \
                    done(document.getAnimations().length === 0 && document.querySelectorAll('.toast').length === 0))))";
     page.until("the page is calm", settled).await;
-    let folder =
-        env::var_os("TANDEM_SCREENSHOTS").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let folder = env::var_os("SCREENSHOTS").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     fs::create_dir_all(&folder).unwrap();
     // The browser itself decodes the base64: one dependency less.
     let bytes = page.screenshot().await;
@@ -37,7 +36,7 @@ fn decode(base64: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes pictures: TANDEM_SCREENSHOTS=dir cargo test --test browser screenshots -- --ignored"]
+#[ignore = "writes pictures: SCREENSHOTS=dir cargo test --test browser screenshots -- --ignored"]
 async fn screenshots() {
     let party = Party::new(&[]).await;
     let door = Guest::at(&party.server.url(), "Ana").await;
