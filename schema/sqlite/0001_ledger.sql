@@ -11,7 +11,7 @@ CREATE TABLE room_events (
     epoch       INTEGER NOT NULL,                        -- which incarnation of the room
     version     INTEGER NOT NULL,                        -- the room's version after this event
     node_id     TEXT    NOT NULL                         -- the node that decided it
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX room_events_room_created ON room_events (room_id, created_at);
 CREATE INDEX room_events_created ON room_events (created_at);

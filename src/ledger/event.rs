@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{Builder, Uuid};
 
 use crate::{
     clock::Millis,
@@ -72,13 +72,11 @@ pub struct Event {
 
 /// The audited ones among the changes of `update`. No PIN, token, SDP, ICE or application payload is in them.
 pub fn events(update: &Update, node: &NodeId) -> Vec<Event> {
-    let context = ContextV7::new();
-    let (seconds, nanos) = (update.at / 1000, u32::try_from(update.at % 1000 * 1_000_000).unwrap_or(0));
     let mut events = Vec::new();
     for (offset, change) in (1..).zip(&update.changes) {
         let Some((kind, user, data)) = describe(change) else { continue };
         events.push(Event {
-            id: Uuid::new_v7(Timestamp::from_unix(&context, seconds, nanos)),
+            id: Builder::from_unix_timestamp_millis(update.at, &rand::random()).into_uuid(),
             room: update.room.clone(),
             kind,
             user: user.map_or(SERVER, UserId::as_str).into(),

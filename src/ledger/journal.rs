@@ -13,6 +13,7 @@ const CAPACITY: usize = 100_000;
 /// newest entries are dropped, counted, and reported by the writer.
 #[derive(Debug, Clone)]
 pub struct Journal {
+    /// Boxed, since the queue makes room for all it may hold at once.
     queue: SyncSender<Box<Entry>>,
     state: Arc<State>,
 }

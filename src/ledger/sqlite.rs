@@ -25,9 +25,7 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // With WAL this is safe against a crash of the process, and of the machine but for the last transactions.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    // The ends of a few hundred rooms' lists are written again and again: they should stay in memory (KiB), and reach the main file
-    // seldom (pages).
-    db.pragma_update(None, "cache_size", -4_096)?;
+    // The ends of a few hundred rooms' lists are written again and again: they should reach the main file seldom (pages).
     db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     let version: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     for (number, sql) in (1..).zip(MIGRATIONS).skip(version) {
@@ -46,7 +44,7 @@ pub(super) fn iso(at: Millis) -> String {
 }
 
 /// Writes a batch in one transaction.
-pub(super) fn write(db: &mut Connection, entries: &[Box<Entry>], now: Millis) -> rusqlite::Result<()> {
+pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusqlite::Result<()> {
     let batch = db.transaction()?;
     // Of each room only its last state matters.
     let mut rooms: HashMap<&RoomId, &RoomRow> = HashMap::new();

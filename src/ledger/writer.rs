@@ -99,7 +99,7 @@ impl Scribe {
         self.note_alive();
     }
 
-    fn persist(&mut self, batch: &[Box<Entry>]) {
+    fn persist(&mut self, batch: &[Entry]) {
         let began = Instant::now();
         loop {
             match sqlite::write(&mut self.db, batch, self.clock.now()) {
@@ -126,7 +126,7 @@ impl Scribe {
     }
 
     /// An entry that the database will never take must not keep the others out.
-    fn one_by_one(&mut self, batch: &[Box<Entry>], error: &rusqlite::Error) {
+    fn one_by_one(&mut self, batch: &[Entry], error: &rusqlite::Error) {
         if let [entry] = batch {
             let rooms = entry.room.id.as_str();
             tracing::error!(room = rooms, events = entry.events.len(), %error, "the ledger does not take an entry");
@@ -158,11 +158,11 @@ impl Scribe {
         }
     }
 
-    fn count(&self, batch: &[Box<Entry>]) {
+    fn count(&self, batch: &[Entry]) {
         self.state.written.fetch_add(batch.iter().map(|entry| entry.events.len() as u64).sum(), Ordering::Relaxed);
     }
 
-    fn lose(&self, batch: &[Box<Entry>]) {
+    fn lose(&self, batch: &[Entry]) {
         let events: u64 = batch.iter().map(|entry| entry.events.len() as u64).sum();
         self.state.lost.fetch_add(events, Ordering::Relaxed);
         tracing::error!(events, "events are lost to the ledger");
@@ -181,7 +181,7 @@ impl Scribe {
 }
 
 /// Waits first and looks then: nobody has to wake this thread for each entry.
-fn gather(first: Box<Entry>, entries: &Receiver<Box<Entry>>) -> Vec<Box<Entry>> {
+fn gather(first: Box<Entry>, entries: &Receiver<Box<Entry>>) -> Vec<Entry> {
     std::thread::sleep(GATHER);
-    std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).collect()
+    std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).map(|entry| *entry).collect()
 }

@@ -19,6 +19,7 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The life of a socket: reads, answers, writes, until one side ends it. Not an `async fn`: those keep their arguments twice.
+#[allow(clippy::manual_async_fn, reason = "see above")]
 pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> impl Future<Output = ()> {
     async move {
         let mut heart =

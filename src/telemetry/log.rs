@@ -3,7 +3,7 @@ use std::io::{self, IsTerminal as _, Write};
 use serde_json::{Map, Value};
 use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
 use tracing_subscriber::{
-    Layer as _, fmt::MakeWriter, layer::SubscriberExt as _, registry::Registry, util::SubscriberInitExt as _,
+    fmt::MakeWriter, layer::SubscriberExt as _, registry::Registry, util::SubscriberInitExt as _,
 };
 
 use crate::config::{LogConfig, LogFormat};
@@ -18,13 +18,14 @@ pub struct LogError(#[from] tracing_subscriber::util::TryInitError);
 
 /// Logs to standard output from now on: JSON lines as pino writes them, or text for people.
 pub fn init(config: &LogConfig) -> Result<(), LogError> {
+    // For all layers at once: what is below the level is not even dispatched.
     let level = config.log_level.filter();
     if is_for_people(config) {
-        let text = tracing_subscriber::fmt::layer().compact().with_target(false).with_filter(level);
-        tracing_subscriber::registry().with(text).try_init()?;
+        let text = tracing_subscriber::fmt::layer().compact().with_target(false);
+        Registry::default().with(level).with(text).try_init()?;
     } else {
-        let lines = BunyanFormattingLayer::new("tandem".to_owned(), Pino(io::stdout)).with_filter(level);
-        Registry::default().with(JsonStorageLayer).with(lines).try_init()?;
+        let lines = BunyanFormattingLayer::new("tandem".to_owned(), Pino(io::stdout));
+        Registry::default().with(level).with(JsonStorageLayer).with(lines).try_init()?;
     }
     Ok(())
 }
