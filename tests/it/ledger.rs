@@ -184,3 +184,31 @@ async fn rooms_go_on_while_the_ledger_is_locked_for_longer_than_a_retry() {
     assert_eq!(app.exit(Duration::from_secs(15)).await.code(), Some(0));
     assert_all(&app.audit(&args).await, &versions);
 }
+
+#[tokio::test]
+async fn rooms_go_on_while_the_disk_is_full() {
+    let app = TestApp::start_with(&PLENTY).await;
+    let mut host = Client::join(&app, "room", "host").await;
+    app.audit_until(&["--room", "room"], 2).await;
+    let mut versions = Vec::new();
+    let log = app.ledger_file().with_extension("db-wal");
+    app.limit_files(Some(std::fs::metadata(log).unwrap().len())).await;
+    let begun = Instant::now();
+    for time in 0.. {
+        host.send(play(time)).await;
+        versions.push(host.until("ACK").await.version());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let said = app.log().contains("the ledger cannot be written");
+        if said && versions.len() > 100 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody was told:\n{}", app.log());
+    }
+    let args = ["--room", "room", "--type", "PLAY_PAUSE", "--limit", "100000"];
+    let written = app.audit(&args).await.len();
+    assert!(written < versions.len(), "the disk was not full");
+    assert_eq!(app.get("/health").await.status, 200);
+    app.limit_files(None).await;
+    assert_all(&app.audit_until(&args, versions.len()).await, &versions);
+    assert!(app.log().contains("the ledger can be written again"));
+}

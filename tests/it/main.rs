@@ -16,6 +16,7 @@ mod cli;
 mod control;
 mod cures;
 mod directed;
+mod every_frame;
 mod extension;
 mod fuzz;
 mod gate;

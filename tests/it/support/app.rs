@@ -102,6 +102,14 @@ impl TestApp {
         self.addr
     }
 
+    /// How large a file of the server may become: `None` for as large as it likes.
+    pub(crate) async fn limit_files(&self, bytes: Option<u64>) {
+        let id = self.child.id().expect("the server runs").to_string();
+        let limit = format!("--fsize={}:", bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string()));
+        let status = Command::new("prlimit").args(["--pid", &id, &limit]).status().await.unwrap();
+        assert!(status.success(), "prlimit {limit}");
+    }
+
     pub(crate) fn ledger_file(&self) -> PathBuf {
         self.dir.path().join("tandem.db")
     }
@@ -208,8 +216,9 @@ fn events(text: &str) -> Vec<Value> {
 }
 
 fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    command.env_clear().args(args).envs(env);
+    // What ends a process whose file may not grow is ignored, so that writing fails instead, as on a full disk.
+    let mut command = Command::new("sh");
+    command.env_clear().args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]).args(args).envs(env);
     // Not here: a developer's `.env` is no part of the test.
     if let Some(dir) = env.get("TANDEM_DATA_DIR") {
         command.current_dir(dir);
