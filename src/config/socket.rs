@@ -23,7 +23,7 @@ pub struct SocketConfig {
     /// A socket that sends nothing, not even a pong, for this long after a ping is closed with 4009, in seconds
     #[arg(long = "ping-timeout-seconds", env = "PING_TIMEOUT_SECONDS", default_value = "20", value_parser = parse::some_seconds)]
     pub ping_timeout: Duration,
-    /// Over how long the closing of all sockets is spread when the node is told to stop, in seconds
+    /// Over how long at the most the closing of all sockets is spread when the node is told to stop, in seconds
     #[arg(long = "drain-seconds", env = "DRAIN_SECONDS", default_value = "10", value_parser = parse::seconds)]
     pub drain: Duration,
 }

@@ -12,6 +12,8 @@ use crate::{
 
 /// How long the last sockets may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// A few sockets need not take as long as many: between two closes it is this long at the most.
+const PACE: Duration = Duration::from_millis(100);
 /// When clients may come back, in ms: elsewhere they can at once, and each is closed at a moment of its own.
 const RETRY_AFTER: u64 = 0;
 
@@ -28,6 +30,7 @@ pub(super) async fn drain(
     metrics.draining.set(1);
     let mut outboxes = registry.outboxes();
     let count = outboxes.len();
+    let over = over.min(PACE * u32::try_from(count).unwrap_or(u32::MAX));
     tracing::info!(sockets = count, seconds = over.as_secs_f64(), "draining");
     let frame = encode(&ServerFrame::ServerDraining { retry_after_ms: RETRY_AFTER, resume: true });
     for outbox in &outboxes {

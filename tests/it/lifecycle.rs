@@ -13,7 +13,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 async fn sigterm_drains_and_ends_well() {
     let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "3")]).await;
     let mut party = Vec::new();
-    for number in 0..15 {
+    for number in 0..32 {
         let features = if number % 2 == 0 { json!({"features": ["resume"]}) } else { json!({}) };
         party.push(Client::join_with(&app, &format!("room{}", number % 3), &format!("m{number}"), features).await.0);
     }
@@ -63,7 +63,7 @@ async fn a_server_without_clients_ends_at_once() {
 async fn a_second_sigterm_forces() {
     let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "10")]).await;
     let mut party = Vec::new();
-    for number in 0..10 {
+    for number in 0..100 {
         party.push(Client::join(&app, "room", &format!("m{number}")).await);
     }
     app.sigterm().await;
