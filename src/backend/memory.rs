@@ -162,7 +162,7 @@ impl Backend for MemoryNode {
     }
 
     async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
-        self.shared.codes.claim(code, room, until, now)
+        Ok(self.shared.codes.claim(code, room, until, now))
     }
 
     async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {

@@ -50,7 +50,8 @@ impl RoomConfig {
 
     /// Whether a room may watch something on the host of `url`.
     pub fn allows_url(&self, url: &str) -> bool {
-        let mut allowed = self.url_hosts.iter().filter(|host| !host.is_empty()).peekable();
+        let hosts = self.url_hosts.iter().map(|host| host.trim().to_ascii_lowercase());
+        let mut allowed = hosts.filter(|host| !host.is_empty()).peekable();
         if allowed.peek().is_none() {
             return true;
         }
@@ -70,7 +71,7 @@ mod tests {
     #[test]
     fn hosts_and_their_subdomains() {
         let command = RoomConfig::augment_args(clap::Command::new("x"));
-        let matches = command.get_matches_from(["x", "--url-hosts", "netflix.com,localhost"]);
+        let matches = command.get_matches_from(["x", "--url-hosts", "Netflix.com, localhost"]);
         let config = RoomConfig::from_arg_matches(&matches).unwrap();
         for good in ["https://netflix.com/", "https://www.netflix.com/watch/1", "http://localhost:4001/x"] {
             assert!(config.allows_url(good), "{good}");

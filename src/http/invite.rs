@@ -102,8 +102,8 @@ async fn resolve(site: &Site, code: &str) -> Result<Option<RoomId>, BackendError
     let now = site.clock.now();
     let room = site.backend.resolve_code(code, now).await?;
     if let Some(room) = &room {
-        // Used: it lives on.
-        site.backend.claim_code(code, room, now + LIFE, now).await?;
+        // Used: it lives on. If that cannot be noted, it still leads to its room.
+        let _ = site.backend.claim_code(code, room, now + LIFE, now).await;
     }
     Ok(room)
 }

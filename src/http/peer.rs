@@ -17,7 +17,9 @@ impl Peer {
         let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let seen: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         let index = seen.len().checked_sub(hops);
-        index.and_then(|index| seen.get(index)?.parse::<IpAddr>().ok()).map_or(own, |address| address.to_canonical())
+        // Some proxies write the port, too.
+        let address = |text: &str| text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+        index.and_then(|index| address(seen.get(index)?).ok()).map_or(own, |address: IpAddr| address.to_canonical())
     }
 }
 
@@ -29,7 +31,7 @@ mod tests {
     fn only_trusted_hops_are_believed() {
         let peer = Peer("10.0.0.1:5".parse().unwrap());
         let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", "6.6.6.6, 1.2.3.4".parse().unwrap());
+        headers.append("x-forwarded-for", "6.6.6.6, 1.2.3.4:5678".parse().unwrap());
         headers.append("x-forwarded-for", "10.0.0.2".parse().unwrap());
         let client = |hops| peer.client(&headers, hops).to_string();
         assert_eq!(client(0), "10.0.0.1");

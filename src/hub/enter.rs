@@ -81,8 +81,18 @@ impl Hub {
         let Held { arrival, frames: mut held } = *held;
         let context = self.context();
         let mut frames = Vec::new();
-        if let Ok(Some(updates)) = history {
-            let replayed = replay(&updates, user, after, version);
+        let inbox = match inbox {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::warn!(room = %room.id, %error, "signals kept for a member could not be read");
+                Vec::new()
+            }
+        };
+        let replayed = history.ok().flatten().map(|updates| replay(&updates, user, after, version));
+        // What would fill the outbox at once would only close the socket again.
+        let bytes = |frames: &[Frame]| frames.iter().map(|frame| frame.len()).sum::<usize>();
+        let fits = |frames: &Vec<Frame>| bytes(frames) + bytes(&inbox) <= arrival.outbox.budget() / 2;
+        if let Some(replayed) = replayed.filter(fits) {
             frames.push(encode(&ServerFrame::Resumed {
                 version,
                 epoch,
@@ -102,9 +112,8 @@ impl Hub {
             held.retain(|(_, kind)| *kind == Kind::Direct);
             self.parts.metrics.resumed.snapshot();
         }
-        match inbox {
-            Ok(signals) => frames.extend(signals),
-            Err(error) => tracing::warn!(room = %room.id, %error, "signals kept for a member could not be read"),
+        if bytes(&inbox) <= arrival.outbox.budget() / 2 {
+            frames.extend(inbox);
         }
         if let Some(seat) = local.seat(user, conn) {
             for frame in frames {

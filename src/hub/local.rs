@@ -107,7 +107,8 @@ impl Local {
             conn: arrival.conn,
             modern: arrival.modern,
             nudge: Nudge::new(context.now),
-            reported: None,
+            // Whether it still watches is seen from now on.
+            reported: member.watching.then_some(context.now),
             held: None,
             outbox: Arc::clone(&arrival.outbox),
         };

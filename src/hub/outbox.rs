@@ -85,16 +85,21 @@ impl Outbox {
         Poll::Ready(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close })
     }
 
-    /// Waits until the reader has been given up. Whoever is stuck in writing to it waits for this.
-    pub async fn overflowed(&self) {
+    /// Waits until the reader is not worth waiting for any longer. Whoever is stuck in writing to it waits for this.
+    pub async fn given_up(&self) -> Close {
         std::future::poll_fn(|context| {
             self.reader.register(context.waker());
             match self.inner().close {
-                Some(Close::SlowConsumer) => Poll::Ready(()),
+                Some(close @ (Close::SlowConsumer | Close::Draining | Close::Policy)) => Poll::Ready(close),
                 _ => Poll::Pending,
             }
         })
-        .await;
+        .await
+    }
+
+    /// The most bytes that may wait.
+    pub fn budget(&self) -> usize {
+        self.budget
     }
 }
 
@@ -128,9 +133,9 @@ mod tests {
         for _ in 0..50 {
             outbox.push("123456".into(), true);
         }
-        assert!(outbox.overflowed().now_or_never().is_none(), "superseded frames do not count");
+        assert!(outbox.given_up().now_or_never().is_none(), "superseded frames do not count");
         outbox.push("123456".into(), false);
-        assert!(outbox.overflowed().now_or_never().is_some());
+        assert!(outbox.given_up().now_or_never().is_some());
         let batch = outbox.take().now_or_never().unwrap();
         assert_eq!((batch.frames.len(), batch.close), (0, Some(Close::SlowConsumer)));
     }

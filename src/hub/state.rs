@@ -173,11 +173,12 @@ impl Hub {
             }
         }
         *phase = Phase::Retired;
-        self.rooms.remove(&room.id);
         self.unschedule(room);
         if let Err(error) = self.backend().unsubscribe(&room.id).await {
             tracing::warn!(room = %room.id, %error, "a room could not be left");
         }
+        // Last: whoever opens it anew subscribes anew, and that must not be undone by the above.
+        self.rooms.remove(&room.id);
     }
 
     /// Whether members that are away were last on this node: then it looks after the room.

@@ -101,6 +101,7 @@ fn member(row: &Row<'_>, node: &NodeId, policy: &Policy, now: Millis) -> rusqlit
         node: node.clone(),
         origin,
         token: digest(row, "token_digest")?,
+        token_before: None,
         presence: Presence::Away { since: now, until: now + policy.resume_window },
         order: row.get("seat_order")?,
         watching: false,

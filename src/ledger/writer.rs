@@ -52,8 +52,9 @@ impl Writer {
         let db = sqlite::open(path).map_err(|source| WriterError { path: path.to_owned(), source })?;
         let (journal, entries, state) = Journal::new();
         let shared = Arc::clone(&state);
-        let thread =
-            std::thread::spawn(move || Scribe { db, state: shared, clock, trouble: None, alive: 0 }.run(&entries));
+        let thread = std::thread::spawn(move || {
+            Scribe { db, state: shared, clock, trouble: None, alive: 0, stopping: None }.run(&entries);
+        });
         Ok((Self { thread, state }, journal))
     }
 
@@ -72,6 +73,8 @@ struct Scribe {
     clock: Clock,
     trouble: Option<Trouble>,
     alive: Millis,
+    /// Since when it has been told to stop, and could not.
+    stopping: Option<Instant>,
 }
 
 /// Since when the database has been out of order, and when that was last said.
@@ -100,7 +103,6 @@ impl Scribe {
     }
 
     fn persist(&mut self, batch: &[Entry]) {
-        let began = Instant::now();
         loop {
             match sqlite::write(&mut self.db, batch, self.clock.now()) {
                 Ok(()) => {
@@ -110,8 +112,9 @@ impl Scribe {
                 }
                 Err(error) if sqlite::is_outage(&error) => {
                     self.report(&error);
-                    let stopping = self.state.stopping.load(Ordering::Acquire);
-                    if stopping && began.elapsed() > LAST_TRIES {
+                    if self.state.stopping.load(Ordering::Acquire)
+                        && self.stopping.get_or_insert_with(Instant::now).elapsed() > LAST_TRIES
+                    {
                         self.lose(batch);
                         return;
                     }

@@ -9,12 +9,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Takes one out of a bucket that holds `burst` and refills by `per_second`, or says how long to wait for it.
-    pub fn take(&mut self, per_second: u32, burst: u32, now: Millis) -> Result<(), Millis> {
-        let cost = 1_000_000 / u64::from(per_second.max(1));
+    /// Takes `amount` out of a bucket that holds `burst` and refills by `per_second`, or says how long to wait for it.
+    pub fn take(&mut self, amount: u32, per_second: u32, burst: u32, now: Millis) -> Result<(), Millis> {
+        let one = 1_000_000 / u64::from(per_second.max(1));
+        let cost = one * u64::from(amount.min(burst));
         let now = now * 1_000;
         let full_at = self.full_at.max(now) + cost;
-        let most = now + cost * u64::from(burst.max(1));
+        let most = now + one * u64::from(burst.max(1));
         if full_at > most {
             return Err((full_at - most).div_ceil(1_000));
         }
@@ -30,13 +31,15 @@ mod tests {
     #[test]
     fn a_burst_then_the_rate() {
         let mut bucket = Bucket::default();
-        let taken = (0..500).filter(|_| bucket.take(100, 300, 1_000).is_ok()).count();
+        let taken = (0..500).filter(|_| bucket.take(1, 100, 300, 1_000).is_ok()).count();
         assert_eq!(taken, 300);
-        assert_eq!(bucket.take(100, 300, 1_000), Err(10));
-        assert_eq!(bucket.take(100, 300, 1_010), Ok(()));
-        let taken = (0..500).filter(|_| bucket.take(100, 300, 2_010).is_ok()).count();
+        assert_eq!(bucket.take(1, 100, 300, 1_000), Err(10));
+        assert_eq!(bucket.take(1, 100, 300, 1_010), Ok(()));
+        let taken = (0..500).filter(|_| bucket.take(1, 100, 300, 2_010).is_ok()).count();
         assert_eq!(taken, 100);
-        let taken = (0..500).filter(|_| bucket.take(100, 300, 60_000).is_ok()).count();
+        let taken = (0..500).filter(|_| bucket.take(1, 100, 300, 60_000).is_ok()).count();
         assert_eq!(taken, 300, "it never holds more than the burst");
+        assert_eq!(bucket.take(201, 100, 300, 62_000), Err(10), "two thirds of it are back");
+        assert_eq!(bucket.take(900, 100, 300, 70_000), Ok(()), "what is larger than the bucket takes all of it");
     }
 }

@@ -10,8 +10,8 @@ const FIRST_WAIT: Millis = 250;
 const MAX_WAIT: Millis = 30_000;
 /// A room without a wrong PIN for this long starts again.
 const FORGET: Millis = 10 * 60_000;
-/// Rooms under attack that are remembered at once. Beyond it the longest quiet ones are forgotten first.
-const MAX_ROOMS: usize = 10_000;
+/// From so many rooms on those that are quiet again are looked for and forgotten. Each is a room that exists, so there are not more than those.
+const MANY_ROOMS: usize = 10_000;
 
 /// Wrong PINs make the next try of that **room** wait, whoever makes it and over however many sockets: three at once and seven within five
 /// seconds, then fewer and fewer. While a room waits no PIN is looked at, the right one neither, so waiting tells nothing.
@@ -38,8 +38,8 @@ impl PinThrottle {
 
     /// Counts a wrong PIN.
     pub fn miss(&self, room: &RoomId, now: Millis) {
-        if self.rooms.len() >= MAX_ROOMS {
-            self.rooms.retain(|_, misses| now.saturating_sub(misses.last) < MAX_WAIT);
+        if self.rooms.len() >= MANY_ROOMS && !self.rooms.contains_key(room) {
+            self.rooms.retain(|_, misses| now.saturating_sub(misses.last) < FORGET);
         }
         let mut misses = self.rooms.entry(room.clone()).or_insert(Misses { count: 0, last: now, open_at: 0 });
         if now.saturating_sub(misses.last) > FORGET {

@@ -1,4 +1,11 @@
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, signal::unix::SignalKind, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,6 +42,12 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// Another node has it.
+    #[error("another tandem uses the data directory {path}; give this one its own (TANDEM_DATA_DIR)")]
+    Taken {
+        /// Which.
+        path: PathBuf,
+    },
     /// The ledger cannot be used.
     #[error("{0} (TANDEM_DATA_DIR says where it is)")]
     Ledger(#[from] WriterError),
@@ -65,10 +78,12 @@ pub struct Node {
     registry: Arc<Registry>,
     sockets: TaskTracker,
     writer: Writer,
+    /// Held for as long as the node lives.
+    lock: File,
 }
 
 impl Node {
-    /// Opens the ledger, brings back the rooms that outlived a restart, and listens.
+    /// Listens, opens the ledger, and brings back the rooms that outlived a restart. Nothing is touched before it is sure that no other node is here.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
         let name = match &config.server.node_id {
             Some(name) => NodeId::parse(name)?,
@@ -77,6 +92,8 @@ impl Node {
         let clock = Clock::system();
         let data_dir = |source| NodeError::DataDir { path: config.ledger.data_dir.clone(), source };
         std::fs::create_dir_all(&config.ledger.data_dir).map_err(data_dir)?;
+        let lock = claim(&config)?;
+        let (listener, address) = listen(&config).await?;
         let keys =
             Keys::new(&secret::load(config.server.secret.as_deref(), &config.ledger.data_dir).map_err(data_dir)?);
         let policy = config.room.policy();
@@ -131,8 +148,7 @@ impl Node {
             admission: Arc::clone(&admission),
         };
         let site = Arc::new(Site::new(parts, &config));
-        let (listener, address) = listen(&config).await?;
-        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, writer })
+        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, writer, lock })
     }
 
     /// Where it listens.
@@ -186,12 +202,24 @@ impl Node {
         if tokio::task::spawn_blocking(move || writer.stop()).await.is_err() {
             tracing::error!("the ledger could not be closed");
         }
+        drop(self.lock);
         if let Some(sockets) = drained {
             tracing::info!(clean = sockets.saturating_sub(left), forced = left, "stopped");
         } else {
             tracing::warn!(forced = left, "stopped at once by a second signal");
         }
         Ok(())
+    }
+}
+
+/// One node a data directory: two would archive each other's rooms.
+fn claim(config: &Config) -> Result<File, NodeError> {
+    let path = config.ledger.data_dir.clone();
+    let lock = File::create(path.join("lock")).map_err(|source| NodeError::DataDir { path: path.clone(), source })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(NodeError::Taken { path }),
+        Err(TryLockError::Error(source)) => Err(NodeError::DataDir { path, source }),
     }
 }
 

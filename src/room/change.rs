@@ -106,6 +106,23 @@ impl Update {
     pub fn version(&self) -> u64 {
         self.base + self.changes.len() as u64
     }
+
+    /// About how many bytes it holds on to.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.changes.iter().map(Change::weight).sum::<usize>()
+    }
+}
+
+impl Change {
+    /// About how many bytes it holds on to.
+    fn weight(&self) -> usize {
+        let text = match self {
+            Self::Broadcast { data, .. } => data.as_ref().map_or(0, |data| data.0.get().len()),
+            Self::UrlChanged { url, .. } => url.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + text
+    }
 }
 
 /// JSON that is passed on as it came.

@@ -47,6 +47,8 @@ pub struct Member {
     pub origin: Digest,
     /// The hash of the token that takes the seat again; none for clients that cannot resume.
     pub token: Option<Digest>,
+    /// The one before that: good for one more RESUME, in case the answer to the last never arrived.
+    pub token_before: Option<Digest>,
     /// Whether it has a socket now.
     pub presence: Presence,
     /// Grows with every member of a room; of a pair the later one is the polite one.

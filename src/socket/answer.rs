@@ -1,5 +1,6 @@
 use super::speaker::Speaker;
 use crate::{
+    backend::BackendError,
     clock::Millis,
     hub::HubError,
     protocol::{Code, Malformed, ServerFrame, encode},
@@ -25,7 +26,7 @@ impl Speaker {
     }
 
     pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) {
-        if let HubError::Backend(cause) = error {
+        if let HubError::Backend(cause @ BackendError::Unavailable(_)) = error {
             tracing::warn!(error = %cause, "a member's wish could not be committed");
         }
         self.error(id, error.code(), &error.to_string(), error.retry_after());

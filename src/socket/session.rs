@@ -15,6 +15,8 @@ use crate::{
     protocol::{Close, Code},
 };
 
+/// Frames of a peer that are still read once it has been told to go, until its own close comes.
+const LAST_FRAMES: usize = 1_000;
 /// How long the last words to a peer may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -34,15 +36,25 @@ pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> im
 
 /// The seat is given back at once: a peer that is slow to close must not look present.
 async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
-    let End::Close(close) = end else {
-        speaker.depart().await;
-        return;
+    let close = match end {
+        End::Close(close) => close,
+        End::Closed => {
+            // The peer's close frame has its answer waiting.
+            let _ = tokio::join!(timeout(FAREWELL, socket.flush()), speaker.depart());
+            return;
+        }
+        End::Gone => return speaker.depart().await,
     };
     speaker.door.metrics.closed(close);
     let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
     let farewell = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
+            // What it sent before it knew; not more than it could have.
+            for _ in 0..LAST_FRAMES {
+                if !matches!(socket.recv().await, Some(Ok(_))) {
+                    break;
+                }
+            }
         }
     };
     let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), speaker.depart());
@@ -52,6 +64,8 @@ async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
 enum End {
     /// The peer is gone.
     Gone,
+    /// The peer said goodbye.
+    Closed,
     /// This side ends it.
     Close(Close),
 }
@@ -94,15 +108,19 @@ impl Wire<'_> {
                     heart.heard(Instant::now());
                     let text = match frame {
                         Some(Ok(Message::Text(text))) => text,
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                            speaker.admit(0, door.clock.now());
+                            continue;
+                        }
                         Some(Ok(Message::Binary(_))) => {
                             door.metrics.frames_received.inc();
-                            if speaker.admit(door.clock.now()) {
+                            if speaker.admit(0, door.clock.now()) {
                                 speaker.error(None, Code::InvalidMessage, "binary frames have no meaning here", None);
                             }
                             continue;
                         }
-                        Some(Ok(Message::Close(_))) | None => return End::Gone,
+                        Some(Ok(Message::Close(_))) => return End::Closed,
+                        None => return End::Gone,
                         Some(Err(error)) => return broken(error),
                     };
                     door.metrics.frames_received.inc();
@@ -117,7 +135,7 @@ impl Wire<'_> {
     /// Hands a frame over; while that takes time, goes on writing.
     async fn answer(&mut self, speaker: &mut Speaker, text: &str) -> Result<(), End> {
         let received = speaker.door.clock.now();
-        if !speaker.admit(received) {
+        if !speaker.admit(text.len(), received) {
             return Ok(());
         }
         let mut work = Box::pin(speaker.hear(text, received));
@@ -143,13 +161,25 @@ impl Wire<'_> {
         }
     }
 
-    /// Goes on writing until `work` is done.
+    /// Goes on writing until `work` is done. Neither waits for the other: `work` may be holding a room's turn, which a slow reader must
+    /// not keep from everybody; and it is never left half done, whatever becomes of the socket.
     async fn write_while<T>(&mut self, mut work: impl Future<Output = T> + Unpin) -> Result<T, End> {
         loop {
-            tokio::select! {
+            let batch = tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                batch = self.outbox.take() => self.write(batch).await?,
+                batch = self.outbox.take() => batch,
+            };
+            let write = self.write(batch);
+            tokio::pin!(write);
+            let written = tokio::select! {
+                biased;
+                written = &mut write => written,
+                done = &mut work => return write.await.map(|()| done),
+            };
+            if let Err(end) = written {
+                work.await;
+                return Err(end);
             }
         }
     }
@@ -171,7 +201,7 @@ impl Wire<'_> {
     }
 }
 
-/// Waits for a slow reader, but not for ever, and not past its budget.
+/// Waits for a slow reader, but not for ever, not past its budget, and not when the node goes.
 async fn patiently(
     write: impl Future<Output = Result<(), axum::Error>>,
     outbox: &Outbox,
@@ -184,7 +214,7 @@ async fn patiently(
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Close(Close::SlowConsumer)),
         },
-        () = outbox.overflowed() => Err(End::Close(Close::SlowConsumer)),
+        close = outbox.given_up() => Err(End::Close(close)),
     }
 }
 

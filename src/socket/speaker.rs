@@ -13,6 +13,10 @@ use crate::{
 
 /// One who goes on this many bursts over its budget is closed.
 const PATIENCE: u32 = 10;
+/// A frame counts as one message for each so many bytes that it has begun: what is passed on to many must cost its sender something.
+const BYTES_PER_MESSAGE: usize = 4_096;
+/// And coming in costs as much as so many: it makes rooms, and answers that are as long as the room is large.
+const ENTRY: u32 = 9;
 /// Between two ERROR rate_limited, in ms.
 const COMPLAINT: Millis = 1_000;
 
@@ -24,6 +28,8 @@ pub(super) struct Speaker {
     conn: ConnId,
     origin: Digest,
     seat: Option<Membership>,
+    /// It said LEAVE: nothing that it says after that counts.
+    left: bool,
     features: Features,
     budget: Bucket,
     over: u32,
@@ -38,6 +44,7 @@ impl Speaker {
             conn,
             origin,
             seat: None,
+            left: false,
             features: Features::default(),
             budget: Bucket::default(),
             over: 0,
@@ -56,11 +63,15 @@ impl Speaker {
         encode(&ServerFrame::Pong { timestamp: now, t0, t1, t2 })
     }
 
-    /// Whether another frame is within the budget. If not it is dropped, and the sender is told, but not each time.
-    pub(super) fn admit(&mut self, now: Millis) -> bool {
+    /// Whether another frame of `bytes` is within the budget. If not it is dropped, and the sender is told, but not each time.
+    pub(super) fn admit(&mut self, bytes: usize, now: Millis) -> bool {
+        self.charge(u32::try_from(1 + bytes / BYTES_PER_MESSAGE).unwrap_or(u32::MAX), now)
+    }
+
+    fn charge(&mut self, amount: u32, now: Millis) -> bool {
         let (rate, burst) = (self.door.rate, self.door.burst);
-        let Err(wait) = self.budget.take(rate, burst, now) else {
-            self.over = 0;
+        let Err(wait) = self.budget.take(amount, rate, burst, now) else {
+            self.over = self.over.saturating_sub(1);
             return true;
         };
         self.over += 1;
@@ -88,6 +99,8 @@ impl Speaker {
         let id = id.as_ref();
         match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
+            _ if self.left => {}
+            ClientMessage::Join(_) | ClientMessage::Resume(_) if !self.charge(ENTRY, received) => {}
             ClientMessage::Join(join) => self.join(join, id).await,
             ClientMessage::Resume(resume) => self.resume(resume, id).await,
             message => match self.seat.clone() {
@@ -103,8 +116,7 @@ impl Speaker {
         let done = match message {
             ClientMessage::Act(Action::Leave) => {
                 let done = hub.act(seat, Action::Leave).await;
-                self.seat = None;
-                self.outbox.close(Close::Left);
+                self.left = done.is_ok();
                 done
             }
             ClientMessage::Act(action) => match self.screen(action) {
@@ -130,6 +142,10 @@ impl Speaker {
             Err(crate::hub::HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => {}
             Err(error) => self.refused(id, &error),
         }
+        if self.left {
+            self.seat = None;
+            self.outbox.close(Close::Left);
+        }
     }
 
     /// What depends on the sender's generation and on this deployment.
@@ -145,14 +161,12 @@ impl Speaker {
 
     async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) {
         // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
-        let elsewhere = self.seat.take_if(|seat| seat.room.id != frame.room_id || seat.user != frame.user_id);
-        if let Some(seat) = elsewhere
-            && let Err(error) = self.door.hub.act(&seat, Action::Leave).await
-            && !matches!(error, crate::hub::HubError::Refused(Refusal::NotJoined))
-        {
-            self.seat = Some(seat);
-            self.refused(id, &error);
-            return;
+        let elsewhere = self.seat.clone().filter(|seat| seat.room.id != frame.room_id || seat.user != frame.user_id);
+        if let Some(seat) = elsewhere {
+            match self.door.hub.act(&seat, Action::Leave).await {
+                Ok(_) | Err(crate::hub::HubError::Refused(Refusal::NotJoined)) => self.seat = None,
+                Err(error) => return self.refused(id, &error),
+            }
         }
         let features = Features::new(frame.features.as_deref());
         let keys = &self.door.keys;

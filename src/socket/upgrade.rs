@@ -97,6 +97,7 @@ pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: W
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(door.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
         .max_message_size(MAX_TRANSPORT_BYTES)
         .max_frame_size(MAX_TRANSPORT_BYTES);
     upgrade.on_upgrade(move |socket| async move {

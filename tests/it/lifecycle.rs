@@ -231,3 +231,25 @@ async fn an_abandoned_room_has_a_host_again_with_its_next_member() {
         }
     }
 }
+
+#[tokio::test]
+async fn two_nodes_do_not_share_a_data_directory() {
+    let app = TestApp::start().await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    let output = app.run(&["serve"]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("another tandem") && output.stderr.contains("TANDEM_DATA_DIR"), "{output:?}");
+    ana.acked(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered() {
+    let app = TestApp::start().await;
+    let ana = Client::join(&app, "room", "ana").await;
+    assert_eq!(ana.say_goodbye().await, Some(1000), "a close frame, not just an end");
+    let mut ben = Client::join(&app, "room", "ben").await;
+    ben.send(json!({"type": "LEAVE", "id": "bye"})).await;
+    let (frames, code) = ben.closed().await;
+    assert!(frames.iter().any(|frame| frame.is("ACK") && frame.str("id") == "bye"), "{frames:?}");
+    assert_eq!(code, Some(1000));
+}

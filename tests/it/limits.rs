@@ -68,7 +68,7 @@ async fn the_rate_is_the_one_that_is_set() {
 
 #[tokio::test]
 async fn one_that_goes_on_and_on_is_closed() {
-    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "10"), ("MESSAGE_BURST", "10")]).await;
+    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "10"), ("MESSAGE_BURST", "20")]).await;
     let mut calm = Client::join(&app, "room", "calm").await;
     let mut loud = Client::join(&app, "room", "loud").await;
     calm.expect("USER_JOINED").await;
@@ -76,7 +76,7 @@ async fn one_that_goes_on_and_on_is_closed() {
     let begun = Instant::now();
     let mut code = None;
     'flood: while begun.elapsed() < 3 * DEADLINE {
-        for _ in 0..200 {
+        for _ in 0..280 {
             if !loud.try_send_text(&text).await {
                 break 'flood;
             }
@@ -231,4 +231,56 @@ async fn url_hosts_can_be_limited() {
     ] {
         ana.refused(json!({"type": "URL_CHANGE", "url": url}), "forbidden").await;
     }
+}
+
+/// Whoever does not read must not keep the room's turn while it is being waited for.
+#[tokio::test]
+async fn stalled_readers_do_not_stop_their_room() {
+    let app = TestApp::start().await;
+    let mut innocent = Client::join(&app, "room", "innocent").await;
+    // Many frames at once, so that their senders queue for the room; none of them masked in earnest.
+    let noise = json!({"type": "BROADCAST", "event": "noise", "data": "x".repeat(4_000)}).to_string();
+    let length = u16::try_from(noise.len()).unwrap().to_be_bytes();
+    let frame = [&[0x81, 0xFE], &length[..], &[0; 4], noise.as_bytes()].concat();
+    let mut stalled = Vec::new();
+    for number in 0..24 {
+        let how = Connect { receive_buffer: Some(4_096), ..Connect::default() };
+        let mut one = Client::connect_with(&app, how).await;
+        one.enter("room", &format!("stalled{number}"), json!({"features": []})).await;
+        let mut stream = one.into_stream();
+        let flood = frame.repeat(280);
+        stalled.push(tokio::spawn(async move {
+            // It may be ended in the middle of this.
+            let _ = stream.write_all(&flood).await;
+            std::future::pending::<()>().await;
+        }));
+    }
+    // 10 s are allowed for each, half of what a write that hangs is given.
+    for number in 0..40 {
+        innocent.acked(json!({"type": "BROADCAST", "event": "mine", "data": number})).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+    for one in stalled {
+        one.abort();
+    }
+}
+
+/// Answers to pings are not kept for somebody who does not read them.
+#[tokio::test]
+async fn a_flood_of_pings_costs_its_sender_the_socket() {
+    use futures_util::SinkExt as _;
+    use tokio_tungstenite::tungstenite::Message;
+
+    let app = TestApp::start().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let stream = socket.connect(app.addr()).await.unwrap();
+    let (mut ws, _) = tokio_tungstenite::client_async(format!("ws://{}/ws", app.addr()), stream).await.unwrap();
+    let ping = Message::Ping(vec![7; 125].into());
+    let flood = async { while ws.send(ping.clone()).await.is_ok() {} };
+    assert!(timeout(Duration::from_mins(1), flood).await.is_ok(), "it may go on for ever");
+    let metrics = app.get("/metrics").await.body;
+    let line = metrics.lines().find(|line| line.starts_with("tandem_resident_memory_bytes ")).unwrap();
+    let resident: u64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(resident < 100 << 20, "{resident} bytes");
 }

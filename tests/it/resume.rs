@@ -110,7 +110,7 @@ async fn what_was_missed_comes_after_resumed() {
 }
 
 #[tokio::test]
-async fn a_token_serves_once() {
+async fn a_token_serves_until_a_later_one_was_shown() {
     let app = TestApp::start().await;
     let (mut ana, ben, seat) = pair(&app).await;
     ben.reset();
@@ -128,10 +128,32 @@ async fn a_token_serves_once() {
     ana.until("MEMBER_BACK").await;
     ben.reset();
     ana.until("MEMBER_AWAY").await;
-    let mut late = seat.resume(&app).await;
-    late.expect_error("unauthorized").await;
-    let mut right = Seat { token: fresh, ..seat }.resume(&app).await;
-    right.expect("RESUMED").await;
+    // As if the first answer had never arrived.
+    let mut again = seat.resume(&app).await;
+    let newer = again.expect("RESUMED").await.str("resumeToken").to_owned();
+    ana.until("MEMBER_BACK").await;
+    again.reset();
+    ana.until("MEMBER_AWAY").await;
+    let newest = Seat { token: newer, ..seat.clone() };
+    newest.resume(&app).await.expect("RESUMED").await;
+    // Once a later one has been shown, those before it are dead.
+    for dead in [seat.token.clone(), fresh] {
+        Seat { token: dead, ..seat.clone() }.resume(&app).await.expect_error("unauthorized").await;
+    }
+}
+
+#[tokio::test]
+async fn who_missed_more_than_its_outbox_holds_gets_the_room_instead() {
+    let app = TestApp::start_with(&[("OUTBOX_BYTES", "65536")]).await;
+    let (mut ana, ben, seat) = pair(&app).await;
+    ben.reset();
+    ana.expect("MEMBER_AWAY").await;
+    for _ in 0..30 {
+        ana.acked(json!({"type": "BROADCAST", "event": "big", "data": "x".repeat(3_000)})).await;
+    }
+    let mut ben = seat.resume(&app).await;
+    assert_eq!(ben.expect("DISCONTINUITY").await.str("reason"), "history_gone");
+    assert_eq!(ben.expect("ROOM_STATE").await.users(), ["ana", "ben"]);
 }
 
 #[tokio::test]

@@ -7,17 +7,19 @@ use crate::{
     clock::Millis,
     id::{NodeId, UserId},
     protocol::Frame,
-    room::{Change, Room, Update},
+    room::{Change, Member, Room, Update},
 };
 
 /// How long updates are remembered for those that resume. Longer than any sensible resume window.
 const HISTORY_AGE: Millis = 120_000;
 /// And how many of a room at most.
 const HISTORY_UPDATES: usize = 512;
+/// And their bytes, roughly.
+const HISTORY_BYTES: usize = 512 * 1024;
 /// Frames that are kept for one member that is away: several peers' worth of offers and candidates.
 const INBOX_FRAMES: usize = 256;
 /// And their bytes.
-const INBOX_BYTES: usize = 512 * 1024;
+const INBOX_BYTES: usize = 128 * 1024;
 
 /// A room, and what is kept around it.
 #[derive(Debug)]
@@ -27,12 +29,20 @@ pub(super) struct Stored {
     /// Nobody will find this one any more.
     pub(super) dropped: bool,
     history: VecDeque<Arc<Update>>,
+    history_bytes: usize,
     inboxes: HashMap<UserId, VecDeque<Frame>>,
 }
 
 impl Stored {
     pub(super) fn new(room: Room) -> Self {
-        Self { room, subscribers: Vec::new(), dropped: false, history: VecDeque::new(), inboxes: HashMap::new() }
+        Self {
+            room,
+            subscribers: Vec::new(),
+            dropped: false,
+            history: VecDeque::new(),
+            history_bytes: 0,
+            inboxes: HashMap::new(),
+        }
     }
 
     pub(super) fn subscribe(&mut self, node: &NodeId) {
@@ -48,25 +58,36 @@ impl Stored {
     pub(super) fn apply(&mut self, update: &Arc<Update>) {
         for change in &update.changes {
             self.room.apply(change, update.at);
-            if let Change::Left { user, .. } = change {
+            // Who comes in anew negotiates anew.
+            if let Change::Left { user, .. } | Change::Rejoined { member: Member { user, .. }, .. } = change {
                 self.inboxes.remove(user);
             }
         }
         if !self.room.exists() {
-            self.history.clear();
+            self.forget();
             self.inboxes.clear();
             return;
         }
         // Only those with a token can ask for it.
         if self.room.members.values().any(|member| member.token.is_some()) {
             let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > HISTORY_AGE;
-            while self.history.front().is_some_and(old) || self.history.len() >= HISTORY_UPDATES {
-                self.history.pop_front();
-            }
+            self.history_bytes += update.weight();
             self.history.push_back(Arc::clone(update));
+            while self.history.front().is_some_and(old)
+                || self.history.len() > HISTORY_UPDATES
+                || self.history_bytes > HISTORY_BYTES
+            {
+                let gone = self.history.pop_front().map_or(0, |update| update.weight());
+                self.history_bytes = self.history_bytes.saturating_sub(gone);
+            }
         } else {
-            self.history.clear();
+            self.forget();
         }
+    }
+
+    fn forget(&mut self) {
+        self.history = VecDeque::new();
+        self.history_bytes = 0;
     }
 
     pub(super) fn since(&self, epoch: u64, after: u64) -> Option<Vec<Arc<Update>>> {

@@ -27,7 +27,7 @@ pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Re
 
 pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
     let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
-    if seated.token != Some(resume.proof) {
+    if seated.token != Some(resume.proof) && seated.token_before != Some(resume.proof) {
         return Err(Refusal::Unauthorized);
     }
     let member = Member {
@@ -35,6 +35,7 @@ pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusa
         node: resume.node.clone(),
         origin: resume.origin,
         token: Some(resume.token),
+        token_before: Some(resume.proof),
         presence: Presence::Present,
         ..seated.clone()
     };
@@ -78,6 +79,7 @@ fn member(join: &Join, order: u64) -> Member {
         node: join.node.clone(),
         origin: join.origin,
         token: join.token,
+        token_before: None,
         presence: Presence::Present,
         order,
         watching: false,

@@ -16,8 +16,8 @@ use tokio_tungstenite::{
         client::IntoClientRequest,
         http::{HeaderName, HeaderValue, Response},
         protocol::frame::{
-            Frame as RawFrame,
-            coding::{Data, OpCode},
+            CloseFrame, Frame as RawFrame,
+            coding::{CloseCode, Data, OpCode},
         },
     },
 };
@@ -299,6 +299,24 @@ impl Client {
     /// Ends the connection in the orderly way, with this code.
     pub(crate) async fn close(mut self) {
         let _ = self.ws.close(None).await;
+    }
+
+    /// The bare connection, for whoever writes frames by hand and reads none.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.ws.into_inner()
+    }
+
+    /// Ends the connection in the orderly way; the code that the server answers with, if it answers.
+    pub(crate) async fn say_goodbye(mut self) -> Option<u16> {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.ws.close(Some(frame)).await.unwrap();
+        loop {
+            match self.poll(DEADLINE).await {
+                Some(Incoming::Frame(_)) => {}
+                Some(Incoming::Closed(code)) => return code,
+                None => panic!("neither answered nor closed"),
+            }
+        }
     }
 
     /// Ends the connection by a reset: no close frame, no FIN.
