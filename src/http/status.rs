@@ -22,21 +22,21 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Numbers of this node in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` also who is where.
 pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
     let mut rooms = Vec::new();
-    let mut occupied = 0;
-    site.hub.inspect(|room, sockets| {
-        if sockets > 0 {
-            occupied += 1;
-            if site.status_detail == StatusDetail::Rooms {
-                rooms.push(listed(room, sockets, site.clock.now()));
+    // Every client asks every two seconds: without the list nothing is looked through.
+    if site.status_detail == StatusDetail::Rooms {
+        let now = site.clock.now();
+        site.hub.inspect(|room, sockets| {
+            if sockets > 0 {
+                rooms.push(listed(room, sockets, now));
             }
-        }
-    });
+        });
+    }
     let now = jiff::Timestamp::now();
     Json(json!({
         "nodeId": site.hub.node(),
         "timestamp": format!("{now:.3}"),
         "localConnections": site.admission.open(),
-        "localRooms": occupied,
+        "localRooms": site.hub.len(),
         "rooms": rooms,
         "uptime": site.started.elapsed().as_secs_f64(),
         "memory": shape_of_node(),

@@ -1,8 +1,10 @@
 use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, params};
+use serde_json::json;
+use uuid::Builder;
 
-use super::{WriterError, sqlite};
+use super::{Event, EventType, WriterError, sqlite};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
@@ -16,19 +18,17 @@ pub fn restore(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> Resu
 }
 
 fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<Vec<Room>> {
-    let db = sqlite::open(path)?;
+    let mut db = sqlite::open(path)?;
     let last_alive: Millis = db.query_row("SELECT coalesce(max(at_ms), 0) FROM node_alive", [], |row| row.get(0))?;
-    db.execute(
-        "UPDATE rooms SET archived_at = ?1, updated_at = ?1
-         WHERE archived_at IS NULL AND coalesce(empty_until_ms, ?2) <= ?3",
-        params![sqlite::iso(now), last_alive + policy.empty_grace, now],
-    )?;
-    let resumable = last_alive + policy.resume_window > now;
-    db.execute(
-        "UPDATE users SET left_at = ?1, updated_at = ?1 WHERE left_at IS NULL AND (NOT ?2 OR token_digest IS NULL
-             OR room_id NOT IN (SELECT id FROM rooms WHERE archived_at IS NULL))",
-        params![sqlite::iso(now), resumable],
-    )?;
+    let step = db.transaction()?;
+    for event in lost(&step, node, policy, last_alive, now)? {
+        sqlite::record(&step, &event)?;
+        if event.kind == EventType::RoomClosed {
+            let archive = "UPDATE rooms SET archived_at = ?2, updated_at = ?2 WHERE id = ?1";
+            step.prepare_cached(archive)?.execute(params![event.room.as_str(), sqlite::iso(now)])?;
+        }
+    }
+    step.commit()?;
     let mut select = db.prepare("SELECT * FROM rooms WHERE archived_at IS NULL")?;
     let rooms = select.query_map([], |row| room(row, policy, now))?;
     let mut rooms: Vec<Room> = rooms.filter_map(Result::transpose).collect::<Result<_, _>>()?;
@@ -36,6 +36,45 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
         seat_members(&db, room, node, policy, now)?;
     }
     Ok(rooms)
+}
+
+/// What a restart ends, as events: members that cannot resume, and rooms that were empty for too long meanwhile.
+fn lost(
+    db: &Connection,
+    node: &NodeId,
+    policy: &Policy,
+    last_alive: Millis,
+    now: Millis,
+) -> rusqlite::Result<Vec<Event>> {
+    let event = |row: &Row<'_>, kind: EventType| -> rusqlite::Result<Option<Event>> {
+        let Ok(room) = RoomId::parse(&row.get::<_, String>("room_id")?) else { return Ok(None) };
+        Ok(Some(Event {
+            id: Builder::from_unix_timestamp_millis(now, &rand::random()).into_uuid(),
+            room,
+            kind,
+            user: row.get::<_, String>("user_id")?.into(),
+            data: json!({ "reason": "restart" }),
+            at: now,
+            epoch: row.get("epoch")?,
+            version: row.get("version")?,
+            node: node.clone(),
+        }))
+    };
+    let closed = "coalesce(rooms.empty_until_ms, ?1) <= ?2";
+    let (until, resumable) = (last_alive + policy.empty_grace, last_alive + policy.resume_window > now);
+    let mut members = db.prepare(&format!(
+        "SELECT users.id AS user_id, room_id, epoch, version FROM users JOIN rooms ON rooms.id = room_id
+         WHERE left_at IS NULL AND archived_at IS NULL AND (NOT ?3 OR token_digest IS NULL OR {closed})"
+    ))?;
+    let members = members.query_map(params![until, now, resumable], |row| event(row, EventType::UserLeft))?;
+    let mut events: Vec<Event> = members.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let mut rooms = db.prepare(&format!(
+        "SELECT 'server' AS user_id, id AS room_id, epoch, version FROM rooms WHERE archived_at IS NULL AND {closed}"
+    ))?;
+    for room in rooms.query_map([until, now], |row| event(row, EventType::RoomClosed))? {
+        events.extend(room?);
+    }
+    Ok(events)
 }
 
 /// Nothing for a row that no room of ours has written.

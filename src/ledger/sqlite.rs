@@ -48,37 +48,40 @@ pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusq
     let batch = db.transaction()?;
     // Of each room only its last state matters.
     let mut rooms: HashMap<&RoomId, &RoomRow> = HashMap::new();
-    {
-        let mut insert = batch.prepare_cached(
-            "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-        )?;
-        for entry in entries {
-            for event in &entry.events {
-                insert.execute(params![
-                    event.id.to_string(),
-                    event.room.as_str(),
-                    event.kind.as_str(),
-                    event.user,
-                    event.data.to_string(),
-                    iso(event.at),
-                    event.epoch,
-                    event.version,
-                    event.node.as_str(),
-                ])?;
-                project_departure(&batch, event)?;
-            }
-            for seat in &entry.seats {
-                project_seat(&batch, &entry.room, seat)?;
-            }
-            rooms.insert(&entry.room.id, &entry.room);
+    for entry in entries {
+        for event in &entry.events {
+            record(&batch, event)?;
         }
+        for seat in &entry.seats {
+            project_seat(&batch, &entry.room, seat)?;
+        }
+        rooms.insert(&entry.room.id, &entry.room);
     }
     for row in rooms.into_values() {
         project_room(&batch, row)?;
     }
     alive(&batch, now)?;
     batch.commit()
+}
+
+/// Writes one event, once.
+pub(super) fn record(db: &Connection, event: &Event) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![
+        event.id.to_string(),
+        event.room.as_str(),
+        event.kind.as_str(),
+        event.user,
+        event.data.to_string(),
+        iso(event.at),
+        event.epoch,
+        event.version,
+        event.node.as_str(),
+    ])?;
+    project_departure(db, event)
 }
 
 /// Notes that the node runs.
@@ -90,12 +93,11 @@ pub(super) fn alive(db: &Connection, now: Millis) -> rusqlite::Result<()> {
     .map(|_| ())
 }
 
-fn project_departure(batch: &Transaction<'_>, event: &Event) -> rusqlite::Result<()> {
+fn project_departure(db: &Connection, event: &Event) -> rusqlite::Result<()> {
     if !matches!(event.kind, EventType::UserLeft | EventType::UserKicked) {
         return Ok(());
     }
-    batch
-        .prepare_cached("UPDATE users SET left_at = ?3, updated_at = ?3 WHERE id = ?1 AND room_id = ?2")?
+    db.prepare_cached("UPDATE users SET left_at = ?3, updated_at = ?3 WHERE id = ?1 AND room_id = ?2")?
         .execute(params![event.user, event.room.as_str(), iso(event.at)])
         .map(|_| ())
 }

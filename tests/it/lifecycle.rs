@@ -253,3 +253,25 @@ async fn a_goodbye_is_answered() {
     assert!(frames.iter().any(|frame| frame.is("ACK") && frame.str("id") == "bye"), "{frames:?}");
     assert_eq!(code, Some(1000));
 }
+
+/// What a restart ends is as much an event as anything else.
+#[tokio::test]
+async fn a_restart_is_in_the_ledger() {
+    let mut app = TestApp::start_with(&[("EMPTY_ROOM_SECONDS", "1")]).await;
+    let (_ana, _) = Client::join_with(&app, "room", "ana", json!({})).await;
+    let (_ben, _) = Client::join_with(&app, "room", "ben", json!({"features": ["resume"]})).await;
+    app.audit_until(&["--room", "room"], 3).await;
+    app.kill9().await;
+    let mut app = app.restart().await;
+    let left = app.audit_until(&["--room", "room", "--type", "USER_LEFT"], 1).await;
+    assert_eq!((left.len(), &left[0]["user_id"], &left[0]["data"]["reason"]), (1, &json!("ana"), &json!("restart")));
+    assert!(app.audit(&["--room", "room", "--type", "ROOM_CLOSED"]).await.is_empty());
+
+    app.kill9().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let app = app.restart().await;
+    let closed = app.audit_until(&["--room", "room", "--type", "ROOM_CLOSED"], 1).await;
+    assert_eq!((closed.len(), &closed[0]["user_id"]), (1, &json!("server")));
+    let left = app.audit(&["--room", "room", "--type", "USER_LEFT"]).await;
+    assert_eq!(left.iter().map(|event| &event["user_id"]).collect::<Vec<_>>(), ["ana", "ben"]);
+}
