@@ -10,7 +10,8 @@ const FIRST_WAIT: Millis = 250;
 const MAX_WAIT: Millis = 30_000;
 /// A room without a wrong PIN for this long starts again.
 const FORGET: Millis = 10 * 60_000;
-/// From so many rooms on those that are quiet again are looked for and forgotten. Each is a room that exists, so there are not more than those.
+/// From so many rooms on those that are quiet again are looked for and forgotten. Only rooms that exist are counted, so there are
+/// not more than were open in the time after which they are forgotten.
 const MANY_ROOMS: usize = 10_000;
 
 /// Wrong PINs make the next try of that **room** wait, whoever makes it and over however many sockets: three at once and seven within five

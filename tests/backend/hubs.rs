@@ -120,6 +120,12 @@ impl Client {
         frames.iter().map(|(frame, _)| serde_json::from_str(frame).unwrap()).collect()
     }
 
+    /// What its ROOM_STATE, the first frame, has shown it.
+    fn seen(&self) -> Missed {
+        let state = self.frames().remove(0);
+        Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() }
+    }
+
     fn types(&self) -> Vec<String> {
         self.frames().iter().map(|frame| frame["type"].as_str().unwrap().to_owned()).collect()
     }
@@ -157,8 +163,7 @@ async fn a_member_resumes_on_another_node_and_misses_nothing() {
     let (north, south) = (hub(&shared, "north"), hub(&shared, "south"));
     let ana = Client::join(&north, "ana").await;
     let ben = Client::join(&north, "ben").await;
-    let state = ben.frames().remove(0);
-    let missed = Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() };
+    let missed = ben.seen();
     north.disconnect(&ben.seat, true).await.unwrap();
     ana.say(&north, "while away").await;
     let ben = Client::resume(&south, "ben", "ben-2", missed).await.unwrap();
@@ -177,8 +182,7 @@ async fn who_missed_too_much_is_told_so_and_gets_the_whole_room() {
     let (north, south) = (hub(&shared, "north"), hub(&shared, "south"));
     let ana = Client::join(&north, "ana").await;
     let ben = Client::join(&north, "ben").await;
-    let state = ben.frames().remove(0);
-    let missed = Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() };
+    let missed = ben.seen();
     north.disconnect(&ben.seat, true).await.unwrap();
     for number in 0..1_000 {
         ana.say(&north, &number.to_string()).await;
@@ -203,9 +207,8 @@ async fn meanwhile(epoch_is_known: bool) -> Vec<String> {
     let (north, south) = (hub(&shared, "north"), hub_on(Arc::clone(&slow) as Arc<dyn Backend>, "slow"));
     let ana = Client::join(&north, "ana").await;
     let ben = Client::join(&south, "ben").await;
-    let state = ben.frames().remove(0);
-    let epoch = if epoch_is_known { state["epoch"].as_u64().unwrap() } else { 1 };
-    let missed = Missed { epoch, version: state["version"].as_u64().unwrap() };
+    let seen = ben.seen();
+    let missed = if epoch_is_known { seen } else { Missed { epoch: 1, ..seen } };
     south.disconnect(&ben.seat, true).await.unwrap();
     ana.say(&north, "before").await;
     let others = async {
