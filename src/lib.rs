@@ -29,6 +29,7 @@ pub mod limit;
 pub mod node;
 pub mod protocol;
 pub mod room;
+pub mod shared;
 pub mod socket;
 pub mod telemetry;
 pub mod web;

@@ -5,20 +5,26 @@ mod ice;
 mod ledger;
 mod log;
 mod parse;
+mod postgres;
 mod print;
+mod redis;
 mod room;
 mod server;
 mod socket;
+mod worker;
 
 use clap::Args;
 
 pub use ice::IceConfig;
 pub use ledger::LedgerConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
+pub use postgres::PostgresConfig;
 pub use print::{example, table, unknown_variables};
+pub use redis::{RedisConfig, RedisMode};
 pub use room::RoomConfig;
 pub use server::{ServerConfig, StatusDetail};
 pub use socket::SocketConfig;
+pub use worker::WorkerConfig;
 
 /// Everything that a node can be told.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +38,12 @@ pub struct Config {
     pub room: RoomConfig,
     #[command(flatten)]
     pub ledger: LedgerConfig,
+    #[command(flatten)]
+    pub redis: RedisConfig,
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    #[command(flatten)]
+    pub worker: WorkerConfig,
     #[command(flatten)]
     pub ice: IceConfig,
     #[command(flatten)]

@@ -1,0 +1,45 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::parse;
+
+/// The ledger's database in a cluster.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "PostgreSQL")]
+pub struct PostgresConfig {
+    /// PostgreSQL 15 or later, as postgres://user:password@host[:port]/database[?sslmode=require]
+    #[arg(long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Host of PostgreSQL, where DATABASE_URL is not given
+    #[arg(long = "postgres-host", env = "POSTGRES_HOST")]
+    pub postgres_host: Option<String>,
+    /// Its port
+    #[arg(long = "postgres-port", env = "POSTGRES_PORT", default_value_t = 5432)]
+    pub postgres_port: u16,
+    /// User
+    #[arg(long = "postgres-user", env = "POSTGRES_USER", default_value = "tandem")]
+    pub postgres_user: String,
+    /// Its password
+    #[arg(long = "postgres-password", env = "POSTGRES_PASSWORD", hide_env_values = true)]
+    pub postgres_password: Option<String>,
+    /// Database
+    #[arg(long = "postgres-db", env = "POSTGRES_DB", default_value = "tandem")]
+    pub postgres_db: String,
+    /// PEM file of certificate authorities; those of the system if not given
+    #[arg(long = "postgres-ca-file", env = "POSTGRES_CA_FILE")]
+    pub postgres_ca_file: Option<PathBuf>,
+    /// Most connections of a process
+    #[arg(long = "postgres-pool-size", env = "POSTGRES_POOL_SIZE", default_value = "4", value_parser = parse::count)]
+    pub postgres_pool_size: usize,
+    /// How long PostgreSQL may take to answer, in seconds; a worker's batch may take ten times as long
+    #[arg(long = "postgres-timeout-seconds", env = "POSTGRES_TIMEOUT_SECONDS", default_value = "2", value_parser = parse::some_seconds)]
+    pub postgres_timeout: Duration,
+}
+
+impl PostgresConfig {
+    /// Whether there is any.
+    pub fn is_given(&self) -> bool {
+        self.database_url.is_some() || self.postgres_host.is_some()
+    }
+}

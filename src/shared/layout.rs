@@ -1,0 +1,125 @@
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher13;
+
+use crate::id::{NodeId, RoomId, UserId};
+
+/// The names of all keys and channels. What belongs to a room bears the tag of its partition, so that one script may touch all of
+/// it, on one server or on a Redis Cluster.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    prefix: String,
+    partitions: u16,
+}
+
+impl Layout {
+    /// All keys begin with `prefix`; `partitions` is a power of two.
+    pub fn new(prefix: &str, partitions: u16) -> Self {
+        Self { prefix: prefix.to_owned(), partitions: partitions.max(1) }
+    }
+
+    /// How many partitions there are.
+    pub fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    /// The partition of a room. The hash is fixed for ever: nodes of different builds must agree.
+    pub fn partition(&self, room: &RoomId) -> u16 {
+        let mut hash = SipHasher13::new();
+        hash.write(room.as_str().as_bytes());
+        u16::try_from(hash.finish() % u64::from(self.partitions)).unwrap_or_default()
+    }
+
+    fn of(&self, partition: u16, what: &str) -> String {
+        format!("{}{{{partition}}}:{what}", self.prefix)
+    }
+
+    fn of_room(&self, room: &RoomId, what: &str) -> String {
+        format!("{}{{{}}}:{what}:{room}", self.prefix, self.partition(room))
+    }
+
+    /// Hash: a room, a field for each member. Also the name of the channel of its updates.
+    pub fn room(&self, room: &RoomId) -> String {
+        self.of_room(room, "room")
+    }
+
+    /// The room of a channel.
+    pub fn room_of_channel<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        let (partition, room) = channel.strip_prefix(&self.prefix)?.strip_prefix('{')?.split_once("}:room:")?;
+        partition.bytes().all(|byte| byte.is_ascii_digit()).then_some(room)
+    }
+
+    /// List: the last updates of a room, for those that resume.
+    pub fn history(&self, room: &RoomId) -> String {
+        self.of_room(room, "history")
+    }
+
+    /// List: signals for a member that is away. The length keeps `a:b` with `c` apart from `a` with `b:c`.
+    pub fn inbox(&self, room: &RoomId, user: &UserId) -> String {
+        let length = room.as_str().len();
+        format!("{}{{{}}}:inbox:{length}:{room}:{user}", self.prefix, self.partition(room))
+    }
+
+    /// Stream: the ledger's entries, each in the field `e`.
+    pub fn events(&self, partition: u16) -> String {
+        self.of(partition, "events")
+    }
+
+    /// Sorted set: when a room has something to do by itself.
+    pub fn due(&self, partition: u16) -> String {
+        self.of(partition, "due")
+    }
+
+    /// Channel: what a node tells itself, to see whether its link lives.
+    pub fn probe(&self, partition: u16, node: &NodeId, link: usize) -> String {
+        self.of(partition, &format!("probe:{node}:{link}"))
+    }
+
+    /// Sorted set: until when a node is taken for alive, by Redis' clock.
+    pub fn nodes(&self) -> String {
+        format!("{}nodes", self.prefix)
+    }
+
+    /// Set: the rooms that a node takes part in.
+    pub fn held(&self, node: &NodeId) -> String {
+        format!("{}{{node:{node}}}:rooms", self.prefix)
+    }
+
+    /// Channel: signals for members on a node.
+    pub fn node(&self, node: &NodeId) -> String {
+        format!("{}{{node:{node}}}", self.prefix)
+    }
+
+    /// String: who looks after the rooms of a dead node.
+    pub fn reaper(&self, node: &NodeId) -> String {
+        format!("{}{{node:{node}}}:reaper", self.prefix)
+    }
+
+    /// String: the room of a short code.
+    pub fn code(&self, code: &str) -> String {
+        format!("{}code:{code}", self.prefix)
+    }
+
+    /// String: what all nodes of a deployment must have in common.
+    pub fn deployment(&self) -> String {
+        format!("{}deployment", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_apart_and_fixed() {
+        let layout = Layout::new("t:", 16);
+        let room = |name: &str| RoomId::parse(name).unwrap();
+        let user = |name: &str| UserId::parse(name).unwrap();
+        assert_eq!(layout.room(&room("film-night")), "t:{8}:room:film-night", "never to change");
+        assert_eq!(layout.room_of_channel(&layout.room(&room("a}:room:b"))), Some("a}:room:b"));
+        assert_eq!(layout.room_of_channel("t:{5}:probe:x"), None);
+        assert_ne!(layout.inbox(&room("a:b"), &user("c")), layout.inbox(&room("a"), &user("b:c")));
+        let spread: std::collections::HashSet<_> = (0..200).map(|n| layout.partition(&room(&n.to_string()))).collect();
+        assert_eq!(spread.len(), 16);
+    }
+}
