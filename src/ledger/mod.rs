@@ -3,6 +3,7 @@
 //! Nothing in here is waited for by a room. Entries go through a bounded [`Journal`] to one [`Writer`], which puts them into the
 //! database in batches.
 
+mod archive;
 mod entry;
 mod event;
 mod journal;
@@ -11,6 +12,7 @@ mod restore;
 mod sqlite;
 mod writer;
 
+pub use archive::{Archive, ArchiveError};
 pub use entry::{Entry, RoomRow};
 pub use event::{Event, EventType, events};
 pub use journal::Journal;
