@@ -28,7 +28,7 @@ const OVERDUE_AFTER: Millis = 1_500;
 /// How often what is known of the ledger's streams is brought up to date.
 const LEDGER_EVERY: Duration = Duration::from_secs(2);
 /// How often it is said again which rooms are held, and that they must not expire.
-const REFRESH_EVERY: Duration = Duration::from_secs(10 * 60);
+const REFRESH_EVERY: Duration = Duration::from_mins(10);
 /// Between two tries to take part in the deployment.
 const RETRY: Duration = Duration::from_millis(200);
 /// A node renews its lease this often while it lasts.

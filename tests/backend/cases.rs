@@ -290,6 +290,6 @@ pub async fn names_of_any_kind_do_not_run_into_each_other(fixture: &impl Fixture
         let north = Node::subscribed(fixture, "south", &room(name)).await;
         assert_eq!(north.replica.members.keys().collect::<Vec<_>>(), [&user(name)]);
         let inbox = north.backend.inbox(&room(name), &user(name)).await.unwrap();
-        assert_eq!(inbox.iter().map(|frame| frame.as_str()).collect::<Vec<_>>(), [name]);
+        assert_eq!(inbox.iter().map(axum::extract::ws::Utf8Bytes::as_str).collect::<Vec<_>>(), [name]);
     }
 }

@@ -43,9 +43,10 @@ impl RedisNode {
                 self.hear_update(&room, message);
             }
         } else if channel == self.channel {
-            match std::str::from_utf8(message).ok().and_then(Stray::decode) {
-                Some(stray) => self.hear_signal(stray),
-                None => tracing::warn!(channel, "what another node sent is no signal"),
+            if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
+                self.hear_signal(stray)
+            } else {
+                tracing::warn!(channel, "what another node sent is no signal")
             }
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
             link.echo(channel, nonce);

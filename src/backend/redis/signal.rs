@@ -85,7 +85,7 @@ impl RedisNode {
             match self.send_on(&stray).await {
                 Ok(Delivery::Sent | Delivery::Kept) => {}
                 Ok(Delivery::Nobody) => {
-                    tracing::debug!(room = %stray.room, to = %stray.to, "a signal's target has left")
+                    tracing::debug!(room = %stray.room, to = %stray.to, "a signal's target has left");
                 }
                 Err(error) => tracing::debug!(room = %stray.room, %error, "a signal could not be sent on"),
             }
