@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::parse;
 
@@ -26,6 +26,9 @@ pub struct PostgresConfig {
     /// Database
     #[arg(long = "postgres-db", env = "POSTGRES_DB", default_value = "tandem")]
     pub postgres_db: String,
+    /// Whether TLS is spoken; ?sslmode= in DATABASE_URL wins. Only verify-full (or a POSTGRES_CA_FILE) checks who the server is
+    #[arg(long = "postgres-sslmode", env = "POSTGRES_SSLMODE", default_value = "prefer")]
+    pub postgres_sslmode: PostgresTls,
     /// PEM file of certificate authorities; those of the system if not given
     #[arg(long = "postgres-ca-file", env = "POSTGRES_CA_FILE")]
     pub postgres_ca_file: Option<PathBuf>,
@@ -35,6 +38,20 @@ pub struct PostgresConfig {
     /// How long PostgreSQL may take to answer, in seconds; a worker's batch may take ten times as long
     #[arg(long = "postgres-timeout-seconds", env = "POSTGRES_TIMEOUT_SECONDS", default_value = "2", value_parser = parse::some_seconds)]
     pub postgres_timeout: Duration,
+}
+
+/// How much TLS is asked of PostgreSQL, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PostgresTls {
+    /// None.
+    Disable,
+    /// If the server can.
+    Prefer,
+    /// Or no connection at all.
+    Require,
+    /// The server also has to prove that it is the one that was asked for.
+    #[value(alias = "verify-ca")]
+    VerifyFull,
 }
 
 impl PostgresConfig {

@@ -9,6 +9,9 @@ pub struct WorkerConfig {
     /// Port for /health, /ready and /metrics of a worker; 0 takes a free one
     #[arg(long = "worker-port", env = "WORKER_PORT", default_value_t = 4002)]
     pub worker_port: u16,
+    /// Name of a worker, unlike that of any other; one that lasts lets it go on at once with what it had in hand. Made up if not given
+    #[arg(long = "worker-name", env = "WORKER_NAME")]
+    pub worker_name: Option<String>,
     /// Most entries that a worker writes in one transaction
     #[arg(long = "worker-batch", env = "WORKER_BATCH", default_value = "1000", value_parser = parse::count)]
     pub worker_batch: usize,
