@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use clap::Args;
 
 use super::parse;
@@ -15,6 +17,9 @@ pub struct WorkerConfig {
     /// Most entries that a worker writes in one transaction
     #[arg(long = "worker-batch", env = "WORKER_BATCH", default_value = "1000", value_parser = parse::count)]
     pub worker_batch: usize,
+    /// What another worker has had in hand for this long is taken over: it is taken for dead, in seconds
+    #[arg(long = "worker-claim-seconds", env = "WORKER_CLAIM_SECONDS", default_value = "30", value_parser = parse::some_seconds)]
+    pub worker_claim: Duration,
     /// How many months of events are kept, the current one not counted; 0 keeps all
     #[arg(long = "ledger-retention-months", env = "LEDGER_RETENTION_MONTHS", default_value_t = 12)]
     pub ledger_retention_months: u16,

@@ -17,7 +17,7 @@ mod writer;
 pub use entry::{Entry, RoomRow};
 pub use event::{Event, EventType, events};
 pub use journal::Journal;
-pub use postgres::{Database, DeadLetter, DeadRow, Held, LedgerError, Lock, MigrateError, Schema, without_nul};
+pub use postgres::{Claim, Database, DeadLetter, DeadRow, LedgerError, Lock, MigrateError, Schema, without_nul};
 pub use query::{EventRow, Query, query};
 pub use restore::restore;
 pub use writer::{Writer, WriterError};

@@ -60,11 +60,6 @@ impl Database {
         (status.size, status.available)
     }
 
-    /// How long a statement may take.
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
-    }
-
     pub(super) async fn lend(&self) -> Result<Client, LedgerError> {
         Ok(self.pool.get().await?)
     }

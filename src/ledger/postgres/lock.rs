@@ -5,6 +5,9 @@ use tokio::time::timeout;
 
 use super::{Database, LedgerError};
 
+/// How long looking after a lock may take.
+const BRIEF: Duration = Duration::from_secs(5);
+
 /// What only one process of a deployment may do at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
@@ -29,48 +32,58 @@ impl Lock {
     }
 }
 
-/// A lock, and the connection that holds it: it is free when either ends.
-pub struct Held {
+/// Stands for a lock, with a connection of its own: what it holds is free again when that connection ends.
+pub struct Claim {
     client: ClientWrapper,
+    lock: Lock,
+    held: bool,
     deadline: Duration,
 }
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Held(..)")
+        f.debug_struct("Claim").field("lock", &self.lock).field("held", &self.held).finish_non_exhaustive()
     }
 }
 
 impl Database {
-    /// The lock, if nobody has it. It is lost when a statement takes longer than `deadline`, or when there is none for `idle`: that is
-    /// how others get it from a process that has stopped without ending.
-    pub async fn try_lock(&self, lock: Lock, deadline: Duration, idle: Duration) -> Result<Option<Held>, LedgerError> {
-        let client = self.own().await?;
-        let held = Held { client, deadline };
-        let work = async {
-            let (statement, idle) = (deadline.as_millis(), idle.as_millis());
-            let settings = format!("SET statement_timeout = {statement}; SET idle_session_timeout = {idle}");
-            held.client.batch_execute(&settings).await?;
-            let row = held.client.query_one("SELECT pg_try_advisory_lock($1)", &[&lock.key()]).await?;
-            Ok(row.try_get::<_, bool>(0)?)
-        };
-        let got = timeout(self.patience(), work).await.unwrap_or(Err(LedgerError::Late(self.patience())))?;
-        Ok(got.then_some(held))
+    /// Opens the connection; does not ask for the lock yet. The connection ends when nothing is asked for `idle`: that is how others get
+    /// the lock from a process that has stopped without ending. A statement may take `deadline`.
+    pub async fn claim(&self, lock: Lock, deadline: Duration, idle: Duration) -> Result<Claim, LedgerError> {
+        let claim = Claim { client: self.own().await?, lock, held: false, deadline };
+        let (statement, idle) = (deadline.as_millis(), idle.as_millis());
+        let settings = format!("SET statement_timeout = {statement}; SET idle_session_timeout = {idle}");
+        claim.briefly(async { Ok(claim.client.batch_execute(&settings).await?) }).await?;
+        Ok(claim)
     }
 }
 
-impl Held {
+impl Claim {
+    /// Whether the lock is ours, now or still. An error means that the connection is of no more use.
+    pub async fn hold(&mut self) -> Result<bool, LedgerError> {
+        if self.held {
+            self.briefly(async { Ok(self.client.batch_execute("").await?) }).await?;
+            return Ok(true);
+        }
+        let key = self.lock.key();
+        self.held = self
+            .briefly(async { Ok(self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&key]).await?.try_get(0)?) })
+            .await?;
+        Ok(self.held)
+    }
+
+    /// With a deadline for what answers at once.
+    async fn briefly<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        let late = self.deadline.min(BRIEF);
+        timeout(late, work).await.unwrap_or(Err(LedgerError::Late(late)))
+    }
+
     pub(super) fn client(&self) -> &ClientWrapper {
         &self.client
     }
 
     pub(super) fn client_mut(&mut self) -> &mut ClientWrapper {
         &mut self.client
-    }
-
-    /// Whether the connection, and with it the lock, is still there.
-    pub async fn check(&self) -> Result<(), LedgerError> {
-        self.within(async { Ok(self.client.batch_execute("").await?) }).await
     }
 
     pub(super) async fn within<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {

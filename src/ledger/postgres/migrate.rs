@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::{Database, Held, LedgerError, Lock};
+use super::{Claim, Database, LedgerError, Lock};
 
 /// Forward only: none of these is ever changed once it was released.
 const MIGRATIONS: &[(i32, &str, &str)] =
@@ -103,16 +103,13 @@ impl Schema {
     /// `wait` at the most, and find nothing left. The names of what was applied.
     pub async fn migrate(database: &Database, wait: Duration) -> Result<Vec<&'static str>, MigrateError> {
         let begun = Instant::now();
-        let mut held = loop {
-            // No idle limit: a migration is one long statement.
-            if let Some(held) = database.try_lock(Lock::Schema, LONGEST, LONGEST).await? {
-                break held;
-            }
+        let mut held = database.claim(Lock::Schema, LONGEST, LONGEST).await?;
+        while !held.hold().await? {
             if begun.elapsed() > wait {
                 return Err(MigrateError::Busy(wait));
             }
             sleep(PAUSE).await;
-        };
+        }
         held.within(async { Ok(held.client().batch_execute(TABLE).await?) }).await?;
         let before = held.within(applied(held.client())).await?;
         let pending = compare(&before)?.pending;
@@ -124,7 +121,7 @@ impl Schema {
     }
 }
 
-async fn apply(held: &mut Held, number: i32, name: &str, sql: &str) -> Result<(), LedgerError> {
+async fn apply(held: &mut Claim, number: i32, name: &str, sql: &str) -> Result<(), LedgerError> {
     let step = held.client_mut().transaction().await?;
     step.batch_execute(sql).await?;
     step.execute(

@@ -17,6 +17,6 @@ mod tls;
 pub use database::Database;
 pub use dead::{DeadLetter, DeadRow};
 pub use error::LedgerError;
-pub use lock::{Held, Lock};
+pub use lock::{Claim, Lock};
 pub use migrate::{MigrateError, Schema};
 pub use nul::without_nul;

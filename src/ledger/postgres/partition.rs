@@ -5,7 +5,7 @@ use std::{
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use super::{Database, Held, LedgerError, Lock};
+use super::{Claim, Database, LedgerError, Lock};
 
 /// Months ahead of the current one that have their table in time.
 const AHEAD: u32 = 2;
@@ -78,7 +78,7 @@ async fn create(client: &tokio_postgres::Client, months: impl Iterator<Item = Mo
     Ok(())
 }
 
-impl Held {
+impl Claim {
     /// Makes the tables of this month and the next ones. The names of new ones.
     pub async fn make_partitions_ahead(&self) -> Result<Vec<String>, LedgerError> {
         let work = async {
