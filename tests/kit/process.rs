@@ -16,7 +16,8 @@ pub fn free_port() -> u16 {
 /// A program of the system, in the places where Debian keeps it.
 pub fn program(name: &str, elsewhere: &[&str]) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = path.split(':').chain(elsewhere.iter().copied()).map(|dir| Path::new(dir).join(name)).find(|it| it.is_file());
+    let found =
+        path.split(':').chain(elsewhere.iter().copied()).map(|dir| Path::new(dir).join(name)).find(|it| it.is_file());
     found.unwrap_or_else(|| panic!("{name} is missing: ./test installs it"))
 }
 
@@ -46,6 +47,11 @@ impl Process {
 
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// How it ended; nothing while it runs, or if a signal ended it.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
     }
 
     /// SIGKILL.

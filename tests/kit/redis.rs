@@ -114,6 +114,8 @@ impl Redis {
 
 fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Process {
     let mut command = Command::new(program("redis-server", &[]));
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir.path().to_str().unwrap()]).args(args);
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir.path().to_str().unwrap()])
+        .args(args);
     Process::start(&mut command, &dir.path().join("log"))
 }
