@@ -13,7 +13,7 @@ use crate::{
 /// Between two tries to reach the database.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a process waits for another one that migrates.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {

@@ -11,10 +11,10 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A worker that has not looked for this long has lost it.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long one statement of a job may take.
-const DEADLINE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const DEADLINE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 /// After a job that failed.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// What has to be done every hour, by one worker at a time: the one that holds the lock. It does it on the connection that holds it, so
 /// that with the lock it also loses the means.

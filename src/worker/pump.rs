@@ -43,7 +43,10 @@ impl Pump {
                 Ok(moved) => {
                     self.condition.redis.set(true);
                     trouble.over();
-                    if moved > 0 { continue } else { idle }
+                    if moved > 0 {
+                        continue;
+                    }
+                    idle
                 }
                 Err(Interrupted::Redis(error)) => {
                     self.condition.redis.set(false);

@@ -14,7 +14,7 @@ use crate::{
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the alarm is sounded at the most.
-const ALARM: Duration = Duration::from_secs(60);
+const ALARM: Duration = Duration::from_mins(1);
 
 /// Sees how much waits in Redis, sounds the alarm, and clears away what dead workers have left.
 pub(super) struct Watch {

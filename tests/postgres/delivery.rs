@@ -109,7 +109,6 @@ fn two_share() {
     });
     cluster.settled(&all);
     let written: f64 = workers.iter().map(|worker| worker.metric("tandem_ledger_events_written_total")).sum();
-    #[allow(clippy::cast_precision_loss)]
     let wanted = all.len() as f64;
     assert!((written - wanted).abs() < 0.5);
 }

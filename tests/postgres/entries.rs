@@ -32,7 +32,6 @@ pub fn row(name: &str, epoch: u64, version: u64) -> RoomRow {
         host: UserId::parse("ana").ok(),
         host_origin: Some(digest(1)),
         url: Some(format!("https://example.org/{version}").into()),
-        #[allow(clippy::cast_precision_loss)]
         position: version as f64 + 0.1,
         playing: true,
         rate: 1.25,

@@ -2,6 +2,8 @@
 //! fill as nodes would, and a real PostgreSQL.
 #![allow(
     clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -18,7 +18,7 @@ use crate::kit::{postgres::Postgres, process::Process, redis::Redis};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
 /// What must happen happens within this; only a broken program takes as long.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 const PARTITIONS: u16 = 4;
 
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -222,10 +222,6 @@ impl Worker {
 
     pub fn kill(&mut self) {
         self.process.kill();
-    }
-
-    pub fn signal(&self, name: &str) {
-        self.process.signal(name);
     }
 
     /// SIGTERM; how long it took, and how it ended.

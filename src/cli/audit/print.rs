@@ -49,8 +49,8 @@ impl Listed for DeadRow {
 
     fn columns(&self) -> Vec<String> {
         let (id, tries) = (self.id.to_string(), self.tries.to_string());
-        let (failed, tried, stream) = (&self.failed_at, &self.tried_at, &self.stream);
-        [&id, failed, tried, &tries, stream, &self.entry_id, &self.error, &self.payload].map(String::clone).into()
+        let (first, last, stream) = (&self.failed_at, &self.tried_at, &self.stream);
+        [&id, first, last, &tries, stream, &self.entry_id, &self.error, &self.payload].map(String::clone).into()
     }
 
     fn cells(&self) -> Vec<String> {

@@ -58,9 +58,11 @@ impl LedgerError {
         }
     }
 
-    /// Whether a row found no partition. No table has a CHECK, so it can be nothing else.
+    /// Whether a row found no partition: it breaks a constraint that has no name.
     pub(super) fn is_without_partition(&self) -> bool {
-        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::CHECK_VIOLATION))
+        let Self::Postgres(error) = self else { return false };
+        let nameless = error.as_db_error().is_some_and(|said| said.constraint().is_none());
+        error.code() == Some(&SqlState::CHECK_VIOLATION) && nameless
     }
 
     /// Whether a table is missing: nobody has migrated yet.

@@ -13,7 +13,7 @@ const MIGRATIONS: &[(i32, &str, &str)] =
     &[(1, "0001_ledger", include_str!("../../../schema/postgres/0001_ledger.sql"))];
 
 /// How long one migration may take.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 /// How often it is looked whether another process is done.
 const PAUSE: Duration = Duration::from_millis(250);
 

@@ -7,20 +7,15 @@ use crate::config::{PostgresConfig, PostgresTls};
 
 /// The settings as the driver takes them, and how much TLS is asked for. `patience` is how long a statement may take.
 pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<(Config, PostgresTls), LedgerError> {
-    let (mut server, tls) = match &config.database_url {
-        Some(url) => {
-            let (url, tls) = take_sslmode(url)?;
-            let server =
-                url.parse::<Config>().map_err(|error| LedgerError::Settings(format!("DATABASE_URL: {error}")))?;
-            (server, tls.unwrap_or(config.postgres_sslmode))
-        }
-        None => {
-            let mut server = Config::new();
-            let host =
-                config.postgres_host.as_deref().ok_or_else(|| nowhere("DATABASE_URL or POSTGRES_HOST is needed"))?;
-            server.host(host).port(config.postgres_port);
-            (server, config.postgres_sslmode)
-        }
+    let (mut server, tls) = if let Some(url) = &config.database_url {
+        let (url, tls) = take_sslmode(url)?;
+        let server = url.parse::<Config>().map_err(|error| LedgerError::Settings(format!("DATABASE_URL: {error}")))?;
+        (server, tls.unwrap_or(config.postgres_sslmode))
+    } else {
+        let mut server = Config::new();
+        let host = config.postgres_host.as_deref().ok_or_else(|| nowhere("DATABASE_URL or POSTGRES_HOST is needed"))?;
+        server.host(host).port(config.postgres_port);
+        (server, config.postgres_sslmode)
     };
     if server.get_hosts().is_empty() && server.get_hostaddrs().is_empty() {
         return Err(nowhere("DATABASE_URL names no host"));
