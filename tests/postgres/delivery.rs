@@ -20,6 +20,7 @@ fn everything_arrives_once() {
     cluster.settled(&all);
     until("the metrics know", || worker.metric("tandem_ledger_stream_length") == 0.0);
     assert!((worker.metric("tandem_ledger_events_written_total") - 3_500.0).abs() < 0.5);
+    assert_eq!(cluster.postgres.number("SELECT count(*) FROM dead_letters"), 0);
     assert!(worker.is_ready());
     assert_eq!(worker.get("/health").0, 200);
 }
