@@ -186,6 +186,14 @@ impl Postgres {
         self.sql(sql).parse().unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// A session that runs this while the test goes on. It ends with what is given back.
+    pub fn session(&self, sql: &str) -> Process {
+        let mut command = Command::new(find("psql"));
+        command.args(["-X", "-q", "-U", "tandem", "-d", "tandem", "-h"]).arg(self.dir.path());
+        command.args(["-p", &self.port.to_string(), "-c", sql]);
+        Process::start(&mut command, &self.dir.path().join("session"))
+    }
+
     fn sql_in(&self, database: &str, sql: &str) -> String {
         self.psql(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }

@@ -1,6 +1,9 @@
 use std::process::Stdio;
 
-use crate::{kit::postgres::Postgres, support::Cluster};
+use crate::{
+    kit::postgres::Postgres,
+    support::{Cluster, until},
+};
 
 fn rows(cluster: &Cluster) -> i64 {
     cluster.postgres.number("SELECT count(*) FROM schema_migrations")
@@ -24,6 +27,28 @@ fn five_at_once_do_it_once() {
     let status = cluster.run(&["migrate", "--check"]);
     assert_eq!(status.code, Some(0));
     assert!(status.stdout.contains("applied  0001_ledger") && !status.stdout.contains("pending"), "{status:?}");
+}
+
+#[test]
+fn they_wait_for_each_other() {
+    let cluster = Cluster::bare();
+    // The lock of another process that migrates.
+    let other = cluster.postgres.session("SELECT pg_advisory_lock(x'74616e64656d0001'::bigint), pg_sleep(1000)");
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    until("it is held", || cluster.postgres.number(held) == 1);
+    let waiting = cluster.command(&["migrate"]).stdout(Stdio::piped()).spawn().unwrap();
+    until("it has come", || {
+        cluster.postgres.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tandem'") > 0
+    });
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(
+        cluster.postgres.sql("SELECT to_regclass('rooms') IS NULL AND to_regclass('schema_migrations') IS NULL"),
+        "t"
+    );
+    cluster.postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'psql' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()");
+    assert!(waiting.wait_with_output().unwrap().status.success());
+    assert_eq!(rows(&cluster), 1);
+    drop(other);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tandem::{
 
 use crate::{
     entries::{closed, entry, left, member, room, row, with_seat},
-    support::Cluster,
+    support::{Cluster, until},
 };
 
 fn database(cluster: &Cluster) -> Database {
@@ -16,7 +16,8 @@ fn database(cluster: &Cluster) -> Database {
         postgres: PostgresConfig,
     }
     let url = cluster.postgres.url();
-    let settings = <Settings as clap::Parser>::parse_from(["x", "--database-url", &url]);
+    let settings = ["x", "--database-url", &url, "--postgres-timeout-seconds", "4"];
+    let settings = <Settings as clap::Parser>::parse_from(settings);
     Database::new(&settings.postgres).unwrap()
 }
 
@@ -127,4 +128,28 @@ fn a_question_has_a_deadline() {
         cluster.postgres.resume();
         assert_eq!(database.recall(&room("room")).await.unwrap(), None);
     });
+}
+
+/// The server has a deadline, too; but one that hangs keeps none.
+#[test]
+fn an_answer_that_never_comes_has_a_deadline() {
+    let cluster = Cluster::start();
+    let database = database(&cluster);
+    let _locked = cluster.postgres.session("BEGIN; LOCK TABLE rooms; SELECT pg_sleep(1000)");
+    let locks =
+        |granted| format!("SELECT count(*) FROM pg_locks WHERE relation = 'rooms'::regclass AND granted = {granted}");
+    until("it is locked", || cluster.postgres.number(&locks(true)) > 0);
+    let asking = std::thread::spawn(move || {
+        let begun = std::time::Instant::now();
+        (block(database.recall(&room("room"))).is_err(), begun.elapsed())
+    });
+    until("it waits", || cluster.postgres.number(&locks(false)) > 0);
+    cluster.postgres.pause();
+    let begun = std::time::Instant::now();
+    while !asking.is_finished() && begun.elapsed() < std::time::Duration::from_secs(30) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(asking.is_finished(), "it waits for ever");
+    assert!(asking.join().unwrap().0);
+    cluster.postgres.resume();
 }
