@@ -7,6 +7,7 @@ use super::parse;
 /// The ledger's database in a cluster.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "PostgreSQL")]
+#[allow(rustdoc::broken_intra_doc_links, reason = "the brackets of a URL are no links")]
 pub struct PostgresConfig {
     /// PostgreSQL 15 or later, as postgres://user:password@host[:port]/database[?sslmode=require]
     #[arg(long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
