@@ -7,6 +7,7 @@ use super::parse;
 /// Where the state is that nodes share. With none of it a node keeps its rooms to itself.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Redis")]
+#[allow(rustdoc::broken_intra_doc_links, reason = "the brackets of a URL are no links")]
 pub struct RedisConfig {
     /// Redis 7 or later, as redis://[user:password@]host[:port][/db] or rediss://...; several, comma-separated, for Sentinel and Cluster.
     /// With it a node is one of a cluster

@@ -87,7 +87,7 @@ impl Hub {
         let row = match archive.recall(&room.id).await {
             Ok(row) => row,
             Err(error) => {
-                tracing::warn!(room = %room.id, %error, "a room could not be looked up in the ledger, it is made anew");
+                tracing::debug!(room = %room.id, %error, "a room could not be looked up in the ledger, it is made anew");
                 return Ok(());
             }
         };

@@ -1,6 +1,12 @@
-use async_trait::async_trait;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use super::RoomRow;
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout};
+
+use super::{Database, RoomRow};
 use crate::{
     clock::Millis,
     id::RoomId,
@@ -18,6 +24,48 @@ pub trait Archive: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger cannot be read: {0}")]
 pub struct ArchiveError(pub String);
+
+/// How long somebody who joins a room waits for the ledger.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Once it could not be asked, nobody waits for it for this long.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The archive in PostgreSQL. It is asked on the way of a JOIN, so it is soon given up.
+#[derive(Debug)]
+pub struct Recaller {
+    database: Database,
+    resting: Mutex<Option<Instant>>,
+}
+
+impl Recaller {
+    /// Asks `database`.
+    pub fn new(database: Database) -> Self {
+        Self { database, resting: Mutex::default() }
+    }
+
+    fn rest(&self, until: Option<Instant>) {
+        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn rests(&self) -> bool {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+}
+
+#[async_trait]
+impl Archive for Recaller {
+    async fn recall(&self, room: &RoomId) -> Result<Option<RoomRow>, ArchiveError> {
+        if self.rests() {
+            return Err(ArchiveError("it could not be reached a moment ago".to_owned()));
+        }
+        let asked = match timeout(PATIENCE, self.database.recall(room)).await {
+            Ok(asked) => asked.map_err(|error| ArchiveError(error.to_string())),
+            Err(_) => Err(ArchiveError("it does not answer".to_owned())),
+        };
+        self.rest(asked.is_err().then(|| Instant::now() + PAUSE));
+        asked
+    }
+}
 
 impl RoomRow {
     /// The room, empty, in a new incarnation: the last versions of the old one may not have reached the ledger. Nothing for one that

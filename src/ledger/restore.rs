@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 use uuid::Builder;
 
-use super::{Event, EventType, RoomRow, WriterError, sqlite};
+use super::{Event, EventType, RoomRow, WriterError, column, sqlite};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
@@ -25,7 +25,7 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
         sqlite::record(&step, &event)?;
         if event.kind == EventType::RoomClosed {
             let archive = "UPDATE rooms SET archived_at = ?2, updated_at = ?2 WHERE id = ?1";
-            step.prepare_cached(archive)?.execute(params![event.room.as_str(), sqlite::iso(now)])?;
+            step.prepare_cached(archive)?.execute(params![event.room.as_str(), column::iso(now)])?;
         }
     }
     step.commit()?;

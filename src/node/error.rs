@@ -1,6 +1,10 @@
 use std::{io, path::PathBuf};
 
-use crate::{backend::StartError, ledger::WriterError, shared::SharedError};
+use crate::{
+    backend::StartError,
+    ledger::{LedgerError, WriterError},
+    shared::SharedError,
+};
 
 /// Why a node could not start, or not go on.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +18,9 @@ pub enum NodeError {
     /// A cluster's ledger is in PostgreSQL, which its worker writes; a single node has SQLite.
     #[error("DATABASE_URL needs REDIS_URL: a node without Redis keeps its ledger in SQLite (TANDEM_DATA_DIR)")]
     Ledger,
+    /// The settings of PostgreSQL cannot be used.
+    #[error(transparent)]
+    Database(#[from] LedgerError),
     /// Redis cannot be used.
     #[error(transparent)]
     Shared(#[from] SharedError),

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     hub::Hub,
     id::{NodeId, RoomId},
-    ledger::{self, Archive, Journal, Writer},
+    ledger::{self, Archive, Database, Journal, Recaller, Writer},
     telemetry::Metrics,
 };
 
@@ -128,7 +128,11 @@ fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<Sta
     };
     let redis = RedisNode::new(parts)?;
     let backend = Arc::clone(&redis) as Arc<dyn Backend>;
-    Ok(State { backend, archive: None, keys: Keys::new(secret.as_bytes()), kind: Kind::Cluster(redis) })
+    let archive = match ledger {
+        true => Some(Arc::new(Recaller::new(Database::new(&config.postgres)?)) as Arc<dyn Archive>),
+        false => None,
+    };
+    Ok(State { backend, archive, keys: Keys::new(secret.as_bytes()), kind: Kind::Cluster(redis) })
 }
 
 /// One node a data directory: two would archive each other's rooms.

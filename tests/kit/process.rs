@@ -56,6 +56,11 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// How it ended; nothing while it runs, or if a signal ended it.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
