@@ -32,7 +32,7 @@ const REFRESH_EVERY: Duration = Duration::from_mins(10);
 /// Between two tries to take part in the deployment.
 const RETRY: Duration = Duration::from_millis(200);
 /// A node renews its lease this often while it lasts.
-const RENEWALS: u32 = 4;
+const RENEWALS: u32 = 5;
 
 pub(super) struct Keeper {
     pub(super) redis: Arc<RedisNode>,
@@ -112,7 +112,7 @@ impl Keeper {
                 Ok(renewal) => {
                     if renewal.lost && !first {
                         self.metrics.lease_lost.inc();
-                        tracing::warn!("this node was taken for dead, its rooms are read anew");
+                        tracing::warn!("this node's lease had run out, its rooms are read anew");
                         self.hub.doubt_all();
                         if let Err(error) = self.redis.hold_all().await {
                             tracing::debug!(%error, "rooms could not be held again");

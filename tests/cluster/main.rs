@@ -18,6 +18,7 @@ mod faults;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod nodes;
+mod stage;
 #[path = "../it/support/mod.rs"]
 mod support;
 

@@ -11,8 +11,6 @@ use crate::{backend::BackendError, shared::Wire};
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How often a link is probed.
-const PROBE: Duration = Duration::from_secs(1);
 /// Channels that are listened to with one command.
 const BATCH: usize = 200;
 
@@ -114,7 +112,7 @@ impl RedisNode {
             tokio::select! {
                 () = link.broken() => return "the connection has ended".to_owned(),
                 () = link.doubted() => {}
-                () = sleep(PROBE) => {}
+                () = sleep(self.probe), if !self.probe.is_zero() => {}
             }
             let probed = tokio::select! {
                 () = link.broken() => return "the connection has ended".to_owned(),

@@ -34,6 +34,8 @@ pub struct RedisNode {
     pub(super) connector: Connector,
     pub(super) cluster: bool,
     pub(super) timeout: Duration,
+    /// How often a link is probed; never if zero.
+    pub(super) probe: Duration,
     pub(super) lease: Duration,
     pub(super) links: Vec<Arc<Link>>,
     /// The channel of this node.
@@ -98,6 +100,7 @@ impl RedisNode {
             connector,
             cluster,
             timeout: config.redis_timeout,
+            probe: config.redis_probe,
             lease: config.lease,
             sink: OnceLock::new(),
             scripts: Scripts::default(),

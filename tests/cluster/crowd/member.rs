@@ -294,7 +294,8 @@ impl Life {
                 self.size_hint.remove(&user);
                 self.diary.departures.push((Instant::now(), user));
             }
-            "MEMBER_AWAY" => self.diary.away.push((Instant::now(), user)),
+            // At the end they go one after the other.
+            "MEMBER_AWAY" if !self.plan.closing.load(Ordering::Acquire) => self.diary.away.push((Instant::now(), user)),
             "HOST_CHANGED" => {
                 let host = frame["hostUserId"].as_str().unwrap().to_owned();
                 self.host = host == self.diary.user;
