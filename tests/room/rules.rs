@@ -125,11 +125,19 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
         token: None,
     };
     world.run(&Command::Join(first.clone())).unwrap();
+    for _ in 0..6 {
+        world.run(&Command::MissPin).unwrap();
+    }
+    let stranger = Join { user: user(1), conn: conn(1, 1), ..first.clone() };
+    let refused = world.run(&Command::Join(stranger.clone())).unwrap_err();
+    let Refusal::PinLocked { retry_after } = refused else { panic!("the right PIN waits, too: {refused}") };
+    // Members do not.
     let again = Join { username: None, pin: None, ..first };
-    assert!(!world.room.compares_pin(&again));
     world.run(&Command::Join(again)).unwrap();
     assert_eq!(world.room.members[&user(0)].username.as_deref(), Some("Ana"));
     assert_eq!(world.room.members.len(), 1);
+    world.now += retry_after;
+    world.run(&Command::Join(stranger)).unwrap();
 }
 
 fn watched(members: u8) -> World {
