@@ -76,6 +76,7 @@ impl Stage {
             pause: Duration::from_secs(6),
             modern,
             closing: false.into(),
+            content: std::sync::Mutex::default(),
             over: false.into(),
             arrivals: std::sync::Mutex::default(),
         };
@@ -118,15 +119,18 @@ impl Stage {
             assert!(begun.elapsed() < 2 * DEADLINE, "{waiting} entries still wait; the worker says:\n{}", log());
             sleep(Duration::from_millis(100)).await;
         }
-        let text = self.postgres.sql("SELECT id, event_type, epoch, version, room_id FROM room_events");
+        let text = self
+            .postgres
+            .sql("SELECT id, event_type, epoch, version, coalesce(data->>'event', ''), room_id FROM room_events");
         let rows = text.lines().map(|line| {
-            let mut fields = line.splitn(5, '|').map(str::to_owned);
+            let mut fields = line.splitn(6, '|').map(str::to_owned);
             let mut next = || fields.next().unwrap();
             Row {
                 id: next(),
                 kind: next(),
                 epoch: next().parse().unwrap(),
                 version: next().parse().unwrap(),
+                event: next(),
                 room: next(),
             }
         });

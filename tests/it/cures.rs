@@ -179,6 +179,7 @@ async fn heartbeats_are_held_back_while_the_gate_is_open() {
     alice.fence().await;
     bob.ready(300.0).await;
     assert_eq!(bob.expect("PLAY_PAUSE").await["userId"], "server");
+    alice.until("PLAY_PAUSE").await;
     alice.heartbeat(301.0, true).await;
     bob.expect("HOST_HEARTBEAT").await;
 }

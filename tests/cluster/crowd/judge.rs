@@ -10,6 +10,8 @@ pub(crate) struct Row {
     pub(crate) kind: String,
     pub(crate) epoch: u64,
     pub(crate) version: u64,
+    /// Of a BROADCAST.
+    pub(crate) event: String,
 }
 
 /// What is wrong with what the members and the ledger say. Empty: nothing.
@@ -133,7 +135,8 @@ fn audit(
             }
         }
     }
-    for row in ledger.iter().filter(|row| row.kind == "BROADCAST") {
+    // The last words may come when the others have gone.
+    for row in ledger.iter().filter(|row| row.kind == "BROADCAST" && row.event != "last") {
         let Some(number) = row.room.strip_prefix("room-").and_then(|number| number.parse().ok()) else { continue };
         let told = rooms.get(&number).is_some_and(|versions| versions.contains_key(&(row.epoch, row.version)));
         if !told && !troubled.contains(&number) {

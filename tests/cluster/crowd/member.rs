@@ -75,7 +75,7 @@ struct Life {
     token: Option<String>,
     host: bool,
     sent: u64,
-    said_last: Option<u64>,
+    said_last: Option<Instant>,
     waiting: BTreeMap<u64, ()>,
 }
 
@@ -220,7 +220,7 @@ impl Life {
                 },
                 () = sleep(Duration::from_millis(pause)) => {
                     if closing && self.is_done() {
-                        return true;
+                        self.plan.content.lock().unwrap().insert(self.diary.user.clone());
                     }
                     for frame in self.next_words(closing) {
                         if socket.send(Message::text(frame.to_string())).await.is_err() {
@@ -239,10 +239,10 @@ impl Life {
 
     fn next_words(&mut self, closing: bool) -> Vec<Value> {
         if closing {
-            // Until it is heard.
-            if self.diary.last_words.contains(&self.diary.user) {
+            if self.said_last.is_some_and(|at| at.elapsed() < Duration::from_secs(2)) {
                 return Vec::new();
             }
+            self.said_last = Some(Instant::now());
             self.sent += 1;
             return vec![json!({"type": "BROADCAST", "event": "last", "id": self.sent})];
         }

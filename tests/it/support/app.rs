@@ -76,8 +76,12 @@ impl TestApp {
             nodes.push(Node::spawn(&env, &lines).await?);
         }
         let app = Self { nodes, turn: AtomicUsize::new(0), backing, env, lines, dir };
-        for _ in 0..Backing::NODES {
-            app.get_until("/ready", 200).await;
+        for node in &app.nodes {
+            let begun = Instant::now();
+            while http::request(node.addr, "GET", "/ready", &[]).await.status != 200 {
+                assert!(begun.elapsed() < DEADLINE, "never ready:\n{}", app.log());
+                sleep(Duration::from_millis(5)).await;
+            }
         }
         Ok(app)
     }
