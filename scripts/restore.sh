@@ -12,9 +12,10 @@ if [ "$tables" != 0 ] && [ -z "$replace" ]; then
     echo "the database has $tables tables; --replace drops them first" >&2
     exit 1
 fi
-# One transaction: either all of the dump is there, or all of what was there before.
-{
-    if [ "$tables" != 0 ]; then echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;'; fi
-    pg_restore --no-owner --file=- "$dump"
-} | psql -Xq --set ON_ERROR_STOP=1 --single-transaction >/dev/null
+# First all of the SQL, for a dump that breaks off must not be half played in; then one transaction.
+sql=$(mktemp)
+trap 'rm -f "$sql"' EXIT
+if [ "$tables" != 0 ]; then echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;' >"$sql"; fi
+pg_restore --no-owner --file=- "$dump" >>"$sql"
+psql -Xq --set ON_ERROR_STOP=1 --single-transaction --file="$sql" >/dev/null
 echo "restored: $(psql -XAtqc 'SELECT count(*) FROM room_events') events"
