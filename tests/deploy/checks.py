@@ -6,10 +6,12 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 import yaml
 
@@ -270,7 +272,28 @@ def compose():
     check("without a profile: " + ", ".join(sorted(wanted)), services == wanted, services)
     names = re.search(r"\{\$NODES:([^}]*)\}", (ROOT / "compose/Caddyfile").read_text())[1]
     check("the Caddyfile and compose name the same nodes", f"${{NODES:-{names}}}" in text)
+    # The real Docker Compose, which needs no docker to read its file; the package's own command hides the exit code.
+    program = pathlib.Path(shutil.which("docker-compose")).parent.parent.joinpath("lib").rglob("compose/docker-compose")
+    program = next(iter(program))
     variables = set(re.findall(r"\$\{(\w+):\?", text))
+    with tempfile.TemporaryDirectory() as scratch:
+        env_file = pathlib.Path(scratch, "env")
+        env_file.write_text("".join(f"{name}=stands-in\n" for name in variables))
+        done = run(program, "--env-file", env_file, "--profile", "*", "config", "--format", "json")
+        check("Docker Compose reads it, with all profiles", done.returncode == 0, done.stderr)
+        # As the containers will see it: merged, with all values in place.
+        bad = []
+        if pathlib.Path(BINARY).exists() and done.returncode == 0:
+            for name, service in json.loads(done.stdout)["services"].items():
+                if (service.get("command") or [""])[0] in ("serve", "worker", "migrate"):
+                    answer = config({key: value or "" for key, value in service["environment"].items()})
+                    if answer.returncode:
+                        bad.append(f"{name}: {answer.stderr}")
+            check("tandem takes the settings of its services", not bad, bad)
+        env_file.write_text("")
+        clean = {key: value for key, value in os.environ.items() if key not in variables}
+        done = run(program, "--env-file", env_file, "config", "--quiet", env=clean)
+        check("and without secrets it says what to do", done.returncode != 0 and "scripts/compose-secrets.sh" in done.stderr, done.stderr)
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(ROOT / "scripts", f"{scratch}/scripts")
         first = run(f"{scratch}/scripts/compose-secrets.sh", "watch.example.org")
@@ -281,6 +304,7 @@ def compose():
               first.returncode == 0 and variables <= {key for key, value in have.items() if len(value) == 48} and stat.S_IMODE(file.stat().st_mode) == 0o600, have)  # fmt: skip
         second = run(f"{scratch}/scripts/compose-secrets.sh")
         check("and never changes one", second.returncode == 0 and file.read_text() == content)
+    coturn(whole)
     quiet = {"ADMIN": "127.0.0.1:9999", "BLUE": "127.0.0.1:4101", "GREEN": "127.0.0.1:4102"}
     tool("haproxy takes its file", "haproxy", "-c", "-f", "compose/haproxy.cfg", env={**os.environ, **quiet})
     with tempfile.TemporaryDirectory() as scratch:
@@ -300,6 +324,37 @@ def compose():
         check("edge: the whole story was told", re.search(r"^\d\d passed, 0 failed$", edge.stdout, re.M), edge.stderr)
     else:
         skip("the edge for real", f"there is no {BINARY}")
+
+
+def coturn(whole):
+    """The options, on the real program: it must come up and listen."""
+    if not shutil.which("turnserver"):
+        skip("coturn takes its options", "it is not installed")
+        return
+    kubernetes = next(doc for doc in yaml.safe_load_all((ROOT / "k8s/components/coturn/coturn.yaml").read_text()) if doc["kind"] == "Deployment")
+    container = kubernetes["spec"]["template"]["spec"]["containers"][0]
+    for name, options in (("compose", whole["services"]["coturn"]["command"]), ("Kubernetes", container["args"])):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with tempfile.TemporaryDirectory() as scratch:
+            stand_ins = {"TURN_SECRET": "hush", "REALM": "localhost", "TURN_HOST": "localhost", "EXTERNAL_IP": "127.0.0.1", "TURN_EXTERNAL_IP": "127.0.0.1"}
+            filled = [re.sub(r"\$[({](\w+)[^)}]*[)}]", lambda match: stand_ins[match[1]], option).replace("3478", str(port)).replace("/tmp/", f"{scratch}/") for option in options]
+            log = open(f"{scratch}/log", "w+")
+            server = subprocess.Popen(["turnserver", *filled, "--listening-ip=127.0.0.1", f"--pidfile={scratch}/pid", f"--userdb={scratch}/db"], stdout=log, stderr=log, cwd=scratch)
+            good = False
+            for _ in range(50):
+                with socket.socket() as probe:
+                    good = probe.connect_ex(("127.0.0.1", port)) == 0
+                if good or server.poll() is not None:
+                    break
+                time.sleep(0.1)
+            server.kill()
+            server.wait()
+            log.seek(0)
+            said = log.read()
+            wrong = re.findall(r".*(?:unrecognized|unknown option|invalid option|Wrong).*", said)
+            check(f"coturn takes the options of {name}, and listens", good and not wrong, wrong or said[-800:])
 
 
 def fingerprint(directory):
@@ -480,6 +535,18 @@ def containers(docs):
     return [container for _, _, container in build.containers()]
 
 
+def redis():
+    section("Redis as the components start it")
+    if os.geteuid() != 0 or not all(shutil.which(name) for name in ("redis-server", "redis-sentinel", "unshare", "ip")):
+        skip("Sentinel and Cluster", "that needs root, redis and iproute2")
+        return
+    done = run("unshare", "--net", "--mount", sys.executable, "tests/deploy/redis_shapes.py")
+    for line in done.stdout.splitlines():
+        if line.startswith(("ok ", "FAILED ")):
+            check(line[7:], line.startswith("ok"), done.stdout[-3000:])
+    check("the whole story was told", done.returncode == 0, done.stderr[-1500:])
+
+
 def words():
     section("Documents")
     for name in ("DEPLOYMENT.md", "QUICKSTART.md", "MIGRATION.md"):
@@ -498,6 +565,7 @@ monitoring()
 compose()
 image()
 scripts()
+redis()
 section("Database")
 database.tell(check, skip)
 words()

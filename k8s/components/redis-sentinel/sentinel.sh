@@ -15,7 +15,7 @@ sentinel announce-ip $(hostname).redis-headless
 sentinel monitor tandem redis-0.redis-headless 6379 2
 sentinel auth-pass tandem $REDIS_PASSWORD
 sentinel down-after-milliseconds tandem 5000
-sentinel failover-timeout tandem 30000
+sentinel failover-timeout tandem 15000
 sentinel parallel-syncs tandem 1
 EOF
 fi
