@@ -8,7 +8,7 @@
 //! 3. [`hub`] has the rooms that this node takes part in: it asks
 //! 4. [`room`], the pure core, what a command leads to, and has
 //! 5. [`backend`] commit that; it comes back to every node that has members there, and out to their sockets.
-//! 6. [`ledger`] writes down what happened.
+//! 6. [`ledger`] writes down what happened; in a cluster [`worker`], a process of its own, does.
 //!
 //! Around it: [`http`] and [`web`] are the doors that are no sockets, [`node`] puts everything together, [`cli`] is the command
 //! line, [`config`] the settings, [`auth`] the secrets, [`limit`] the budgets, [`telemetry`] what operators see. [`id`] and [`clock`]
@@ -33,3 +33,4 @@ pub mod shared;
 pub mod socket;
 pub mod telemetry;
 pub mod web;
+pub mod worker;

@@ -3,17 +3,20 @@
 mod codes;
 mod stored;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use dashmap::DashMap;
 
 use self::{codes::Codes, stored::Stored};
-use super::{Backend, BackendError, Commit, Delivery, Sink};
+use super::{Backend, BackendError, Commit, Delivery, Due, Point, Proposal, Sink};
 use crate::{
     clock::Millis,
     id::{NodeId, RoomId, UserId},
-    ledger::{Entry, Journal},
+    ledger::Journal,
     protocol::Frame,
     room::{Presence, Room, Update},
 };
@@ -89,6 +92,14 @@ impl Backend for MemoryNode {
         let _ = self.sink.set(sink);
     }
 
+    fn is_up(&self) -> bool {
+        true
+    }
+
+    async fn until_up(&self, _within: Duration) -> bool {
+        true
+    }
+
     async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {
         loop {
             if self.shared.rooms.len() >= self.shared.max_rooms && !self.shared.rooms.contains_key(room) {
@@ -116,21 +127,35 @@ impl Backend for MemoryNode {
         Ok(())
     }
 
-    async fn commit(&self, update: Update, entry: Option<Entry>) -> Result<Commit, BackendError> {
-        let Some(cell) = self.shared.cell(&update.room) else {
-            return Ok(Commit::Conflict(Box::new(Room::vacant(update.room))));
-        };
+    async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
+        let update = &proposal.update;
+        let Some(cell) = self.shared.cell(&update.room) else { return Ok(Commit::Conflict) };
         let mut stored = lock(&cell);
         let room = &stored.room;
         if room.version != update.base || (room.exists() && room.epoch != update.epoch) {
-            return Ok(Commit::Conflict(Box::new(room.clone())));
+            return Ok(Commit::Conflict);
         }
-        let update = Arc::new(update);
-        stored.apply(&update);
-        if let (Some(journal), Some(entry)) = (&self.shared.journal, entry) {
+        stored.apply(update);
+        if let (Some(journal), Some(entry)) = (&self.shared.journal, proposal.entry) {
             journal.append(entry);
         }
-        self.shared.publish(&stored, &update);
+        self.shared.publish(&stored, update);
+        Ok(Commit::Applied)
+    }
+
+    async fn restore(&self, room: &Room, found: Option<Point>, _due: Due) -> Result<Commit, BackendError> {
+        let Some(cell) = self.shared.cell(&room.id) else { return Ok(Commit::Conflict) };
+        let mut stored = lock(&cell);
+        let is = stored.room.exists().then_some((stored.room.epoch, stored.room.version));
+        if is != found {
+            return Ok(Commit::Conflict);
+        }
+        stored.replace(room.clone());
+        for node in stored.subscribers.iter().filter(|node| **node != self.name) {
+            if let Some(sink) = self.shared.sink(node) {
+                sink.stale(&room.id);
+            }
+        }
         Ok(Commit::Applied)
     }
 
@@ -138,7 +163,13 @@ impl Backend for MemoryNode {
         Ok(self.shared.cell(room).and_then(|cell| lock(&cell).since(epoch, after)))
     }
 
-    async fn direct(&self, room: &RoomId, to: &UserId, frame: Frame) -> Result<Delivery, BackendError> {
+    async fn direct(
+        &self,
+        room: &RoomId,
+        to: &UserId,
+        _at: Option<&NodeId>,
+        frame: Frame,
+    ) -> Result<Delivery, BackendError> {
         let Some(cell) = self.shared.cell(room) else { return Ok(Delivery::Nobody) };
         let mut stored = lock(&cell);
         let Some(member) = stored.room.members.get(to) else { return Ok(Delivery::Nobody) };
@@ -148,11 +179,8 @@ impl Backend for MemoryNode {
                 Ok(Delivery::Kept)
             }
             Presence::Present => match self.shared.sink(&member.node) {
-                Some(sink) => {
-                    sink.signal(room, to, frame);
-                    Ok(Delivery::Sent)
-                }
-                None => Ok(Delivery::Nobody),
+                Some(sink) if sink.signal(room, to, &frame) => Ok(Delivery::Sent),
+                _ => Ok(Delivery::Nobody),
             },
         }
     }

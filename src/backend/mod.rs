@@ -1,35 +1,67 @@
 //! The one door to shared state: where rooms are kept, and how nodes hear of changes.
 //!
 //! A node decides on its own replica of a room and asks for the result to be [committed](Backend::commit) on the version it was
-//! decided on. What was committed comes back to every node that [subscribed](Backend::subscribe) to the room, in the order of
-//! versions, through its [`Sink`]: on the node that committed it, too. So there is one path to the members, and one order.
+//! decided on. What was committed comes to every node that [subscribed](Backend::subscribe) to the room, in the order of
+//! versions, through its [`Sink`]. Where that order has a hole the sink is told that the room is [stale](Sink::stale), never nothing.
+//!
+//! Every implementation keeps this order: **a sink has been handed all updates up to a version before any call answers with that
+//! version**, but for the update that the call itself commits, which may come before or after its answer.
 //!
 //! `tests/backend` holds the cases that every implementation must pass.
 
 mod memory;
+mod redis;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 pub use memory::{Memory, MemoryNode};
+pub use redis::{RedisNode, RedisParts, Renewal, StartError};
 
 use crate::{
     clock::Millis,
-    id::{RoomId, UserId},
+    id::{NodeId, RoomId, UserId},
     ledger::Entry,
     protocol::Frame,
     room::{Room, Update},
 };
 
-/// What became of a commit.
+/// A decision on its way into shared state.
 #[derive(Debug, Clone)]
+pub struct Proposal {
+    /// What changes.
+    pub update: Arc<Update>,
+    /// The room once that is in force.
+    pub after: Room,
+    /// When the room has something to do by itself.
+    pub due: Due,
+    /// What the ledger is to know.
+    pub entry: Option<Entry>,
+}
+
+/// When a room has something to do by itself, beside what was known before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// As before.
+    Same,
+    /// No longer.
+    Never,
+    /// Then.
+    At(Millis),
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
     /// It is in force.
     Applied,
-    /// Somebody else was first: this is the room now. Decide again.
-    Conflict(Box<Room>),
+    /// Somebody else was first. Decide again.
+    Conflict,
 }
+
+/// A point in the life of a room: the epoch, and the version in it.
+pub type Point = (u64, u64);
 
 /// What became of a directed frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +78,7 @@ pub enum Delivery {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackendError {
     /// There is no place for another room.
-    #[error("this deployment holds as many rooms as it may")]
+    #[error("this node holds as many rooms as it may")]
     Full,
     /// It cannot be reached, or did not answer in time.
     #[error("shared state is unavailable: {0}")]
@@ -59,21 +91,39 @@ pub trait Backend: Send + Sync + 'static {
     /// Where what concerns this node is handed over. Called once, before anything else.
     fn attach(&self, sink: Arc<dyn Sink>);
 
-    /// From now on the sink gets every update of `room`; returns the room as it is at that point, which may not exist.
+    /// Whether shared state can be reached, as far as is known without asking it.
+    fn is_up(&self) -> bool;
+
+    /// Waits until shared state can be reached, but not longer than `within`. Whether it can.
+    async fn until_up(&self, within: Duration) -> bool;
+
+    /// From now on the sink gets every update of `room`; returns the room as it is at that point, which may not exist. May be called
+    /// again, to read the room anew.
     async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError>;
 
     /// No more updates of `room`.
     async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError>;
 
     /// In one step: compare the version with `update.base` (and, unless the room is being made, the epoch), apply the changes, publish
-    /// them, and append `entry` to the ledger's queue.
-    async fn commit(&self, update: Update, entry: Option<Entry>) -> Result<Commit, BackendError>;
+    /// them, and append the entry to the ledger's queue.
+    async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError>;
+
+    /// Puts a room into shared state that has lost it, or the last of it, if it is still as it was `found`. Nodes that take part in the
+    /// room are told that it is stale.
+    async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError>;
 
     /// The updates after version `after` of `epoch`, if they are all still known.
     async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError>;
 
-    /// Hands `frame` to `to`, wherever it is. In order for each pair of members.
-    async fn direct(&self, room: &RoomId, to: &UserId, frame: Frame) -> Result<Delivery, BackendError>;
+    /// Hands `frame` to `to`, which was last known to be at the node `at`, or away. In order for each pair of members, but for what
+    /// chases a member that is just moving.
+    async fn direct(
+        &self,
+        room: &RoomId,
+        to: &UserId,
+        at: Option<&NodeId>,
+        frame: Frame,
+    ) -> Result<Delivery, BackendError>;
 
     /// What was kept for a member while it was away, oldest first; forgets it.
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError>;
@@ -85,11 +135,17 @@ pub trait Backend: Send + Sync + 'static {
     async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError>;
 }
 
-/// A node, as shared state sees it. Both calls return at once.
+/// A node, as shared state sees it. All calls return at once.
 pub trait Sink: Send + Sync {
+    /// Whether this node has the room at that point already, so that the update that leads there need not be handed over.
+    fn knows(&self, room: &RoomId, point: Point) -> bool;
+
     /// A room has changed.
     fn update(&self, update: &Arc<Update>);
 
-    /// A frame for a member whose socket this node holds.
-    fn signal(&self, room: &RoomId, to: &UserId, frame: Frame);
+    /// Updates of a room may have been missed: it has to be read anew.
+    fn stale(&self, room: &RoomId);
+
+    /// A frame for a member whose socket this node was said to hold. False if it does not.
+    fn signal(&self, room: &RoomId, to: &UserId, frame: &Frame) -> bool;
 }

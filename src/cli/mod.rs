@@ -3,7 +3,9 @@
 mod audit;
 mod config;
 mod healthcheck;
+mod migrate;
 mod serve;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,10 @@ struct Cli {
 enum Command {
     /// Run a node (what happens without a subcommand, too)
     Serve(serve::Serve),
+    /// Write the ledger of a cluster: from Redis into PostgreSQL
+    Worker(worker::Work),
+    /// Bring the schema of the ledger in PostgreSQL up to date
+    Migrate(migrate::Migrate),
     /// Print the settings that are in force
     Config(config::Show),
     /// Look into the ledger
@@ -83,6 +89,8 @@ fn run() -> anyhow::Result<ExitCode> {
     match cli.command {
         None => serve::run(cli.config),
         Some(Command::Serve(serve)) => serve::run(serve.config),
+        Some(Command::Worker(work)) => work.run(),
+        Some(Command::Migrate(migrate)) => migrate.run(),
         Some(Command::Config(show)) => {
             let own = matches.subcommand().map_or(&matches, |(_, own)| own);
             show.run(own);

@@ -18,7 +18,7 @@ use clap::Args;
 pub use ice::IceConfig;
 pub use ledger::LedgerConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
-pub use postgres::PostgresConfig;
+pub use postgres::{PostgresConfig, PostgresTls};
 pub use print::{example, table, unknown_variables};
 pub use redis::{RedisConfig, RedisMode};
 pub use room::RoomConfig;

@@ -1,12 +1,13 @@
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::parse;
 
 /// The ledger's database in a cluster.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "PostgreSQL")]
+#[allow(rustdoc::broken_intra_doc_links, reason = "the brackets of a URL are no links")]
 pub struct PostgresConfig {
     /// PostgreSQL 15 or later, as postgres://user:password@host[:port]/database[?sslmode=require]
     #[arg(long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
@@ -26,6 +27,9 @@ pub struct PostgresConfig {
     /// Database
     #[arg(long = "postgres-db", env = "POSTGRES_DB", default_value = "tandem")]
     pub postgres_db: String,
+    /// Whether TLS is spoken; ?sslmode= in DATABASE_URL wins. Only verify-full (or a POSTGRES_CA_FILE) checks who the server is
+    #[arg(long = "postgres-sslmode", env = "POSTGRES_SSLMODE", default_value = "prefer")]
+    pub postgres_sslmode: PostgresTls,
     /// PEM file of certificate authorities; those of the system if not given
     #[arg(long = "postgres-ca-file", env = "POSTGRES_CA_FILE")]
     pub postgres_ca_file: Option<PathBuf>,
@@ -35,6 +39,20 @@ pub struct PostgresConfig {
     /// How long PostgreSQL may take to answer, in seconds; a worker's batch may take ten times as long
     #[arg(long = "postgres-timeout-seconds", env = "POSTGRES_TIMEOUT_SECONDS", default_value = "2", value_parser = parse::some_seconds)]
     pub postgres_timeout: Duration,
+}
+
+/// How much TLS is asked of PostgreSQL, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PostgresTls {
+    /// None.
+    Disable,
+    /// If the server can.
+    Prefer,
+    /// Or no connection at all.
+    Require,
+    /// The server also has to prove that it is the one that was asked for.
+    #[value(alias = "verify-ca")]
+    VerifyFull,
 }
 
 impl PostgresConfig {

@@ -7,6 +7,7 @@ use super::parse;
 /// Where the state is that nodes share. With none of it a node keeps its rooms to itself.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Redis")]
+#[allow(rustdoc::broken_intra_doc_links, reason = "the brackets of a URL are no links")]
 pub struct RedisConfig {
     /// Redis 7 or later, as redis://[user:password@]host[:port][/db] or rediss://...; several, comma-separated, for Sentinel and Cluster.
     /// With it a node is one of a cluster
@@ -48,8 +49,12 @@ pub struct RedisConfig {
     /// How long Redis may take to answer, in seconds
     #[arg(long = "redis-timeout-seconds", env = "REDIS_TIMEOUT_SECONDS", default_value = "2", value_parser = parse::some_seconds)]
     pub redis_timeout: Duration,
+    /// How often a node sees whether it still hears what it tells itself through Redis, in seconds; 0 never, and then a link that has gone
+    /// deaf stays so
+    #[arg(long = "redis-probe-seconds", env = "REDIS_PROBE_SECONDS", default_value = "1", value_parser = parse::seconds)]
+    pub redis_probe: Duration,
     /// A node that has not been heard of for this long is dead, and others give up its members' seats, in seconds
-    #[arg(long = "lease-seconds", env = "LEASE_SECONDS", default_value = "8", value_parser = parse::some_seconds)]
+    #[arg(long = "lease-seconds", env = "LEASE_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
     pub lease: Duration,
     /// Most ledger entries that may wait in a partition for the worker; beyond it changes are refused, not forgotten
     #[arg(long = "ledger-stream-max", env = "LEDGER_STREAM_MAX", default_value = "1000000", value_parser = parse::count)]

@@ -21,5 +21,9 @@ pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
         let body = Json(json!({ "status": "draining", "nodeId": site.hub.node() }));
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     }
+    if site.admission.is_paused() {
+        let body = Json(json!({ "status": "unavailable", "nodeId": site.hub.node() }));
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
     Json(json!({ "status": "ready", "nodeId": site.hub.node() })).into_response()
 }

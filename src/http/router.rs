@@ -38,7 +38,8 @@ pub struct SiteParts {
     pub door: Arc<Door>,
     pub hub: Arc<Hub>,
     pub backend: Arc<dyn Backend>,
-    pub journal: Journal,
+    /// The way to the ledger of a single node.
+    pub journal: Option<Journal>,
     pub keys: Keys,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Site;
 use crate::{
     config::StatusDetail,
+    ledger::Journal,
     room::Room,
     telemetry::{Snapshot, memory},
 };
@@ -88,13 +89,14 @@ pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -
         rooms += 1;
         members += sockets;
     });
+    let journal = |count: fn(&Journal) -> u64| site.journal.as_ref().map_or(0, count);
     let snapshot = Snapshot {
         rooms,
         members,
-        journal_waiting: site.journal.waiting(),
-        journal_written: site.journal.written(),
-        journal_lost: site.journal.lost(),
-        journal_failures: site.journal.failures(),
+        journal_waiting: journal(Journal::waiting),
+        journal_written: journal(Journal::written),
+        journal_lost: journal(Journal::lost),
+        journal_failures: journal(Journal::failures),
     };
     let kind = if accept.contains("openmetrics-text") { OPEN_METRICS } else { TEXT };
     ([(header::CONTENT_TYPE, kind)], site.metrics.render(snapshot)).into_response()

@@ -26,8 +26,19 @@ impl Hub {
 
     /// A socket is gone.
     pub async fn disconnect(&self, seat: &Membership, keep_seat: bool) -> Result<(), HubError> {
+        {
+            // At once: nothing more is meant for it, and if shared state cannot be told now, what is left of it there is found later.
+            let mut local = seat.room.local();
+            if local.seat(&seat.user, seat.conn).is_some() {
+                local.seats.remove(&seat.user);
+            }
+        }
         let command = Command::Disconnect { user: seat.user.clone(), conn: seat.conn, keep_seat };
-        self.submit(&seat.room, &command).await.map(|_| ())
+        let done = self.submit(&seat.room, &command).await.map(|_| ());
+        if let Err(HubError::Backend(_) | HubError::Contended) = &done {
+            self.doubt(&seat.room);
+        }
+        done
     }
 
     /// A member says where its player is. What the room needs to know of that is little, and seldom.

@@ -1,17 +1,22 @@
 //! Coming into a room, and back into it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Hub, HubError, LocalRoom,
     local::{Phase, is_for},
     seat::{Arrival, Held, Kind, Membership, Missed},
+    state::due_after,
 };
 use crate::{
+    backend::Commit,
     id::{ConnId, RoomId, UserId},
     protocol::{Frame, ServerFrame, Stamp, announce, encode},
     room::{Command, Join, Refusal, Resume, Update},
 };
+
+/// How long somebody who comes waits for shared state that is just coming back.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 impl Hub {
     /// Lets somebody in. The answer, ROOM_STATE, goes through the outbox of `arrival`.
@@ -32,13 +37,19 @@ impl Hub {
         command: Command,
     ) -> Result<(Membership, u64), HubError> {
         let conn = arrival.conn;
+        // Nobody's turn is held for this.
+        self.backend().until_up(PATIENCE).await;
         loop {
             let room = self.open(id);
             let mut phase = room.turn.lock().await;
             if *phase == Phase::Retired {
                 continue;
             }
-            let entered = match self.enliven(&room, &mut phase).await {
+            let ready = match self.enliven(&room, &mut phase).await {
+                Ok(()) => self.recall(&room, &command).await,
+                Err(error) => Err(error),
+            };
+            let entered = match ready {
                 Ok(()) => {
                     room.local().arrivals.push(arrival);
                     self.admit(&room, &command).await
@@ -65,6 +76,32 @@ impl Hub {
             self.pins.miss(&room.id, self.now());
         }
         admitted
+    }
+
+    /// A room that nobody holds any more, but the archive does, comes back when somebody joins it.
+    async fn recall(&self, room: &LocalRoom, command: &Command) -> Result<(), HubError> {
+        let (Command::Join(_), Some(archive)) = (command, &self.parts.archive) else { return Ok(()) };
+        if room.local().replica.exists() {
+            return Ok(());
+        }
+        let row = match archive.recall(&room.id).await {
+            Ok(row) => row,
+            Err(error) => {
+                tracing::debug!(room = %room.id, %error, "a room could not be looked up in the ledger, it is made anew");
+                return Ok(());
+            }
+        };
+        let Some(old) = row.and_then(|row| row.into_room(&self.parts.policy, self.now())) else { return Ok(()) };
+        let due = due_after(None, &old, &self.parts.policy);
+        match self.backend().restore(&old, None, due).await? {
+            Commit::Applied => {
+                let mut local = room.local();
+                local.adopt(old, "history_gone", self.context());
+                self.place(&mut local);
+                Ok(())
+            }
+            Commit::Conflict => self.refresh(room).await,
+        }
     }
 
     /// Tells a resuming member what it missed. Its seat holds back whatever happens meanwhile.
@@ -100,14 +137,14 @@ impl Hub {
                 resume_token: arrival.token.as_deref().unwrap_or_default(),
                 session: conn,
                 server_time: context.now,
-                ice_servers: &arrival.ice_servers,
+                ice_servers: &self.parts.ice.for_user(user, context.now),
             }));
             frames.extend(replayed);
             self.parts.metrics.resumed.replayed();
         } else {
             let reason = if local.replica.epoch == epoch { "history_gone" } else { "epoch_changed" };
             frames.push(encode(&ServerFrame::Discontinuity { reason }));
-            frames.push(local.snapshot(&arrival, context));
+            frames.push(local.snapshot(&arrival, user, context));
             // The snapshot has them already.
             held.retain(|(_, kind)| *kind == Kind::Direct);
             self.parts.metrics.resumed.snapshot();

@@ -8,10 +8,12 @@ use super::{
     seat::{Arrival, Held, Kind, Seat},
 };
 use crate::{
+    backend::Point,
     clock::Millis,
+    config::IceConfig,
     id::{ConnId, NodeId, RoomId, UserId},
-    protocol::{Audience, Close, Frame, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
-    room::{Change, LeftReason, Room, Update},
+    protocol::{Audience, Close, Frame, IceServer, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
+    room::{Change, LeftReason, Member, Room, Update},
 };
 
 /// A room as this node has it: a replica of the room itself, and the seats of the members whose sockets are here.
@@ -43,20 +45,48 @@ pub(super) struct Local {
     pub(super) arrivals: Vec<Arrival>,
     /// Where the room stands in the schedule.
     pub(super) scheduled: Option<Millis>,
+    /// Updates may have been missed, or members of this node are not as they should be: when to look.
+    pub(super) doubt: Option<Millis>,
+    /// While the room is being read, what is heard meanwhile waits here.
+    catching: Option<Vec<Arc<Update>>>,
+    /// Members that were taken for gone while their sockets live, as they were.
+    pub(super) contested: Vec<Member>,
 }
+
+/// What became of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is in.
+    Applied,
+    /// It was in already, or waits until the room has been read.
+    Known,
+    /// Something is missing before it.
+    Gap,
+}
+
+/// Updates that may wait while a room is being read. Past that it is read once more.
+const CATCHING: usize = 4_096;
 
 /// What is the same in every room of a node.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) node: &'a NodeId,
     pub(super) ping_interval: Millis,
+    pub(super) ice: &'a IceConfig,
     pub(super) now: Millis,
 }
 
 impl LocalRoom {
     pub(super) fn new(id: RoomId) -> Self {
-        let local =
-            Local { replica: Room::vacant(id.clone()), seats: HashMap::new(), arrivals: Vec::new(), scheduled: None };
+        let local = Local {
+            replica: Room::vacant(id.clone()),
+            seats: HashMap::new(),
+            arrivals: Vec::new(),
+            scheduled: None,
+            doubt: None,
+            catching: None,
+            contested: Vec::new(),
+        };
         Self { id, turn: tokio::sync::Mutex::new(Phase::New), state: Mutex::new(local) }
     }
 
@@ -72,20 +102,92 @@ impl Local {
         self.seats.get_mut(user).filter(|seat| seat.conn == conn)
     }
 
-    /// Takes an update in: into the replica, and out to the seats. False when it does not follow the replica's version.
-    pub(super) fn update(&mut self, update: &Update, context: Context<'_>) -> bool {
+    /// Takes an update in, or keeps it for later while the room is being read.
+    pub(super) fn hear(&mut self, update: &Arc<Update>, context: Context<'_>) -> Fit {
+        let Some(catching) = &mut self.catching else { return self.update(update, context) };
+        if catching.len() >= CATCHING {
+            catching.clear();
+            self.doubt = Some(context.now);
+        }
+        catching.push(Arc::clone(update));
+        Fit::Known
+    }
+
+    /// From now on updates wait.
+    pub(super) fn begin_catching(&mut self) {
+        self.catching.get_or_insert_default();
+    }
+
+    /// What has waited.
+    pub(super) fn end_catching(&mut self) -> Vec<Arc<Update>> {
+        self.catching.take().unwrap_or_default()
+    }
+
+    /// Whether the replica has come as far as this point.
+    pub(super) fn knows(&self, (epoch, version): Point) -> bool {
+        self.replica.exists() && self.replica.epoch == epoch && self.replica.version >= version
+    }
+
+    /// Into the replica, and out to the seats.
+    pub(super) fn update(&mut self, update: &Update, context: Context<'_>) -> Fit {
+        if self.knows((update.epoch, update.version())) {
+            return Fit::Known;
+        }
         let follows =
             update.base == self.replica.version && (!self.replica.exists() || update.epoch == self.replica.epoch);
         if !follows {
-            return false;
+            return Fit::Gap;
         }
         for (version, change) in (update.base + 1..).zip(&update.changes) {
+            self.contest(change, context);
             self.replica.apply(change, update.at);
             self.seat_arrival(change, context);
             self.tell(change, Stamp { epoch: update.epoch, version, timestamp: update.at });
             self.unseat(change);
         }
-        true
+        Fit::Applied
+    }
+
+    /// A socket that is given up gives its seat back before that is decided. So if there still is one, others decided, and they are wrong.
+    fn contest(&mut self, change: &Change, context: Context<'_>) {
+        let (Change::Away { user, .. }
+        | Change::Left { user, reason: LeftReason::Disconnected | LeftReason::Expired, .. }) = change
+        else {
+            return;
+        };
+        let Some(member) = self.replica.members.get(user) else { return };
+        if self.seats.get(user).is_some_and(|seat| seat.conn == member.conn) {
+            self.contested.push(member.clone());
+            self.doubt = Some(context.now);
+        }
+    }
+
+    /// Another room in place of this one: whoever sits here is told that it missed something, and how things are now.
+    pub(super) fn adopt(&mut self, fresh: Room, reason: &'static str, context: Context<'_>) {
+        let old = std::mem::replace(&mut self.replica, fresh);
+        let here = |user: &UserId, conn: ConnId| {
+            self.replica.members.get(user).is_some_and(|member| member.conn == conn && member.present())
+        };
+        // Who has another socket by now sits elsewhere; who has none is contested.
+        let moved =
+            |user: &UserId, conn: ConnId| self.replica.members.get(user).is_some_and(|member| member.conn != conn);
+        self.seats.retain(|user, seat| !moved(user, seat.conn));
+        for (user, seat) in &self.seats {
+            if !here(user, seat.conn)
+                && let Some(member) = old.members.get(user).filter(|member| member.conn == seat.conn)
+            {
+                self.contested.push(member.clone());
+            }
+        }
+        let room = &self.replica;
+        for (user, seat) in &mut self.seats {
+            if seat.modern {
+                seat.push(&encode(&ServerFrame::Discontinuity { reason }), Kind::Direct);
+            }
+            let ice_servers = context.ice.for_user(user, context.now);
+            let state = whole(room, seat.conn, seat.features, None, &ice_servers, context);
+            seat.push(&state, Kind::Direct);
+        }
     }
 
     /// A newcomer on this node gets its seat, and the room as it is now.
@@ -95,8 +197,7 @@ impl Local {
             return;
         };
         let Some(index) = self.arrivals.iter().position(|arrival| arrival.conn == member.conn) else {
-            // On another node now.
-            self.seats.remove(&member.user);
+            self.seat_elsewhere(member, context);
             return;
         };
         let arrival = self.arrivals.swap_remove(index);
@@ -106,6 +207,7 @@ impl Local {
         let mut seat = Seat {
             conn: arrival.conn,
             modern: arrival.modern,
+            features: arrival.features,
             nudge: Nudge::new(context.now),
             // Whether it still watches is seen from now on.
             reported: member.watching.then_some(context.now),
@@ -115,23 +217,28 @@ impl Local {
         if arrival.missed.is_some() {
             seat.held = Some(Box::new(Held { arrival, frames: Vec::new() }));
         } else {
-            seat.push(&self.snapshot(&arrival, context), Kind::Direct);
+            seat.push(&self.snapshot(&arrival, &member.user, context), Kind::Direct);
         }
         self.seats.insert(member.user.clone(), seat);
     }
 
+    /// A seat was taken by a socket that is not about to take one here.
+    fn seat_elsewhere(&mut self, member: &Member, context: Context<'_>) {
+        if self.seats.get(&member.user).is_some_and(|seat| seat.conn == member.conn) {
+            return;
+        }
+        self.seats.remove(&member.user);
+        if member.node == *context.node {
+            // It gave up waiting for the answer.
+            self.doubt = Some(context.now);
+        }
+    }
+
     /// ROOM_STATE for `arrival`.
-    pub(super) fn snapshot(&self, arrival: &Arrival, context: Context<'_>) -> Frame {
-        let parts = RoomStateParts {
-            node: context.node,
-            session: arrival.conn,
-            features: arrival.features,
-            resume_token: arrival.token.as_deref(),
-            ping_interval: context.ping_interval,
-            ice_servers: &arrival.ice_servers,
-            now: context.now,
-        };
-        encode(&ServerFrame::RoomState(RoomState::new(&self.replica, &parts)))
+    pub(super) fn snapshot(&self, arrival: &Arrival, user: &UserId, context: Context<'_>) -> Frame {
+        let ice_servers = context.ice.for_user(user, context.now);
+        let token = arrival.token.as_deref();
+        whole(&self.replica, arrival.conn, arrival.features, token, &ice_servers, context)
     }
 
     /// Each frame is written once, and only if somebody here gets it.
@@ -146,20 +253,42 @@ impl Local {
         });
     }
 
+    fn is_contested(&self, user: &UserId) -> bool {
+        self.contested.iter().any(|member| member.user == *user)
+    }
+
     fn unseat(&mut self, change: &Change) {
         match change {
-            Change::Left { user, reason, .. } => {
+            Change::Left { user, reason, .. } if !self.is_contested(user) => {
                 if let (Some(seat), LeftReason::Kicked { .. }) = (self.seats.remove(user), reason) {
                     seat.outbox.close(Close::Kicked);
                 }
-            }
-            Change::Away { user, .. } => {
-                self.seats.remove(user);
             }
             Change::Closed => self.seats.clear(),
             _ => {}
         }
     }
+}
+
+/// ROOM_STATE.
+fn whole(
+    room: &Room,
+    session: ConnId,
+    features: &[&'static str],
+    resume_token: Option<&str>,
+    ice_servers: &[IceServer],
+    context: Context<'_>,
+) -> Frame {
+    let parts = RoomStateParts {
+        node: context.node,
+        session,
+        features,
+        resume_token,
+        ping_interval: context.ping_interval,
+        ice_servers,
+        now: context.now,
+    };
+    encode(&ServerFrame::RoomState(RoomState::new(room, &parts)))
 }
 
 /// Whether `user`, of the first generation or `modern`, is of the audience.

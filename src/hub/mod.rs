@@ -9,10 +9,12 @@ mod error;
 mod local;
 mod nudge;
 mod outbox;
+mod refresh;
 mod schedule;
 mod seat;
 mod signal;
 mod state;
+mod tend;
 mod tick;
 
 pub use error::HubError;

@@ -4,7 +4,7 @@ use super::{LocalRoom, Outbox, nudge::Nudge};
 use crate::{
     clock::Millis,
     id::{ConnId, UserId},
-    protocol::{Frame, IceServer},
+    protocol::Frame,
 };
 
 /// A socket that is about to take a seat. It does so at the very update that lets it in: its ROOM_STATE is of that version, and
@@ -21,8 +21,6 @@ pub struct Arrival {
     pub features: &'static [&'static str],
     /// The resume token, in clear for its owner.
     pub token: Option<Box<str>>,
-    /// For ROOM_STATE.
-    pub ice_servers: Vec<IceServer>,
     /// For those that resume: what they have.
     pub missed: Option<Missed>,
 }
@@ -59,6 +57,7 @@ pub(super) struct Seat {
     pub(super) conn: ConnId,
     pub(super) outbox: Arc<Outbox>,
     pub(super) modern: bool,
+    pub(super) features: &'static [&'static str],
     pub(super) nudge: Nudge,
     /// When it last reported a position.
     pub(super) reported: Option<Millis>,

@@ -54,7 +54,7 @@ impl Hub {
     }
 
     async fn direct(&self, seat: &Membership, to: &crate::id::UserId, frame: Frame) -> Result<(), HubError> {
-        {
+        let at = {
             let mut local = seat.room.local();
             if local.seat(&seat.user, seat.conn).is_none() {
                 return Err(Refusal::NotJoined.into());
@@ -63,11 +63,10 @@ impl Hub {
                 target.push(&frame, Kind::Direct);
                 return Ok(());
             }
-            if !local.replica.members.contains_key(to) {
-                return Err(Refusal::NoSuchMember.into());
-            }
-        }
-        match self.backend().direct(&seat.room.id, to, frame).await? {
+            let Some(member) = local.replica.members.get(to) else { return Err(Refusal::NoSuchMember.into()) };
+            member.present().then(|| member.node.clone())
+        };
+        match self.backend().direct(&seat.room.id, to, at.as_ref(), frame).await? {
             Delivery::Sent | Delivery::Kept => Ok(()),
             Delivery::Nobody => Err(Refusal::NoSuchMember.into()),
         }

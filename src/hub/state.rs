@@ -1,21 +1,23 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dashmap::DashMap;
 
 use super::{
     HubError, LocalRoom, Schedule,
-    local::{Context, Phase},
+    local::{Context, Fit, Phase},
     seat::Kind,
     signal::SignalIds,
+    tick::RETRY,
 };
 use crate::{
-    backend::{Backend, Commit, Sink},
+    backend::{Backend, Commit, Due, Point, Proposal, Sink},
     clock::{Clock, Millis},
+    config::IceConfig,
     id::{NodeId, RoomId, UserId},
-    ledger::{Entry, events},
+    ledger::{Archive, Entry, events},
     limit::PinThrottle,
     protocol::Frame,
-    room::{Command, Policy, Refusal, Room, Update, decide},
+    room::{Command, Policy, Refusal, Room, Update, decide, next_due},
     telemetry::Metrics,
 };
 
@@ -40,6 +42,9 @@ pub struct Parts {
     pub backend: Arc<dyn Backend>,
     pub metrics: Arc<Metrics>,
     pub ping_interval: Millis,
+    pub ice: IceConfig,
+    /// Where rooms are looked for that shared state does not know.
+    pub archive: Option<Arc<dyn Archive>>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -98,7 +103,12 @@ impl Hub {
     }
 
     pub(super) fn context(&self) -> Context<'_> {
-        Context { node: &self.parts.node, ping_interval: self.parts.ping_interval, now: self.now() }
+        Context {
+            node: &self.parts.node,
+            ping_interval: self.parts.ping_interval,
+            ice: &self.parts.ice,
+            now: self.now(),
+        }
     }
 
     /// Looks after a room that survived a restart, until somebody comes or its grace is over.
@@ -117,6 +127,7 @@ impl Hub {
         if *phase != Phase::Live {
             return Err(Refusal::NotJoined.into());
         }
+        self.enliven(room, &mut phase).await?;
         let done = self.commit(room, command).await;
         self.settle(room, &mut phase).await;
         done
@@ -124,9 +135,9 @@ impl Hub {
 
     /// Decides on the replica and commits; when others were first, decides again. The caller holds the room's turn.
     pub(super) async fn commit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             let now = self.now();
-            let (update, entry) = {
+            let proposal = {
                 let local = room.local();
                 let before = &local.replica;
                 let draft = decide(before, command, &self.parts.policy, now)?;
@@ -138,24 +149,55 @@ impl Hub {
                     Update { room: room.id.clone(), epoch, base: before.version, at: now, changes: draft.changes };
                 let audited = events(&update, &self.parts.node);
                 let entry = Entry::new(&update, audited, &draft.after);
-                (update, entry)
+                let due = due_after(Some(before), &draft.after, &self.parts.policy);
+                Proposal { update: Arc::new(update), after: draft.after, due, entry }
             };
-            let version = update.version();
-            match self.backend().commit(update, entry).await? {
-                Commit::Applied => return Ok(version),
-                Commit::Conflict(fresh) => {
+            let update = Arc::clone(&proposal.update);
+            match self.backend().commit(proposal).await? {
+                Commit::Applied => {
+                    self.hear(room, &update);
+                    return Ok(update.version());
+                }
+                Commit::Conflict => {
                     self.parts.metrics.commit_conflicts.inc();
-                    room.local().replica = *fresh;
+                    // Others' updates are here before the conflict is. Where they are not, something is on its way, or lost.
+                    if room.local().replica.version == update.base {
+                        tokio::time::sleep(Duration::from_millis(1 << attempt.min(5))).await;
+                    }
                 }
             }
         }
+        self.doubt(room);
         Err(HubError::Contended)
     }
 
+    /// The one way of an update into a room of this node: from shared state, and from the answer to this node's own commit. Whichever
+    /// comes first counts.
+    fn hear(&self, room: &LocalRoom, update: &Arc<Update>) {
+        let mut local = room.local();
+        if local.hear(update, self.context()) == Fit::Gap {
+            self.parts.metrics.gaps.noticed();
+            local.doubt = Some(self.now());
+        }
+        self.place(&mut local);
+    }
+
+    /// The room is looked at again soon.
+    pub(super) fn doubt(&self, room: &LocalRoom) {
+        let mut local = room.local();
+        local.doubt = Some(self.now() + RETRY);
+        self.place(&mut local);
+    }
+
+    /// Makes sure that updates reach the replica, and that none is missing.
     pub(super) async fn enliven(&self, room: &LocalRoom, phase: &mut Phase) -> Result<(), HubError> {
-        if *phase == Phase::New {
-            let fresh = self.backend().subscribe(&room.id).await?;
-            room.local().replica = fresh;
+        if *phase == Phase::New || room.local().doubt.is_some() {
+            let read = self.refresh(room).await;
+            if *phase == Phase::New && read.is_err() {
+                // There is nothing here yet that could be wrong.
+                room.local().doubt = None;
+            }
+            read?;
             *phase = Phase::Live;
             self.reschedule(room);
         }
@@ -166,7 +208,7 @@ impl Hub {
     pub(super) async fn settle(&self, room: &LocalRoom, phase: &mut Phase) {
         {
             let local = room.local();
-            let empty_here = local.seats.is_empty() && local.arrivals.is_empty();
+            let empty_here = local.seats.is_empty() && local.arrivals.is_empty() && local.doubt.is_none();
             let others = !local.replica.members.is_empty() && !self.is_home(&local.replica);
             if !empty_here || (local.replica.exists() && !others) {
                 return;
@@ -187,21 +229,38 @@ impl Hub {
     }
 }
 
+/// When `after` has something to do by itself, if that is another moment than it was.
+pub(super) fn due_after(before: Option<&Room>, after: &Room, policy: &Policy) -> Due {
+    let due = next_due(after, policy);
+    match due {
+        _ if before.is_some_and(|before| next_due(before, policy) == due) => Due::Same,
+        Some(at) => Due::At(at),
+        None => Due::Never,
+    }
+}
+
 impl Sink for Hub {
+    fn knows(&self, room: &RoomId, point: Point) -> bool {
+        self.rooms.get(room).is_none_or(|room| room.local().knows(point))
+    }
+
     fn update(&self, update: &Arc<Update>) {
-        let Some(room) = self.rooms.get(&update.room).map(|room| Arc::clone(&room)) else { return };
-        let mut local = room.local();
-        if local.update(update, self.context()) {
-            self.place(&mut local);
-        } else {
-            tracing::debug!(room = %update.room, base = update.base, have = local.replica.version, "an update does not fit");
+        if let Some(room) = self.rooms.get(&update.room).map(|room| Arc::clone(&room)) {
+            self.hear(&room, update);
         }
     }
 
-    fn signal(&self, room: &RoomId, to: &UserId, frame: Frame) {
-        let Some(room) = self.rooms.get(room).map(|room| Arc::clone(&room)) else { return };
-        if let Some(seat) = room.local().seats.get_mut(to) {
-            seat.push(&frame, Kind::Direct);
+    fn stale(&self, room: &RoomId) {
+        if let Some(room) = self.rooms.get(room).map(|room| Arc::clone(&room)) {
+            let mut local = room.local();
+            local.doubt = Some(self.now());
+            self.place(&mut local);
         }
+    }
+
+    fn signal(&self, room: &RoomId, to: &UserId, frame: &Frame) -> bool {
+        let Some(room) = self.rooms.get(room).map(|room| Arc::clone(&room)) else { return false };
+        let mut local = room.local();
+        local.seats.get_mut(to).map(|seat| seat.push(frame, Kind::Direct)).is_some()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 /// A member that has not reported its position for this long is not watching.
 const WATCHING: Millis = 10_000;
 /// How long a room that could not do what was due waits for its next try.
-const RETRY: Millis = 1_000;
+pub(super) const RETRY: Millis = 1_000;
 /// Rooms whose time has come that are looked after at once.
 const TICKS: usize = 64;
 
@@ -34,7 +34,8 @@ impl Hub {
                     }
                 }
                 if let Err(error) = self.tick(&room).await {
-                    tracing::warn!(room = %id, %error, "a room could not do what was due, it is tried again");
+                    // Whoever talks to shared state says so once when it is away: not here, for every room.
+                    tracing::debug!(room = %id, %error, "a room could not do what was due, it is tried again");
                     let mut local = room.local();
                     let again = Some(self.now() + RETRY);
                     self.schedule.set(&id, local.scheduled, again);
@@ -50,12 +51,8 @@ impl Hub {
         if *phase != Phase::Live {
             return Ok(());
         }
-        loop {
-            let before = room.local().replica.version;
-            if self.commit(room, &Command::Tick).await? == before {
-                break;
-            }
-        }
+        self.enliven(room, &mut phase).await?;
+        self.exhaust(room, &Command::Tick).await?;
         self.forget_idle_watchers(room).await?;
         self.settle(room, &mut phase).await;
         self.reschedule(room);
@@ -92,10 +89,7 @@ impl Hub {
     pub(super) fn place(&self, local: &mut Local) {
         let due = next_due(&local.replica, &self.parts.policy);
         let idle = local.seats.values().filter_map(|seat| seat.reported).min().map(|at| at + WATCHING);
-        let next = match (due, idle) {
-            (Some(due), Some(idle)) => Some(due.min(idle)),
-            (due, idle) => due.or(idle),
-        };
+        let next = [due, idle, local.doubt].into_iter().flatten().min();
         self.schedule.set(&local.replica.id, local.scheduled, next);
         local.scheduled = next;
     }

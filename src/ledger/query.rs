@@ -4,7 +4,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{EventType, sqlite};
+use super::{EventType, column};
 use crate::clock::Millis;
 
 /// Which events an auditor wants to see. Nothing set: all.
@@ -44,8 +44,8 @@ pub fn query(path: &Path, query: &Query) -> rusqlite::Result<Vec<EventRow>> {
         ("room_id = ?", query.room.clone()),
         ("user_id = ?", query.user.clone()),
         ("event_type = ?", query.kind.map(|kind| kind.as_str().to_owned())),
-        ("created_at >= ?", query.since.map(sqlite::iso)),
-        ("created_at < ?", query.until.map(sqlite::iso)),
+        ("created_at >= ?", query.since.map(column::iso)),
+        ("created_at < ?", query.until.map(column::iso)),
     ];
     let (conditions, values): (Vec<_>, Vec<_>) =
         wanted.into_iter().filter_map(|(condition, value)| Some((condition, value?))).unzip();

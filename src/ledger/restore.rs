@@ -4,11 +4,11 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 use uuid::Builder;
 
-use super::{Event, EventType, WriterError, sqlite};
+use super::{Event, EventType, RoomRow, WriterError, column, sqlite};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    room::{Digest, Member, Members, Policy, Presence, Role, Room, Timeline, Vacancy},
+    room::{Digest, Member, Members, Policy, Presence, Role, Room},
 };
 
 /// The rooms that outlive a restart: those that were open when the node last ran, if that is not longer ago than an empty room is kept.
@@ -25,7 +25,7 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
         sqlite::record(&step, &event)?;
         if event.kind == EventType::RoomClosed {
             let archive = "UPDATE rooms SET archived_at = ?2, updated_at = ?2 WHERE id = ?1";
-            step.prepare_cached(archive)?.execute(params![event.room.as_str(), sqlite::iso(now)])?;
+            step.prepare_cached(archive)?.execute(params![event.room.as_str(), column::iso(now)])?;
         }
     }
     step.commit()?;
@@ -80,29 +80,24 @@ fn lost(
 /// Nothing for a row that no room of ours has written.
 fn room(row: &Row<'_>, policy: &Policy, now: Millis) -> rusqlite::Result<Option<Room>> {
     let Ok(id) = RoomId::parse(&row.get::<_, String>("id")?) else { return Ok(None) };
-    let host: Option<String> = row.get("host_user_id")?;
-    let origin = digest(row, "host_origin")?;
-    let until = now + policy.host_grace;
-    let vacancy = host.and_then(|host| UserId::parse(&host).ok()).map(|user| Vacancy { user, origin, until });
-    let empty_until: Option<Millis> = row.get("empty_until_ms")?;
-    Ok(Some(Room {
-        // A new incarnation: the last versions of the old one may not have reached the ledger.
-        epoch: now,
+    let row = RoomRow {
+        id,
+        epoch: row.get("epoch")?,
         version: row.get("version")?,
-        pin: digest(row, "pin_digest")?,
-        vacancy,
-        guest_control: row.get("guest_control_enabled")?,
+        host: row.get::<_, Option<String>>("host_user_id")?.and_then(|host| UserId::parse(&host).ok()),
+        host_origin: digest(row, "host_origin")?,
         url: row.get::<_, Option<String>>("current_url")?.map(Into::into),
-        timeline: Timeline {
-            position: row.get("current_time")?,
-            playing: row.get("is_playing")?,
-            rate: row.get("rate")?,
-            at: row.get("position_at_ms")?,
-            by: None,
-        },
-        empty_until: Some(empty_until.unwrap_or(now + policy.empty_grace)),
-        ..Room::vacant(id)
-    }))
+        position: row.get("current_time")?,
+        playing: row.get("is_playing")?,
+        rate: row.get("rate")?,
+        position_at: row.get("position_at_ms")?,
+        guest_control: row.get("guest_control_enabled")?,
+        pin: digest(row, "pin_digest")?,
+        empty_until: row.get("empty_until_ms")?,
+        archived: false,
+        at: now,
+    };
+    Ok(row.into_room(policy, now))
 }
 
 /// Those whose token still opens their seat. They have as long as if their socket had dropped now.

@@ -2,15 +2,13 @@
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
-use super::{Entry, Event, EventType, RoomRow};
-use crate::{
-    clock::Millis,
-    id::RoomId,
-    room::{Member, Role},
+use super::{
+    Entry, Event, EventType, RoomRow,
+    column::{self, iso},
 };
+use crate::{clock::Millis, id::RoomId, room::Member};
 
 /// Forward only; the position in this list is the schema's version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[include_str!("../../schema/sqlite/0001_ledger.sql")];
@@ -35,12 +33,6 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
         step.commit()?;
     }
     Ok(db)
-}
-
-/// ISO 8601 in UTC with milliseconds.
-pub(super) fn iso(at: Millis) -> String {
-    let timestamp = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default();
-    format!("{timestamp:.3}")
 }
 
 /// Writes a batch in one transaction.
@@ -103,10 +95,6 @@ fn project_departure(db: &Connection, event: &Event) -> rusqlite::Result<()> {
 }
 
 fn project_seat(batch: &Transaction<'_>, row: &RoomRow, seat: &Member) -> rusqlite::Result<()> {
-    let role = match seat.role {
-        Role::Member => "member",
-        Role::CoHost => "co-host",
-    };
     batch
         .prepare_cached(
             "INSERT INTO users (id, room_id, username, created_at, updated_at, role, seat_order, peer_id, token_digest, origin)
@@ -120,7 +108,7 @@ fn project_seat(batch: &Transaction<'_>, row: &RoomRow, seat: &Member) -> rusqli
             row.id.as_str(),
             seat.username,
             iso(row.at),
-            role,
+            column::role(seat.role),
             seat.order,
             seat.conn.to_string(),
             seat.token.map(String::from),

@@ -1,68 +1,30 @@
-use std::{
-    fs::{File, TryLockError},
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, signal::unix::SignalKind, time::timeout};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{drain, secret};
+use super::{NodeError, drain, keeper::Keeper, state::State};
 use crate::{
-    auth::Keys,
-    backend::{Backend, Memory},
+    backend::{RedisNode, StartError},
     clock::{Clock, millis},
-    config::Config,
+    config::{Config, IceConfig},
     http::{self, Site, SiteParts},
     hub::{Hub, Parts},
     id::NodeId,
-    ledger::{self, Writer, WriterError},
     protocol::{ServerFrame, encode},
     socket::{Admission, Door, DoorParts, Registry},
     telemetry::Metrics,
 };
 
-/// How long sockets and requests may take to end once everything is told to.
-const LAST_MOMENTS: Duration = Duration::from_secs(3);
-
-/// Why a node could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// The name that was given is none.
-    #[error("NODE_ID {0}")]
-    Name(#[from] crate::id::IdError),
-    /// The data directory cannot be used.
-    #[error("cannot use the data directory {path} (TANDEM_DATA_DIR): {source}")]
-    DataDir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another node has it.
-    #[error("another tandem uses the data directory {path}; give this one its own (TANDEM_DATA_DIR)")]
-    Taken {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The ledger cannot be used.
-    #[error("{0} (TANDEM_DATA_DIR says where it is)")]
-    Ledger(#[from] WriterError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address} (HOST, PORT): {source}")]
-    Listen {
-        /// Which.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Signals cannot be heard.
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
-}
+/// How long sockets and requests may take to end once everything is told to. With the drain and its goodbyes: less than 15 s.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+/// How long the other nodes may take to be told that this one is gone.
+const LEAVE: Duration = Duration::from_millis(500);
 
 /// A node that listens.
 #[derive(Debug)]
@@ -77,9 +39,7 @@ pub struct Node {
     admission: Arc<Admission>,
     registry: Arc<Registry>,
     sockets: TaskTracker,
-    writer: Writer,
-    /// Held for as long as the node lives.
-    lock: File,
+    state: State,
 }
 
 impl Node {
@@ -90,47 +50,27 @@ impl Node {
             None => NodeId::parse(&format!("node-{:08x}", rand::random::<u32>()))?,
         };
         let clock = Clock::system();
-        let data_dir = |source| NodeError::DataDir { path: config.ledger.data_dir.clone(), source };
-        std::fs::create_dir_all(&config.ledger.data_dir).map_err(data_dir)?;
-        let lock = claim(&config)?;
-        let (listener, address) = listen(&config).await?;
-        let keys =
-            Keys::new(&secret::load(config.server.secret.as_deref(), &config.ledger.data_dir).map_err(data_dir)?);
-        let policy = config.room.policy();
-        let database = config.ledger.database();
-        let restored = ledger::restore(&database, &name, &policy, clock.now())?;
-        let (writer, journal) = Writer::start(&database, clock)?;
-
-        let memory = Memory::new(Some(journal.clone()), config.room.max_rooms);
-        let rooms: Vec<_> = restored.iter().map(|room| room.id.clone()).collect();
-        for room in restored {
-            memory.restore(room);
-        }
-        let backend: Arc<dyn Backend> = memory.node(name.clone());
         let metrics = Arc::new(Metrics::new(name.as_str()));
+        let (listener, address) = listen(&config).await?;
+        let state = State::open(&config, &name, clock, &metrics)?;
         let hub = Hub::new(Parts {
             node: name,
             clock,
-            policy,
-            backend: Arc::clone(&backend),
+            policy: config.room.policy(),
+            backend: Arc::clone(&state.backend),
             metrics: Arc::clone(&metrics),
             ping_interval: millis(config.socket.ping_interval),
+            ice: config.ice.clone(),
+            archive: state.archive.clone(),
         });
-        for room in &rooms {
-            if let Err(error) = hub.adopt(room).await {
-                tracing::warn!(%room, %error, "a room could not be brought back");
-            }
-        }
-        if !rooms.is_empty() {
-            tracing::info!(rooms = rooms.len(), "rooms are back");
-        }
+        state.adopt(&hub).await;
 
         let admission = Admission::new(config.server.max_connections);
         let registry = Registry::new(Arc::clone(&metrics));
         let sockets = TaskTracker::new();
         let door = DoorParts {
             hub: Arc::clone(&hub),
-            keys: keys.clone(),
+            keys: state.keys.clone(),
             clock,
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
@@ -140,15 +80,15 @@ impl Node {
         let parts = SiteParts {
             door: Arc::new(Door::new(door, &config)),
             hub: Arc::clone(&hub),
-            backend,
-            journal,
-            keys,
+            backend: Arc::clone(&state.backend),
+            journal: state.journal(),
+            keys: state.keys.clone(),
             clock,
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
         };
         let site = Arc::new(Site::new(parts, &config));
-        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, writer, lock })
+        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, state })
     }
 
     /// Where it listens.
@@ -158,30 +98,39 @@ impl Node {
 
     /// Serves until SIGTERM or SIGINT, then drains. A second signal does not wait.
     pub async fn run(self) -> Result<(), NodeError> {
-        let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).map_err(NodeError::Signals)?;
-        let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).map_err(NodeError::Signals)?;
+        let mut stops = Stops::new()?;
+        let redis = self.state.redis();
+        let keeper_of = redis.as_ref().map(|redis| self.keeper(redis));
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
         let router = http::router(Arc::clone(&self.site));
         let header_timeout = self.config.server.header_timeout;
         let serving =
             tokio::spawn(http::serve(self.listener, router, header_timeout, connections.clone(), stop.clone()));
-        let rooms = tokio::spawn({
-            let hub = Arc::clone(&self.hub);
-            async move { hub.run().await }
-        });
-        let ice = tokio::spawn(refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock));
+        let mut background = JoinSet::new();
+        let hub = Arc::clone(&self.hub);
+        background.spawn(async move { hub.run().await });
+        background.spawn(refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock));
+        let mut keeper = JoinSet::new();
+        if let (Some(redis), Some(of)) = (&redis, keeper_of) {
+            // Nobody is let in before there is somewhere to put them.
+            self.admission.pause(true);
+            background.spawn(Arc::clone(redis).run());
+            keeper.spawn(of.run());
+        } else {
+            self.metrics.link_up.set(1);
+        }
         let node = self.hub.node();
         tracing::info!(addr = %self.address, node = %node, version = env!("CARGO_PKG_VERSION"), "listening");
 
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let misfit = tokio::select! {
+            () = stops.next() => None,
+            Some(Ok(error)) = keeper.join_next() => Some(error),
+        };
+        let over = self.config.socket.drain;
         let drained = tokio::select! {
-            drained = drain::drain(&self.admission, &self.registry, &self.sockets, &self.metrics, self.config.socket.drain) => Some(drained),
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
+            drained = drain::drain(&self.admission, &self.registry, &self.sockets, &self.metrics, over) => Some(drained),
+            () = stops.next() => None,
         };
         stop.cancel();
         connections.close();
@@ -194,32 +143,59 @@ impl Node {
             // Who does not end in time is cut off with the process.
             let _ = timeout(LAST_MOMENTS, ended).await;
         }
-        rooms.abort();
-        ice.abort();
-        let _ = tokio::join!(serving, rooms, ice);
-        let left = self.sockets.len();
-        let writer = self.writer;
-        if tokio::task::spawn_blocking(move || writer.stop()).await.is_err() {
-            tracing::error!("the ledger could not be closed");
+        keeper.shutdown().await;
+        // Seats that could not be given back: other nodes find out when the lease runs out.
+        let lost = self.hub.seated();
+        if let Some(redis) = redis.filter(|_| lost == 0)
+            && !matches!(timeout(LEAVE, redis.leave()).await, Ok(Ok(())))
+        {
+            tracing::warn!("the other nodes could not be told, they will notice");
         }
-        drop(self.lock);
+        background.shutdown().await;
+        let _ = serving.await;
+        let forced = self.sockets.len();
+        self.state.close().await;
         if let Some(sockets) = drained {
-            tracing::info!(clean = sockets.saturating_sub(left), forced = left, "stopped");
+            let clean = sockets.saturating_sub(forced);
+            self.metrics.drained.count(clean, forced, lost);
+            tracing::info!(clean, forced, lost, "stopped");
         } else {
-            tracing::warn!(forced = left, "stopped at once by a second signal");
+            tracing::warn!(forced, lost, "stopped at once by a second signal");
         }
-        Ok(())
+        misfit.map_or(Ok(()), |error: StartError| Err(error.into()))
+    }
+
+    fn keeper(&self, redis: &Arc<RedisNode>) -> Keeper {
+        Keeper {
+            redis: Arc::clone(redis),
+            hub: Arc::clone(&self.hub),
+            admission: Arc::clone(&self.admission),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            fingerprint: self.state.keys.fingerprint(),
+            lease: self.config.redis.lease,
+            stream_max: self.config.redis.ledger_stream_max,
+        }
     }
 }
 
-/// One node a data directory: two would archive each other's rooms.
-fn claim(config: &Config) -> Result<File, NodeError> {
-    let path = config.ledger.data_dir.clone();
-    let lock = File::create(path.join("lock")).map_err(|source| NodeError::DataDir { path: path.clone(), source })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(NodeError::Taken { path }),
-        Err(TryLockError::Error(source)) => Err(NodeError::DataDir { path, source }),
+/// The signals that stop a node.
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    fn new() -> Result<Self, NodeError> {
+        let listen = |kind| signal(kind).map_err(NodeError::Signals);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -232,7 +208,7 @@ async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), NodeError>
 }
 
 /// Clients that stay long get new TURN credentials before theirs expire.
-async fn refresh_ice(hub: Arc<Hub>, ice: crate::config::IceConfig, clock: Clock) {
+async fn refresh_ice(hub: Arc<Hub>, ice: IceConfig, clock: Clock) {
     let Some(every) = ice.refresh() else { return };
     loop {
         tokio::time::sleep(every).await;

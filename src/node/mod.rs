@@ -2,6 +2,10 @@
 
 mod build;
 mod drain;
+mod error;
+mod keeper;
 mod secret;
+mod state;
 
-pub use build::{Node, NodeError};
+pub use build::Node;
+pub use error::NodeError;

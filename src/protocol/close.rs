@@ -15,6 +15,10 @@ pub enum Close {
     SlowConsumer,
     /// It answers no ping.
     HeartbeatLost,
+    /// Its seat was given up while its node could not be reached: it has to take one again.
+    SeatLost,
+    /// Shared state cannot be reached, and a client of the first generation would not understand an ERROR.
+    TryLater,
     /// It was thrown out of its room.
     Kicked,
 }
@@ -26,7 +30,8 @@ impl Close {
             Self::Left => 1000,
             Self::Policy => 1008,
             Self::TooLarge => 1009,
-            Self::Draining => 1012,
+            Self::Draining | Self::SeatLost => 1012,
+            Self::TryLater => 1013,
             Self::SlowConsumer => 4008,
             Self::HeartbeatLost => 4009,
             Self::Kicked => 4503,
@@ -40,6 +45,8 @@ impl Close {
             Self::Policy => "rate limited",
             Self::TooLarge => "too large",
             Self::Draining => "draining",
+            Self::SeatLost => "seat lost",
+            Self::TryLater => "try again later",
             Self::SlowConsumer => "slow consumer",
             Self::HeartbeatLost => "heartbeat lost",
             Self::Kicked => "kicked",

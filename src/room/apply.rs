@@ -3,6 +3,8 @@ use std::sync::Arc;
 use super::{Change, LeftReason, Member, Presence, Room, Timeline};
 use crate::{clock::Millis, id::UserId};
 
+/// An odd number that spreads the bits of a [`Room::mark`] (the golden ratio, as in Fibonacci hashing).
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Up to this size a room keeps no spare places.
 const SMALL: usize = 8;
 
@@ -11,6 +13,14 @@ impl Room {
     /// node decides) changes nothing else.
     pub fn apply(&mut self, change: &Change, at: Millis) {
         self.version += 1;
+        let mark = self.mark;
+        self.carry_out(change, at);
+        if self.exists() {
+            self.mark = (mark ^ at).rotate_left(17).wrapping_mul(MIX) ^ self.version;
+        }
+    }
+
+    fn carry_out(&mut self, change: &Change, at: Millis) {
         match change {
             Change::Created { epoch, pin, by: _ } => {
                 *self = Self { epoch: *epoch, version: self.version, pin: *pin, ..Self::vacant(self.id.clone()) };

@@ -114,6 +114,21 @@ impl Update {
 }
 
 impl Change {
+    /// Whose seat it changes.
+    pub fn seat(&self) -> Option<&UserId> {
+        match self {
+            Self::Joined { member, .. } | Self::Rejoined { member, .. } | Self::Back { member, .. } => {
+                Some(&member.user)
+            }
+            Self::Away { user, .. }
+            | Self::Left { user, .. }
+            | Self::RoleChanged { user, .. }
+            | Self::Renamed { user, .. }
+            | Self::Watching { user, .. } => Some(user),
+            _ => None,
+        }
+    }
+
     /// About how many bytes it holds on to.
     fn weight(&self) -> usize {
         let text = match self {

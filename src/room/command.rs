@@ -1,4 +1,4 @@
-use super::{Digest, Json, Role};
+use super::{Digest, Json, Member, Role};
 use crate::id::{ConnId, NodeId, UserId};
 
 /// A wish that a room is asked to grant.
@@ -26,6 +26,13 @@ pub enum Command {
         /// What.
         action: Action,
     },
+    /// A node is dead: the sockets that it held are gone.
+    Reap {
+        /// Which.
+        node: NodeId,
+    },
+    /// A member whose socket lives was taken for gone: it takes its seat again.
+    Reseat(Box<Member>),
     /// Time has passed: do the next thing that is due.
     Tick,
 }

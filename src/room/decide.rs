@@ -1,7 +1,7 @@
 use super::{Action, Change, Command, LeftReason, Policy, Presence, Room, Vacancy, due};
 use crate::{
     clock::Millis,
-    id::{ConnId, UserId},
+    id::{ConnId, NodeId, UserId},
 };
 
 mod enter;
@@ -50,6 +50,8 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
             }
             act(room, user, action, policy, now)?
         }
+        Command::Reap { node } => reap(room, node, policy, now),
+        Command::Reseat(member) => enter::reseat(room, member, policy, now),
         Command::Tick => due::decide_tick(room, policy, now),
     };
     let mut after = room.clone();
@@ -99,6 +101,19 @@ fn disconnect(room: &Room, user: &UserId, conn: ConnId, keep_seat: bool, policy:
     } else {
         leave(room, user, LeftReason::Disconnected, policy, now)
     }
+}
+
+/// All whose socket was on `node`, each decided on the room as the one before left it.
+fn reap(room: &Room, node: &NodeId, policy: &Policy, now: Millis) -> Vec<Change> {
+    let mut after = room.clone();
+    let mut changes = Vec::new();
+    for member in room.members.values().filter(|member| member.node == *node && member.present()) {
+        for change in disconnect(&after, &member.user, member.conn, member.token.is_some(), policy, now) {
+            after.apply(&change, now);
+            changes.push(change);
+        }
+    }
+    changes
 }
 
 /// `user` goes. A host that only dropped keeps its role for a while; one that is gone for good hands it on at once.

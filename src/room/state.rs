@@ -34,6 +34,8 @@ pub struct Room {
     pub version: u64,
     /// The keyed hash of its PIN.
     pub pin: Option<Digest>,
+    /// A fingerprint of how it came to its version: two copies of one version that differ in it have lived through different things.
+    pub mark: u64,
     /// Who is in it, those away included.
     pub members: Arc<Members>,
     /// The order of the next member.
@@ -67,6 +69,7 @@ impl Room {
             epoch: 0,
             version: 0,
             pin: None,
+            mark: 0,
             members: Arc::default(),
             next_order: 0,
             host: None,

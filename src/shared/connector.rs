@@ -82,7 +82,7 @@ impl Connector {
                     _ => Client::open(seed).map_err(SharedError::Url)?,
                 })
             }
-            RedisMode::Sentinel => Servers::Sentinel(Mutex::new(sentinel(config, seeds, ca)?)),
+            RedisMode::Sentinel => Servers::Sentinel(Mutex::new(sentinel(config, &seeds, ca)?)),
             RedisMode::Cluster => Servers::Cluster { seeds, ca },
         };
         Ok(Self { servers, timeout: config.redis_timeout })
@@ -213,7 +213,7 @@ fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, SharedError> {
 
 fn sentinel(
     config: &RedisConfig,
-    seeds: Vec<ConnectionInfo>,
+    seeds: &[ConnectionInfo],
     ca: Option<Vec<u8>>,
 ) -> Result<SentinelClient, SharedError> {
     let Some(first) = seeds.first() else { return Err(nowhere()) };

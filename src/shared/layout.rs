@@ -71,8 +71,8 @@ impl Layout {
     }
 
     /// Channel: what a node tells itself, to see whether its link lives.
-    pub fn probe(&self, partition: u16, node: &NodeId, link: usize) -> String {
-        self.of(partition, &format!("probe:{node}:{link}"))
+    pub fn probe(&self, partition: u16, node: &NodeId, connection: &str) -> String {
+        self.of(partition, &format!("probe:{node}:{connection}"))
     }
 
     /// Sorted set: until when a node is taken for alive, by Redis' clock.

@@ -9,6 +9,7 @@ pub struct Admission {
     open: AtomicUsize,
     most: usize,
     closed: AtomicBool,
+    paused: AtomicBool,
 }
 
 /// One of the places; given back when dropped.
@@ -18,12 +19,27 @@ pub(super) struct Place(Arc<Admission>);
 impl Admission {
     /// With `most` places.
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), most, closed: AtomicBool::new(false) })
+        Arc::new(Self {
+            open: AtomicUsize::new(0),
+            most,
+            closed: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+        })
     }
 
     /// No more: the node is being stopped.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Nobody new for now, or again: shared state cannot be reached, or can.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+
+    /// Whether nobody new is let in for now.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
     }
 
     /// Whether [`Admission::close`] was called.
@@ -37,7 +53,7 @@ impl Admission {
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
-        let free = |open| (open < self.most && !self.is_closed()).then_some(open + 1);
+        let free = |open| (open < self.most && !self.is_closed() && !self.is_paused()).then_some(open + 1);
         self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, free).ok().map(|_| Place(Arc::clone(self)))
     }
 }
@@ -63,6 +79,10 @@ mod tests {
         assert!(third.is_some());
         assert_eq!(admission.open(), 2);
         drop(third);
+        admission.pause(true);
+        assert!(admission.enter().is_none());
+        admission.pause(false);
+        assert!(admission.enter().is_some());
         admission.close();
         assert!(admission.enter().is_none());
     }

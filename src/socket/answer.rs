@@ -27,7 +27,8 @@ impl Speaker {
 
     pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) {
         if let HubError::Backend(cause @ BackendError::Unavailable(_)) = error {
-            tracing::warn!(error = %cause, "a member's wish could not be committed");
+            // Whoever talks to shared state says so once when it is away: not here, for everybody.
+            tracing::debug!(error = %cause, "a member's wish could not be committed");
         }
         self.error(id, error.code(), &error.to_string(), error.retry_after());
     }

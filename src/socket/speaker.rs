@@ -5,7 +5,7 @@ use crate::{
     auth::ResumeToken,
     clock::Millis,
     hub::{Arrival, Membership, Missed, Outbox},
-    id::{ConnId, UserId},
+    id::ConnId,
     limit::Bucket,
     protocol::{ClientMessage, Close, Code, Frame, Inbound, JoinFrame, ResumeFrame, ServerFrame, decode, encode},
     room::{Action, Digest, Join, Json, Refusal, Resume},
@@ -181,14 +181,21 @@ impl Speaker {
             proof: frame.resume_token.map(|token| keys.token(&frame.user_id, &token)),
             token: token.as_ref().map(|token| token.digest),
         };
-        let arrival = self.arrival(features, &frame.user_id, token, None);
+        let arrival = self.arrival(features, token, None);
         match self.door.hub.join(&frame.room_id, join, arrival).await {
             Ok((seat, version)) => {
                 self.features = features;
                 self.seat = Some(seat);
                 self.ack(id, version);
             }
-            Err(error) => self.refused(id, &error),
+            Err(error) => {
+                self.refused(id, &error);
+                // It would show a party that it is not in, for ever. A closed socket it opens again, and if this goes on the upgrade
+                // is refused, after which it waits longer and longer.
+                if !features.modern && error.code() == Code::Unavailable {
+                    self.outbox.close(Close::TryLater);
+                }
+            }
         }
     }
 
@@ -209,7 +216,7 @@ impl Speaker {
             token: token.digest,
         };
         let missed = Missed { epoch: frame.epoch, version: frame.version };
-        let arrival = self.arrival(features, &frame.user_id, Some(token), Some(missed));
+        let arrival = self.arrival(features, Some(token), Some(missed));
         match self.door.hub.resume(&frame.room_id, resume, arrival).await {
             Ok((seat, version)) => {
                 self.features = features;
@@ -220,20 +227,13 @@ impl Speaker {
         }
     }
 
-    fn arrival(
-        &self,
-        features: Features,
-        user: &UserId,
-        token: Option<ResumeToken>,
-        missed: Option<Missed>,
-    ) -> Arrival {
+    fn arrival(&self, features: Features, token: Option<ResumeToken>, missed: Option<Missed>) -> Arrival {
         Arrival {
             conn: self.conn,
             outbox: Arc::clone(&self.outbox),
             modern: features.modern,
             features: features.names(),
             token: token.map(|token| token.text),
-            ice_servers: self.door.ice.for_user(user, self.door.clock.now()),
             missed,
         }
     }

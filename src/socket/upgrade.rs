@@ -11,7 +11,7 @@ use super::{Admission, Registry, session, speaker::Speaker};
 use crate::{
     auth::Keys,
     clock::Clock,
-    config::{Config, IceConfig, RoomConfig},
+    config::{Config, RoomConfig},
     hub::{Hub, Outbox},
     protocol::MAX_TRANSPORT_BYTES,
     telemetry::Metrics,
@@ -32,7 +32,6 @@ pub struct Door {
     pub(super) burst: u32,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
-    pub(super) ice: IceConfig,
     pub(super) room: RoomConfig,
     outbox_bytes: usize,
     origins: Vec<String>,
@@ -66,7 +65,6 @@ impl Door {
             burst: config.socket.message_burst,
             ping_interval: config.socket.ping_interval,
             ping_timeout: config.socket.ping_timeout,
-            ice: config.ice.clone(),
             room: config.room.clone(),
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
@@ -91,7 +89,11 @@ pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: W
     }
     let Some(place) = door.admission.enter() else {
         door.metrics.upgrades_refused.inc();
-        let why = if door.admission.is_closed() { "this node is draining\n" } else { "this node is full\n" };
+        let why = match (door.admission.is_closed(), door.admission.is_paused()) {
+            (true, _) => "this node is draining\n",
+            (_, true) => "this node cannot reach shared state\n",
+            _ => "this node is full\n",
+        };
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], why).into_response();
     };
     let upgrade = upgrade

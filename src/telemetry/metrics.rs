@@ -2,7 +2,13 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
     registry::Registry,
 };
 
@@ -21,6 +27,15 @@ pub struct Metrics {
     pub commit_conflicts: Counter,
     pub draining: Gauge,
     pub resumed: Resumed,
+    pub gaps: Gaps,
+    pub drained: Drained,
+    pub link_up: Gauge,
+    pub link_restarts: Counter,
+    pub echo_seconds: Gauge<f64, AtomicU64>,
+    pub commit_seconds: Histogram,
+    pub reaped_members: Counter,
+    pub lease_lost: Counter,
+    pub stream_entries: Gauge,
     pub upgrades_refused: Counter,
     errors: Vec<Counter>,
     closes: Family<CloseLabel, Counter>,
@@ -47,6 +62,54 @@ impl Resumed {
     /// With a DISCONTINUITY.
     pub fn snapshot(&self) {
         self.snapshot.inc();
+    }
+}
+
+/// How the sockets of a node that was stopped ended. Nobody scrapes a node that is gone: what counts is the log line, and the last scrape.
+#[derive(Debug)]
+pub struct Drained {
+    clean: Counter,
+    forced: Counter,
+    lost: Counter,
+}
+
+impl Drained {
+    /// Closed with a goodbye, cut off, and seats that nobody could be told about.
+    pub fn count(&self, clean: usize, forced: usize, lost: usize) {
+        self.clean.inc_by(clean as u64);
+        self.forced.inc_by(forced as u64);
+        self.lost.inc_by(lost as u64);
+    }
+}
+
+/// What became of rooms whose updates may have been missed.
+#[derive(Debug)]
+pub struct Gaps {
+    noticed: Counter,
+    replayed: Counter,
+    snapshot: Counter,
+    restored: Counter,
+}
+
+impl Gaps {
+    /// An update came that does not follow the one before it.
+    pub fn noticed(&self) {
+        self.noticed.inc();
+    }
+
+    /// What was missed was found, and told.
+    pub fn replayed(&self) {
+        self.replayed.inc();
+    }
+
+    /// What was missed is gone: members got a DISCONTINUITY and the whole room.
+    pub fn snapshot(&self) {
+        self.snapshot.inc();
+    }
+
+    /// Shared state had lost the room, and got it back from this node.
+    pub fn restored(&self) {
+        self.restored.inc();
     }
 }
 
@@ -93,6 +156,12 @@ impl Metrics {
         registry.register("errors", "ERROR frames sent, by code", errors.clone());
         let resumed = Family::<OutcomeLabel, Counter>::default();
         registry.register("resumes", "Seats taken again, by how", resumed.clone());
+        let gaps = Family::<OutcomeLabel, Counter>::default();
+        registry.register("gaps", "Rooms whose updates were missed, by what became of that", gaps.clone());
+        let gap = |outcome| gaps.get_or_create_owned(&OutcomeLabel { outcome });
+        let drained = Family::<OutcomeLabel, Counter>::default();
+        registry.register("drained_sockets", "Sockets when this node was stopped, by how they ended", drained.clone());
+        let drain = |outcome| drained.get_or_create_owned(&OutcomeLabel { outcome });
         let metrics = Self {
             connections: Gauge::default(),
             connections_total: Counter::default(),
@@ -105,6 +174,20 @@ impl Metrics {
                 replayed: resumed.get_or_create_owned(&OutcomeLabel { outcome: "replayed" }),
                 snapshot: resumed.get_or_create_owned(&OutcomeLabel { outcome: "snapshot" }),
             },
+            gaps: Gaps {
+                noticed: gap("noticed"),
+                replayed: gap("replayed"),
+                snapshot: gap("snapshot"),
+                restored: gap("restored"),
+            },
+            drained: Drained { clean: drain("clean"), forced: drain("forced"), lost: drain("lost") },
+            link_up: Gauge::default(),
+            link_restarts: Counter::default(),
+            echo_seconds: Gauge::default(),
+            commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
+            reaped_members: Counter::default(),
+            lease_lost: Counter::default(),
+            stream_entries: Gauge::default(),
             upgrades_refused: Counter::default(),
             errors: Code::ALL
                 .iter()
@@ -124,7 +207,15 @@ impl Metrics {
         gauge("rooms", "Rooms that this node takes part in", &metrics.rooms);
         gauge("members", "Members whose socket is on this node", &metrics.members);
         gauge("resident_memory_bytes", "Resident memory", &metrics.memory);
-        gauge("ledger_waiting", "Entries that wait for the ledger", &metrics.journal_waiting);
+        gauge("ledger_waiting", "Entries that wait for the ledger of a single node", &metrics.journal_waiting);
+        gauge("link_up", "1 while shared state can be reached", &metrics.link_up);
+        gauge("ledger_stream_entries", "Entries in Redis that wait for a worker", &metrics.stream_entries);
+        registry.register(
+            "echo_seconds",
+            "How long this node's last word to itself took",
+            metrics.echo_seconds.clone(),
+        );
+        registry.register("commit_seconds", "How long Redis took for a commit", metrics.commit_seconds.clone());
         let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
         counter("connections_opened", "WebSockets opened", &metrics.connections_total);
         counter("upgrades_refused", "Upgrades refused with 503 or 403", &metrics.upgrades_refused);
@@ -132,6 +223,10 @@ impl Metrics {
         counter("frames_sent", "Frames sent: deliveries", &metrics.frames_sent);
         counter("writes", "Writes to sockets; each sends all frames that wait", &metrics.batches_sent);
         counter("commit_conflicts", "Decisions made anew because another was first", &metrics.commit_conflicts);
+        let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
+        counter("link_restarts", "Connections to Redis that were made anew", &metrics.link_restarts);
+        counter("reaped_members", "Seats of dead nodes that this node gave up", &metrics.reaped_members);
+        counter("lease_lost", "Times that this node was taken for dead", &metrics.lease_lost);
         registry.register("closes", "Sockets closed by this node, by reason", metrics.closes.clone());
         registry.register(
             "ledger_events",

@@ -5,5 +5,5 @@ mod metrics;
 mod process;
 
 pub use log::{LogError, init as init_log, is_for_people};
-pub use metrics::{Metrics, Snapshot};
+pub use metrics::{Drained, Gaps, Metrics, Snapshot};
 pub use process::{Memory, memory};

@@ -1,19 +1,22 @@
+use std::sync::{Arc, atomic::Ordering};
+
 use tandem::{
-    backend::{Commit, Delivery},
-    room::Action,
+    backend::{Commit, Delivery, Due},
+    id::NodeId,
+    room::{Action, Room},
 };
 
 use crate::fixture::{Fixture, NOW, Node, act, broadcast, drop_socket, join, room, user};
 
 fn applied(commit: &Commit) -> bool {
-    matches!(commit, Commit::Applied)
+    *commit == Commit::Applied
 }
 
 pub async fn an_unknown_room_is_vacant(fixture: &impl Fixture) {
     let north = Node::subscribed(fixture, "north", &room("r")).await;
     assert!(!north.replica.exists());
     assert_eq!(north.backend.history(&room("r"), 1, 5).await.unwrap(), None);
-    assert_eq!(north.backend.direct(&room("r"), &user("ana"), "x".into()).await.unwrap(), Delivery::Nobody);
+    assert_eq!(north.backend.direct(&room("r"), &user("ana"), None, "x".into()).await.unwrap(), Delivery::Nobody);
 }
 
 pub async fn a_commit_reaches_every_subscriber_in_order(fixture: &impl Fixture) {
@@ -24,8 +27,8 @@ pub async fn a_commit_reaches_every_subscriber_in_order(fixture: &impl Fixture) 
         assert!(applied(&north.commit(&broadcast("ana", event)).await));
     }
     let expected = [(0, 2), (2, 3), (3, 4), (4, 5)];
-    assert_eq!(north.versions(), expected, "the node that committed hears it the same way");
-    assert_eq!(south.versions(), expected);
+    assert_eq!(north.heard.versions(4).await, expected, "the node that committed hears it the same way");
+    assert_eq!(south.heard.versions(4).await, expected);
     let late = Node::subscribed(fixture, "late", &room("r")).await;
     assert_eq!(late.replica, north.replica);
 }
@@ -35,10 +38,13 @@ pub async fn a_stale_commit_changes_nothing_and_tells_how_the_room_is(fixture: &
     north.commit(&join("ana", "north", false)).await;
     let mut south = Node::subscribed(fixture, "south", &room("r")).await;
     north.commit(&broadcast("ana", "first")).await;
-    let heard = south.versions().len();
     assert!(!applied(&south.commit(&join("ben", "south", false)).await));
-    assert_eq!(south.replica, north.replica, "the conflict brings the fresh room");
-    assert_eq!(south.versions().len(), heard, "and nothing was published");
+    assert_eq!(
+        south.heard.updates.lock().unwrap().len(),
+        1,
+        "what was first is here before the conflict is, and nothing else"
+    );
+    assert_eq!(south.replica, north.replica, "read anew it is the fresh room");
     assert!(applied(&south.commit(&join("ben", "south", false)).await), "decided again it goes through");
 }
 
@@ -55,29 +61,35 @@ pub async fn of_two_founders_one_wins(fixture: &impl Fixture) {
 pub async fn a_room_that_was_closed_begins_anew(fixture: &impl Fixture) {
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     north.commit(&join("ana", "north", false)).await;
-    let (old, _) = north.draft(&broadcast("ana", "late"));
+    let old = north.draft(&broadcast("ana", "late"));
     north.commit(&act("ana", Action::Leave)).await;
-    let (mut close, _) = north.draft(&join("ana", "north", false));
-    close.changes = vec![tandem::room::Change::Closed];
-    assert!(applied(&north.backend.commit(close, None).await.unwrap()));
+    let mut close = north.draft(&join("ana", "north", false));
+    Arc::make_mut(&mut close.update).changes = vec![tandem::room::Change::Closed];
+    close.after = Room::vacant(room("r"));
+    assert!(applied(&north.backend.commit(close).await.unwrap()));
     let fresh = north.backend.subscribe(&room("r")).await.unwrap();
     assert!(!fresh.exists());
-    assert!(!applied(&north.backend.commit(old, None).await.unwrap()), "what was decided on the old room is void");
+    assert!(!applied(&north.backend.commit(old).await.unwrap()), "what was decided on the old room is void");
     north.replica = fresh;
     assert!(applied(&north.commit(&join("ben", "north", false)).await));
     assert_eq!(north.replica.version, 2);
-    let mut stranger = north.draft(&broadcast("ben", "x")).0;
-    stranger.epoch += 1;
-    assert!(!applied(&north.backend.commit(stranger, None).await.unwrap()), "another incarnation");
+    let mut stranger = north.draft(&broadcast("ben", "x"));
+    Arc::make_mut(&mut stranger.update).epoch += 1;
+    assert!(!applied(&north.backend.commit(stranger).await.unwrap()), "another incarnation");
 }
 
 pub async fn nothing_comes_after_unsubscribing(fixture: &impl Fixture) {
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     let south = Node::subscribed(fixture, "south", &room("r")).await;
     north.commit(&join("ana", "north", false)).await;
+    assert_eq!(south.heard.versions(1).await, [(0, 2)]);
     south.backend.unsubscribe(&room("r")).await.unwrap();
     north.commit(&broadcast("ana", "x")).await;
-    assert_eq!(south.versions(), [(0, 2)]);
+    north.heard.versions(2).await;
+    // Whatever was still to come would have come before this.
+    let mut south = Node { replica: south.backend.subscribe(&room("r")).await.unwrap(), ..south };
+    south.commit(&broadcast("ana", "y")).await;
+    assert_eq!(south.heard.versions(2).await, [(0, 2), (3, 4)]);
 }
 
 pub async fn racing_nodes_never_skip_or_repeat_a_version(fixture: &impl Fixture) {
@@ -111,9 +123,11 @@ pub async fn racing_nodes_never_skip_or_repeat_a_version(fixture: &impl Fixture)
     }
     assert!(conflicts > 0, "they did race");
     for node in &nodes {
-        let versions = node.versions();
+        let last = 2 + (NODES + NODES * EACH) as u64;
+        node.heard.until(|| node.heard.updates.lock().unwrap().iter().any(|update| update.version() == last)).await;
+        let versions = node.heard.versions(0).await;
         assert!(versions.windows(2).all(|pair| pair[0].1 == pair[1].0), "{versions:?}");
-        assert_eq!(versions.last().unwrap().1, 2 + (NODES + NODES * EACH) as u64);
+        assert_eq!(versions.last().unwrap().1, last);
     }
 }
 
@@ -146,14 +160,15 @@ pub async fn a_signal_reaches_the_node_of_its_target(fixture: &impl Fixture) {
     let mut south = Node::subscribed(fixture, "south", &room("r")).await;
     south.commit(&join("ben", "south", false)).await;
     for number in 0..5 {
-        let sent = north.backend.direct(&room("r"), &user("ben"), number.to_string().into()).await.unwrap();
+        let sent = north.backend.direct(&room("r"), &user("ben"), None, number.to_string().into()).await.unwrap();
         assert_eq!(sent, Delivery::Sent);
     }
+    south.heard.until(|| south.heard.signals.lock().unwrap().len() >= 5).await;
     let heard = south.heard.signals.lock().unwrap().clone();
     assert_eq!(heard, ["0", "1", "2", "3", "4"].map(|text| (user("ben"), text.to_owned())));
     assert!(north.heard.signals.lock().unwrap().is_empty());
-    assert_eq!(north.backend.direct(&room("r"), &user("cem"), "x".into()).await.unwrap(), Delivery::Nobody);
-    assert_eq!(north.backend.direct(&room("other"), &user("ben"), "x".into()).await.unwrap(), Delivery::Nobody);
+    assert_eq!(north.backend.direct(&room("r"), &user("cem"), None, "x".into()).await.unwrap(), Delivery::Nobody);
+    assert_eq!(north.backend.direct(&room("other"), &user("ben"), None, "x".into()).await.unwrap(), Delivery::Nobody);
 }
 
 pub async fn signals_for_one_that_is_away_wait_in_order_and_once(fixture: &impl Fixture) {
@@ -161,18 +176,18 @@ pub async fn signals_for_one_that_is_away_wait_in_order_and_once(fixture: &impl 
     north.commit(&join("ana", "north", true)).await;
     north.commit(&drop_socket("ana", true)).await;
     for number in 0..3 {
-        let kept = north.backend.direct(&room("r"), &user("ana"), number.to_string().into()).await.unwrap();
+        let kept = north.backend.direct(&room("r"), &user("ana"), None, number.to_string().into()).await.unwrap();
         assert_eq!(kept, Delivery::Kept);
     }
     let inbox = north.backend.inbox(&room("r"), &user("ana")).await.unwrap();
     assert_eq!(inbox.iter().map(axum::extract::ws::Utf8Bytes::as_str).collect::<Vec<_>>(), ["0", "1", "2"]);
     assert!(north.backend.inbox(&room("r"), &user("ana")).await.unwrap().is_empty());
-    for number in 0..10_000 {
-        north.backend.direct(&room("r"), &user("ana"), number.to_string().into()).await.unwrap();
+    for number in 0..2_000 {
+        north.backend.direct(&room("r"), &user("ana"), None, number.to_string().into()).await.unwrap();
     }
     let inbox = north.backend.inbox(&room("r"), &user("ana")).await.unwrap();
     assert!(inbox.len() <= 1_000, "it is bounded: {}", inbox.len());
-    assert_eq!(inbox.last().unwrap().as_str(), "9999", "and the newest stay");
+    assert_eq!(inbox.last().unwrap().as_str(), "1999", "and the newest stay");
 }
 
 pub async fn an_inbox_goes_with_its_member(fixture: &impl Fixture) {
@@ -180,14 +195,14 @@ pub async fn an_inbox_goes_with_its_member(fixture: &impl Fixture) {
     north.commit(&join("ana", "north", true)).await;
     north.commit(&join("ben", "north", true)).await;
     north.commit(&drop_socket("ben", true)).await;
-    north.backend.direct(&room("r"), &user("ben"), "x".into()).await.unwrap();
+    north.backend.direct(&room("r"), &user("ben"), None, "x".into()).await.unwrap();
     north.commit(&act("ana", Action::Kick { who: user("ben"), note: None })).await;
     assert!(north.backend.inbox(&room("r"), &user("ben")).await.unwrap().is_empty());
 }
 
 pub async fn a_code_belongs_to_one_room_until_it_expires(fixture: &impl Fixture) {
-    let north = fixture.node("north");
-    let south = fixture.node("south");
+    let north = fixture.node("north").await;
+    let south = fixture.node("south").await;
     assert!(north.claim_code("abc", &room("r"), NOW + 10, NOW).await.unwrap());
     assert!(south.claim_code("abc", &room("r"), NOW + 20, NOW).await.unwrap(), "again, for longer");
     assert!(!south.claim_code("abc", &room("other"), NOW + 99, NOW + 15).await.unwrap());
@@ -201,8 +216,80 @@ pub async fn a_code_belongs_to_one_room_until_it_expires(fixture: &impl Fixture)
 pub async fn entries_reach_the_ledger_once_and_only_when_committed(fixture: &impl Fixture) {
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     north.commit(&join("ana", "north", false)).await;
-    let (update, entry) = north.draft(&broadcast("ana", "x"));
-    assert!(applied(&north.backend.commit(update.clone(), entry.clone()).await.unwrap()));
-    assert!(!applied(&north.backend.commit(update, entry).await.unwrap()), "the same again is stale");
-    assert_eq!(fixture.events(&room("r")), 3, "ROOM_CREATED, USER_JOINED, BROADCAST");
+    let proposal = north.draft(&broadcast("ana", "x"));
+    assert!(applied(&north.backend.commit(proposal.clone()).await.unwrap()));
+    assert!(!applied(&north.backend.commit(proposal).await.unwrap()), "the same again is stale");
+    assert_eq!(fixture.events(&room("r")).await, 3, "ROOM_CREATED, USER_JOINED, BROADCAST");
+}
+
+pub async fn a_signal_finds_its_target_wherever_it_was_thought_to_be(fixture: &impl Fixture) {
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    north.commit(&join("ana", "north", true)).await;
+    let mut south = Node::subscribed(fixture, "south", &room("r")).await;
+    south.commit(&join("ben", "south", true)).await;
+    let west = Node::subscribed(fixture, "west", &room("r")).await;
+    west.heard.empty.store(true, Ordering::Relaxed);
+    let name = |name: &str| NodeId::parse(name).unwrap();
+    // Rightly, wrongly, and as away while it is there.
+    for (number, at) in [Some(name("south")), Some(name("west")), None].into_iter().enumerate() {
+        let sent =
+            north.backend.direct(&room("r"), &user("ben"), at.as_ref(), number.to_string().into()).await.unwrap();
+        assert_ne!(sent, Delivery::Nobody);
+        south.heard.until(|| south.heard.signals.lock().unwrap().len() > number).await;
+    }
+    let heard: Vec<_> = south.heard.signals.lock().unwrap().iter().map(|(_, text)| text.clone()).collect();
+    assert_eq!(heard, ["0", "1", "2"]);
+    assert!(west.heard.signals.lock().unwrap().is_empty());
+}
+
+pub async fn a_room_that_was_lost_is_put_back_once(fixture: &impl Fixture) {
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    let south = Node::subscribed(fixture, "south", &room("r")).await;
+    north.commit(&join("ana", "north", true)).await;
+    north.commit(&broadcast("ana", "one")).await;
+    let kept = Room { epoch: north.replica.epoch + 1, ..north.replica.clone() };
+    let restore = async |found| north.backend.restore(&kept, found, Due::Never).await.unwrap();
+    assert_eq!(restore(None).await, Commit::Conflict, "it is not lost");
+    assert_eq!(restore(Some((kept.epoch - 1, kept.version - 1))).await, Commit::Conflict, "nor behind");
+    let found = (kept.epoch - 1, kept.version);
+    assert_eq!(restore(Some(found)).await, Commit::Applied);
+    assert_eq!(restore(Some(found)).await, Commit::Conflict, "once");
+    south.heard.until(|| !south.heard.stale.lock().unwrap().is_empty()).await;
+    assert_eq!(south.heard.stale.lock().unwrap().first(), Some(&room("r")), "the others are told to read it anew");
+    assert_eq!(south.backend.subscribe(&room("r")).await.unwrap(), kept);
+    assert_eq!(
+        north.backend.history(&room("r"), kept.epoch, kept.version - 1).await.unwrap(),
+        None,
+        "nothing led there"
+    );
+    assert_eq!(north.backend.history(&room("r"), kept.epoch, kept.version).await.unwrap(), Some(Vec::new()));
+}
+
+pub async fn five_hundred_members_fit_into_a_room(fixture: &impl Fixture) {
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    for number in 0..500 {
+        assert!(applied(&north.commit(&join(&format!("user-{number}"), "north", true)).await));
+    }
+    let late = Node::subscribed(fixture, "late", &room("r")).await;
+    assert_eq!(late.replica, north.replica, "in the order in which they came");
+    let kept = Room { epoch: north.replica.epoch + 1, ..north.replica.clone() };
+    let found = Some((north.replica.epoch, north.replica.version));
+    assert_eq!(north.backend.restore(&kept, found, Due::Same).await.unwrap(), Commit::Applied);
+    assert_eq!(late.backend.subscribe(&room("r")).await.unwrap(), kept);
+}
+
+pub async fn names_of_any_kind_do_not_run_into_each_other(fixture: &impl Fixture) {
+    let odd = ["a:b", "a", "{0}", "a}:room:b", "\u{e9} \u{2602}", "room", "v"];
+    for name in odd {
+        let mut north = Node::subscribed(fixture, "north", &room(name)).await;
+        assert!(applied(&north.commit(&join(name, "north", true)).await), "{name}");
+        assert!(applied(&north.commit(&drop_socket(name, true)).await), "{name}");
+        assert_eq!(north.backend.direct(&room(name), &user(name), None, name.into()).await.unwrap(), Delivery::Kept);
+    }
+    for name in odd {
+        let north = Node::subscribed(fixture, "south", &room(name)).await;
+        assert_eq!(north.replica.members.keys().collect::<Vec<_>>(), [&user(name)]);
+        let inbox = north.backend.inbox(&room(name), &user(name)).await.unwrap();
+        assert_eq!(inbox.iter().map(axum::extract::ws::Utf8Bytes::as_str).collect::<Vec<_>>(), [name]);
+    }
 }

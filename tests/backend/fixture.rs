@@ -1,7 +1,13 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tandem::{
-    backend::{Backend, Memory, Sink},
+    backend::{Backend, Commit, Due, Memory, Point, Proposal, Sink},
     clock::{Clock, Millis},
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Journal, Query, Writer, events},
@@ -11,9 +17,10 @@ use tandem::{
 
 /// Makes nodes that share one state.
 pub trait Fixture {
-    fn node(&self, name: &str) -> Arc<dyn Backend>;
+    /// One that is ready to be used.
+    async fn node(&self, name: &str) -> Arc<dyn Backend>;
     /// Waits until all entries are written; how many events the ledger has of `room`.
-    fn events(&self, room: &RoomId) -> usize;
+    async fn events(&self, room: &RoomId) -> usize;
 }
 
 pub struct MemoryFixture {
@@ -33,14 +40,14 @@ impl Default for MemoryFixture {
 }
 
 impl Fixture for MemoryFixture {
-    fn node(&self, name: &str) -> Arc<dyn Backend> {
+    async fn node(&self, name: &str) -> Arc<dyn Backend> {
         // The state knows its nodes weakly; a test's nodes live as long as the test.
         let node = self.shared.node(NodeId::parse(name).unwrap());
         std::mem::forget(Arc::clone(&node));
         node
     }
 
-    fn events(&self, room: &RoomId) -> usize {
+    async fn events(&self, room: &RoomId) -> usize {
         if let Some(writer) = self.writer.lock().unwrap().take() {
             writer.stop();
         }
@@ -54,6 +61,24 @@ impl Fixture for MemoryFixture {
 pub struct Recorder {
     pub updates: Mutex<Vec<Arc<Update>>>,
     pub signals: Mutex<Vec<(UserId, String)>>,
+    pub stale: Mutex<Vec<RoomId>>,
+    /// Whether members are here.
+    pub empty: AtomicBool,
+}
+
+impl Recorder {
+    /// The versions that were heard, once there are `count` updates: they may be on their way.
+    pub async fn versions(&self, count: usize) -> Vec<(u64, u64)> {
+        self.until(|| self.updates.lock().unwrap().len() >= count).await;
+        self.updates.lock().unwrap().iter().map(|update| (update.base, update.version())).collect()
+    }
+
+    pub async fn until(&self, done: impl Fn() -> bool) {
+        let begun = std::time::Instant::now();
+        while !done() && begun.elapsed() < Duration::from_secs(20) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
 }
 
 impl Sink for Recorder {
@@ -61,8 +86,21 @@ impl Sink for Recorder {
         self.updates.lock().unwrap().push(Arc::clone(update));
     }
 
-    fn signal(&self, _room: &RoomId, to: &UserId, frame: Frame) {
+    fn knows(&self, room: &RoomId, (epoch, version): Point) -> bool {
+        let updates = self.updates.lock().unwrap();
+        updates.iter().any(|update| update.room == *room && update.epoch == epoch && update.version() == version)
+    }
+
+    fn stale(&self, room: &RoomId) {
+        self.stale.lock().unwrap().push(room.clone());
+    }
+
+    fn signal(&self, _room: &RoomId, to: &UserId, frame: &Frame) -> bool {
+        if self.empty.load(Ordering::Relaxed) {
+            return false;
+        }
         self.signals.lock().unwrap().push((to.clone(), frame.to_string()));
+        true
     }
 }
 
@@ -78,7 +116,7 @@ pub const NOW: Millis = 1_700_000_000_000;
 
 impl Node {
     pub async fn subscribed(fixture: &impl Fixture, name: &str, room: &RoomId) -> Self {
-        let backend = fixture.node(name);
+        let backend = fixture.node(name).await;
         let heard = Arc::new(Recorder::default());
         backend.attach(Arc::clone(&heard) as Arc<dyn Sink>);
         let replica = backend.subscribe(room).await.unwrap();
@@ -86,7 +124,7 @@ impl Node {
     }
 
     /// What the replica leads to, as it would be committed.
-    pub fn draft(&self, command: &Command) -> (Update, Option<Entry>) {
+    pub fn draft(&self, command: &Command) -> Proposal {
         let draft = decide(&self.replica, command, &Policy::default(), NOW).unwrap();
         let update = Update {
             room: self.replica.id.clone(),
@@ -96,24 +134,19 @@ impl Node {
             changes: draft.changes,
         };
         let entry = Entry::new(&update, events(&update, &self.name), &draft.after);
-        (update, entry)
+        Proposal { update: Arc::new(update), after: draft.after, due: Due::Same, entry }
     }
 
     /// Decides and commits; the replica is what the state says afterwards.
-    pub async fn commit(&mut self, command: &Command) -> tandem::backend::Commit {
-        let (update, entry) = self.draft(command);
-        let commit = self.backend.commit(update.clone(), entry).await.unwrap();
+    pub async fn commit(&mut self, command: &Command) -> Commit {
+        let proposal = self.draft(command);
+        let after = proposal.after.clone();
+        let commit = self.backend.commit(proposal).await.unwrap();
         match &commit {
-            tandem::backend::Commit::Applied => {
-                update.changes.iter().for_each(|change| self.replica.apply(change, NOW));
-            }
-            tandem::backend::Commit::Conflict(fresh) => self.replica = (**fresh).clone(),
+            Commit::Applied => self.replica = after,
+            Commit::Conflict => self.replica = self.backend.subscribe(&self.replica.id).await.unwrap(),
         }
         commit
-    }
-
-    pub fn versions(&self) -> Vec<(u64, u64)> {
-        self.heard.updates.lock().unwrap().iter().map(|update| (update.base, update.version())).collect()
     }
 }
 

@@ -1,15 +1,15 @@
 //! Two hubs over one state: what a cluster does, without its network.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use tandem::{
-    backend::{Backend, BackendError, Commit, Delivery, Memory, Sink},
+    backend::{Backend, BackendError, Commit, Delivery, Due, Memory, Point, Proposal, Sink},
     clock::Clock,
+    config::IceConfig,
     hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
     id::{NodeId, RoomId, UserId},
-    ledger::Entry,
     protocol::{Frame, Whisper},
     room::{Action, Command, Digest, Json, Policy, Resume, Room, Update},
     telemetry::Metrics,
@@ -31,7 +31,15 @@ fn hub_on(backend: Arc<dyn Backend>, name: &str) -> Arc<Hub> {
         clock: Clock::system(),
         policy: Policy::default(),
         ping_interval: 25_000,
+        ice: ice(),
+        archive: None,
     })
+}
+
+pub fn ice() -> IceConfig {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = IceConfig::augment_args(clap::Command::new("x"));
+    IceConfig::from_arg_matches(&command.get_matches_from(["x"])).unwrap()
 }
 
 /// A state that answers, but not at once when it is asked for what was missed: as one behind a network.
@@ -52,8 +60,17 @@ impl Backend for Slow {
     async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
         self.inner.unsubscribe(room).await
     }
-    async fn commit(&self, update: Update, entry: Option<Entry>) -> Result<Commit, BackendError> {
-        self.inner.commit(update, entry).await
+    fn is_up(&self) -> bool {
+        self.inner.is_up()
+    }
+    async fn until_up(&self, within: Duration) -> bool {
+        self.inner.until_up(within).await
+    }
+    async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
+        self.inner.commit(proposal).await
+    }
+    async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError> {
+        self.inner.restore(room, found, due).await
     }
     async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
         let history = self.inner.history(room, epoch, after).await;
@@ -61,8 +78,14 @@ impl Backend for Slow {
         self.answer.notified().await;
         history
     }
-    async fn direct(&self, room: &RoomId, to: &UserId, frame: Frame) -> Result<Delivery, BackendError> {
-        self.inner.direct(room, to, frame).await
+    async fn direct(
+        &self,
+        room: &RoomId,
+        to: &UserId,
+        at: Option<&NodeId>,
+        frame: Frame,
+    ) -> Result<Delivery, BackendError> {
+        self.inner.direct(room, to, at, frame).await
     }
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
         self.inner.inbox(room, user).await
@@ -87,7 +110,6 @@ fn arrival(socket: &str, outbox: &Arc<Outbox>, missed: Option<Missed>) -> Arriva
         modern: true,
         features: &["resume"],
         token: Some("token".into()),
-        ice_servers: Vec::new(),
         missed,
     }
 }

@@ -12,10 +12,16 @@
 mod cases;
 mod fixture;
 mod hubs;
+#[path = "../kit/mod.rs"]
+mod kit;
+mod redis;
 
-/// One test for each case.
+/// One test for each case, and each back end.
 macro_rules! conformance {
-    ($module:ident, $fixture:expr, [$($case:ident),* $(,)?]) => {
+    ([$($module:ident: $fixture:expr),* $(,)?], $cases:tt) => {
+        $(conformance!(@one $module, $fixture, $cases);)*
+    };
+    (@one $module:ident, $fixture:expr, [$($case:ident),* $(,)?]) => {
         mod $module {
             $(
                 #[tokio::test]
@@ -28,21 +34,28 @@ macro_rules! conformance {
 }
 
 conformance!(
-    memory,
-    crate::fixture::MemoryFixture::default(),
     [
-        an_unknown_room_is_vacant,
-        a_commit_reaches_every_subscriber_in_order,
-        a_stale_commit_changes_nothing_and_tells_how_the_room_is,
-        of_two_founders_one_wins,
-        a_room_that_was_closed_begins_anew,
-        nothing_comes_after_unsubscribing,
-        racing_nodes_never_skip_or_repeat_a_version,
-        history_is_complete_or_absent,
-        a_signal_reaches_the_node_of_its_target,
-        signals_for_one_that_is_away_wait_in_order_and_once,
-        an_inbox_goes_with_its_member,
+        in_memory: crate::fixture::MemoryFixture::default(),
+        in_redis: crate::redis::RedisFixture::standalone(),
+        in_redis_cluster: crate::redis::RedisFixture::cluster(),
+    ],
+    [
         a_code_belongs_to_one_room_until_it_expires,
+        a_commit_reaches_every_subscriber_in_order,
+        a_room_that_was_closed_begins_anew,
+        a_room_that_was_lost_is_put_back_once,
+        a_signal_finds_its_target_wherever_it_was_thought_to_be,
+        a_signal_reaches_the_node_of_its_target,
+        a_stale_commit_changes_nothing_and_tells_how_the_room_is,
+        an_inbox_goes_with_its_member,
+        an_unknown_room_is_vacant,
         entries_reach_the_ledger_once_and_only_when_committed,
+        five_hundred_members_fit_into_a_room,
+        history_is_complete_or_absent,
+        names_of_any_kind_do_not_run_into_each_other,
+        nothing_comes_after_unsubscribing,
+        of_two_founders_one_wins,
+        racing_nodes_never_skip_or_repeat_a_version,
+        signals_for_one_that_is_away_wait_in_order_and_once,
     ]
 );

@@ -11,6 +11,7 @@
 )]
 
 mod audit;
+mod backing;
 mod badinput;
 mod cli;
 mod control;

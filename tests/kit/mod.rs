@@ -2,5 +2,7 @@
 //! Several test binaries include this; none of them uses all of it.
 #![allow(dead_code)]
 
+pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;

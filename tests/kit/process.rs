@@ -16,7 +16,8 @@ pub fn free_port() -> u16 {
 /// A program of the system, in the places where Debian keeps it.
 pub fn program(name: &str, elsewhere: &[&str]) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = path.split(':').chain(elsewhere.iter().copied()).map(|dir| Path::new(dir).join(name)).find(|it| it.is_file());
+    let found =
+        path.split(':').chain(elsewhere.iter().copied()).map(|dir| Path::new(dir).join(name)).find(|it| it.is_file());
     found.unwrap_or_else(|| panic!("{name} is missing: ./test installs it"))
 }
 
@@ -24,6 +25,8 @@ pub fn program(name: &str, elsewhere: &[&str]) -> PathBuf {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// Kills the child when this process is gone, however it went: it waits for the end of the pipe that is held here.
+    watcher: Child,
 }
 
 impl Process {
@@ -36,7 +39,12 @@ impl Process {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child }
+        let watcher = Command::new("sh")
+            .args(["-c", "read -r _; kill -9 \"$1\" 2>/dev/null", "watcher", &child.id().to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, watcher }
     }
 
     pub fn signal(&self, name: &str) {
@@ -46,6 +54,11 @@ impl Process {
 
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// How it ended; nothing while it runs, or if a signal ended it.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
     }
 
     /// SIGKILL.
@@ -70,6 +83,8 @@ impl Drop for Process {
         // One that is paused would not die of it otherwise.
         let _ = Command::new("kill").arg("-CONT").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
         self.kill();
+        let _ = self.watcher.kill();
+        let _ = self.watcher.wait();
     }
 }
 

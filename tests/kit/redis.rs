@@ -114,6 +114,44 @@ impl Redis {
 
 fn spawn(port: u16, dir: &TempDir, args: &[String]) -> Process {
     let mut command = Command::new(program("redis-server", &[]));
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir.path().to_str().unwrap()]).args(args);
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir.path().to_str().unwrap()])
+        .args(args);
     Process::start(&mut command, &dir.path().join("log"))
+}
+
+/// A Redis Cluster of three masters.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Redis>,
+}
+
+impl Cluster {
+    pub fn start() -> Self {
+        let args = ["--save", "", "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        let nodes: Vec<_> = (0..3)
+            .map(|_| {
+                // The cluster's own bus is ten thousand above.
+                let port = std::iter::repeat_with(free_port).find(|port| *port < 50_000).unwrap();
+                Redis::on(port, &args)
+            })
+            .collect();
+        let mut create = Command::new(program("redis-cli", &[]));
+        create.args(["--cluster", "create"]).args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
+        let made = create.arg("--cluster-yes").output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        let cluster = Self { nodes };
+        wait_for("the cluster does not come up", || {
+            cluster.nodes.iter().all(|node| node.command("CLUSTER INFO").contains("cluster_state:ok"))
+        });
+        cluster
+    }
+
+    pub fn url(&self) -> String {
+        self.nodes.iter().map(Redis::url).collect::<Vec<_>>().join(",")
+    }
+
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
 }

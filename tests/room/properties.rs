@@ -60,13 +60,19 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
                 assert!(before.leads(by) && !before.is_host(user));
             }
             Change::Joined { member, .. } if before.exists() => {
-                let Command::Join(join) = command else { panic!("only a JOIN lets anybody in") };
-                assert!(before.pin.is_none() || before.pin == join.pin, "nobody comes in without the PIN");
+                match command {
+                    Command::Join(join) => {
+                        assert!(before.pin.is_none() || before.pin == join.pin, "nobody comes in without the PIN");
+                    }
+                    Command::Reseat(old) => assert!(old.conn == member.conn && old.user == member.user),
+                    _ => panic!("only a JOIN lets anybody in"),
+                }
                 assert!(!before.kicked.contains(&member.user), "nobody who was kicked comes back");
                 assert!(before.members.len() < world.policy.max_members);
             }
             Change::Rejoined { member, .. } | Change::Back { member, .. } => {
-                assert!(before.members.contains_key(&member.user));
+                let seat = before.members.get(&member.user).unwrap();
+                assert!(!matches!(command, Command::Reseat(_)) || (seat.conn == member.conn && !seat.present()));
             }
             _ => {}
         }

@@ -1,6 +1,9 @@
 //! Single rules, told as short stories.
 
-use tandem::room::{Action, Change, Command, Join, LeftReason, Refusal, Role};
+use tandem::{
+    id::ConnId,
+    room::{Action, Change, Command, Join, LeftReason, Member, Refusal, Role},
+};
 
 use crate::world::{Act, Op, World, conn, digest, user};
 
@@ -220,4 +223,50 @@ fn a_full_room_takes_nobody_but_its_own() {
     }
     assert_eq!(join(&mut world, 4), Err(Refusal::RoomFull));
     assert!(join(&mut world, 3).is_ok());
+}
+
+#[test]
+fn a_dead_node_takes_its_sockets_with_it_and_nobody_else() {
+    let mut world = World::default();
+    // Even sockets are on one node, odd ones on the other.
+    for (who, socket, resumable) in [(0, 2, true), (1, 3, true), (2, 4, false)] {
+        world.run(&world.command(&Op::Join { user: who, socket, origin: who, pin: None, resumable })).unwrap();
+    }
+    let changes = world.run(&world.command(&Op::Reap { node: 0 })).unwrap();
+    assert!(matches!(&changes[0], Change::Away { user: away, .. } if *away == user(0)), "it can resume");
+    assert!(matches!(&changes[1], Change::Left { user: left, .. } if *left == user(2)), "it cannot");
+    assert_eq!(changes.len(), 2);
+    assert!(world.run(&world.command(&Op::Reap { node: 0 })).unwrap().is_empty(), "once");
+    assert!(world.room.members[&user(1)].present());
+    world.now += world.policy.host_grace;
+    world.run(&Command::Tick).unwrap();
+    assert_eq!(world.room.host, Some(user(1)), "the host's role does not stay with a ghost");
+}
+
+#[test]
+fn who_was_taken_for_gone_takes_its_seat_again() {
+    let mut world = World::default();
+    for (who, socket) in [(0, 2), (1, 3)] {
+        let resumable = who == 0;
+        world.run(&world.command(&Op::Join { user: who, socket, origin: who, pin: None, resumable })).unwrap();
+    }
+    let (host, guest) = (world.room.members[&user(0)].clone(), world.room.members[&user(1)].clone());
+    world.run(&world.command(&Op::Reap { node: 0 })).unwrap();
+    world.run(&world.command(&Op::Reap { node: 1 })).unwrap();
+    assert_eq!(world.room.members.len(), 1);
+    let back = world.run(&Command::Reseat(Box::new(host.clone()))).unwrap();
+    assert!(matches!(&back[..], [Change::Back { was_away: true, .. }]));
+    let joined = world.run(&Command::Reseat(Box::new(guest.clone()))).unwrap();
+    assert!(matches!(&joined[..], [Change::Joined { host: false, .. }]));
+    assert_eq!(world.room.host, Some(user(0)));
+    assert!(world.run(&Command::Reseat(Box::new(guest.clone()))).unwrap().is_empty(), "once");
+    let elsewhere = ConnId(uuid::Uuid::from_u128(7));
+    assert!(
+        world.run(&Command::Reseat(Box::new(Member { conn: elsewhere, ..guest }))).unwrap().is_empty(),
+        "not over another socket"
+    );
+    let kick = Action::Kick { who: user(1), note: None };
+    world.run(&Command::Act { user: user(0), conn: host.conn, action: kick }).unwrap();
+    let kicked = world.seated.iter().find(|member| member.user == user(1)).unwrap().clone();
+    assert!(world.run(&Command::Reseat(Box::new(kicked))).unwrap().is_empty(), "nor once it was thrown out");
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tandem::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    room::{Action, Change, Command, Digest, Join, Policy, Refusal, Resume, Role, Room, Update, decide},
+    room::{Action, Change, Command, Digest, Join, Member, Policy, Refusal, Resume, Role, Room, Update, decide},
 };
 use uuid::Uuid;
 
@@ -16,6 +16,8 @@ pub enum Op {
     Join { user: u8, socket: u8, origin: u8, pin: Option<u8>, resumable: bool },
     Resume { user: u8, socket: u8, right: bool },
     Disconnect { user: u8, keep_seat: bool },
+    Reap { node: u8 },
+    Reseat { which: u8 },
     Act { user: u8, action: Act },
     Tick,
 }
@@ -45,6 +47,8 @@ pub fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(user, socket, origin, pin, resumable)| Op::Join { user, socket, origin, pin, resumable }),
         1 => (user.clone(), any::<u8>(), any::<bool>()).prop_map(|(user, socket, right)| Op::Resume { user, socket, right }),
         2 => (user.clone(), any::<bool>()).prop_map(|(user, keep_seat)| Op::Disconnect { user, keep_seat }),
+        1 => (0..2_u8).prop_map(|node| Op::Reap { node }),
+        1 => any::<u8>().prop_map(|which| Op::Reseat { which }),
         8 => (user, act()).prop_map(|(user, action)| Op::Act { user, action }),
         3 => Just(Op::Tick),
     ]
@@ -91,12 +95,20 @@ pub struct World {
     pub policy: Policy,
     /// Every update there was, as it would have crossed the wire.
     pub updates: Vec<String>,
+    /// Everybody who ever had a seat, as it was then.
+    pub seated: Vec<Member>,
 }
 
 impl Default for World {
     fn default() -> Self {
         let policy = Policy { max_members: 4, ..Policy::default() };
-        Self { room: Room::vacant(RoomId::parse("r").unwrap()), now: START, policy, updates: Vec::new() }
+        Self {
+            room: Room::vacant(RoomId::parse("r").unwrap()),
+            now: START,
+            policy,
+            updates: Vec::new(),
+            seated: Vec::new(),
+        }
     }
 }
 
@@ -129,6 +141,11 @@ impl World {
                 let conn = self.seat(*who);
                 Command::Disconnect { user: user(*who), conn, keep_seat: *keep_seat }
             }
+            Op::Reap { node: number } => Command::Reap { node: node(*number) },
+            Op::Reseat { which } => match self.seated.get(usize::from(*which) % self.seated.len().max(1)) {
+                Some(member) => Command::Reseat(Box::new(member.clone())),
+                None => Command::Tick,
+            },
             Op::Act { user: who, action } => {
                 Command::Act { user: user(*who), conn: self.seat(*who), action: self.action(action) }
             }
@@ -172,6 +189,11 @@ impl World {
         let draft = decide(&self.room, command, &self.policy, self.now)?;
         for change in &draft.changes {
             self.room.apply(change, self.now);
+            if let Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. } =
+                change
+            {
+                self.seated.push(member.clone());
+            }
         }
         assert_eq!(self.room, draft.after, "what was drafted is what comes out");
         if !draft.changes.is_empty() {

@@ -85,6 +85,13 @@ impl Stored {
         }
     }
 
+    /// Another room in place of this one: nothing that led to it is known.
+    pub(super) fn replace(&mut self, room: Room) {
+        self.room = room;
+        self.forget();
+        self.inboxes.clear();
+    }
+
     fn forget(&mut self) {
         self.history = VecDeque::new();
         self.history_bytes = 0;

@@ -3,7 +3,8 @@
 use super::Refusal;
 use crate::{
     clock::Millis,
-    room::{Change, Join, Member, Policy, Presence, Resume, Role, Room},
+    id::UserId,
+    room::{Change, Digest, Join, Member, Policy, Presence, Resume, Role, Room},
 };
 
 pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
@@ -22,7 +23,10 @@ pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Re
     if room.members.len() >= policy.max_members {
         return Err(Refusal::RoomFull);
     }
-    Ok(vec![Change::Joined { member: member(join, room.next_order), host: becomes_host(room, join, now) }])
+    Ok(vec![Change::Joined {
+        member: member(join, room.next_order),
+        host: takes_lead(room, &join.user, join.origin, now),
+    }])
 }
 
 pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
@@ -55,15 +59,33 @@ fn rejoin(room: &Room, join: &Join, seated: &Member) -> Result<Vec<Change>, Refu
     Ok(vec![Change::Rejoined { member, host: room.is_host(&join.user), was_away: !seated.present() }])
 }
 
+/// The seat as it was, if nobody has it and nobody took it away. Others were told that its member was gone, and are told that it is back.
+pub(super) fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
+    let member = Member { presence: Presence::Present, watching: false, ..member.clone() };
+    match room.members.get(&member.user) {
+        Some(seated) if seated.conn == member.conn && !seated.present() => {
+            vec![Change::Back { member: Member { presence: Presence::Present, ..seated.clone() }, was_away: true }]
+        }
+        Some(_) => Vec::new(),
+        None if !room.exists() || room.kicked.contains(&member.user) || room.members.len() >= policy.max_members => {
+            Vec::new()
+        }
+        None => {
+            let host = takes_lead(room, &member.user, member.origin, now);
+            vec![Change::Joined { member: Member { order: room.next_order, ..member }, host }]
+        }
+    }
+}
+
 fn check_pin(room: &Room, join: &Join) -> Result<(), Refusal> {
     if room.pin.is_none() || room.pin == join.pin { Ok(()) } else { Err(Refusal::InvalidPin) }
 }
 
-fn becomes_host(room: &Room, join: &Join, now: Millis) -> bool {
+fn takes_lead(room: &Room, user: &UserId, origin: Digest, now: Millis) -> bool {
     match (&room.host, &room.vacancy) {
         (Some(_), _) => false,
         (None, Some(vacancy)) => {
-            let owner = vacancy.user == join.user && vacancy.origin.is_none_or(|origin| origin == join.origin);
+            let owner = vacancy.user == *user && vacancy.origin.is_none_or(|known| known == origin);
             owner || (room.members.is_empty() && vacancy.until <= now)
         }
         (None, None) => room.members.is_empty(),

@@ -5,7 +5,10 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,18 +24,26 @@ use super::{
     DEADLINE,
     http::{self, Reply},
 };
+use crate::backing::Backing;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
 pub(crate) struct TestApp {
-    child: Child,
-    addr: SocketAddr,
+    nodes: Vec<Node>,
+    /// The node of the next client.
+    turn: AtomicUsize,
+    backing: Arc<Backing>,
     env: BTreeMap<String, String>,
     lines: Lines,
     // Deleted when the last one goes.
     dir: Arc<TempDir>,
+}
+
+struct Node {
+    child: Child,
+    addr: SocketAddr,
 }
 
 impl TestApp {
@@ -49,27 +60,44 @@ impl TestApp {
             env.insert(key.to_owned(), value.to_owned());
         }
         env.insert("TANDEM_DATA_DIR".to_owned(), dir.path().to_str().unwrap().to_owned());
+        let backing = Arc::new(Backing::start().await);
+        env.extend(backing.env().into_iter().map(|(key, value)| (key.to_owned(), value)));
         env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        match Self::spawn(env, dir).await {
+        match Self::spawn(env, dir, backing).await {
             Ok(app) => app,
             Err(why) => panic!("{why}"),
         }
     }
 
-    async fn spawn(env: BTreeMap<String, String>, dir: Arc<TempDir>) -> Result<Self, String> {
-        let mut child = command(&env, &["serve"])
+    async fn spawn(env: BTreeMap<String, String>, dir: Arc<TempDir>, backing: Arc<Backing>) -> Result<Self, String> {
+        let lines = Lines::default();
+        let mut nodes = Vec::new();
+        for _ in 0..Backing::NODES {
+            nodes.push(Node::spawn(&env, &lines).await?);
+        }
+        let app = Self { nodes, turn: AtomicUsize::new(0), backing, env, lines, dir };
+        for _ in 0..Backing::NODES {
+            app.get_until("/ready", 200).await;
+        }
+        Ok(app)
+    }
+}
+
+impl Node {
+    async fn spawn(env: &BTreeMap<String, String>, all: &Lines) -> Result<Self, String> {
+        let mut child = command(env, &["serve"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{BINARY}: {error}"));
         let lines = Lines::default();
-        collect(child.stdout.take().unwrap(), &lines);
-        collect(child.stderr.take().unwrap(), &lines);
+        collect(child.stdout.take().unwrap(), &[&lines, all]);
+        collect(child.stderr.take().unwrap(), &[&lines, all]);
         let begun = Instant::now();
         loop {
             if let Some(addr) = listening(&lines) {
-                return Ok(Self { child, addr, env, lines, dir });
+                return Ok(Self { child, addr });
             }
             let ended = child.try_wait().unwrap();
             if ended.is_some() || begun.elapsed() > 2 * DEADLINE {
@@ -81,16 +109,18 @@ impl TestApp {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
 
+impl TestApp {
     /// Another process on the same data and the same port; the old one must have ended.
     pub(crate) async fn restart(mut self) -> Self {
-        assert!(self.child.try_wait().unwrap().is_some(), "still running");
+        assert!(!self.is_running(), "still running");
         let mut env = self.env.clone();
-        env.insert("PORT".to_owned(), self.addr.port().to_string());
+        env.insert("PORT".to_owned(), self.nodes[0].addr.port().to_string());
         let begun = Instant::now();
         loop {
             // Somebody's outgoing connection may sit on the port for a moment.
-            match Self::spawn(env.clone(), Arc::clone(&self.dir)).await {
+            match Self::spawn(env.clone(), Arc::clone(&self.dir), Arc::clone(&self.backing)).await {
                 Ok(app) => return app,
                 Err(why) => assert!(begun.elapsed() < DEADLINE, "{why}"),
             }
@@ -98,13 +128,14 @@ impl TestApp {
         }
     }
 
+    /// Of one node after the other.
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        self.nodes[self.turn.fetch_add(1, Ordering::Relaxed) % self.nodes.len()].addr
     }
 
     /// How large a file of the server may become: `None` for as large as it likes.
     pub(crate) async fn limit_files(&self, bytes: Option<u64>) {
-        let id = self.child.id().expect("the server runs").to_string();
+        let id = self.nodes[0].child.id().expect("the server runs").to_string();
         let limit = format!("--fsize={}:", bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string()));
         let status = Command::new("prlimit").args(["--pid", &id, &limit]).status().await.unwrap();
         assert!(status.success(), "prlimit {limit}");
@@ -120,11 +151,11 @@ impl TestApp {
     }
 
     pub(crate) async fn get(&self, target: &str) -> Reply {
-        http::request(self.addr, "GET", target, &[]).await
+        http::request(self.addr(), "GET", target, &[]).await
     }
 
     pub(crate) async fn http(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
-        http::request(self.addr, method, target, headers).await
+        http::request(self.addr(), method, target, headers).await
     }
 
     /// `HTTP GET` until the answer has this status.
@@ -141,25 +172,33 @@ impl TestApp {
     }
 
     pub(crate) async fn kill9(&mut self) {
-        self.child.kill().await.unwrap();
+        for node in &mut self.nodes {
+            node.child.kill().await.unwrap();
+        }
     }
 
     async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("the server runs");
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status().await.unwrap();
-        assert!(sent.success());
+        for node in &self.nodes {
+            let id = node.child.id().expect("the server runs");
+            let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status().await.unwrap();
+            assert!(sent.success());
+        }
     }
 
     /// How the process ended, by itself.
     pub(crate) async fn exit(&mut self, within: Duration) -> ExitStatus {
-        match timeout(within, self.child.wait()).await {
-            Ok(status) => status.unwrap(),
-            Err(elapsed) => panic!("still running: {elapsed}:\n{}", self.log()),
+        let mut last = None;
+        for node in 0..self.nodes.len() {
+            match timeout(within, self.nodes[node].child.wait()).await {
+                Ok(status) => last = Some(status.unwrap()),
+                Err(elapsed) => panic!("still running: {elapsed}:\n{}", self.log()),
+            }
         }
+        last.unwrap()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.nodes.iter_mut().any(|node| node.child.try_wait().unwrap().is_none())
     }
 
     /// The binary with other arguments and the same settings.
@@ -169,6 +208,17 @@ impl TestApp {
 
     /// `tandem audit events ... --format json`, as a list.
     pub(crate) async fn audit(&self, args: &[&str]) -> Vec<Value> {
+        if let Some(events) = self.backing.events().await {
+            let wanted = |event: &Value| {
+                args.chunks(2).all(|option| match option {
+                    ["--room", room] => event["room_id"] == **room,
+                    ["--type", kind] => event["event_type"] == **kind,
+                    ["--user", user] => event["user_id"] == **user,
+                    _ => panic!("{args:?}"),
+                })
+            };
+            return events.into_iter().filter(wanted).collect();
+        }
         let all: Vec<&str> = ["audit", "events"].iter().chain(args).chain(&["--format", "json"]).copied().collect();
         let output = self.run(&all).await;
         assert_eq!(output.code, Some(0), "{output:?}");
@@ -229,12 +279,12 @@ fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
     command
 }
 
-fn collect(stream: impl AsyncRead + Send + Unpin + 'static, lines: &Lines) {
-    let lines = Arc::clone(lines);
+fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines]) {
+    let to: Vec<_> = to.iter().map(|lines| Arc::clone(lines)).collect();
     tokio::spawn(async move {
         let mut reader = BufReader::new(stream).lines();
         while let Ok(Some(line)) = reader.next_line().await {
-            lines.lock().unwrap().push(line);
+            to.iter().for_each(|lines| lines.lock().unwrap().push(line.clone()));
         }
     });
 }

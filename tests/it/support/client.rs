@@ -1,7 +1,7 @@
 //! A WebSocket client that forgives nothing: every frame must be in the schema, in version order, and of the kind that
 //! a client of its generation gets.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -69,7 +69,17 @@ impl Client {
 
     /// `Err` is the answer to a refused upgrade.
     pub(crate) async fn try_connect(app: &TestApp, how: Connect<'_>) -> Result<Self, Response<Option<Vec<u8>>>> {
-        let url = format!("ws://{}{}", app.addr(), how.path.unwrap_or("/ws"));
+        Self::try_connect_to(app.addr(), how).await
+    }
+
+    /// To a node of one's choice.
+    pub(crate) async fn connect_to(address: SocketAddr) -> Self {
+        let connected = Self::try_connect_to(address, Connect::default()).await;
+        connected.unwrap_or_else(|refused| panic!("upgrade refused: {refused:?}"))
+    }
+
+    async fn try_connect_to(address: SocketAddr, how: Connect<'_>) -> Result<Self, Response<Option<Vec<u8>>>> {
+        let url = format!("ws://{address}{}", how.path.unwrap_or("/ws"));
         let mut request = url.into_client_request().unwrap();
         for (key, value) in how.headers {
             let key: HeaderName = key.parse().unwrap();
@@ -79,7 +89,7 @@ impl Client {
         if let Some(size) = how.receive_buffer {
             socket.set_recv_buffer_size(size).unwrap();
         }
-        let stream = socket.connect(app.addr()).await.unwrap();
+        let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         match client_async(request, stream).await {
             Ok((ws, response)) => {
@@ -204,6 +214,18 @@ impl Client {
     /// The first frame of this type, whatever comes before.
     pub(crate) async fn until(&mut self, kind: &str) -> Frame {
         self.collect_until(|frame| frame.is(kind), kind).await.pop().unwrap()
+    }
+
+    /// The first frame of this type, whatever comes before, for what takes its time.
+    pub(crate) async fn until_within(&mut self, kind: &str, within: Duration) -> Frame {
+        let until = Instant::now() + within;
+        loop {
+            match self.poll(until.saturating_duration_since(Instant::now())).await {
+                Some(Incoming::Frame(frame)) if frame.is(kind) => return frame,
+                Some(Incoming::Frame(_)) => {}
+                other => panic!("waiting for {kind}, but {other:?}; so far:\n{}", self.history()),
+            }
+        }
     }
 
     /// All frames up to and with the first that is `wanted`.

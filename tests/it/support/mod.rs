@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod schema;
 
 pub(crate) use app::TestApp;
+#[allow(unused_imports, reason = "not in every binary")]
 pub(crate) use client::{Client, Incoming};
 pub(crate) use extension::Extension;
 pub(crate) use frame::Frame;

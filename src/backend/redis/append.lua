@@ -1,0 +1,7 @@
+-- Appends an entry of the ledger again, unless it is still there.
+-- KEYS  1 events   ARGV  1 the id that it had  2 the entry
+-- Returns the id that it has.
+if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) > 0 then
+    return ARGV[1]
+end
+return redis.call('XADD', KEYS[1], '*', 'e', ARGV[2])

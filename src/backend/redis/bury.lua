@@ -1,0 +1,8 @@
+-- Forgets a node, unless it lives again.   KEYS  1 nodes   ARGV  1 the node
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if lease and tonumber(lease) < now then
+    return redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return 0

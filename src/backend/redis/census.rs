@@ -1,0 +1,175 @@
+//! Which nodes live, what they hold, and what is overdue.
+
+use redis::FromRedisValue as _;
+
+use super::{commit::ROOM_LIFE, node::RedisNode, retained::StreamId};
+use crate::{
+    backend::BackendError,
+    clock::{Millis, millis},
+    id::{NodeId, RoomId},
+};
+
+/// How long a node has for the rooms of a dead one, before another may take its turn.
+const CLAIM: Millis = 10_000;
+/// Rooms that are fetched at once because they are overdue.
+const OVERDUE: usize = 64;
+/// Names in one command.
+const BATCH: usize = 500;
+
+/// What a node hears when it says that it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Its own lease had run out, or it never had one: others may have given up its members.
+    pub lost: bool,
+    /// Nodes whose lease has run out.
+    pub dead: Vec<NodeId>,
+}
+
+impl RedisNode {
+    /// Says that this node lives.
+    pub async fn renew(&self) -> Result<Renewal, BackendError> {
+        let mut call = self.scripts.renew.key(self.layout.nodes());
+        call.arg(self.name.as_str()).arg(millis(self.lease));
+        let said: Vec<String> = self.main().invoke(&call).await?;
+        let lost = said.first().is_some_and(|lost| lost == "1");
+        let dead = said.iter().skip(1).filter_map(|name| NodeId::parse(name).ok()).filter(|name| *name != self.name);
+        Ok(Renewal { lost, dead: dead.collect() })
+    }
+
+    /// Asks to be the one that looks after a dead node's rooms.
+    pub async fn claim(&self, dead: &NodeId) -> Result<bool, BackendError> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.layout.reaper(dead)).arg(self.name.as_str()).arg("NX").arg("PX").arg(CLAIM);
+        let done: Option<String> = self.main().ask(&set).await?;
+        Ok(done.is_some())
+    }
+
+    /// The rooms that a node takes part in, as far as it could say so.
+    pub async fn held(&self, node: &NodeId) -> Result<Vec<RoomId>, BackendError> {
+        let rooms: Vec<String> = self.main().ask(redis::cmd("SMEMBERS").arg(self.layout.held(node))).await?;
+        Ok(rooms.iter().filter_map(|room| RoomId::parse(room).ok()).collect())
+    }
+
+    /// A dead node has nothing left to look after: unless it lives again, it is forgotten.
+    pub async fn bury(&self, dead: &NodeId) -> Result<(), BackendError> {
+        let mut call = self.scripts.bury.key(self.layout.nodes());
+        let buried: i64 = self.main().invoke(call.arg(dead.as_str())).await?;
+        if buried > 0 {
+            self.main().ask::<i64>(redis::cmd("DEL").arg(self.layout.held(dead))).await?;
+        }
+        Ok(())
+    }
+
+    /// A room that was put back has members on this node: it counts as alive for a lease, unless it is known to be dead.
+    pub(super) async fn vouch_for(&self, node: &NodeId, room: &RoomId) -> Result<(), BackendError> {
+        let time: (u64, u64) = self.main().ask(&redis::cmd("TIME")).await?;
+        let until = time.0 * 1_000 + time.1 / 1_000 + millis(self.lease);
+        let mut add = redis::cmd("ZADD");
+        add.arg(self.layout.nodes()).arg("NX").arg(until).arg(node.as_str());
+        self.main().ask::<i64>(&add).await?;
+        let mut hold = redis::cmd("SADD");
+        hold.arg(self.layout.held(node)).arg(room.as_str());
+        self.main().ask::<i64>(&hold).await.map(|_| ())
+    }
+
+    /// This node stops, and holds nothing any more.
+    pub async fn leave(&self) -> Result<(), BackendError> {
+        self.main().ask::<i64>(redis::cmd("ZREM").arg(self.layout.nodes()).arg(self.name.as_str())).await?;
+        self.main().ask::<i64>(redis::cmd("DEL").arg(self.layout.held(&self.name))).await.map(|_| ())
+    }
+
+    /// Says again which rooms this node takes part in: Redis, or another node that took this one for dead, may have forgotten.
+    pub async fn hold_all(&self) -> Result<(), BackendError> {
+        let rooms: Vec<String> =
+            self.links.iter().flat_map(|link| link.rooms.iter().map(|room| room.to_string())).collect();
+        for batch in rooms.chunks(BATCH) {
+            self.main().ask::<i64>(redis::cmd("SADD").arg(self.layout.held(&self.name)).arg(batch)).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the rooms of this node from expiring, however quiet they are.
+    pub async fn refresh_rooms(&self) -> Result<(), BackendError> {
+        let rooms: Vec<RoomId> =
+            self.links.iter().flat_map(|link| link.rooms.iter().map(|room| room.clone()).collect::<Vec<_>>()).collect();
+        for room in rooms {
+            self.link(&room).ask::<i64>(redis::cmd("PEXPIRE").arg(self.layout.room(&room)).arg(ROOM_LIFE)).await?;
+        }
+        Ok(())
+    }
+
+    /// Rooms that have had something to do since before `at` and have not done it: their node is gone.
+    pub async fn overdue(&self, at: Millis) -> Result<Vec<RoomId>, BackendError> {
+        let mut rooms = Vec::new();
+        for partition in 0..self.layout.partitions() {
+            let mut range = redis::cmd("ZRANGEBYSCORE");
+            range.arg(self.layout.due(partition)).arg("-inf").arg(at).arg("LIMIT").arg(0).arg(OVERDUE);
+            let names: Vec<String> = self.link_of(partition).ask(&range).await?;
+            rooms.extend(names.iter().filter_map(|name| RoomId::parse(name).ok()));
+        }
+        Ok(rooms)
+    }
+
+    /// Notes when a room that was looked after has something to do next: it need not have changed.
+    pub async fn note_due(&self, room: &RoomId, due: Option<Millis>) -> Result<(), BackendError> {
+        let key = self.layout.due(self.layout.partition(room));
+        let command = match due {
+            Some(at) => redis::cmd("ZADD").arg(key).arg(at).arg(room.as_str()).to_owned(),
+            None => redis::cmd("ZREM").arg(key).arg(room.as_str()).to_owned(),
+        };
+        self.link(room).ask::<i64>(&command).await.map(|_| ())
+    }
+
+    /// Forgets what the worker has taken out of the streams. How many entries wait in them.
+    pub async fn settle_ledger(&self) -> Result<u64, BackendError> {
+        let Some(retained) = &self.retained else { return Ok(0) };
+        let mut waiting = 0;
+        for partition in 0..self.layout.partitions() {
+            let (link, events) = (self.link_of(partition), self.layout.events(partition));
+            let standing = link.standing();
+            let last = retained.last(partition);
+            let mut range = redis::cmd("XRANGE");
+            range.arg(&events).arg("-").arg("+").arg("COUNT").arg(1);
+            let first: redis::Value = link.ask(&range).await?;
+            // A stream that has just been lost is empty, too: what it lost is appended again before the link is up.
+            if standing.is_none() || standing != link.standing() {
+                continue;
+            }
+            match (first_id(&first), last) {
+                (Some(first), _) => {
+                    retained.settle(partition, first);
+                    waiting += link.ask::<u64>(redis::cmd("XLEN").arg(&events)).await?;
+                }
+                // Nothing is left: all that was there when this was asked has been taken out.
+                (None, Some(last)) => retained.settle(partition, StreamId(last.0, last.1.saturating_add(1))),
+                (None, None) => {}
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Puts back what Redis has lost of this node's entries.
+    pub(super) async fn append_lost(&self, partition: u16) -> Result<(), BackendError> {
+        let Some(retained) = &self.retained else { return Ok(()) };
+        let mut again = 0;
+        for (id, entry) in retained.all(partition) {
+            let mut call = self.scripts.append.key(self.layout.events(partition));
+            let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(&*entry)).await?;
+            if let Some(now) = StreamId::parse(&now).filter(|now| *now != id) {
+                retained.moved(partition, id, now);
+                again += 1;
+            }
+        }
+        if again > 0 {
+            tracing::info!(partition, entries = again, "entries of the ledger were appended again");
+        }
+        Ok(())
+    }
+}
+
+/// The id of the first entry of an answer to XRANGE.
+fn first_id(answer: &redis::Value) -> Option<StreamId> {
+    let redis::Value::Array(entries) = answer else { return None };
+    let redis::Value::Array(entry) = entries.first()? else { return None };
+    StreamId::parse(&String::from_redis_value_ref(entry.first()?).ok()?)
+}

@@ -1,0 +1,137 @@
+use redis::{Script, ScriptInvocation};
+
+use super::{
+    codec::{CodecError, ROOM, encode_member, encode_restored, encode_room, encode_update, member_field},
+    node::RedisNode,
+};
+use crate::{
+    backend::{Due, Point, Proposal},
+    clock::Millis,
+    id::UserId,
+    room::{Change, Room},
+};
+
+/// How long a room is kept that no node refreshes any more.
+pub(super) const ROOM_LIFE: Millis = 4 * 60 * 60 * 1_000;
+/// How long updates are remembered for those that resume. Longer than any sensible resume window.
+const HISTORY_AGE: Millis = 120_000;
+/// And how many of a room at most.
+const HISTORY_UPDATES: usize = 512;
+/// And their bytes.
+const HISTORY_BYTES: usize = 512 * 1024;
+
+/// What `commit.lua` is given, in its order.
+struct Step<'a> {
+    found: Point,
+    then: Point,
+    told: String,
+    entry: &'a str,
+    due: Due,
+    room: &'a Room,
+    remember: bool,
+    replace: bool,
+    set: Vec<(String, String)>,
+    unset: Vec<String>,
+    /// Whose inboxes go.
+    forgotten: Vec<&'a UserId>,
+}
+
+impl RedisNode {
+    /// `entry` is for the ledger; empty for none.
+    pub(super) fn commit_script<'a>(
+        &self,
+        script: &'a Script,
+        proposal: &Proposal,
+        entry: &str,
+    ) -> Result<ScriptInvocation<'a>, CodecError> {
+        let (update, after) = (&proposal.update, &proposal.after);
+        let mut seats: Vec<_> = update.changes.iter().filter_map(Change::seat).collect();
+        seats.sort_unstable();
+        seats.dedup();
+        let (mut set, mut unset) = (Vec::new(), Vec::new());
+        if after.exists() {
+            set.push((ROOM.to_owned(), encode_room(after)?));
+            for user in seats {
+                match after.members.get(user) {
+                    Some(member) => set.push((member_field(user), encode_member(member)?)),
+                    None => unset.push(member_field(user)),
+                }
+            }
+        }
+        // Who comes in anew negotiates anew.
+        let forgotten = update.changes.iter().filter_map(|change| match change {
+            Change::Left { user, .. } => Some(user),
+            Change::Rejoined { member, .. } => Some(&member.user),
+            _ => None,
+        });
+        let step = Step {
+            found: (update.epoch, update.base),
+            then: (update.epoch, update.version()),
+            told: encode_update(update)?,
+            entry,
+            due: proposal.due,
+            room: after,
+            // Only those with a token can ask for it.
+            remember: after.members.values().any(|member| member.token.is_some()),
+            replace: !after.exists(),
+            set,
+            unset,
+            forgotten: forgotten.collect(),
+        };
+        Ok(self.script(script, step))
+    }
+
+    pub(super) fn restore_script<'a>(
+        &self,
+        script: &'a Script,
+        room: &Room,
+        found: Option<Point>,
+        due: Due,
+    ) -> Result<ScriptInvocation<'a>, CodecError> {
+        let mut set = vec![(ROOM.to_owned(), encode_room(room)?)];
+        for member in room.members.values() {
+            set.push((member_field(&member.user), encode_member(member)?));
+        }
+        let step = Step {
+            found: found.unwrap_or_default(),
+            then: (room.epoch, room.version),
+            told: encode_restored(room),
+            entry: "",
+            due,
+            room,
+            remember: false,
+            replace: true,
+            set,
+            unset: Vec::new(),
+            forgotten: Vec::new(),
+        };
+        Ok(self.script(script, step))
+    }
+
+    fn script<'a>(&self, script: &'a Script, step: Step<'_>) -> ScriptInvocation<'a> {
+        let (layout, id) = (&self.layout, &step.room.id);
+        let mut call = script.key(layout.room(id));
+        let partition = layout.partition(id);
+        call.key(layout.history(id)).key(layout.events(partition)).key(layout.due(partition));
+        for user in step.forgotten {
+            call.key(layout.inbox(id, user));
+        }
+        call.arg(step.found.1).arg(step.found.0).arg(step.then.1).arg(step.then.0);
+        call.arg(step.told).arg(step.entry).arg(self.stream_max);
+        match step.due {
+            Due::Same => call.arg(""),
+            Due::Never => call.arg("-"),
+            Due::At(at) => call.arg(at),
+        };
+        call.arg(id.as_str()).arg(ROOM_LIFE);
+        call.arg(if step.remember { HISTORY_UPDATES } else { 0 }).arg(HISTORY_BYTES).arg(HISTORY_AGE);
+        call.arg(u8::from(step.replace)).arg(step.set.len());
+        for (field, value) in step.set {
+            call.arg(field).arg(value);
+        }
+        for field in step.unset {
+            call.arg(field);
+        }
+        call
+    }
+}

@@ -1,0 +1,80 @@
+//! What Redis says unasked. Runs on the connection's own task, in the order in which it came, and never waits.
+
+use std::sync::Arc;
+
+use redis::{PushInfo, PushKind, Value};
+
+use super::{
+    codec::{Stray, decode_update, split_update},
+    link::Link,
+    node::RedisNode,
+};
+use crate::id::RoomId;
+
+impl RedisNode {
+    pub(super) fn hear(&self, link: &Link, generation: u64, push: &PushInfo) {
+        match push.kind {
+            PushKind::SMessage => {
+                if let [Value::BulkString(channel), Value::BulkString(message)] = push.data.as_slice()
+                    && let Ok(channel) = std::str::from_utf8(channel)
+                {
+                    self.hear_message(link, channel, message);
+                }
+            }
+            PushKind::Disconnection if link.is_current(generation) => link.breaks(),
+            // Redis Cluster does that when a channel's slot has moved to another shard.
+            PushKind::SUnsubscribe if link.is_current(generation) => {
+                let room = push.data.first().and_then(|channel| match channel {
+                    Value::BulkString(channel) => std::str::from_utf8(channel).ok(),
+                    _ => None,
+                });
+                let room = room.and_then(|channel| self.layout.room_of_channel(channel));
+                if room.and_then(|room| RoomId::parse(room).ok()).is_some_and(|room| link.rooms.contains(&room)) {
+                    link.breaks();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn hear_message(&self, link: &Link, channel: &str, message: &[u8]) {
+        if let Some(room) = self.layout.room_of_channel(channel) {
+            if let Ok(room) = RoomId::parse(room) {
+                self.hear_update(&room, message);
+            }
+        } else if channel == self.channel {
+            if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
+                self.hear_signal(stray)
+            } else {
+                tracing::warn!(channel, "what another node sent is no signal")
+            }
+        } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
+            link.echo(channel, nonce);
+        }
+    }
+
+    fn hear_update(&self, room: &RoomId, message: &[u8]) {
+        let Some(sink) = self.sink.get() else { return };
+        let update = match split_update(message) {
+            Ok((point, _)) if sink.knows(room, point) => return,
+            // A room that was put back.
+            Ok((_, [])) => return sink.stale(room),
+            Ok(_) => decode_update(message),
+            Err(error) => Err(error),
+        };
+        match update {
+            Ok(update) => sink.update(&Arc::new(update)),
+            Err(error) => {
+                tracing::warn!(%room, %error, "an update cannot be read, the room is read anew");
+                sink.stale(room);
+            }
+        }
+    }
+
+    fn hear_signal(&self, stray: Stray) {
+        let taken = self.sink.get().is_some_and(|sink| sink.signal(&stray.room, &stray.to, &stray.frame));
+        if !taken && self.strays.try_send(stray).is_err() {
+            tracing::warn!("too many signals for members that are not here, one is dropped");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Keeping a link: connecting, listening to everything again, and finding out when it lies.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{link::Link, node::RedisNode};
+use crate::{backend::BackendError, shared::Wire};
+
+/// The first wait after a connection that could not be made; it doubles,
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Channels that are listened to with one command.
+const BATCH: usize = 200;
+
+impl RedisNode {
+    /// For ever: connects, and when the connection has ended or lies, connects anew.
+    pub(super) async fn keep_link(self: &Arc<Self>, link: &Arc<Link>) {
+        let mut wait = FIRST_WAIT;
+        let mut trouble: Option<Instant> = None;
+        loop {
+            match self.establish(link).await {
+                Ok(()) => {
+                    if let Some(since) = trouble.take() {
+                        tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
+                    }
+                    wait = FIRST_WAIT;
+                    self.links_up(link, true);
+                    let why = self.watch(link).await;
+                    self.links_up(link, false);
+                    link.set(None);
+                    self.metrics.link_restarts.inc();
+                    tracing::warn!(link = link.number, why, "the link to Redis is made anew");
+                    trouble = Some(Instant::now());
+                }
+                Err(error) => {
+                    link.set(None);
+                    if trouble.is_none() {
+                        tracing::warn!(link = link.number, error, "Redis cannot be reached, trying again");
+                        trouble = Some(Instant::now());
+                    }
+                    // Spread, so that not all nodes come in the same instant.
+                    sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    fn links_up(&self, link: &Link, up: bool) {
+        link.set_up(up);
+        self.metrics.link_up.set(i64::from(self.links.iter().all(|link| link.is_up())));
+    }
+
+    /// Connects and listens to everything that was listened to before. Whatever was said meanwhile was missed: the rooms are told.
+    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), String> {
+        let generation = link.next_generation();
+        let (node, its) = (self.weak(), Arc::downgrade(link));
+        let hear = move |push| {
+            if let (Some(node), Some(link)) = (node.upgrade(), its.upgrade()) {
+                node.hear(&link, generation, &push);
+            }
+        };
+        let wire = self.connector.connect(hear).await.map_err(|error| error.to_string())?;
+        link.set(Some(wire.clone()));
+        self.listen_again(link, wire).await.map_err(|error| error.to_string())?;
+        for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
+            self.append_lost(partition).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn listen_again(&self, link: &Link, mut wire: Wire) -> Result<(), BackendError> {
+        let unavailable = |error: redis::RedisError| BackendError::Unavailable(error.to_string());
+        // One by one: on a Redis Cluster each may be on another shard.
+        for channel in self.probes(link) {
+            wire.listen(&[channel]).await.map_err(unavailable)?;
+        }
+        if link.number == 0 {
+            wire.listen(std::slice::from_ref(&self.channel)).await.map_err(unavailable)?;
+        }
+        let rooms: Vec<_> = link.rooms.iter().map(|room| room.clone()).collect();
+        let mut by_partition: Vec<Vec<String>> = vec![Vec::new(); usize::from(self.layout.partitions())];
+        for room in &rooms {
+            if let Some(channels) = by_partition.get_mut(usize::from(self.layout.partition(room))) {
+                channels.push(self.layout.room(room));
+            }
+        }
+        for batch in by_partition.iter().flat_map(|channels| channels.chunks(BATCH)) {
+            wire.listen(batch).await.map_err(unavailable)?;
+        }
+        if let Some(sink) = self.sink.get() {
+            rooms.iter().for_each(|room| sink.stale(room));
+        }
+        self.hold_all().await
+    }
+
+    /// The channels that show whether this link hears. One is enough for one server; each shard of a cluster has its own.
+    fn probes(&self, link: &Link) -> Vec<String> {
+        let partitions = (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number);
+        let wanted = if self.cluster { usize::MAX } else { 1 };
+        // Of this connection alone: an earlier one may still hear, but nobody listens to it.
+        let which = format!("{}.{}", link.number, link.generation());
+        partitions.take(wanted).map(|partition| self.layout.probe(partition, &self.name, &which)).collect()
+    }
+
+    /// Until the link has to be made anew; says why.
+    async fn watch(&self, link: &Link) -> String {
+        let channels = self.probes(link);
+        loop {
+            tokio::select! {
+                () = link.broken() => return "the connection has ended".to_owned(),
+                () = link.doubted() => {}
+                () = sleep(self.probe), if !self.probe.is_zero() => {}
+            }
+            let probed = tokio::select! {
+                () = link.broken() => return "the connection has ended".to_owned(),
+                probed = link.probe(&channels, self.timeout) => probed,
+            };
+            match probed {
+                Ok(took) => {
+                    self.metrics.echo_seconds.set(took.as_secs_f64());
+                    self.metrics.link_up.set(i64::from(self.links.iter().all(|link| link.is_up())));
+                }
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+}

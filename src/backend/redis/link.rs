@@ -1,0 +1,201 @@
+use std::{
+    sync::{
+        Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashSet;
+use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+use crate::{backend::BackendError, id::RoomId, shared::Wire};
+
+/// A connection that is made anew whenever it ends, or stops telling the truth.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) number: usize,
+    wire: RwLock<Option<Wire>>,
+    /// Which connection this is: what an earlier one still says about its end is of no interest.
+    generation: AtomicU64,
+    up: watch::Sender<bool>,
+    /// A command was not answered in time: until the next probe nobody else waits for that.
+    suspect: AtomicBool,
+    /// Probe now.
+    doubt: Notify,
+    /// Connect anew.
+    broken: Notify,
+    /// The rooms whose channels are heard here.
+    pub(super) rooms: DashSet<RoomId>,
+    echoes: Echoes,
+    nonce: AtomicU64,
+}
+
+/// What has come back of the probes, by channel.
+#[derive(Debug, Default)]
+struct Echoes {
+    heard: Mutex<Vec<(String, u64)>>,
+    news: Notify,
+}
+
+impl Link {
+    pub(super) fn new(number: usize) -> Self {
+        Self {
+            number,
+            wire: RwLock::default(),
+            generation: AtomicU64::new(0),
+            up: watch::Sender::new(false),
+            suspect: AtomicBool::new(false),
+            doubt: Notify::new(),
+            broken: Notify::new(),
+            rooms: DashSet::new(),
+            echoes: Echoes::default(),
+            nonce: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of the connection that is about to be made.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        self.generation() == generation
+    }
+
+    /// Commands go through `wire` from now on, or fail at once.
+    pub(super) fn set(&self, wire: Option<Wire>) {
+        self.suspect.store(false, Ordering::Release);
+        *self.wire.write().unwrap_or_else(PoisonError::into_inner) = wire;
+    }
+
+    /// All rooms are heard again, or no longer.
+    pub(super) fn set_up(&self, up: bool) {
+        self.up.send_if_modified(|was| std::mem::replace(was, up) != up);
+    }
+
+    /// Waits until all rooms are heard.
+    pub(super) async fn until_up(&self) {
+        // The sender lives as long as this.
+        let _ = self.up.subscribe().wait_for(|up| *up).await;
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        *self.up.borrow() && !self.suspect.load(Ordering::Acquire)
+    }
+
+    /// Which connection is up, if one is.
+    pub(super) fn standing(&self) -> Option<u64> {
+        self.is_up().then(|| self.generation())
+    }
+
+    pub(super) fn wire(&self) -> Result<Wire, BackendError> {
+        if self.suspect.load(Ordering::Acquire) {
+            return Err(BackendError::Unavailable("Redis does not answer".to_owned()));
+        }
+        let wire = self.wire.read().unwrap_or_else(PoisonError::into_inner).clone();
+        wire.ok_or_else(|| BackendError::Unavailable("Redis is not connected".to_owned()))
+    }
+
+    /// A command, within the deadline of the connection.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BackendError> {
+        let mut wire = self.wire()?;
+        command.query_async(&mut wire).await.map_err(|error| self.failed(&error))
+    }
+
+    /// A script, within the deadline of the connection.
+    pub(super) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, BackendError> {
+        let mut wire = self.wire()?;
+        script.invoke_async(&mut wire).await.map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn listen(&self, channels: &[String]) -> Result<(), BackendError> {
+        self.wire()?.listen(channels).await.map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn ignore(&self, channel: &str) -> Result<(), BackendError> {
+        self.wire()?.ignore(channel).await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &RedisError) -> BackendError {
+        if error.is_timeout() {
+            self.suspect.store(true, Ordering::Release);
+            self.doubt.notify_one();
+        } else if error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY") {
+            // A master that became a replica is not the one to talk to.
+            self.broken.notify_one();
+        }
+        BackendError::Unavailable(error.to_string())
+    }
+
+    /// The connection has ended, or lies.
+    pub(super) fn breaks(&self) {
+        self.broken.notify_one();
+    }
+
+    /// Waits until it has to be made anew.
+    pub(super) async fn broken(&self) {
+        self.broken.notified().await;
+    }
+
+    /// Waits until a probe is wanted before its time.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
+    /// What a probe said has come back.
+    pub(super) fn echo(&self, channel: &str, nonce: u64) {
+        let mut heard = self.echoes.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match heard.iter_mut().find(|(name, _)| name == channel) {
+            Some((_, last)) => *last = (*last).max(nonce),
+            None => heard.push((channel.to_owned(), nonce)),
+        }
+        drop(heard);
+        self.echoes.news.notify_one();
+    }
+
+    /// Says something on each of its own channels and waits until it has come back. How long that took.
+    pub(super) async fn probe(&self, channels: &[String], within: Duration) -> Result<Duration, ProbeError> {
+        // Around the suspicion: this is what ends it.
+        let wire = self.wire.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(mut wire) = wire else { return Err(ProbeError::Silent) };
+        let begun = Instant::now();
+        let nonce = self.nonce.fetch_add(1, Ordering::Relaxed) + 1;
+        for channel in channels {
+            let said: Result<i64, _> = redis::cmd("SPUBLISH").arg(channel).arg(nonce).query_async(&mut wire).await;
+            said.map_err(ProbeError::Redis)?;
+        }
+        let all_back = async {
+            while !self.is_back(channels, nonce) {
+                self.echoes.news.notified().await;
+            }
+        };
+        timeout(within, all_back).await.map_err(|_| ProbeError::Deaf)?;
+        self.suspect.store(false, Ordering::Release);
+        Ok(begun.elapsed())
+    }
+
+    fn is_back(&self, channels: &[String], nonce: u64) -> bool {
+        let heard = self.echoes.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.iter().all(|channel| heard.iter().any(|(name, last)| name == channel && *last >= nonce))
+    }
+}
+
+/// What is wrong with a link.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProbeError {
+    #[error("there is no connection")]
+    Silent,
+    #[error("commands are answered, but nothing is heard")]
+    Deaf,
+    #[error("{0}")]
+    Redis(RedisError),
+}

@@ -1,0 +1,325 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use super::{
+    codec::{CodecError, Stray, decode_room, decode_update, split_update},
+    link::Link,
+    retained::{Retained, StreamId},
+    signal::{STRAYS, Scripts},
+};
+use crate::{
+    backend::{Backend, BackendError, Commit, Delivery, Due, Point, Proposal, Sink},
+    clock::Millis,
+    config::RedisConfig,
+    id::{NodeId, RoomId, UserId},
+    protocol::Frame,
+    room::{Room, Update},
+    shared::{Connector, Layout, SharedError},
+    telemetry::Metrics,
+};
+
+/// How long a short code's key is kept at the least, in ms: whether a code still holds is said in it.
+const CODE_LIFE: Millis = 60_000;
+
+/// One node's view of the state in Redis.
+pub struct RedisNode {
+    pub(super) name: NodeId,
+    pub(super) layout: Layout,
+    pub(super) connector: Connector,
+    pub(super) cluster: bool,
+    pub(super) timeout: Duration,
+    /// How often a link is probed; never if zero.
+    pub(super) probe: Duration,
+    pub(super) lease: Duration,
+    pub(super) links: Vec<Arc<Link>>,
+    /// The channel of this node.
+    pub(super) channel: String,
+    pub(super) sink: OnceLock<Arc<dyn Sink>>,
+    pub(super) scripts: Scripts,
+    /// None: no ledger is kept.
+    pub(super) retained: Option<Retained>,
+    pub(super) stream_max: usize,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) strays: mpsc::Sender<Stray>,
+    waiting_strays: std::sync::Mutex<Option<mpsc::Receiver<Stray>>>,
+    max_rooms: usize,
+}
+
+/// What a [`RedisNode`] is made of.
+#[allow(missing_docs, reason = "each is its own name")]
+#[derive(Debug)]
+pub struct RedisParts<'a> {
+    pub name: NodeId,
+    pub config: &'a RedisConfig,
+    pub max_rooms: usize,
+    /// Whether entries are appended for a worker to put into the ledger.
+    pub ledger: bool,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a node cannot take part in a deployment.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings lead nowhere.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
+    /// Redis could not be asked.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The deployment has other settings than this node.
+    #[error("the nodes of this deployment have {0}; REDIS_PREFIX keeps deployments apart")]
+    Mismatch(&'static str),
+}
+
+impl std::fmt::Debug for RedisNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisNode").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl RedisNode {
+    /// Connects to nothing yet: [`RedisNode::run`] does.
+    pub fn new(parts: RedisParts<'_>) -> Result<Arc<Self>, SharedError> {
+        let RedisParts { name, config, max_rooms, ledger, metrics } = parts;
+        let connector = Connector::new(config)?;
+        let layout = Layout::new(&config.redis_prefix, config.redis_partitions);
+        let cluster = config.redis_mode == crate::config::RedisMode::Cluster;
+        let (strays, waiting_strays) = mpsc::channel(STRAYS);
+        Ok(Arc::new(Self {
+            channel: layout.node(&name),
+            links: (0..usize::from(config.redis_connections)).map(|number| Arc::new(Link::new(number))).collect(),
+            retained: ledger.then(|| Retained::new(layout.partitions())),
+            name,
+            layout,
+            connector,
+            cluster,
+            timeout: config.redis_timeout,
+            probe: config.redis_probe,
+            lease: config.lease,
+            sink: OnceLock::new(),
+            scripts: Scripts::default(),
+            stream_max: config.ledger_stream_max,
+            metrics,
+            strays,
+            waiting_strays: std::sync::Mutex::new(Some(waiting_strays)),
+            max_rooms,
+        }))
+    }
+
+    /// Keeps the connections, for ever. To be run once.
+    pub async fn run(self: Arc<Self>) {
+        let strays = self.waiting_strays.lock().ok().and_then(|mut waiting| waiting.take());
+        let links = self.links.iter().map(|link| self.keep_link(link));
+        let strays = async {
+            if let Some(strays) = strays {
+                self.send_strays(strays).await;
+            }
+        };
+        tokio::join!(futures_util::future::join_all(links), strays);
+    }
+
+    /// Compares what all nodes of a deployment must have in common, and notes it if this is the first one.
+    pub async fn check_deployment(&self, fingerprint: &str) -> Result<(), StartError> {
+        let mine = format!("{}:{fingerprint}", self.layout.partitions());
+        let mut set = redis::cmd("SET");
+        set.arg(self.layout.deployment()).arg(&mine).arg("NX").arg("GET");
+        let theirs: Option<String> = self.main().ask(&set).await?;
+        match theirs.as_deref().and_then(|theirs| theirs.split_once(':')) {
+            None => Ok(()),
+            Some((partitions, _)) if partitions != self.layout.partitions().to_string() => {
+                Err(StartError::Mismatch("another REDIS_PARTITIONS"))
+            }
+            Some((_, theirs)) if theirs != fingerprint => Err(StartError::Mismatch("another TANDEM_SECRET")),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Where what belongs to no room is said.
+    pub(super) fn main(&self) -> &Link {
+        self.link_of(0)
+    }
+
+    pub(super) fn link(&self, room: &RoomId) -> &Link {
+        self.link_of(self.layout.partition(room))
+    }
+
+    pub(super) fn link_of(&self, partition: u16) -> &Link {
+        let number = usize::from(partition) % self.links.len().max(1);
+        // There is one at least; the other branch is for the types only.
+        self.links.get(number).unwrap_or_else(|| unreachable!("a node has a link"))
+    }
+
+    pub(super) fn weak(self: &Arc<Self>) -> Weak<Self> {
+        Arc::downgrade(self)
+    }
+
+    /// The room as it is now, whether it is heard or not.
+    async fn load(&self, room: &RoomId) -> Result<Room, BackendError> {
+        let fields: HashMap<String, String> =
+            self.link(room).ask(redis::cmd("HGETALL").arg(self.layout.room(room))).await?;
+        decode_room(room, &fields).map_err(|error| unreadable(&error))
+    }
+
+    fn rooms(&self) -> usize {
+        self.links.iter().map(|link| link.rooms.len()).sum()
+    }
+}
+
+fn unreadable(error: &CodecError) -> BackendError {
+    BackendError::Unavailable(format!("what Redis has cannot be read: {error}"))
+}
+
+#[async_trait]
+impl Backend for RedisNode {
+    fn attach(&self, sink: Arc<dyn Sink>) {
+        // A second sink would be a programming error; the first one stays.
+        let _ = self.sink.set(sink);
+    }
+
+    fn is_up(&self) -> bool {
+        self.links.iter().all(|link| link.is_up())
+    }
+
+    async fn until_up(&self, within: Duration) -> bool {
+        let all = futures_util::future::join_all(self.links.iter().map(|link| link.until_up()));
+        tokio::time::timeout(within, all).await.is_ok()
+    }
+
+    async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {
+        let link = self.link(room);
+        let known = link.rooms.contains(room);
+        if !known && self.rooms() >= self.max_rooms {
+            return Err(BackendError::Full);
+        }
+        if !known {
+            // Before it is heard: a link that is made anew meanwhile listens to it.
+            link.rooms.insert(room.clone());
+            let channels = [self.layout.room(room)];
+            let mut hold = redis::cmd("SADD");
+            hold.arg(self.layout.held(&self.name)).arg(room.as_str());
+            let heard = tokio::try_join!(link.listen(&channels), self.main().ask::<i64>(&hold));
+            if let Err(error) = heard {
+                link.rooms.remove(room);
+                return Err(error);
+            }
+        }
+        self.load(room).await
+    }
+
+    async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
+        let link = self.link(room);
+        link.rooms.remove(room);
+        let mut release = redis::cmd("SREM");
+        release.arg(self.layout.held(&self.name)).arg(room.as_str());
+        let channel = self.layout.room(room);
+        tokio::try_join!(link.ignore(&channel), self.main().ask::<i64>(&release)).map(|_| ())
+    }
+
+    async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
+        let room = &proposal.update.room;
+        let entry = match (&proposal.entry, &self.retained) {
+            (Some(entry), Some(_)) => serde_json::to_string(entry).map_err(|error| unreadable(&error.into()))?,
+            _ => String::new(),
+        };
+        let call = self.commit_script(&self.scripts.commit, &proposal, &entry).map_err(|error| unreadable(&error))?;
+        let begun = tokio::time::Instant::now();
+        let said: Option<String> = self.link(room).invoke(&call).await?;
+        self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+        let Some(said) = said else { return Ok(Commit::Conflict) };
+        if said == "full" {
+            return Err(BackendError::Unavailable("the ledger's queue is full (LEDGER_STREAM_MAX)".to_owned()));
+        }
+        if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&said)) {
+            retained.keep(self.layout.partition(room), id, &entry);
+        }
+        Ok(Commit::Applied)
+    }
+
+    async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError> {
+        let call = self.restore_script(&self.scripts.commit, room, found, due).map_err(|error| unreadable(&error))?;
+        let said: Option<String> = self.link(&room.id).invoke(&call).await?;
+        if said.is_none() {
+            return Ok(Commit::Conflict);
+        }
+        // Redis may have forgotten them: should they be dead, somebody has to find out.
+        let mut others: Vec<_> = room.members.values().map(|member| &member.node).collect();
+        others.sort_unstable();
+        others.dedup();
+        for node in others.into_iter().filter(|node| **node != self.name) {
+            self.vouch_for(node, &room.id).await?;
+        }
+        Ok(Commit::Applied)
+    }
+
+    async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
+        let link = self.link(room);
+        let (mut range, mut get) = (redis::cmd("LRANGE"), redis::cmd("HMGET"));
+        range.arg(self.layout.history(room)).arg(0).arg(-1);
+        get.arg(self.layout.room(room)).arg("e").arg("v");
+        // In this order: what is remembered may reach further than the version that was read, never less far.
+        let now: (Option<u64>, Option<u64>) = link.ask(&get).await?;
+        let (Some(is), Some(version)) = now else { return Ok(None) };
+        if is != epoch || after > version {
+            return Ok(None);
+        }
+        if after == version {
+            return Ok(Some(Vec::new()));
+        }
+        let texts: Vec<Vec<u8>> = link.ask(&range).await?;
+        Ok(since(&texts, (epoch, after), version).map_err(|error| unreadable(&error))?)
+    }
+
+    async fn direct(
+        &self,
+        room: &RoomId,
+        to: &UserId,
+        at: Option<&NodeId>,
+        frame: Frame,
+    ) -> Result<Delivery, BackendError> {
+        self.send(&Stray { hops: 0, room: room.clone(), to: to.clone(), frame }, at).await
+    }
+
+    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
+        self.take_inbox(room, user).await
+    }
+
+    async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
+        let mut call = self.scripts.code.key(self.layout.code(code));
+        call.arg(room.as_str()).arg(until).arg(now).arg(until.saturating_sub(now).max(CODE_LIFE));
+        let given: i64 = self.main().invoke(&call).await?;
+        Ok(given == 1)
+    }
+
+    async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
+        let said: Option<String> = self.main().ask(redis::cmd("GET").arg(self.layout.code(code))).await?;
+        let found = said.as_deref().and_then(|said| said.split_once(':'));
+        Ok(found
+            .filter(|(until, _)| until.parse::<Millis>().is_ok_and(|until| until > now))
+            .and_then(|(_, room)| RoomId::parse(room).ok()))
+    }
+}
+
+/// The remembered updates after a point, if they reach to `version` without a hole.
+fn since(texts: &[Vec<u8>], (epoch, after): Point, version: u64) -> Result<Option<Vec<Arc<Update>>>, CodecError> {
+    let mut updates = Vec::new();
+    let mut reached = after;
+    for text in texts {
+        let ((of, to), _) = split_update(text)?;
+        if of != epoch || to <= after {
+            continue;
+        }
+        let update = decode_update(text)?;
+        if update.base > reached {
+            return Ok(None);
+        }
+        reached = to;
+        updates.push(Arc::new(update));
+    }
+    Ok((reached >= version).then_some(updates))
+}

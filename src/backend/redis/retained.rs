@@ -1,0 +1,125 @@
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Bytes of entries that a node keeps. At the pace of a busy node this is minutes.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// What this node has put into the ledger's streams and the worker has not yet taken out. Redis may lose the last second, or everything; the
+/// ledger must not. Appending an entry twice does no harm: its events have ids.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    partitions: Vec<VecDeque<(StreamId, Arc<str>)>>,
+    bytes: usize,
+}
+
+/// The id of a stream's entry: milliseconds and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StreamId(pub(super) u64, pub(super) u64);
+
+impl StreamId {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (time, number) = text.split_once('-')?;
+        Some(Self(time.parse().ok()?, number.parse().ok()?))
+    }
+}
+
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.0, self.1)
+    }
+}
+
+impl Retained {
+    pub(super) fn new(partitions: u16) -> Self {
+        let partitions = vec![VecDeque::new(); partitions.into()];
+        Self { inner: Mutex::new(Inner { partitions, ..Inner::default() }) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an entry; the oldest of its partition go when there are too many.
+    pub(super) fn keep(&self, partition: u16, id: StreamId, entry: &str) {
+        let mut inner = self.inner();
+        let Inner { partitions, bytes } = &mut *inner;
+        let Some(queue) = partitions.get_mut(usize::from(partition)) else { return };
+        queue.push_back((id, entry.into()));
+        *bytes += entry.len();
+        while *bytes > MOST_BYTES {
+            let Some((_, old)) = queue.pop_front() else { break };
+            *bytes -= old.len();
+        }
+    }
+
+    /// The worker has taken out everything before `first`.
+    pub(super) fn settle(&self, partition: u16, first: StreamId) {
+        let mut inner = self.inner();
+        let Inner { partitions, bytes } = &mut *inner;
+        let Some(queue) = partitions.get_mut(usize::from(partition)) else { return };
+        while queue.front().is_some_and(|(id, _)| *id < first) {
+            *bytes -= queue.pop_front().map_or(0, |(_, entry)| entry.len());
+        }
+        if queue.is_empty() {
+            *queue = VecDeque::new();
+        }
+    }
+
+    /// The last that was kept, if anything is.
+    pub(super) fn last(&self, partition: u16) -> Option<StreamId> {
+        self.inner().partitions.get(usize::from(partition)).and_then(|queue| queue.back().map(|(id, _)| *id))
+    }
+
+    /// All that is kept of a partition, oldest first.
+    pub(super) fn all(&self, partition: u16) -> Vec<(StreamId, Arc<str>)> {
+        self.inner()
+            .partitions
+            .get(usize::from(partition))
+            .map(|queue| queue.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// An entry was appended anew.
+    pub(super) fn moved(&self, partition: u16, old: StreamId, new: StreamId) {
+        let mut inner = self.inner();
+        let Some(queue) = inner.partitions.get_mut(usize::from(partition)) else { return };
+        let Some(place) = queue.iter().position(|(id, _)| *id == old) else { return };
+        if let Some((_, entry)) = queue.remove(place) {
+            queue.push_back((new, entry));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_out_is_forgotten_and_the_oldest_go_first() {
+        let kept = Retained::new(2);
+        for number in 0..5 {
+            kept.keep(1, StreamId(10, number), "entry");
+        }
+        kept.settle(1, StreamId::parse("10-2").unwrap());
+        let ids = |kept: &Retained| kept.all(1).iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(&kept), ["10-2", "10-3", "10-4"]);
+        kept.moved(1, StreamId(10, 2), StreamId(20, 0));
+        assert_eq!(ids(&kept), ["10-3", "10-4", "20-0"]);
+        assert_eq!((kept.last(1), kept.last(0)), (Some(StreamId(20, 0)), None));
+        let large = "x".repeat(MOST_BYTES / 2);
+        for number in 1..4 {
+            kept.keep(1, StreamId(20, number), &large);
+        }
+        assert!(kept.inner().bytes <= MOST_BYTES);
+        assert_eq!(kept.all(1).len(), 2);
+        kept.settle(1, StreamId(99, 0));
+        assert_eq!(kept.inner().bytes, 0);
+    }
+}

@@ -1,0 +1,114 @@
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::{
+    ask,
+    print::{Format, print},
+};
+use crate::{
+    config::PostgresConfig,
+    ledger::{Database, DeadRow},
+};
+
+/// Rows that are read at once.
+const PAGE: u32 = 200;
+
+#[derive(Debug, Args)]
+pub(super) struct DeadLetters {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List them, oldest first (what happens without a word, too)
+    List(List),
+    /// Write them into the ledger after all; those that it takes are no dead letters any more
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    postgres: PostgresConfig,
+    /// The oldest so many
+    #[arg(long, default_value_t = 1000)]
+    limit: u32,
+    /// How to print them
+    #[arg(long, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    #[command(flatten)]
+    postgres: PostgresConfig,
+    /// This one; may be given several times
+    #[arg(long, required_unless_present = "all", conflicts_with = "all")]
+    id: Vec<i64>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+impl DeadLetters {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.what {
+            None => self.list.run(),
+            Some(What::List(list)) => list.run(),
+            Some(What::Replay(replay)) => replay.run(),
+        }
+    }
+}
+
+fn is_given(postgres: &PostgresConfig) -> bool {
+    if !postgres.is_given() {
+        eprintln!("tandem: DATABASE_URL or POSTGRES_HOST is needed: dead letters are in the ledger of a cluster");
+    }
+    postgres.is_given()
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        if !is_given(&self.postgres) {
+            return Ok(ExitCode::from(crate::cli::USAGE));
+        }
+        let rows = ask(&self.postgres, async |database| Ok(database.dead_letters(0, self.limit).await?))?;
+        print(&rows, self.format)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Replay {
+    /// Exit code 1 if one of them is still not taken.
+    fn run(self) -> anyhow::Result<ExitCode> {
+        if !is_given(&self.postgres) {
+            return Ok(ExitCode::from(crate::cli::USAGE));
+        }
+        ask(&self.postgres, async |database| self.all_of_it(&database).await)
+    }
+
+    async fn all_of_it(&self, database: &Database) -> anyhow::Result<ExitCode> {
+        let (mut taken, mut refused, mut after) = (0_u64, 0_u64, 0);
+        loop {
+            let rows: Vec<DeadRow> = database.dead_letters(after, PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            for row in rows.iter().filter(|row| self.all || self.id.contains(&row.id)) {
+                match database.replay(row).await? {
+                    Ok(()) => taken += 1,
+                    Err(why) => {
+                        refused += 1;
+                        eprintln!("{}: {why}", row.id);
+                    }
+                }
+            }
+        }
+        let unknown = (self.id.len() as u64).saturating_sub(taken + refused);
+        println!("{taken} written, {refused} refused, {unknown} not found");
+        Ok(ExitCode::from(u8::from(refused + unknown > 0)))
+    }
+}

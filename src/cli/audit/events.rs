@@ -1,0 +1,67 @@
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{
+    ask,
+    moment::moment,
+    print::{Format, print},
+};
+use crate::{
+    clock::Millis,
+    config::{LedgerConfig, PostgresConfig},
+    ledger::{EventType, Query, query},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    #[command(flatten)]
+    ledger: LedgerConfig,
+    #[command(flatten)]
+    postgres: PostgresConfig,
+    /// Only this room
+    #[arg(long)]
+    room: Option<String>,
+    /// Only this type
+    #[arg(long = "type", value_name = "TYPE", ignore_case = true)]
+    kind: Option<EventType>,
+    /// Only what this user did
+    #[arg(long)]
+    user: Option<String>,
+    /// Only from here on: 2026-11-22, 2026-11-22T20:15:00Z, or how long ago: 90m, 2h, 7d
+    #[arg(long, value_parser = moment)]
+    since: Option<Millis>,
+    /// Only up to here
+    #[arg(long, value_parser = moment)]
+    until: Option<Millis>,
+    /// The newest so many
+    #[arg(long, default_value_t = 1000)]
+    limit: u32,
+    /// How to print them
+    #[arg(long, default_value = "table")]
+    format: Format,
+}
+
+impl Events {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let asked = Query {
+            room: self.room,
+            user: self.user,
+            kind: self.kind,
+            since: self.since,
+            until: self.until,
+            limit: self.limit,
+        };
+        let rows = if self.postgres.is_given() {
+            ask(&self.postgres, async |database| Ok(database.events(&asked).await?))?
+        } else {
+            let path = self.ledger.database();
+            query(&path, &asked).with_context(|| {
+                format!("cannot read the ledger {} (TANDEM_DATA_DIR says where it is)", path.display())
+            })?
+        };
+        print(&rows, self.format)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,52 @@
+//! `tandem audit`: what auditors ask the ledger, and what becomes of what it did not take.
+
+mod dead_letters;
+mod events;
+mod moment;
+mod print;
+
+use std::{io, process::ExitCode};
+
+use clap::{Args, Subcommand};
+
+use crate::{config::PostgresConfig, ledger::Database};
+
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List events, oldest first
+    Events(events::Events),
+    /// Look at what could not be written into PostgreSQL, and try again
+    DeadLetters(dead_letters::DeadLetters),
+}
+
+impl Audit {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let done = match self.what {
+            What::Events(events) => events.run(),
+            What::DeadLetters(letters) => letters.run(),
+        };
+        match done {
+            // The reader has seen enough: `| head`.
+            Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+            done => done,
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Asks PostgreSQL, on a thread of this command's own.
+fn ask<T>(config: &PostgresConfig, question: impl AsyncFnOnce(Database) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    // An auditor's question may look through years.
+    let database = Database::patient(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(question(database))
+}

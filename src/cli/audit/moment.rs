@@ -1,0 +1,31 @@
+use jiff::{Span, Timestamp, Zoned, civil};
+
+use crate::clock::Millis;
+
+/// A point in time, or how long ago it was.
+pub(super) fn moment(text: &str) -> Result<Millis, String> {
+    let at = if let Ok(timestamp) = text.parse::<Timestamp>() {
+        timestamp
+    } else if let Ok(date) = text.parse::<civil::Date>() {
+        date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?.timestamp()
+    } else if let Ok(ago) = text.parse::<Span>() {
+        Zoned::now().checked_sub(ago).map_err(|error| error.to_string())?.timestamp()
+    } else {
+        return Err("expected a date, a time such as 2026-11-22T20:15:00Z, or how long ago, such as 2h".to_owned());
+    };
+    Millis::try_from(at.as_millisecond()).map_err(|_| "expected a time after 1970".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment("1970-01-02"), Ok(86_400_000));
+        assert_eq!(moment("1970-01-01T00:00:01.5Z"), Ok(1_500));
+        let (now, ago) = (moment("0s").unwrap(), moment("2h").unwrap());
+        assert!((7_199_000..=7_201_000).contains(&(now - ago)), "{}", now - ago);
+        assert!(moment("yesterday").is_err());
+    }
+}

@@ -1,0 +1,39 @@
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::{
+    config::{LogConfig, PostgresConfig, RedisConfig, WorkerConfig},
+    telemetry,
+    worker::{Worker, WorkerSettings},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Work {
+    /// Address to listen on
+    #[arg(long = "host", env = "HOST", default_value = "0.0.0.0")]
+    host: String,
+    #[command(flatten)]
+    redis: RedisConfig,
+    #[command(flatten)]
+    postgres: PostgresConfig,
+    #[command(flatten)]
+    worker: WorkerConfig,
+    #[command(flatten)]
+    log: LogConfig,
+}
+
+impl Work {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if !self.redis.is_given() || !self.postgres.is_given() {
+            eprintln!("tandem: a worker needs REDIS_URL (or REDIS_HOST) and DATABASE_URL (or POSTGRES_HOST)");
+            return Ok(ExitCode::from(super::USAGE));
+        }
+        telemetry::init_log(&self.log)?;
+        let settings =
+            WorkerSettings { host: self.host, redis: self.redis, postgres: self.postgres, worker: self.worker };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async { Worker::start(settings).await?.run().await })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

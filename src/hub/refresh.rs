@@ -1,0 +1,183 @@
+//! Reading a room anew when updates may have been missed, and setting right what became wrong meanwhile.
+
+use std::sync::Arc;
+
+use super::{Hub, HubError, LocalRoom, local::Fit, state::due_after, tick::RETRY};
+use crate::{
+    backend::{Commit, Point},
+    id::{ConnId, UserId},
+    protocol::Close,
+    room::{Command, Member, Room, Update},
+};
+
+/// How often a room is read anew because it changes meanwhile.
+const TRIES: usize = 8;
+
+/// How shared state stands to what this node has.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nothing was missed.
+    Same,
+    /// It has gone on.
+    Ahead,
+    /// It has lost what this node still has; this is what is left there.
+    Behind(Option<Point>),
+    /// It is another room.
+    Other,
+}
+
+impl Hub {
+    /// Makes the replica what shared state says, or shared state what the replica says where that has lost something. Whoever sits here
+    /// gets what it missed, or is told that it missed something. The caller holds the room's turn.
+    pub(super) async fn refresh(&self, room: &LocalRoom) -> Result<(), HubError> {
+        let done = self.read_until_settled(room).await;
+        {
+            let mut local = room.local();
+            local.end_catching();
+            local.doubt = done.is_err().then(|| self.now() + RETRY);
+        }
+        done?;
+        self.reconcile(room).await.inspect_err(|_| self.doubt(room))
+    }
+
+    async fn read_until_settled(&self, room: &LocalRoom) -> Result<(), HubError> {
+        for _ in 0..TRIES {
+            room.local().begin_catching();
+            if self.read(room).await? {
+                return Ok(());
+            }
+        }
+        Err(HubError::Contended)
+    }
+
+    /// False: the room went on meanwhile in a way that was not heard of.
+    async fn read(&self, room: &LocalRoom) -> Result<bool, HubError> {
+        let fresh = self.backend().subscribe(&room.id).await?;
+        let (old, seated) = {
+            let local = room.local();
+            (local.replica.clone(), !local.seats.is_empty())
+        };
+        let gaps = &self.parts.metrics.gaps;
+        match standing(&old, &fresh, seated, self.now()) {
+            Standing::Same => Ok(self.go_on(room, &[])),
+            Standing::Ahead => {
+                let history = self.backend().history(&room.id, old.epoch, old.version).await?;
+                if let Some(missed) = history.filter(|missed| leads_to(&old, missed, &fresh)) {
+                    gaps.replayed();
+                    return Ok(self.go_on(room, &missed));
+                }
+                gaps.snapshot();
+                Ok(self.start_over(room, fresh, "history_gone"))
+            }
+            Standing::Other => {
+                if old.exists() {
+                    gaps.snapshot();
+                }
+                Ok(self.start_over(room, fresh, "epoch_changed"))
+            }
+            Standing::Behind(found) => {
+                let again = Room { epoch: self.now().max(old.epoch + 1), ..old };
+                let due = due_after(None, &again, &self.parts.policy);
+                if self.backend().restore(&again, found, due).await? == Commit::Conflict {
+                    return Ok(false);
+                }
+                gaps.restored();
+                Ok(self.start_over(room, again, "epoch_changed"))
+            }
+        }
+    }
+
+    /// What was missed, then what was heard meanwhile. False if something is still missing.
+    fn go_on(&self, room: &LocalRoom, missed: &[Arc<Update>]) -> bool {
+        let mut local = room.local();
+        let heard = local.end_catching();
+        missed.iter().chain(&heard).all(|update| local.update(update, self.context()) != Fit::Gap)
+    }
+
+    fn start_over(&self, room: &LocalRoom, fresh: Room, reason: &'static str) -> bool {
+        let mut local = room.local();
+        let heard = local.end_catching();
+        local.adopt(fresh, reason, self.context());
+        let point = (local.replica.epoch, local.replica.version);
+        // What led to another epoch is void.
+        let mut heard = heard.iter().filter(|update| update.epoch == point.0 || point.1 == 0);
+        heard.all(|update| local.update(update, self.context()) != Fit::Gap)
+    }
+
+    /// Members of this node without a socket go; sockets that were taken for gone take their seats again.
+    async fn reconcile(&self, room: &LocalRoom) -> Result<(), HubError> {
+        for (user, conn, keep_seat) in self.ghosts(room) {
+            self.commit(room, &Command::Disconnect { user, conn, keep_seat }).await?;
+        }
+        loop {
+            let Some(member) = room.local().contested.pop() else { return Ok(()) };
+            let (user, conn) = (member.user.clone(), member.conn);
+            if room.local().seat(&user, conn).is_none() {
+                continue;
+            }
+            if let Err(error) = self.commit(room, &Command::Reseat(Box::new(member.clone()))).await {
+                room.local().contested.push(member);
+                return Err(error);
+            }
+            let mut local = room.local();
+            if !sits(&local.replica, &user, conn)
+                && let Some(seat) = local.seats.remove(&user)
+            {
+                // Its place is gone: it has to ask for one again.
+                seat.outbox.close(Close::SeatLost);
+            }
+        }
+    }
+
+    fn ghosts(&self, room: &LocalRoom) -> Vec<(UserId, ConnId, bool)> {
+        let local = room.local();
+        let here = |member: &Member| {
+            local.seats.get(&member.user).is_some_and(|seat| seat.conn == member.conn)
+                || local.arrivals.iter().any(|arrival| arrival.conn == member.conn)
+        };
+        let mine = local.replica.members.values().filter(|it| it.node == self.parts.node && it.present() && !here(it));
+        mine.map(|member| (member.user.clone(), member.conn, member.token.is_some())).collect()
+    }
+}
+
+fn sits(room: &Room, user: &UserId, conn: ConnId) -> bool {
+    room.members.get(user).is_some_and(|member| member.conn == conn && member.present())
+}
+
+fn standing(old: &Room, fresh: &Room, seated: bool, now: u64) -> Standing {
+    if !old.exists() {
+        return Standing::Other;
+    }
+    if !fresh.exists() {
+        // An empty room whose time is over was closed by somebody else.
+        let alive = seated || old.empty_until.is_none_or(|until| until > now);
+        return if alive { Standing::Behind(None) } else { Standing::Other };
+    }
+    if fresh.epoch != old.epoch {
+        return Standing::Other;
+    }
+    match fresh.version.cmp(&old.version) {
+        std::cmp::Ordering::Greater => Standing::Ahead,
+        std::cmp::Ordering::Less => Standing::Behind(Some((fresh.epoch, fresh.version))),
+        std::cmp::Ordering::Equal if fresh.mark == old.mark => Standing::Same,
+        // Shared state had lost something and has gone on in another way since.
+        std::cmp::Ordering::Equal => Standing::Other,
+    }
+}
+
+/// Whether these updates lead from one to the other.
+fn leads_to(old: &Room, updates: &[Arc<Update>], fresh: &Room) -> bool {
+    let mut room = old.clone();
+    for update in updates {
+        if update.base != room.version {
+            return false;
+        }
+        for change in &update.changes {
+            room.apply(change, update.at);
+        }
+        if room.version == fresh.version {
+            return room.mark == fresh.mark;
+        }
+    }
+    false
+}

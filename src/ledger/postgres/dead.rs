@@ -1,0 +1,109 @@
+use serde::Serialize;
+
+use super::{Database, LedgerError, without_nul};
+use crate::ledger::{Entry, column};
+
+/// What could not be written, and why.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The stream in Redis.
+    pub stream: String,
+    /// Its id there.
+    pub entry_id: String,
+    /// The text: JSON of an [`Entry`], or something else.
+    pub payload: String,
+    /// Why.
+    pub error: String,
+}
+
+/// A dead letter as it stands in the table.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "the columns of schema/")]
+pub struct DeadRow {
+    pub id: i64,
+    pub failed_at: String,
+    pub tried_at: String,
+    pub tries: i32,
+    pub stream: String,
+    pub entry_id: String,
+    pub error: String,
+    pub payload: String,
+}
+
+impl Database {
+    /// Keeps it. Once, however often it is told.
+    pub async fn bury(&self, letter: &DeadLetter) -> Result<(), LedgerError> {
+        let payload = letter.payload.replace('\0', "\u{FFFD}");
+        let error = letter.error.replace('\0', "\u{FFFD}");
+        let client = self.lend().await?;
+        let work = async {
+            let insert = client
+                .prepare_cached(
+                    "INSERT INTO dead_letters (stream, entry_id, payload, error) SELECT $1, $2, $3, $4
+                     WHERE NOT EXISTS (SELECT FROM dead_letters WHERE stream = $1 AND entry_id = $2 AND payload = $3)",
+                )
+                .await?;
+            client.execute(&insert, &[&letter.stream, &letter.entry_id, &payload, &error]).await?;
+            Ok(())
+        };
+        let outcome = self.within(work).await;
+        self.settle(client, outcome)
+    }
+
+    /// Up to `limit` of them, oldest first, from beyond the id `after`.
+    pub async fn dead_letters(&self, after: i64, limit: u32) -> Result<Vec<DeadRow>, LedgerError> {
+        let client = self.lend().await?;
+        let work = async {
+            let rows = client
+                .query(
+                    "SELECT id, failed_at, tried_at, tries, stream, entry_id, error, payload FROM dead_letters WHERE id > $1
+                     ORDER BY id LIMIT $2",
+                    &[&after, &i64::from(limit)],
+                )
+                .await?;
+            let read = |row: tokio_postgres::Row| -> Result<DeadRow, LedgerError> {
+                Ok(DeadRow {
+                    id: row.try_get(0)?,
+                    failed_at: column::iso_of(row.try_get(1)?),
+                    tried_at: column::iso_of(row.try_get(2)?),
+                    tries: row.try_get(3)?,
+                    stream: row.try_get(4)?,
+                    entry_id: row.try_get(5)?,
+                    error: row.try_get(6)?,
+                    payload: row.try_get(7)?,
+                })
+            };
+            rows.into_iter().map(read).collect()
+        };
+        let outcome = self.within(work).await;
+        self.settle(client, outcome)
+    }
+
+    /// Writes it as the worker would. It is gone from the table when that succeeds; otherwise why it failed is noted there and told.
+    pub async fn replay(&self, row: &DeadRow) -> Result<Result<(), String>, LedgerError> {
+        let text = without_nul(&row.payload);
+        let why = match serde_json::from_str::<Entry>(text.as_deref().unwrap_or(&row.payload)) {
+            Err(error) => Some(format!("it is no entry: {error}")),
+            Ok(entry) => match self.write(&[&entry]).await {
+                Ok(_) => None,
+                Err(error) if error.is_about_data() => Some(error.to_string()),
+                Err(error) => return Err(error),
+            },
+        };
+        let client = self.lend().await?;
+        let work = async {
+            let (now_gone, noted) = (
+                "DELETE FROM dead_letters WHERE id = $1",
+                "UPDATE dead_letters SET tries = tries + 1, tried_at = now(), error = $2 WHERE id = $1",
+            );
+            match &why {
+                None => client.execute(now_gone, &[&row.id]).await?,
+                Some(why) => client.execute(noted, &[&row.id, why]).await?,
+            };
+            Ok(())
+        };
+        let outcome = self.within(work).await;
+        self.settle(client, outcome)?;
+        Ok(why.map_or(Ok(()), Err))
+    }
+}

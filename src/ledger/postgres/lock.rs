@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use tokio::time::timeout;
+
+use super::{Database, LedgerError};
+
+/// How long looking after a lock may take.
+const BRIEF: Duration = Duration::from_secs(5);
+
+/// What only one process of a deployment may do at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Change the schema.
+    Schema,
+    /// Do what has to be done every hour.
+    Jobs,
+    /// Make partitions; held for a transaction only.
+    Partitions,
+}
+
+impl Lock {
+    /// The numbers of advisory locks belong to everybody in a database, so these begin with "tandem".
+    pub(super) fn key(self) -> i64 {
+        const TANDEM: i64 = 0x7461_6e64_656d_0000;
+        TANDEM
+            + match self {
+                Self::Schema => 1,
+                Self::Jobs => 2,
+                Self::Partitions => 3,
+            }
+    }
+}
+
+/// Stands for a lock, with a connection of its own: what it holds is free again when that connection ends.
+pub struct Claim {
+    client: ClientWrapper,
+    lock: Lock,
+    held: bool,
+    deadline: Duration,
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").field("lock", &self.lock).field("held", &self.held).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Opens the connection; does not ask for the lock yet. The connection ends when nothing is asked for `idle`: that is how others get
+    /// the lock from a process that has stopped without ending. A statement may take `deadline`.
+    pub async fn claim(&self, lock: Lock, deadline: Duration, idle: Duration) -> Result<Claim, LedgerError> {
+        let claim = Claim { client: self.own().await?, lock, held: false, deadline };
+        let (statement, idle) = (deadline.as_millis(), idle.as_millis());
+        let settings = format!("SET statement_timeout = {statement}; SET idle_session_timeout = {idle}");
+        claim.briefly(async { Ok(claim.client.batch_execute(&settings).await?) }).await?;
+        Ok(claim)
+    }
+}
+
+impl Claim {
+    /// Whether the lock is ours, now or still. An error means that the connection is of no more use.
+    pub async fn hold(&mut self) -> Result<bool, LedgerError> {
+        if self.held {
+            self.briefly(async { Ok(self.client.batch_execute("").await?) }).await?;
+            return Ok(true);
+        }
+        let key = self.lock.key();
+        self.held = self
+            .briefly(async { Ok(self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&key]).await?.try_get(0)?) })
+            .await?;
+        Ok(self.held)
+    }
+
+    /// With a deadline for what answers at once.
+    async fn briefly<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        let late = self.deadline.min(BRIEF);
+        timeout(late, work).await.unwrap_or(Err(LedgerError::Late(late)))
+    }
+
+    pub(super) fn client(&self) -> &ClientWrapper {
+        &self.client
+    }
+
+    pub(super) fn client_mut(&mut self) -> &mut ClientWrapper {
+        &mut self.client
+    }
+
+    pub(super) async fn within<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        // The server's own deadline should strike first: it says more.
+        let late = self.deadline + self.deadline / 4;
+        timeout(late, work).await.unwrap_or(Err(LedgerError::Late(late)))
+    }
+
+    /// Closes rooms that nobody has touched for a week: no node will. How many.
+    pub async fn archive_rooms(&self) -> Result<u64, LedgerError> {
+        /// Rows in one statement.
+        const SOME: i64 = 5_000;
+        let mut archived = 0;
+        loop {
+            let work = async {
+                let row = self
+                    .client
+                    .query_one(
+                        "WITH gone AS (
+                             UPDATE rooms SET archived_at = now() WHERE id IN (
+                                 SELECT id FROM rooms WHERE archived_at IS NULL AND updated_at < now() - interval '7 days'
+                                 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+                             RETURNING id),
+                         left_behind AS (
+                             UPDATE users SET left_at = now() FROM gone WHERE users.room_id = gone.id AND left_at IS NULL)
+                         SELECT count(*) FROM gone",
+                        &[&SOME],
+                    )
+                    .await?;
+                Ok(row.try_get::<_, i64>(0)?)
+            };
+            let some = self.within(work).await?;
+            archived += u64::try_from(some).unwrap_or_default();
+            if some < SOME {
+                return Ok(archived);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Own rather than `refinery`: that one takes no lock, panics on a row of its table that it cannot read, cannot say what is pending
+//! without writing, and wants names of its own for files. What is left after those is a loop.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep};
+
+use super::{Claim, Database, LedgerError, Lock};
+
+/// Forward only: none of these is ever changed once it was released.
+const MIGRATIONS: &[(i32, &str, &str)] =
+    &[(1, "0001_ledger", include_str!("../../../schema/postgres/0001_ledger.sql"))];
+
+/// How long one migration may take.
+const LONGEST: Duration = Duration::from_hours(1);
+/// How often it is looked whether another process is done.
+const PAUSE: Duration = Duration::from_millis(250);
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    number     integer     NOT NULL PRIMARY KEY,
+    name       text        NOT NULL,
+    checksum   text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now())";
+
+/// Why the schema cannot be used, or brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// PostgreSQL cannot be used.
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// It was applied in another wording.
+    #[error(
+        "migration {0} was applied with another text than this binary has: the schema has drifted, and nothing was changed"
+    )]
+    Drift(String),
+    /// A later binary was here.
+    #[error(
+        "the database has migration {0}, which this binary does not know: it is older than the database, and nothing was changed"
+    )]
+    Newer(String),
+    /// Another process holds the lock.
+    #[error("another process has been migrating for longer than {} s", .0.as_secs())]
+    Busy(Duration),
+}
+
+/// How far the schema of a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Names of the migrations that were applied, in order.
+    pub applied: Vec<String>,
+    /// Names of those that this binary has beyond that.
+    pub pending: Vec<&'static str>,
+}
+
+struct Applied {
+    number: i32,
+    name: String,
+    checksum: String,
+}
+
+fn checksum(sql: &str) -> String {
+    format!("{:x}", Sha256::digest(sql))
+}
+
+/// What remains to be done after `applied`, if that fits.
+fn compare(applied: &[Applied]) -> Result<Schema, MigrateError> {
+    for row in applied {
+        match MIGRATIONS.iter().find(|(number, ..)| *number == row.number) {
+            None => return Err(MigrateError::Newer(row.name.clone())),
+            Some((_, _, sql)) if checksum(sql) != row.checksum => return Err(MigrateError::Drift(row.name.clone())),
+            Some(_) => {}
+        }
+    }
+    let pending = MIGRATIONS.iter().filter(|(number, ..)| applied.iter().all(|row| row.number != *number));
+    let pending = pending.map(|(_, name, _)| *name).collect();
+    Ok(Schema { applied: applied.iter().map(|row| row.name.clone()).collect(), pending })
+}
+
+async fn applied(client: &tokio_postgres::Client) -> Result<Vec<Applied>, LedgerError> {
+    let rows = match client.query("SELECT number, name, checksum FROM schema_migrations ORDER BY number", &[]).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            let error = LedgerError::from(error);
+            return if error.is_undefined_table() { Ok(Vec::new()) } else { Err(error) };
+        }
+    };
+    let read = |row: tokio_postgres::Row| -> Result<Applied, LedgerError> {
+        Ok(Applied { number: row.try_get(0)?, name: row.try_get(1)?, checksum: row.try_get(2)? })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+impl Schema {
+    /// Looks, and changes nothing.
+    pub async fn look(database: &Database) -> Result<Self, MigrateError> {
+        let client = database.lend().await?;
+        let outcome = database.within(applied(&client)).await;
+        compare(&database.settle(client, outcome)?)
+    }
+
+    /// Applies what is pending, each in a transaction of its own. Of several processes that try one does it; the others wait for it, for
+    /// `wait` at the most, and find nothing left. The names of what was applied.
+    pub async fn migrate(database: &Database, wait: Duration) -> Result<Vec<&'static str>, MigrateError> {
+        let begun = Instant::now();
+        let mut held = database.claim(Lock::Schema, LONGEST, LONGEST).await?;
+        while !held.hold().await? {
+            if begun.elapsed() > wait {
+                return Err(MigrateError::Busy(wait));
+            }
+            sleep(PAUSE).await;
+        }
+        held.within(async { Ok(held.client().batch_execute(TABLE).await?) }).await?;
+        let before = held.within(applied(held.client())).await?;
+        let pending = compare(&before)?.pending;
+        for (number, name, sql) in MIGRATIONS.iter().filter(|(_, name, _)| pending.contains(name)) {
+            apply(&mut held, *number, name, sql).await?;
+            tracing::info!(migration = name, "applied");
+        }
+        Ok(pending)
+    }
+}
+
+async fn apply(held: &mut Claim, number: i32, name: &str, sql: &str) -> Result<(), LedgerError> {
+    let step = held.client_mut().transaction().await?;
+    step.batch_execute(sql).await?;
+    step.execute(
+        "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)",
+        &[&number, &name, &checksum(sql)],
+    )
+    .await?;
+    Ok(step.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(number: i32, name: &str, sql: &str) -> Applied {
+        Applied { number, name: name.to_owned(), checksum: checksum(sql) }
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_files() {
+        for (place, (number, name, _)) in (1..).zip(MIGRATIONS) {
+            assert_eq!(*number, place);
+            assert!(name.starts_with(&format!("{place:04}_")), "{name}");
+        }
+    }
+
+    #[test]
+    fn drift_is_seen() {
+        let all: Vec<_> = MIGRATIONS.iter().map(|(number, name, sql)| row(*number, name, sql)).collect();
+        assert_eq!(compare(&[]).unwrap().pending.len(), MIGRATIONS.len());
+        assert!(compare(&all).unwrap().pending.is_empty());
+        assert!(
+            matches!(compare(&[row(1, "0001_ledger", "other")]), Err(MigrateError::Drift(name)) if name == "0001_ledger")
+        );
+        assert!(matches!(compare(&[row(9_999, "later", "")]), Err(MigrateError::Newer(name)) if name == "later"));
+    }
+}

@@ -1,0 +1,22 @@
+//! The ledger of a cluster, on PostgreSQL: one [`Database`] that is cheap to clone, and a file for each thing it can do.
+
+mod batch;
+mod database;
+mod dead;
+mod error;
+mod lock;
+mod migrate;
+mod nul;
+mod partition;
+mod project;
+mod query;
+mod recall;
+mod server;
+mod tls;
+
+pub use database::Database;
+pub use dead::{DeadLetter, DeadRow};
+pub use error::LedgerError;
+pub use lock::{Claim, Lock};
+pub use migrate::{MigrateError, Schema};
+pub use nul::without_nul;

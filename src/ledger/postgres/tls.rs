@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::LedgerError;
+use crate::config::{PostgresConfig, PostgresTls};
+
+/// How TLS is spoken. As with libpq `require` only encrypts; the server has to prove who it is for `verify-full`, and whenever there is
+/// a file of authorities.
+pub(super) fn tls(config: &PostgresConfig, mode: PostgresTls) -> Result<MakeRustlsConnect, LedgerError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| LedgerError::Settings(error.to_string()))?;
+    let client = if config.postgres_ca_file.is_some() || mode == PostgresTls::VerifyFull {
+        builder.with_root_certificates(roots(config)?).with_no_client_auth()
+    } else {
+        let anybody = Arc::new(Anybody(provider));
+        builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+    };
+    Ok(MakeRustlsConnect::new(client))
+}
+
+fn roots(config: &PostgresConfig) -> Result<RootCertStore, LedgerError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = &config.postgres_ca_file {
+        let refuse = |why: String| LedgerError::Settings(format!("POSTGRES_CA_FILE {}: {why}", path.display()));
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))? {
+            let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+            roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(refuse("has no certificate".to_owned()));
+        }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    Ok(roots)
+}
+
+/// Takes any certificate, but has its owner prove that it holds the key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

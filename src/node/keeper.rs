@@ -1,0 +1,197 @@
+//! What a node of a cluster does beside serving its sockets: it says that it lives, looks after the rooms of those that do not, and sees
+//! to it that nobody is sent here while shared state cannot be reached.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use crate::{
+    backend::{Backend as _, RedisNode, StartError},
+    clock::{Clock, Millis},
+    hub::Hub,
+    id::NodeId,
+    socket::Admission,
+    telemetry::Metrics,
+};
+
+/// How long shared state may be away before new clients are sent elsewhere.
+const READY_GRACE: Duration = Duration::from_secs(3);
+/// How often readiness is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often rooms are looked for whose node has not done what was due,
+const OVERDUE_EVERY: Duration = Duration::from_secs(1);
+/// and how long their own node has for it, in ms.
+const OVERDUE_AFTER: Millis = 1_500;
+/// How often what is known of the ledger's streams is brought up to date.
+const LEDGER_EVERY: Duration = Duration::from_secs(2);
+/// How often it is said again which rooms are held, and that they must not expire.
+const REFRESH_EVERY: Duration = Duration::from_mins(10);
+/// Between two tries to take part in the deployment.
+const RETRY: Duration = Duration::from_millis(200);
+/// A node renews its lease this often while it lasts.
+const RENEWALS: u32 = 5;
+
+pub(super) struct Keeper {
+    pub(super) redis: Arc<RedisNode>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) fingerprint: String,
+    pub(super) lease: Duration,
+    pub(super) stream_max: usize,
+}
+
+impl Keeper {
+    /// For ever, unless this node has no place in the deployment.
+    pub(super) async fn run(self) -> StartError {
+        if let Err(error) = self.take_part().await {
+            return error;
+        }
+        let (dead, died) = watch::channel(Vec::new());
+        tokio::join!(
+            self.readiness(),
+            self.renew(&dead),
+            self.reap(died),
+            self.overdue(),
+            self.ledger(),
+            self.refresh()
+        );
+        // None of them ends.
+        StartError::Mismatch("ended")
+    }
+
+    async fn take_part(&self) -> Result<(), StartError> {
+        loop {
+            self.redis.until_up(Duration::MAX).await;
+            match self.redis.check_deployment(&self.fingerprint).await {
+                Ok(()) => break,
+                Err(StartError::Backend(error)) => {
+                    tracing::debug!(%error, "the deployment could not be looked at");
+                    sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // What an earlier process of this name has left behind.
+        if let Ok(rooms) = self.redis.held(self.hub.node()).await {
+            self.hub.reap(self.hub.node(), rooms).await;
+        }
+        Ok(())
+    }
+
+    async fn readiness(&self) {
+        let mut away: Option<Instant> = None;
+        loop {
+            if self.redis.is_up() {
+                away = None;
+                if self.admission.is_paused() {
+                    self.admission.pause(false);
+                    tracing::info!("new clients are welcome");
+                }
+            } else if away.get_or_insert_with(Instant::now).elapsed() > READY_GRACE && !self.admission.is_paused() {
+                self.admission.pause(true);
+                tracing::warn!("shared state is away: new clients are refused");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Says that this node lives, and finds out who does not. While Redis was away nobody could say so: then all get another lease.
+    async fn renew(&self, dead: &watch::Sender<Vec<NodeId>>) {
+        let mut quiet = Instant::now() + self.lease;
+        let mut first = true;
+        let mut every = interval(self.lease / RENEWALS);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            match self.redis.renew().await {
+                Ok(renewal) => {
+                    if renewal.lost && !first {
+                        self.metrics.lease_lost.inc();
+                        tracing::warn!("this node's lease had run out, its rooms are read anew");
+                        self.hub.doubt_all();
+                        if let Err(error) = self.redis.hold_all().await {
+                            tracing::debug!(%error, "rooms could not be held again");
+                        }
+                    }
+                    first = false;
+                    if Instant::now() >= quiet {
+                        dead.send_replace(renewal.dead);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the lease could not be renewed");
+                    quiet = Instant::now() + self.lease;
+                }
+            }
+        }
+    }
+
+    async fn reap(&self, mut died: watch::Receiver<Vec<NodeId>>) {
+        // The sender lives as long as this.
+        while died.changed().await.is_ok() {
+            let dead = died.borrow_and_update().clone();
+            for node in dead {
+                if let Err(error) = self.reap_one(&node).await {
+                    tracing::debug!(%node, %error, "a dead node's rooms could not be looked after");
+                }
+            }
+        }
+    }
+
+    async fn reap_one(&self, node: &NodeId) -> Result<(), crate::backend::BackendError> {
+        if !self.redis.claim(node).await? {
+            return Ok(());
+        }
+        let rooms = self.redis.held(node).await?;
+        tracing::warn!(dead = %node, rooms = rooms.len(), "a node is dead, its members' seats are given up");
+        if self.hub.reap(node, rooms).await {
+            self.redis.bury(node).await?;
+        }
+        Ok(())
+    }
+
+    async fn overdue(&self) {
+        loop {
+            sleep(OVERDUE_EVERY).await;
+            if !self.redis.is_up() {
+                continue;
+            }
+            let Ok(rooms) = self.redis.overdue(self.clock.now().saturating_sub(OVERDUE_AFTER)).await else { continue };
+            for (room, due) in self.hub.attend(rooms).await {
+                if let Err(error) = self.redis.note_due(&room, due).await {
+                    tracing::debug!(%room, %error, "when a room is due could not be noted");
+                }
+            }
+        }
+    }
+
+    /// Forgets what the worker has taken, and says early when nobody takes anything.
+    async fn ledger(&self) {
+        let mut said = 0;
+        loop {
+            sleep(LEDGER_EVERY).await;
+            let Ok(waiting) = self.redis.settle_ledger().await else { continue };
+            self.metrics.stream_entries.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            // In tenths of what one partition may hold: long before any of them is full.
+            let tenths = waiting.saturating_mul(10) / self.stream_max.max(1) as u64;
+            if tenths > said {
+                tracing::warn!(waiting, most = self.stream_max, "the ledger's queue grows: is a worker running?");
+            }
+            said = tenths;
+        }
+    }
+
+    async fn refresh(&self) {
+        loop {
+            sleep(REFRESH_EVERY).await;
+            if let Err(error) = tokio::try_join!(self.redis.hold_all(), self.redis.refresh_rooms()) {
+                tracing::debug!(%error, "rooms could not be refreshed");
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+use std::borrow::Cow;
+
+use redis::Value;
+
+use crate::ledger::{Entry, without_nul};
+
+/// The field of a stream's entry that has ours.
+const FIELD: &[u8] = b"e";
+
+/// An entry as it came from Redis.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) partition: u16,
+    /// Its id in the stream.
+    pub(super) id: String,
+    /// None for one that was deleted while it was in hand.
+    pub(super) text: Option<Vec<u8>>,
+}
+
+impl Delivery {
+    /// What it says, or why it says nothing.
+    pub(super) fn entry(&self) -> Option<Result<Entry, String>> {
+        let text = self.text.as_deref()?;
+        let parse = |text: &[u8]| {
+            let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+            let tidy = without_nul(text);
+            serde_json::from_str(tidy.as_deref().unwrap_or(text)).map_err(|error| error.to_string())
+        };
+        Some(parse(text).map_err(|error| format!("it is no entry: {error}")))
+    }
+
+    /// For people.
+    pub(super) fn shown(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.text.as_deref().unwrap_or_default())
+    }
+
+    /// Reads the list of a reply: pairs of an id and its fields.
+    pub(super) fn list(partition: u16, list: Value) -> Vec<Self> {
+        let Value::Array(entries) = list else { return Vec::new() };
+        entries.into_iter().filter_map(|entry| Self::one(partition, entry)).collect()
+    }
+
+    fn one(partition: u16, entry: Value) -> Option<Self> {
+        let Value::Array(pair) = entry else { return None };
+        let [Value::BulkString(id), fields] = <[Value; 2]>::try_from(pair).ok()? else { return None };
+        let text = match fields {
+            Value::Array(fields) => Some(text(fields)),
+            _ => None,
+        };
+        Some(Self { partition, id: String::from_utf8(id).ok()?, text })
+    }
+}
+
+/// The value of our field. One without it is not empty but wrong, and must be seen.
+fn text(fields: Vec<Value>) -> Vec<u8> {
+    let mut fields = fields.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        if let (Value::BulkString(name), Value::BulkString(value)) = (name, value)
+            && name == FIELD
+        {
+            return value;
+        }
+    }
+    Vec::new()
+}
+
+/// The entries of an `XREADGROUP` on one stream, in RESP2 or RESP3.
+pub(super) fn read_reply(partition: u16, reply: Value) -> Vec<Delivery> {
+    let list = match reply {
+        Value::Map(streams) => streams.into_iter().next().map(|(_, list)| list),
+        Value::Array(streams) => streams.into_iter().next().and_then(|stream| match stream {
+            Value::Array(pair) => pair.into_iter().nth(1),
+            _ => None,
+        }),
+        _ => None,
+    };
+    list.map(|list| Delivery::list(partition, list)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    #[test]
+    fn replies_are_read_in_both_protocols() {
+        let list = || {
+            Value::Array(vec![
+                Value::Array(vec![bulk("1-0"), Value::Array(vec![bulk("x"), bulk("y"), bulk("e"), bulk("{}")])]),
+                Value::Array(vec![bulk("2-0"), Value::Nil]),
+                Value::Array(vec![bulk("3-0"), Value::Array(vec![bulk("x"), bulk("y")])]),
+            ])
+        };
+        let three = Value::Map(vec![(bulk("s"), list())]);
+        let two = Value::Array(vec![Value::Array(vec![bulk("s"), list()])]);
+        for reply in [three, two] {
+            let entries = read_reply(7, reply);
+            let shape: Vec<_> = entries.iter().map(|it| (it.id.as_str(), it.text.as_deref())).collect();
+            assert_eq!(shape, [("1-0", Some(&b"{}"[..])), ("2-0", None), ("3-0", Some(&b""[..]))]);
+            assert!(entries[0].entry().is_some_and(|entry| entry.is_err()) && entries[1].entry().is_none());
+        }
+        assert!(read_reply(7, Value::Nil).is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{WorkerMetrics, breaker::spread, condition::Condition, trouble::Trouble};
+use crate::ledger::{Claim, Database, LedgerError, Lock};
+
+/// How often it is looked whether this worker has the lock.
+const LOOK: Duration = Duration::from_secs(2);
+/// A worker that has not looked for this long has lost it.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long one statement of a job may take.
+const DEADLINE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+/// After a job that failed.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// What has to be done every hour, by one worker at a time: the one that holds the lock. It does it on the connection that holds it, so
+/// that with the lock it also loses the means.
+pub(super) struct Jobs {
+    pub(super) database: Database,
+    /// Months of events; 0 for all.
+    pub(super) retention: u16,
+    pub(super) metrics: Arc<WorkerMetrics>,
+    pub(super) condition: Arc<Condition>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Jobs {
+    pub(super) async fn run(self) {
+        let mut claim: Option<Claim> = None;
+        // None while another worker does them.
+        let mut due: Option<Instant> = None;
+        let mut trouble = Trouble::new("PostgreSQL, for the hourly jobs");
+        while !self.stop.is_cancelled() {
+            match self.step(&mut claim, &mut due).await {
+                Ok(()) => {
+                    trouble.over();
+                    self.condition.postgres.set(true);
+                }
+                Err(error) => {
+                    trouble.report(&error);
+                    self.condition.postgres.set(false);
+                    (claim, due) = (None, None);
+                }
+            }
+            self.metrics.jobs.set(i64::from(due.is_some()));
+            tokio::select! {
+                () = sleep(spread(LOOK)) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn step(&self, claim: &mut Option<Claim>, due: &mut Option<Instant>) -> Result<(), LedgerError> {
+        let claim = match claim {
+            Some(claim) => claim,
+            None => claim.insert(self.database.claim(Lock::Jobs, DEADLINE, IDLE).await?),
+        };
+        if !claim.hold().await? {
+            return Ok(());
+        }
+        let at = *due.get_or_insert_with(|| {
+            tracing::info!("this worker does the hourly jobs");
+            Instant::now()
+        });
+        if at <= Instant::now() {
+            let done = self.all(claim).await;
+            *due = Some(Instant::now() + if done.is_ok() { HOUR } else { AGAIN });
+            if let Err(error) = done {
+                tracing::warn!(%error, "the hourly jobs failed; they are tried again in a minute");
+            }
+        }
+        Ok(())
+    }
+
+    async fn all(&self, claim: &Claim) -> Result<(), LedgerError> {
+        for table in claim.make_partitions_ahead().await? {
+            tracing::info!(%table, "partition made");
+        }
+        if self.retention > 0 {
+            for table in claim.drop_partitions(self.retention).await? {
+                tracing::info!(%table, months = self.retention, "partition dropped: it is past LEDGER_RETENTION_MONTHS");
+            }
+        }
+        let rooms = claim.archive_rooms().await?;
+        if rooms > 0 {
+            tracing::info!(rooms, "archived: nobody has touched them for a week");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use crate::telemetry::memory;
+
+/// Bounds of batches, in seconds.
+const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The numbers of a worker.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "each is described where it is registered")]
+pub struct WorkerMetrics {
+    registry: Registry,
+    pub events: Counter,
+    pub batches: Counter,
+    pub batch_seconds: Histogram,
+    pub retries: Counter,
+    pub dead_letters: Counter,
+    pub taken_over: Counter,
+    pub breaker: Gauge,
+    pub stream_length: Gauge,
+    pub lag_seconds: Gauge<f64, AtomicU64>,
+    pub jobs: Gauge,
+    pool_size: Gauge,
+    pool_available: Gauge,
+    memory: Gauge,
+}
+
+impl WorkerMetrics {
+    /// All at zero.
+    pub fn new(worker: &str) -> Self {
+        let mut registry = Registry::with_prefix("tandem");
+        let build = vec![
+            ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("worker".to_owned(), worker.to_owned()),
+        ];
+        registry.register("worker_build", "What runs here", Info::new(build));
+        let metrics = Self {
+            events: Counter::default(),
+            batches: Counter::default(),
+            batch_seconds: Histogram::new(SECONDS),
+            retries: Counter::default(),
+            dead_letters: Counter::default(),
+            taken_over: Counter::default(),
+            breaker: Gauge::default(),
+            stream_length: Gauge::default(),
+            lag_seconds: Gauge::default(),
+            jobs: Gauge::default(),
+            pool_size: Gauge::default(),
+            pool_available: Gauge::default(),
+            memory: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
+        counter("ledger_events_written", "Events that were not in PostgreSQL before", &metrics.events);
+        counter("ledger_batches", "Transactions that were committed", &metrics.batches);
+        counter("ledger_retries", "Transactions that failed and were tried again", &metrics.retries);
+        counter("ledger_dead_letters", "Entries that went to dead_letters", &metrics.dead_letters);
+        counter("worker_taken_over", "Entries of workers that are taken for dead", &metrics.taken_over);
+        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        gauge(
+            "worker_breaker",
+            "0 PostgreSQL is used, 2 it is left alone for some seconds, 1 it is tried",
+            &metrics.breaker,
+        );
+        gauge("ledger_stream_length", "Entries in Redis, of all partitions", &metrics.stream_length);
+        gauge("worker_jobs", "1 on the worker that does the hourly jobs", &metrics.jobs);
+        gauge("worker_pool_size", "Connections to PostgreSQL", &metrics.pool_size);
+        gauge("worker_pool_available", "Those that nobody uses", &metrics.pool_available);
+        gauge("worker_resident_memory_bytes", "Resident memory", &metrics.memory);
+        registry.register("ledger_batch_seconds", "How long transactions took", metrics.batch_seconds.clone());
+        registry.register("ledger_lag_seconds", "Age of the oldest entry in Redis", metrics.lag_seconds.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// The Prometheus text format. `pool` is its size and how many are available.
+    pub fn render(&self, pool: (usize, usize)) -> String {
+        let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.pool_size, pool.0 as u64);
+        set(&self.pool_available, pool.1 as u64);
+        set(&self.memory, memory().resident);
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

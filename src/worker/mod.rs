@@ -1,0 +1,22 @@
+//! What `tandem worker` does: it takes the ledger's entries from the streams in Redis and writes them into PostgreSQL. Nobody waits
+//! for it. Nothing leaves Redis before it is in PostgreSQL, and what is written twice changes nothing: so a worker may be killed at
+//! any moment, and several may run.
+//!
+//! [`Worker`] puts together: `pump` moves entries from `streams` to `scribe`, `jobs` does what has to be done every hour, `watch` sees
+//! how much waits, `site` is what operators ask.
+
+mod breaker;
+mod condition;
+mod delivery;
+mod jobs;
+mod metrics;
+mod pump;
+mod scribe;
+mod site;
+mod start;
+mod streams;
+mod trouble;
+mod watch;
+
+pub use metrics::WorkerMetrics;
+pub use start::{Worker, WorkerError, WorkerSettings};

@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use super::{WorkerMetrics, condition::Condition};
+use crate::ledger::Database;
+
+/// What `/metrics` is.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What operators ask a worker.
+pub(super) struct Site {
+    pub(super) worker: String,
+    pub(super) database: Database,
+    pub(super) metrics: Arc<WorkerMetrics>,
+    pub(super) condition: Arc<Condition>,
+}
+
+pub(super) fn router(site: Site) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(site))
+}
+
+/// Whether the process lives. It looks at nothing else: a worker whose database is away must not be killed for it.
+async fn health(State(site): State<Arc<Site>>) -> Response {
+    Json(json!({ "status": "ok", "worker": site.worker })).into_response()
+}
+
+/// Whether entries go through, as far as is known.
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    let now = &site.condition;
+    let ready = now.is_ready();
+    let body = json!({
+        "status": if ready { "ready" } else if now.stopping.get() { "stopping" } else { "waiting" },
+        "worker": site.worker,
+        "redis": now.redis.get(),
+        "postgres": now.postgres.get(),
+        "schema": now.schema.get(),
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    let text = site.metrics.render(site.database.connections());
+    ([(header::CONTENT_TYPE, TEXT)], text).into_response()
+}

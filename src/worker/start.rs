@@ -1,0 +1,208 @@
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    WorkerMetrics,
+    breaker::spread,
+    condition::Condition,
+    jobs::Jobs,
+    pump::Pump,
+    scribe::Scribe,
+    site::{Site, router},
+    streams::Streams,
+    trouble::Trouble,
+    watch::Watch,
+};
+use crate::{
+    config::{PostgresConfig, RedisConfig, WorkerConfig},
+    http,
+    ledger::{Database, LedgerError, MigrateError, Schema},
+    shared::{Connector, Layout, SharedError},
+};
+
+/// How long finishing what is in hand may take, after the word to stop.
+const FINISH: Duration = Duration::from_secs(10);
+/// How long a client may take to send its request's head.
+const HEAD: Duration = Duration::from_secs(5);
+/// Between two looks whether the schema is there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a worker is told.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each section has its own")]
+pub struct WorkerSettings {
+    /// Address to listen on.
+    pub host: String,
+    pub redis: RedisConfig,
+    pub postgres: PostgresConfig,
+    pub worker: WorkerConfig,
+}
+
+/// Why a worker could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its port cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, io::Error),
+    /// It could not be told to stop.
+    #[error("cannot listen to signals: {0}")]
+    Signals(io::Error),
+    /// A task has ended that should not.
+    #[error("a part of the worker has died: {0}")]
+    Died(String),
+    /// The settings of Redis lead nowhere.
+    #[error("{0}")]
+    Redis(#[from] SharedError),
+    /// The settings of PostgreSQL lead nowhere.
+    #[error("{0}")]
+    Postgres(#[from] LedgerError),
+}
+
+/// A worker that listens, and is about to begin.
+pub struct Worker {
+    settings: WorkerSettings,
+    name: String,
+    listener: TcpListener,
+    address: SocketAddr,
+    database: Database,
+    connector: Connector,
+    watching: Connector,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// Checks the settings and takes the port. Redis and PostgreSQL need not be there yet.
+    pub async fn start(settings: WorkerSettings) -> Result<Self, WorkerError> {
+        let at = (settings.host.as_str(), settings.worker.worker_port);
+        let refuse = |error| WorkerError::Listen(format!("{}:{}", at.0, at.1), error);
+        let listener = TcpListener::bind(at).await.map_err(refuse)?;
+        let address = listener.local_addr().map_err(refuse)?;
+        let made_up = || format!("worker-{}", uuid::Uuid::new_v4().simple());
+        Ok(Self {
+            name: settings.worker.worker_name.clone().unwrap_or_else(made_up),
+            database: Database::patient(&settings.postgres)?,
+            connector: Connector::new(&settings.redis)?,
+            watching: Connector::new(&settings.redis)?,
+            listener,
+            address,
+            settings,
+        })
+    }
+
+    /// Works until the process is told to stop.
+    pub async fn run(self) -> Result<(), WorkerError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(WorkerError::Signals)?;
+        let metrics = Arc::new(WorkerMetrics::new(&self.name));
+        let condition = Arc::new(Condition::default());
+        let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
+        let connections = TaskTracker::new();
+        let site = router(Site {
+            worker: self.name.clone(),
+            database: self.database.clone(),
+            metrics: Arc::clone(&metrics),
+            condition: Arc::clone(&condition),
+        });
+        let serving = tokio::spawn(http::serve(self.listener, site, HEAD, connections.clone(), closing.clone()));
+        tracing::info!(addr = %self.address, worker = %self.name, version = env!("CARGO_PKG_VERSION"), "listening");
+
+        let layout = Layout::new(&self.settings.redis.redis_prefix, self.settings.redis.redis_partitions);
+        let claim = self.settings.worker.worker_claim;
+        let batch = self.settings.worker.worker_batch;
+        let (scribe_metrics, scribe_condition) = (Arc::clone(&metrics), Arc::clone(&condition));
+        let pump = Pump {
+            streams: Streams::new(self.connector, layout.clone(), self.name.clone(), batch),
+            scribe: Scribe::new(self.database.clone(), layout.clone(), scribe_metrics, scribe_condition, stop.clone()),
+            batch,
+            claim,
+            metrics: Arc::clone(&metrics),
+            condition: Arc::clone(&condition),
+            stop: stop.clone(),
+        };
+        let watch = Watch {
+            connector: self.watching,
+            layout,
+            most: self.settings.redis.ledger_stream_max,
+            dead: claim * 2,
+            metrics: Arc::clone(&metrics),
+            stop: stop.clone(),
+        };
+        let jobs = Jobs {
+            database: self.database.clone(),
+            retention: self.settings.worker.ledger_retention_months,
+            metrics,
+            condition: Arc::clone(&condition),
+            stop: stop.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch.run());
+        let (database, ready, told) = (self.database, Arc::clone(&condition), stop.clone());
+        tasks.spawn(async move {
+            if schema_is_there(&database, &ready, &told).await {
+                tokio::join!(pump.run(), jobs.run());
+            }
+        });
+
+        let died = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            // None of them ends by itself.
+            Some(ended) = tasks.join_next() => Some(format!("{ended:?}")),
+        };
+        tracing::info!("stopping");
+        condition.stopping.set(true);
+        stop.cancel();
+        let finished = timeout(FINISH, async { while tasks.join_next().await.is_some() {} }).await;
+        if finished.is_err() {
+            tracing::warn!("what was in hand is not finished; it stays in Redis, for another worker");
+        }
+        tasks.shutdown().await;
+        closing.cancel();
+        connections.close();
+        // Cancelled ones end at once.
+        let _ = timeout(HEAD, async { tokio::join!(serving, connections.wait()) }).await;
+        tracing::info!("stopped");
+        died.map_or(Ok(()), |ended| Err(WorkerError::Died(ended)))
+    }
+}
+
+/// Waits for PostgreSQL, and for all the migrations that this binary knows. Not when told to stop before.
+async fn schema_is_there(database: &Database, condition: &Condition, stop: &CancellationToken) -> bool {
+    let mut trouble = Trouble::new("the schema in PostgreSQL");
+    loop {
+        match Schema::look(database).await {
+            Ok(schema) if schema.pending.is_empty() => break,
+            Ok(schema) => {
+                condition.postgres.set(true);
+                let missing = schema.pending.join(", ");
+                trouble.report(&format!("it lacks {missing}: run `tandem migrate`"));
+            }
+            // Migrations are such that the binary before still works with them, for as long as an upgrade takes.
+            Err(MigrateError::Newer(name)) => {
+                tracing::warn!(migration = %name, "the database is newer than this worker");
+                break;
+            }
+            Err(error) => trouble.report(&error),
+        }
+        tokio::select! {
+            () = sleep(spread(LOOK)) => {}
+            () = stop.cancelled() => return false,
+        }
+    }
+    trouble.over();
+    condition.postgres.set(true);
+    condition.schema.set(true);
+    true
+}

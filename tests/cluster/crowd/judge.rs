@@ -1,0 +1,143 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Diary, Told, room};
+
+/// A row of the ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) room: String,
+    pub(crate) kind: String,
+    pub(crate) epoch: u64,
+    pub(crate) version: u64,
+}
+
+/// What is wrong with what the members and the ledger say. Empty: nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Two members were told different things of one version, or one out of order or twice.
+    pub(crate) disorder: Vec<String>,
+    /// Somebody was not told of a version, and not told that it was not.
+    pub(crate) silent_gaps: Vec<String>,
+    /// What members were told, and the ledger does not have.
+    pub(crate) not_in_ledger: Vec<String>,
+    /// What the ledger has twice.
+    pub(crate) doubled: Vec<String>,
+    /// What the ledger has and nobody was told, in rooms where nobody was told of a gap either.
+    pub(crate) untold: Vec<String>,
+    /// Somebody did not hear the last words.
+    pub(crate) unfinished: Vec<String>,
+    /// Versions that were told of, in all rooms.
+    pub(crate) versions: usize,
+    /// Frames for everybody that were received.
+    pub(crate) deliveries: usize,
+}
+
+impl Verdict {
+    pub(crate) fn assert_good(&self) {
+        let wrongs = [
+            ("disorder", &self.disorder),
+            ("silent gaps", &self.silent_gaps),
+            ("not in the ledger", &self.not_in_ledger),
+            ("doubled in the ledger", &self.doubled),
+            ("in the ledger, but told to nobody", &self.untold),
+            ("unfinished", &self.unfinished),
+        ];
+        let mut said = String::new();
+        for (what, list) in wrongs {
+            if !list.is_empty() {
+                said += &format!("{what}: {}, such as\n  {}\n", list.len(), list[..list.len().min(5)].join("\n  "));
+            }
+        }
+        assert!(said.is_empty(), "{said}");
+        assert!(self.versions > 0, "nothing happened");
+    }
+}
+
+type Versions = BTreeMap<(u64, u64), Told>;
+
+pub(crate) fn judge(diaries: &[Diary], ledger: &[Row]) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut rooms: BTreeMap<usize, Versions> = BTreeMap::new();
+    let mut troubled: BTreeSet<usize> = BTreeSet::new();
+    for diary in diaries {
+        verdict.disorder.extend(diary.wrongs.iter().map(|wrong| format!("{}: {wrong}", diary.user)));
+        if diary.segments.len() > 1 {
+            troubled.insert(diary.room);
+        }
+        let known = rooms.entry(diary.room).or_default();
+        for segment in &diary.segments {
+            for (version, told) in &segment.told {
+                verdict.deliveries += 1;
+                let first = known.entry((segment.epoch, *version)).or_insert_with(|| told.clone());
+                if first != told {
+                    verdict.disorder.push(format!(
+                        "{} and another: {:?} {told:?}",
+                        diary.user,
+                        (segment.epoch, version)
+                    ));
+                }
+            }
+        }
+    }
+    for diary in diaries {
+        for segment in diary.segments.iter().filter(|segment| segment.to > segment.from) {
+            let due = rooms[&diary.room].range((segment.epoch, segment.from + 1)..=(segment.epoch, segment.to));
+            for ((epoch, version), told) in due.filter(|((_, version), _)| !segment.told.contains_key(version)) {
+                verdict.silent_gaps.push(format!("{} lacks {epoch}/{version} {}", diary.user, told.kind));
+            }
+        }
+        let missing: Vec<_> = diaries
+            .iter()
+            .filter(|other| other.room == diary.room && !diary.last_words.contains(&other.user))
+            .collect();
+        if !missing.is_empty() {
+            let of = missing.iter().map(|other| other.user.as_str()).collect::<Vec<_>>();
+            verdict.unfinished.push(format!("{} did not hear {of:?}; errors {:?}", diary.user, diary.errors));
+        }
+    }
+    verdict.versions = rooms.values().map(BTreeMap::len).sum();
+    audit(&mut verdict, diaries, &rooms, &troubled, ledger);
+    verdict
+}
+
+fn audit(
+    verdict: &mut Verdict,
+    diaries: &[Diary],
+    rooms: &BTreeMap<usize, Versions>,
+    troubled: &BTreeSet<usize>,
+    ledger: &[Row],
+) {
+    let mut rows: HashMap<(&str, u64, u64), &Row> = HashMap::new();
+    let mut ids = BTreeSet::new();
+    for row in ledger {
+        if rows.insert((&row.room, row.epoch, row.version), row).is_some() || !ids.insert(&row.id) {
+            verdict.doubled.push(format!("{row:?}"));
+        }
+    }
+    for (number, versions) in rooms {
+        let name = room(*number);
+        for ((epoch, version), told) in versions {
+            if !rows.contains_key(&(name.as_str(), *epoch, *version)) {
+                verdict.not_in_ledger.push(format!("{name} {epoch}/{version} {}", told.kind));
+            }
+        }
+    }
+    for diary in diaries {
+        let name = room(diary.room);
+        for (epoch, version) in &diary.confirmed {
+            // A confirmation may come after the room has begun anew; then its version belongs to the epoch before.
+            let any = rows.keys().any(|(of, at, is)| *of == name && is == version && at <= epoch);
+            if !any {
+                verdict.not_in_ledger.push(format!("{} was told that {name} {epoch}/{version} is done", diary.user));
+            }
+        }
+    }
+    for row in ledger.iter().filter(|row| row.kind == "BROADCAST") {
+        let Some(number) = row.room.strip_prefix("room-").and_then(|number| number.parse().ok()) else { continue };
+        let told = rooms.get(&number).is_some_and(|versions| versions.contains_key(&(row.epoch, row.version)));
+        if !told && !troubled.contains(&number) {
+            verdict.untold.push(format!("{row:?}"));
+        }
+    }
+}

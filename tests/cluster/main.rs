@@ -1,0 +1,42 @@
+//! Clusters of real processes over a real Redis and PostgreSQL, which are killed, paused and cut off.
+//!
+//! The modules of `tests/it` that speak of rooms, and not of a single process, run here once more: their clients are spread over two
+//! nodes, one after the other, and nothing about them may differ.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod backing;
+mod crowd;
+mod faults;
+#[path = "../kit/mod.rs"]
+mod kit;
+mod nodes;
+mod stage;
+#[path = "../it/support/mod.rs"]
+mod support;
+
+#[path = "../it/control.rs"]
+mod control;
+#[path = "../it/cures.rs"]
+mod cures;
+#[path = "../it/directed.rs"]
+mod directed;
+#[path = "../it/extension/mod.rs"]
+mod extension;
+#[path = "../it/gate.rs"]
+mod gate;
+#[path = "../it/party.rs"]
+mod party;
+#[path = "../it/pin.rs"]
+mod pin;
+#[path = "../it/protocol.rs"]
+mod protocol;
+#[path = "../it/resume.rs"]
+mod resume;

@@ -1,0 +1,138 @@
+//! Node processes of one deployment, each with a name and a port of its own that it keeps when it is started again.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::{
+    backing::SECRET,
+    kit::process::{DEADLINE, Process, free_port},
+    support::http,
+};
+
+pub(crate) struct Nodes {
+    nodes: Vec<Node>,
+    env: BTreeMap<String, String>,
+    dir: TempDir,
+}
+
+struct Node {
+    name: String,
+    port: u16,
+    /// Settings of this one alone.
+    own: BTreeMap<String, String>,
+    process: Option<Process>,
+}
+
+impl Nodes {
+    /// So many, ready for clients.
+    pub(crate) async fn start(count: usize, settings: &[(&str, &str)]) -> Self {
+        let mut env = BTreeMap::new();
+        let fixed =
+            [("HOST", "127.0.0.1"), ("LOG_FORMAT", "json"), ("TANDEM_SECRET", SECRET), ("MESSAGE_BURST", "10000")];
+        for (key, value) in fixed.iter().chain(settings) {
+            env.insert((*key).to_owned(), (*value).to_owned());
+        }
+        let node =
+            |number| Node { name: format!("node-{number}"), port: free_port(), own: BTreeMap::new(), process: None };
+        let mut nodes = Self { nodes: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() };
+        (0..count).for_each(|number| nodes.launch(number));
+        for number in 0..count {
+            nodes.until_ready(number).await;
+        }
+        nodes
+    }
+
+    /// Another setting for one of them, from its next start on.
+    pub(crate) fn set(&mut self, number: usize, key: &str, value: &str) {
+        self.nodes[number].own.insert(key.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn launch(&mut self, number: usize) {
+        let log = self.log_file(number);
+        let node = &mut self.nodes[number];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        command.arg("serve").env_clear().envs(&self.env).envs(&node.own).current_dir(self.dir.path());
+        command.env("NODE_ID", &node.name).env("PORT", node.port.to_string());
+        node.process = Some(Process::start(&mut command, &log));
+    }
+
+    pub(crate) async fn until_ready(&self, number: usize) {
+        self.until_status(number, "/ready", 200).await;
+    }
+
+    pub(crate) async fn until_status(&self, number: usize, path: &str, status: u16) {
+        let begun = Instant::now();
+        while self.status(number, path).await != Some(status) {
+            assert!(begun.elapsed() < DEADLINE, "{path} is never {status}:\n{}", self.log(number));
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Nothing while nobody listens.
+    pub(crate) async fn status(&self, number: usize, path: &str) -> Option<u16> {
+        if !crate::kit::process::listens(self.nodes[number].port) {
+            return None;
+        }
+        Some(http::request(self.addr(number), "GET", path, &[]).await.status)
+    }
+
+    /// A number of /metrics, by its name and labels as they stand there.
+    pub(crate) async fn metric(&self, number: usize, name: &str) -> f64 {
+        let text = http::request(self.addr(number), "GET", "/metrics", &[]).await;
+        let text = text.body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+    }
+
+    pub(crate) fn addr(&self, number: usize) -> SocketAddr {
+        ([127, 0, 0, 1], self.nodes[number].port).into()
+    }
+
+    pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
+        (0..self.nodes.len()).map(|number| self.addr(number)).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.nodes[number].process.take().unwrap().kill();
+    }
+
+    pub(crate) fn signal(&self, number: usize, name: &str) {
+        self.nodes[number].process.as_ref().unwrap().signal(name);
+    }
+
+    pub(crate) fn is_running(&mut self, number: usize) -> bool {
+        self.nodes[number].process.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// SIGTERM, until it has ended by itself. How long that took.
+    pub(crate) async fn drain(&mut self, number: usize) -> Duration {
+        let begun = Instant::now();
+        self.signal(number, "TERM");
+        while self.is_running(number) {
+            assert!(begun.elapsed() < DEADLINE, "it does not end:\n{}", self.log(number));
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.nodes[number].process = None;
+        begun.elapsed()
+    }
+
+    fn log_file(&self, number: usize) -> PathBuf {
+        self.dir.path().join(format!("{}.log", self.nodes[number].name))
+    }
+
+    pub(crate) fn log(&self, number: usize) -> String {
+        std::fs::read_to_string(self.log_file(number)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,51 @@
+use serde_json::{Value, json};
+use tandem::ledger::EventType;
+
+use crate::{
+    entries::{entry, event},
+    support::Cluster,
+};
+
+#[test]
+fn events_are_listed_as_from_sqlite() {
+    let cluster = Cluster::start();
+    let mut all: Vec<_> = (1..=5).map(|version| entry("room", 1, version)).collect();
+    let data = json!({ "username": "The \"Ana\", really\nnot", "peerId": "x", "host": true });
+    all[2].events[0] = event("room", 1, 3, EventType::UserJoined, "ben", data.clone());
+    all.push(entry("other", 1, 1));
+    cluster.append(&all);
+    let _worker = cluster.worker();
+    cluster.settled(&all);
+    let list = |args: &[&str]| -> Vec<Value> {
+        let output = cluster.run(&[&["audit", "events", "--format", "json"], args].concat());
+        assert_eq!(output.code, Some(0), "{output:?}");
+        serde_json::from_str(&output.stdout).unwrap()
+    };
+    let versions = |args: &[&str]| list(args).iter().map(|it| it["version"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(versions(&["--room", "room"]), [1, 2, 3, 4, 5]);
+    assert_eq!(versions(&["--room", "room", "--limit", "2"]), [4, 5], "the newest, oldest first");
+    assert_eq!(versions(&["--user", "ben"]), [3]);
+    assert_eq!(versions(&["--type", "user_joined", "--since", "1h"]), [3]);
+    assert_eq!(versions(&["--until", "1h"]), [0_u64; 0]);
+    assert_eq!(list(&[]).len(), 6);
+    let joined = &list(&["--user", "ben"])[0];
+    let wanted = &all[2].events[0];
+    assert_eq!(joined["data"], data);
+    assert_eq!(joined["id"], wanted.id.to_string());
+    assert_eq!((&joined["event_type"], &joined["node_id"]), (&json!("USER_JOINED"), &json!("node")));
+    let at: jiff::Timestamp = joined["created_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(u64::try_from(at.as_millisecond()).unwrap(), wanted.at);
+    let csv = cluster.run(&["audit", "events", "--user", "ben", "--format", "csv"]).stdout;
+    assert!(csv.starts_with("id,created_at,room_id,event_type,user_id,data,epoch,version,node_id\n"), "{csv}");
+    assert!(csv.contains(r#"\""Ana\"", really\nnot"#), "{csv}");
+    let table = cluster.run(&["audit", "events", "--room", "room"]).stdout;
+    assert!(table.contains("USER_JOINED") && table.ends_with("5 events\n"), "{table}");
+}
+
+#[test]
+fn a_missing_schema_is_an_error() {
+    let cluster = Cluster::bare();
+    let output = cluster.run(&["audit", "events"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.contains("room_events"), "{output:?}");
+}

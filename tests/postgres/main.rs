@@ -1,0 +1,27 @@
+//! The ledger of a cluster, from outside: the real binary (`tandem worker`, `migrate`, `audit`) between a real Redis, which the tests
+//! fill as nodes would, and a real PostgreSQL.
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod audit;
+mod delivery;
+mod entries;
+mod jobs;
+mod migrate;
+mod outages;
+mod poison;
+mod projection;
+mod speed;
+mod support;
+mod tls;

@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use tandem::ledger::Entry;
+
+use crate::{
+    entries::entries,
+    support::{Cluster, until},
+};
+
+fn ready() -> (Cluster, crate::support::Worker) {
+    let cluster = Cluster::start();
+    let worker = cluster.worker();
+    until("it is ready", || worker.is_ready());
+    (cluster, worker)
+}
+
+/// Appends for a while.
+fn append_for(cluster: &Cluster, seconds: u64, all: &mut Vec<Entry>) {
+    for _ in 0..seconds * 5 {
+        let some = entries(100);
+        cluster.append(&some);
+        all.extend(some);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn postgres_stops_for_some_seconds() {
+    let (mut cluster, worker) = ready();
+    let mut all = Vec::new();
+    append_for(&cluster, 1, &mut all);
+    cluster.postgres.stop();
+    append_for(&cluster, 4, &mut all);
+    until("it is not ready", || !worker.is_ready());
+    until("the breaker is open", || worker.metric("tandem_worker_breaker") == 2.0);
+    assert!(worker.metric("tandem_ledger_retries_total") > 0.0);
+    cluster.postgres.restart();
+    cluster.settled(&all);
+    until("it is ready", || worker.is_ready());
+    assert_eq!(worker.metric("tandem_worker_breaker"), 0.0);
+    assert_eq!(cluster.postgres.number("SELECT count(*) FROM dead_letters"), 0);
+    assert!(worker.says("PostgreSQL is there again"));
+}
+
+#[test]
+fn postgres_is_killed() {
+    let (mut cluster, _worker) = ready();
+    let mut all = Vec::new();
+    append_for(&cluster, 1, &mut all);
+    cluster.postgres.kill();
+    append_for(&cluster, 1, &mut all);
+    cluster.postgres.restart();
+    append_for(&cluster, 1, &mut all);
+    cluster.settled(&all);
+}
+
+#[test]
+fn postgres_hangs() {
+    let (cluster, worker) = ready();
+    let mut all = Vec::new();
+    append_for(&cluster, 1, &mut all);
+    cluster.postgres.pause();
+    append_for(&cluster, 5, &mut all);
+    until("it notices", || worker.metric("tandem_ledger_retries_total") > 0.0);
+    assert_eq!(worker.get("/health").0, 200);
+    cluster.postgres.resume();
+    cluster.settled(&all);
+    assert_eq!(cluster.postgres.number("SELECT count(*) FROM dead_letters"), 0);
+}
+
+#[test]
+fn it_stops_while_postgres_hangs() {
+    let (cluster, mut worker) = ready();
+    cluster.postgres.pause();
+    let all = entries(100);
+    cluster.append(&all);
+    until("it notices", || worker.metric("tandem_ledger_retries_total") > 0.0);
+    let (took, code) = worker.terminate();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    cluster.postgres.resume();
+    let _worker = cluster.worker();
+    cluster.settled(&all);
+}
+
+#[test]
+fn redis_comes_back_empty() {
+    let (mut cluster, worker) = ready();
+    let mut all = entries(500);
+    cluster.append(&all);
+    cluster.settled(&all);
+    cluster.redis.kill();
+    until("it is not ready", || !worker.is_ready());
+    cluster.redis.restart_empty();
+    let more = entries(500);
+    cluster.append(&more);
+    all.extend(more);
+    cluster.settled(&all);
+    until("it is ready", || worker.is_ready());
+}
+
+#[test]
+fn the_group_is_lost_while_the_connection_lives() {
+    let (cluster, worker) = ready();
+    let mut redis = cluster.redis();
+    redis::cmd("FLUSHALL").exec(&mut redis).unwrap();
+    let all = entries(500);
+    cluster.append(&all);
+    cluster.settled(&all);
+    assert!(worker.says("it is made anew"));
+}
+
+#[test]
+fn redis_hangs() {
+    let (cluster, worker) = ready();
+    let all = entries(5_000);
+    cluster.append(&all);
+    cluster.redis.pause();
+    worker.until_it_says("waiting for Redis");
+    cluster.redis.resume();
+    cluster.settled(&all);
+}
+
+#[test]
+fn the_alarm_is_sounded() {
+    let mut cluster = Cluster::bare();
+    cluster.set("LEDGER_STREAM_MAX", "1000");
+    assert_eq!(cluster.run(&["migrate"]).code, Some(0));
+    let worker = cluster.worker();
+    until("it is ready", || worker.is_ready());
+    cluster.postgres.stop();
+    cluster.append(&entries(1_200));
+    worker.until_it_says("\"the ledger lags\"");
+    assert!(worker.metric("tandem_ledger_stream_length") > 1_000.0);
+    until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
+}
