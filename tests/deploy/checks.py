@@ -95,7 +95,7 @@ def kubernetes():
         for build in builds:
             for doc, _, container in build.containers():
                 if rules.is_tandem(container):
-                    env = rules.environment(build, container)
+                    env = own_settings(container["args"][0], rules.environment(build, container))
                     environments.setdefault(json.dumps(env, sort_keys=True), (build.name, manifests.title(doc)))
         bad = []
         for text, where in environments.items():
@@ -111,30 +111,26 @@ def kubernetes():
     return builds
 
 
+def own_settings(command, env):
+    """A worker and a migration look at no TURN server; `tandem config` looks at everything."""
+    return env if command == "serve" else {name: value for name, value in env.items() if not name.startswith("TURN_")}
+
+
 def config(env):
     return run(BINARY, "config", env={"PATH": os.environ["PATH"], **env}, cwd="/")
 
 
 # ---- Monitoring ----
 
-# What is named elsewhere than where it is registered, or comes with another change.
-METRICS = {
-    "gauge": "link_up echo_age_seconds ledger_stream_entries worker_breaker_open worker_stream_entries worker_lag_seconds",
-    "counter": "link_restarts gaps reaped_members lease_lost drained_sockets commit_conflicts worker_events_written worker_batches worker_retries worker_dead_letters",
-    "histogram": "commit_seconds worker_batch_seconds",
-}
-
-
 def metric_names():
-    """What nodes and workers export, as Prometheus sees it."""
-    names = set()
-    for path in (ROOT / "src").rglob("*.rs"):
-        for name in re.findall(r'(?:register|gauge|counter|histogram)\(\s*"([a-z_]+)"', path.read_text()):
-            names |= {f"tandem_{name}", f"tandem_{name}_total", f"tandem_{name}_info", *(f"tandem_{name}_{part}" for part in ("bucket", "count", "sum"))}
-    names |= {f"tandem_{name}" for name in METRICS["gauge"].split()}
-    names |= {f"tandem_{name}_total" for name in METRICS["counter"].split()}
-    names |= {f"tandem_{name}_{part}" for name in METRICS["histogram"].split() for part in ("bucket", "count", "sum")}
-    return names | {"up", "kube_cronjob_status_last_successful_time"}
+    """What nodes and workers export, as Prometheus sees it: by the source, where each is registered."""
+    names = {"up", "kube_cronjob_status_last_successful_time"}
+    for path in [ROOT / "src/telemetry/metrics.rs", *(ROOT / "src/worker").glob("*.rs")]:
+        for how, name in re.findall(r'\b(register|gauge|counter)\(\s*"([a-z_]+)"', path.read_text()):
+            # `register` is for families of counters, histograms and what is neither.
+            suffixes = {"gauge": [""], "counter": ["_total"], "register": ["", "_total", "_info", "_bucket", "_count", "_sum"]}[how]
+            names |= {f"tandem_{name}{suffix}" for suffix in suffixes}
+    return names
 
 
 def unknown_metrics(expressions, known):
@@ -181,7 +177,7 @@ def monitoring():
         # The tests notice an alert that comes too early.
         test = (ROOT / "tests/deploy/rules.test.yml").read_text().replace("../../k8s/components/monitoring/rules.yml", "rules.yml")
         pathlib.Path(scratch, "test.yml").write_text(test)
-        pathlib.Path(scratch, "rules.yml").write_text(text.replace("tandem_echo_age_seconds) > 4", "tandem_echo_age_seconds) > 0.01"))
+        pathlib.Path(scratch, "rules.yml").write_text(text.replace("tandem_echo_seconds) > 4", "tandem_echo_seconds) > 0.01"))
         check("the tests of the alerts find one that is too eager", run("promtool", "test", "rules", f"{scratch}/test.yml").returncode != 0)
     source = yaml.safe_load((directory / "rules.yml").read_text())
     written = yaml.safe_load((directory / "prometheus-rule.yaml").read_text())

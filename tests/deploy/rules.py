@@ -224,15 +224,15 @@ def settings(build):
         env = environment(build, container)
         for name in sorted(set(env) - KNOWN_SETTINGS):
             problems.append(f"{title(doc)}: tandem has no setting {name}")
-        if env.get("TURN_URLS") and not env.get("TURN_SECRET"):
-            problems.append(f"{title(doc)}: TURN_URLS without TURN_SECRET")
         if not env.get("POSTGRES_HOST"):
             problems.append(f"{title(doc)}: no PostgreSQL")
-        if container["args"] != ["migrate"]:
-            if not (env.get("REDIS_HOST") or env.get("REDIS_URL")):
-                problems.append(f"{title(doc)}: no Redis")
+        if container["args"] != ["migrate"] and not (env.get("REDIS_HOST") or env.get("REDIS_URL")):
+            problems.append(f"{title(doc)}: no Redis")
+        if container["args"] == ["serve"]:
             if not env.get("TANDEM_SECRET"):
                 problems.append(f"{title(doc)}: no TANDEM_SECRET")
+            if env.get("TURN_URLS") and not env.get("TURN_SECRET"):
+                problems.append(f"{title(doc)}: TURN_URLS without TURN_SECRET")
     return problems
 
 
