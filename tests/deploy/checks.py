@@ -103,6 +103,12 @@ def kubernetes():
             if done.returncode:
                 bad.append(f"{where}: {done.stderr}")
         check(f"tandem takes the settings of all pods ({len(environments)} different ones)", not bad, bad)
+        commands = {container["args"][0] for build in builds for _, _, container in build.containers() if rules.is_tandem(container)}
+        for build in builds:
+            for _, _, container in build.containers():
+                commands.update(container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])[1:2] if rules.is_tandem(container) else [])
+        bad = sorted(command for command in commands if run(BINARY, command, "--help", env={"PATH": os.environ["PATH"]}, cwd="/").returncode)
+        check(f"tandem has the commands that pods run: {', '.join(sorted(commands))}", not bad, f"not {', '.join(bad)}")
         env = json.loads(next(iter(environments)))
         check("and refuses a value that is none", config({**env, "PORT": "http"}).returncode != 0)
         check("and a setting that it does not know", config({**env, "TANDEM_DATADIR": "x"}).returncode != 0)
