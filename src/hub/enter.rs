@@ -67,13 +67,10 @@ impl Hub {
     }
 
     async fn admit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
-        let tries_pin = matches!(command, Command::Join(join) if room.local().replica.compares_pin(join));
-        if tries_pin {
-            self.pins.check(&room.id, self.now()).map_err(|retry_after| HubError::PinLocked { retry_after })?;
-        }
         let admitted = self.commit(room, command).await;
-        if tries_pin && matches!(admitted, Err(HubError::Refused(Refusal::InvalidPin))) {
-            self.pins.miss(&room.id, self.now());
+        if let Err(HubError::Refused(Refusal::InvalidPin)) = admitted {
+            // Before the answer: whoever guesses on many sockets and nodes has to wait for all of them.
+            self.commit(room, &Command::MissPin).await?;
         }
         admitted
     }

@@ -6,12 +6,6 @@ pub enum HubError {
     /// The rules say no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Too many wrong PINs for this room; this one was not looked at.
-    #[error("Invalid or missing PIN")]
-    PinLocked {
-        /// When it may be tried again.
-        retry_after: Millis,
-    },
     /// The url leads to a host that this deployment does not allow.
     #[error("URL_HOSTS does not allow this url")]
     UrlNotAllowed,
@@ -28,7 +22,6 @@ impl HubError {
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(refusal) => (*refusal).into(),
-            Self::PinLocked { .. } => Code::PinLocked,
             Self::UrlNotAllowed => Code::Forbidden,
             Self::Backend(_) | Self::Contended => Code::Unavailable,
         }
@@ -37,7 +30,7 @@ impl HubError {
     /// When to try again, if that is known.
     pub fn retry_after(&self) -> Option<Millis> {
         match self {
-            Self::PinLocked { retry_after } => Some(*retry_after),
+            Self::Refused(Refusal::PinLocked { retry_after }) => Some(*retry_after),
             Self::Backend(_) | Self::Contended => Some(1_000),
             _ => None,
         }

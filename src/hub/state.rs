@@ -15,7 +15,6 @@ use crate::{
     config::IceConfig,
     id::{NodeId, RoomId, UserId},
     ledger::{Archive, Entry, events},
-    limit::PinThrottle,
     protocol::Frame,
     room::{Command, Policy, Refusal, Room, Update, decide, next_due},
     telemetry::Metrics,
@@ -29,7 +28,6 @@ pub struct Hub {
     pub(super) parts: Parts,
     pub(super) rooms: DashMap<RoomId, Arc<LocalRoom>>,
     pub(super) schedule: Schedule,
-    pub(super) pins: PinThrottle,
     pub(super) signals: SignalIds,
 }
 
@@ -59,7 +57,6 @@ impl Hub {
         let hub = Arc::new(Self {
             rooms: DashMap::new(),
             schedule: Schedule::default(),
-            pins: PinThrottle::default(),
             signals: SignalIds::random(),
             parts,
         });

@@ -139,9 +139,11 @@ fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, Value)> {
             json!({ "event": event, "bytes": data.as_ref().map_or(0, |data| data.0.get().len()) }),
         ),
         Change::Closed => (EventType::RoomClosed, None, json!({})),
-        Change::Ready { .. } | Change::Heartbeat { .. } | Change::Corrected { .. } | Change::Watching { .. } => {
-            return None;
-        }
+        Change::Ready { .. }
+        | Change::Heartbeat { .. }
+        | Change::Corrected { .. }
+        | Change::Watching { .. }
+        | Change::PinMissed { .. } => return None,
     })
 }
 

@@ -1,7 +1,5 @@
 //! How much anybody may ask for.
 
 mod bucket;
-mod pins;
 
 pub use bucket::Bucket;
-pub use pins::PinThrottle;

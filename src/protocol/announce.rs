@@ -157,6 +157,7 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         | Change::Ready { .. }
         | Change::Corrected { .. }
         | Change::Watching { .. }
+        | Change::PinMissed { .. }
         | Change::Closed => {}
     }
 }

@@ -76,6 +76,7 @@ impl From<Refusal> for Code {
         match refusal {
             Refusal::NotJoined | Refusal::NoSuchMember => Self::NotJoined,
             Refusal::InvalidPin => Self::InvalidPin,
+            Refusal::PinLocked { .. } => Self::PinLocked,
             Refusal::Unauthorized => Self::Unauthorized,
             Refusal::Forbidden => Self::Forbidden,
             Refusal::RoomFull => Self::RoomFull,

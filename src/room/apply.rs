@@ -97,6 +97,7 @@ impl Room {
                 self.timeline = timeline.clone();
                 self.gate = None;
             }
+            Change::PinMissed { misses } => self.misses = Some(*misses),
             Change::Broadcast { .. } => {}
             Change::Closed => *self = Self::vacant(self.id.clone()),
         }

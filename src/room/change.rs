@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Digest, Gate, Member, Role, Timeline, Vacancy};
+use super::{Digest, Gate, Member, Misses, Role, Timeline, Vacancy};
 use crate::{
     clock::Millis,
     id::{ConnId, RoomId, UserId},
@@ -52,6 +52,8 @@ pub enum Change {
     UrlChanged { by: UserId, url: Arc<str>, time: Option<f64>, timeline: Timeline },
     /// An application's own message.
     Broadcast { by: UserId, event: Box<str>, data: Option<Json> },
+    /// Somebody showed a wrong PIN; nobody is told.
+    PinMissed { misses: Misses },
     /// The room was empty for too long.
     Closed,
 }

@@ -26,6 +26,8 @@ pub enum Command {
         /// What.
         action: Action,
     },
+    /// A PIN that was shown was wrong.
+    MissPin,
     /// A node is dead: the sockets that it held are gone.
     Reap {
         /// Which.

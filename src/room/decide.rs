@@ -16,6 +16,12 @@ pub enum Refusal {
     NotJoined,
     #[error("Invalid or missing PIN")]
     InvalidPin,
+    /// Too many wrong PINs for this room; this one was not looked at.
+    #[error("Invalid or missing PIN")]
+    PinLocked {
+        /// When it may be tried again, in ms.
+        retry_after: Millis,
+    },
     #[error("this is not the seat's token")]
     Unauthorized,
     #[error("not allowed")]
@@ -50,6 +56,7 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
             }
             act(room, user, action, policy, now)?
         }
+        Command::MissPin => enter::miss_pin(room, now),
         Command::Reap { node } => reap(room, node, policy, now),
         Command::Reseat(member) => enter::reseat(room, member, policy, now),
         Command::Tick => due::decide_tick(room, policy, now),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Gate, Member, Policy, Role, Timeline};
+use super::{Digest, Gate, Member, Misses, Policy, Role, Timeline};
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
@@ -34,6 +34,8 @@ pub struct Room {
     pub version: u64,
     /// The keyed hash of its PIN.
     pub pin: Option<Digest>,
+    /// The wrong PINs that were tried.
+    pub misses: Option<Misses>,
     /// A fingerprint of how it came to its version: two copies of one version that differ in it have lived through different things.
     pub mark: u64,
     /// Who is in it, those away included.
@@ -69,6 +71,7 @@ impl Room {
             epoch: 0,
             version: 0,
             pin: None,
+            misses: None,
             mark: 0,
             members: Arc::default(),
             next_order: 0,

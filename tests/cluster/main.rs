@@ -14,13 +14,18 @@
 
 mod backing;
 mod crowd;
+mod degraded;
+mod deployment;
+mod drain;
 mod faults;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod nodes;
+mod restore;
 mod stage;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod timers;
 
 #[path = "../it/control.rs"]
 mod control;

@@ -43,6 +43,17 @@ impl Redis {
         redis
     }
 
+    /// One that asks for a password. Only commands that begin with AUTH get anywhere.
+    pub fn with_password(port: u16, args: &[&str], password: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let process = spawn(port, &dir, &args);
+        let redis = Self { port, dir, args, process };
+        let ping = format!("AUTH \"{password}\"\r\nPING");
+        wait_for("redis does not answer", || redis.try_command(&ping).is_some_and(|reply| reply.contains("PONG")));
+        redis
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -65,12 +76,7 @@ impl Redis {
     }
 
     fn try_command(&self, line: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        stream.write_all(format!("{line}\r\nQUIT\r\n").as_bytes()).ok()?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).ok()?;
-        Some(reply)
+        try_ask(self.port, line)
     }
 
     /// Does nothing until [`Redis::resume`]: clients see neither answers nor an end.
@@ -128,8 +134,17 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start() -> Self {
-        let args = ["--save", "", "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        let nodes: Vec<_> = (0..3)
+        Self::of(3, "0")
+    }
+
+    /// With a replica for each.
+    pub fn with_replicas() -> Self {
+        Self::of(6, "1")
+    }
+
+    fn of(count: usize, replicas: &str) -> Self {
+        let args = ["--save", "", "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        let nodes: Vec<_> = (0..count)
             .map(|_| {
                 // The cluster's own bus is ten thousand above.
                 let port = std::iter::repeat_with(free_port).find(|port| *port < 50_000).unwrap();
@@ -138,11 +153,16 @@ impl Cluster {
             .collect();
         let mut create = Command::new(program("redis-cli", &[]));
         create.args(["--cluster", "create"]).args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
-        let made = create.arg("--cluster-yes").output().unwrap();
+        let made = create.args(["--cluster-replicas", replicas, "--cluster-yes"]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
         let cluster = Self { nodes };
         wait_for("the cluster does not come up", || {
-            cluster.nodes.iter().all(|node| node.command("CLUSTER INFO").contains("cluster_state:ok"))
+            cluster.nodes.iter().all(|node| {
+                let known = node.command("CLUSTER NODES");
+                node.command("CLUSTER INFO").contains("cluster_state:ok")
+                    && in_step(node)
+                    && known.matches("connected").count() >= count
+            })
         });
         cluster
     }
@@ -151,7 +171,79 @@ impl Cluster {
         self.nodes.iter().map(Redis::url).collect::<Vec<_>>().join(",")
     }
 
-    pub fn nodes(&self) -> &[Redis] {
-        &self.nodes
+    /// Which of its servers has a key.
+    pub fn owner_of(&self, key: &str) -> usize {
+        let owns = |node: &Redis| !node.command(&format!("HGETALL \"{key}\"")).contains("MOVED");
+        self.nodes.iter().position(owns).unwrap()
     }
+
+    pub fn kill(&mut self, number: usize) {
+        self.nodes[number].kill();
+    }
+}
+
+/// Whether a replica has all that its master has: only then it can take over.
+fn in_step(node: &Redis) -> bool {
+    let copies = node.command("INFO replication");
+    copies.contains("role:master") || copies.contains("master_link_status:up")
+}
+
+/// A master called `film`, a replica, and three sentinels that watch over them.
+#[derive(Debug)]
+pub struct Sentinel {
+    master: Redis,
+    _replica: Redis,
+    ports: Vec<u16>,
+    _watchers: Vec<(Process, TempDir)>,
+}
+
+impl Sentinel {
+    pub fn start() -> Self {
+        let master = Redis::start();
+        let of = master.port().to_string();
+        let replica = Redis::with(&["--save", "", "--replicaof", "127.0.0.1", &of]);
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let watchers: Vec<_> = ports.iter().map(|port| watcher(*port, master.port())).collect();
+        wait_for("the sentinels do not find each other", || {
+            ports.iter().all(|port| ask(*port, "SENTINEL ckquorum film").contains("OK 3 usable"))
+                && ask(ports[0], "SENTINEL replicas film").contains(&replica.port().to_string())
+        });
+        Self { master, _replica: replica, ports, _watchers: watchers }
+    }
+
+    pub fn url(&self) -> String {
+        self.ports.iter().map(|port| format!("redis://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+    }
+
+    pub fn kill_master(&mut self) {
+        self.master.kill();
+    }
+}
+
+fn watcher(port: u16, master: u16) -> (Process, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sentinel.conf");
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor film 127.0.0.1 {master} 2\n\
+         sentinel down-after-milliseconds film 1000\nsentinel failover-timeout film 5000\n",
+        dir.path().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(program("redis-server", &[]));
+    command.arg(&file).arg("--sentinel");
+    (Process::start(&mut command, &dir.path().join("log")), dir)
+}
+
+fn ask(port: u16, line: &str) -> String {
+    try_ask(port, line).unwrap_or_default()
+}
+
+fn try_ask(port: u16, line: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    stream.write_all(format!("{line}\r\nQUIT\r\n").as_bytes()).ok()?;
+    // Sentinels do not know QUIT: then the end is that nothing more comes.
+    let mut reply = Vec::new();
+    let ended = stream.read_to_end(&mut reply);
+    (ended.is_ok() || !reply.is_empty()).then(|| String::from_utf8_lossy(&reply).into_owned())
 }

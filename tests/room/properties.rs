@@ -63,6 +63,13 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
                 match command {
                     Command::Join(join) => {
                         assert!(before.pin.is_none() || before.pin == join.pin, "nobody comes in without the PIN");
+                        let retry = tandem::room::decide(
+                            &Room { pin: Some(crate::world::digest(77)), ..before.clone() },
+                            command,
+                            &world.policy,
+                            world.now,
+                        );
+                        assert!(retry.is_err(), "nor with another");
                     }
                     Command::Reseat(old) => assert!(old.conn == member.conn && old.user == member.user),
                     _ => panic!("only a JOIN lets anybody in"),

@@ -16,6 +16,7 @@ pub enum Op {
     Join { user: u8, socket: u8, origin: u8, pin: Option<u8>, resumable: bool },
     Resume { user: u8, socket: u8, right: bool },
     Disconnect { user: u8, keep_seat: bool },
+    MissPin,
     Reap { node: u8 },
     Reseat { which: u8 },
     Act { user: u8, action: Act },
@@ -47,6 +48,7 @@ pub fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(user, socket, origin, pin, resumable)| Op::Join { user, socket, origin, pin, resumable }),
         1 => (user.clone(), any::<u8>(), any::<bool>()).prop_map(|(user, socket, right)| Op::Resume { user, socket, right }),
         2 => (user.clone(), any::<bool>()).prop_map(|(user, keep_seat)| Op::Disconnect { user, keep_seat }),
+        1 => Just(Op::MissPin),
         1 => (0..2_u8).prop_map(|node| Op::Reap { node }),
         1 => any::<u8>().prop_map(|which| Op::Reseat { which }),
         8 => (user, act()).prop_map(|(user, action)| Op::Act { user, action }),
@@ -141,6 +143,7 @@ impl World {
                 let conn = self.seat(*who);
                 Command::Disconnect { user: user(*who), conn, keep_seat: *keep_seat }
             }
+            Op::MissPin => Command::MissPin,
             Op::Reap { node: number } => Command::Reap { node: node(*number) },
             Op::Reseat { which } => match self.seated.get(usize::from(*which) % self.seated.len().max(1)) {
                 Some(member) => Command::Reseat(Box::new(member.clone())),

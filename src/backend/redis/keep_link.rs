@@ -19,13 +19,14 @@ impl RedisNode {
     pub(super) async fn keep_link(self: &Arc<Self>, link: &Arc<Link>) {
         let mut wait = FIRST_WAIT;
         let mut trouble: Option<Instant> = None;
+        let mut said = false;
         loop {
             match self.establish(link).await {
                 Ok(()) => {
                     if let Some(since) = trouble.take() {
                         tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
                     }
-                    wait = FIRST_WAIT;
+                    (wait, said) = (FIRST_WAIT, false);
                     self.links_up(link, true);
                     let why = self.watch(link).await;
                     self.links_up(link, false);
@@ -36,9 +37,9 @@ impl RedisNode {
                 }
                 Err(error) => {
                     link.set(None);
-                    if trouble.is_none() {
+                    trouble.get_or_insert_with(Instant::now);
+                    if !std::mem::replace(&mut said, true) {
                         tracing::warn!(link = link.number, error, "Redis cannot be reached, trying again");
-                        trouble = Some(Instant::now());
                     }
                     // Spread, so that not all nodes come in the same instant.
                     sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;

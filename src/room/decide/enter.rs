@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Digest, Join, Member, Policy, Presence, Resume, Role, Room},
+    room::{Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room},
 };
 
 pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
@@ -14,12 +14,12 @@ pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Re
         return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
     }
     if let Some(seated) = room.members.get(&join.user) {
-        return rejoin(room, join, seated);
+        return rejoin(room, join, seated, now);
     }
     if room.kicked.contains(&join.user) {
         return Err(Refusal::Forbidden);
     }
-    check_pin(room, join)?;
+    check_pin(room, join, now)?;
     if room.members.len() >= policy.max_members {
         return Err(Refusal::RoomFull);
     }
@@ -46,13 +46,13 @@ pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusa
     Ok(vec![Change::Back { member, was_away: !seated.present() }])
 }
 
-fn rejoin(room: &Room, join: &Join, seated: &Member) -> Result<Vec<Change>, Refusal> {
+fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
     let proven = seated.conn == join.conn || (join.proof.is_some() && join.proof == seated.token);
     if !proven {
         if seated.origin != join.origin {
             return Err(Refusal::IdentityInUse);
         }
-        check_pin(room, join)?;
+        check_pin(room, join, now)?;
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
     let member = Member { username, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
@@ -77,8 +77,21 @@ pub(super) fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis)
     }
 }
 
-fn check_pin(room: &Room, join: &Join) -> Result<(), Refusal> {
-    if room.pin.is_none() || room.pin == join.pin { Ok(()) } else { Err(Refusal::InvalidPin) }
+fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
+    if room.pin.is_none() {
+        return Ok(());
+    }
+    match room.misses.and_then(|misses| misses.wait(now)) {
+        Some(retry_after) => Err(Refusal::PinLocked { retry_after }),
+        None if room.pin == join.pin => Ok(()),
+        None => Err(Refusal::InvalidPin),
+    }
+}
+
+/// Only rooms that have a PIN count.
+pub(super) fn miss_pin(room: &Room, now: Millis) -> Vec<Change> {
+    let missed = room.pin.map(|_| Change::PinMissed { misses: Misses::another(room.misses, now) });
+    missed.into_iter().collect()
 }
 
 fn takes_lead(room: &Room, user: &UserId, origin: Digest, now: Millis) -> bool {
@@ -105,16 +118,5 @@ fn member(join: &Join, order: u64) -> Member {
         presence: Presence::Present,
         order,
         watching: false,
-    }
-}
-
-impl Room {
-    /// Whether letting `join` in will compare its PIN: such tries are counted.
-    pub fn compares_pin(&self, join: &Join) -> bool {
-        let proven = self
-            .members
-            .get(&join.user)
-            .is_some_and(|seated| seated.conn == join.conn || (join.proof.is_some() && join.proof == seated.token));
-        self.pin.is_some() && !proven
     }
 }

@@ -73,12 +73,16 @@ impl Client {
     }
 
     /// To a node of one's choice.
+    #[allow(dead_code, reason = "where there are several")]
     pub(crate) async fn connect_to(address: SocketAddr) -> Self {
         let connected = Self::try_connect_to(address, Connect::default()).await;
         connected.unwrap_or_else(|refused| panic!("upgrade refused: {refused:?}"))
     }
 
-    async fn try_connect_to(address: SocketAddr, how: Connect<'_>) -> Result<Self, Response<Option<Vec<u8>>>> {
+    pub(crate) async fn try_connect_to(
+        address: SocketAddr,
+        how: Connect<'_>,
+    ) -> Result<Self, Response<Option<Vec<u8>>>> {
         let url = format!("ws://{address}{}", how.path.unwrap_or("/ws"));
         let mut request = url.into_client_request().unwrap();
         for (key, value) in how.headers {
@@ -217,6 +221,7 @@ impl Client {
     }
 
     /// The first frame of this type, whatever comes before, for what takes its time.
+    #[allow(dead_code, reason = "where there are several nodes")]
     pub(crate) async fn until_within(&mut self, kind: &str, within: Duration) -> Frame {
         let until = Instant::now() + within;
         loop {

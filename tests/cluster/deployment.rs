@@ -1,0 +1,156 @@
+//! Whether a node fits into a deployment, and the other shapes of Redis.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use serde_json::json;
+use tandem::{id::RoomId, shared::Layout};
+use tokio::time::sleep;
+
+use crate::{
+    backing::SECRET,
+    kit::{
+        process::{DEADLINE, free_port},
+        redis::{Cluster, Redis, Sentinel},
+    },
+    nodes::Nodes,
+    support::{Client, Incoming},
+};
+
+fn serve(env: &[(&str, &str)]) -> std::process::Output {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    command.arg("serve").env_clear().envs(env.iter().copied()).current_dir(dir.path());
+    command.env("HOST", "127.0.0.1").env("PORT", free_port().to_string()).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_fit_says_why_and_ends() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let _nodes = Nodes::start(1, &[("REDIS_URL", &url)]).await;
+    for (settings, why) in [
+        (vec![("REDIS_URL", url.as_str())], "TANDEM_SECRET"),
+        (vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", "another")], "another TANDEM_SECRET"),
+        (
+            vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", SECRET), ("REDIS_PARTITIONS", "32")],
+            "another REDIS_PARTITIONS",
+        ),
+        (vec![("REDIS_URL", "http://nowhere"), ("TANDEM_SECRET", SECRET)], "REDIS_URL"),
+        (vec![("DATABASE_URL", "postgres://x@127.0.0.1/x")], "REDIS_URL"),
+    ] {
+        let ended = tokio::task::block_in_place(|| serve(&settings));
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(!ended.status.success() && said.contains(why), "{why}: {said}");
+    }
+}
+
+/// Two members on two nodes hear each other, also after `trouble`.
+async fn two_nodes_talk(settings: &[(&str, &str)], trouble: impl FnOnce()) {
+    let nodes = Nodes::start(2, settings).await;
+    let mut clients = Vec::new();
+    for (number, user) in ["ana", "ben"].into_iter().enumerate() {
+        let mut client = Client::connect_to(nodes.addr(number)).await;
+        client.enter("room", user, json!({"features": ["resume", "ack"]})).await;
+        clients.push(client);
+    }
+    let (mut ben, mut ana) = (clients.pop().unwrap(), clients.pop().unwrap());
+    ana.send(json!({"type": "BROADCAST", "event": "before", "id": 1})).await;
+    assert_eq!(ben.until("BROADCAST").await.str("event"), "before");
+    trouble();
+    // Refused for a while, and then no longer.
+    let mut tries = 0;
+    loop {
+        ana.send(json!({"type": "BROADCAST", "event": "after", "id": 2})).await;
+        let answer =
+            ana.collect_until(|frame| frame.is("ACK") && frame["id"] == 2 || frame.is("ERROR"), "an answer").await;
+        if answer.last().unwrap().is("ACK") {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 100, "{}", nodes.log(0));
+        sleep(Duration::from_millis(300)).await;
+    }
+    println!("{tries} refusals");
+    let begun = std::time::Instant::now();
+    loop {
+        match ben.poll(Duration::from_secs(1)).await {
+            Some(Incoming::Frame(frame)) if frame.is("BROADCAST") && frame["event"] == "after" => break,
+            _ => assert!(begun.elapsed() < DEADLINE, "it is not heard:\n{}\n{}", nodes.log(0), nodes.log(1)),
+        }
+    }
+    ana.send(json!({"type": "OFFER", "to": "ben", "offer": {"sdp": "x"}})).await;
+    ben.until("OFFER").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_lead_to_another_master_when_the_first_is_gone() {
+    let mut sentinel = tokio::task::spawn_blocking(Sentinel::start).await.unwrap();
+    let url = sentinel.url();
+    let settings = [("REDIS_URL", url.as_str()), ("REDIS_MODE", "sentinel"), ("REDIS_MASTER", "film")];
+    two_nodes_talk(&settings, || sentinel.kill_master()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_cluster_goes_on_when_a_replica_takes_over() {
+    let mut cluster = tokio::task::spawn_blocking(Cluster::with_replicas).await.unwrap();
+    let url = cluster.url();
+    let settings = [("REDIS_URL", url.as_str()), ("REDIS_MODE", "cluster")];
+    let slot_owner = cluster.owner_of(&Layout::new("tandem:", 16).room(&RoomId::parse("room").unwrap()));
+    two_nodes_talk(&settings, || cluster.kill(slot_owner)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_over_tls_with_a_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, key, certificate) = certificates(dir.path());
+    let port = free_port();
+    let plain = free_port().to_string();
+    let tls = [
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+    ]
+    .map(str::to_owned);
+    let mut args: Vec<&str> = tls.iter().map(String::as_str).collect();
+    args.extend(["--tls-auth-clients", "no", "--save", "", "--requirepass", "open sesame"]);
+    let redis = Redis::with_password(plain.parse().unwrap(), &args, "open sesame");
+    let url = format!("rediss://localhost:{port}");
+    let settings = [("REDIS_URL", url.as_str()), ("REDIS_PASSWORD", "open sesame"), ("REDIS_CA_FILE", ca.as_str())];
+    two_nodes_talk(&settings, || {
+        redis.command("AUTH \"open sesame\"\r\nCLIENT KILL TYPE pubsub");
+    })
+    .await;
+}
+
+/// An authority, and a key and a certificate for `localhost` by it.
+fn certificates(dir: &Path) -> (String, String, String) {
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let openssl = |args: &[&str]| {
+        let made = Command::new("openssl").args(args).current_dir(dir).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+    openssl(&[&new[..], &["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority"]].concat());
+    openssl(&[
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "request.pem",
+        "-subj",
+        "/CN=localhost",
+    ]);
+    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost").unwrap();
+    let sign =
+        ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
+    openssl(&[&sign[..], &["-extfile", "names", "-out", "certificate.pem"]].concat());
+    (path("ca.pem"), path("key.pem"), path("certificate.pem"))
+}

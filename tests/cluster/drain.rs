@@ -1,0 +1,91 @@
+//! Rolling updates.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    kit::redis::Redis,
+    stage::{Stage, nobody_left},
+    support::Client,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_clients_sit_through_a_rolling_restart() {
+    const CLIENTS: usize = 1_000;
+    let mut stage = Stage::set(Redis::start(), &[]).await;
+    let crowd = stage.crowd(CLIENTS / 5, 5).await;
+    crowd.plan.arrivals.lock().unwrap().clear();
+    for number in 0..3 {
+        let took = stage.nodes.drain(number).await;
+        println!("node {number} was gone after {took:?}");
+        assert!(took < Duration::from_secs(15), "{took:?}");
+        stage.nodes.launch(number);
+        stage.nodes.until_ready(number).await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    let arrivals = crowd.plan.arrivals.lock().unwrap().clone();
+    let (verdict, diaries) = stage.end(crowd).await;
+    verdict.assert_good();
+    nobody_left(&diaries);
+    let longest = diaries.iter().flat_map(|diary| &diary.absences).max().unwrap();
+    println!("{} came back, the slowest after {longest:?}", arrivals.len());
+    assert!(arrivals.len() >= CLIENTS && *longest < Duration::from_secs(15), "{longest:?}");
+    let peak = peak(&arrivals, Duration::from_millis(100));
+    println!("at the most {peak} of {CLIENTS} within 100 ms");
+    assert!(peak * 100 < 5 * CLIENTS, "{peak} within 100 ms");
+    assert!(
+        diaries.iter().all(|diary| diary.rejoined == 0 && diary.discontinuities == 0),
+        "all took their seats again"
+    );
+}
+
+fn peak(arrivals: &[Instant], window: Duration) -> usize {
+    let within = |first: &Instant| arrivals.iter().filter(|at| **at >= *first && **at - *first < window).count();
+    arrivals.iter().map(within).max().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_the_first_generation_keep_their_seats_through_a_drain() {
+    let mut stage = Stage::set(Redis::start(), &[("DRAIN_SECONDS", "1")]).await;
+    let mut old = Client::connect_to(stage.nodes.addr(0)).await;
+    old.enter("room", "old", json!({})).await;
+    let mut watcher = Client::connect_to(stage.nodes.addr(1)).await;
+    watcher.enter("room", "watcher", json!({"features": ["resume"]})).await;
+    stage.nodes.drain(0).await;
+    let (frames, code) = old.closed().await;
+    assert!(frames.iter().any(|frame| frame.is("SERVER_DRAINING")) && code == Some(1012));
+    let mut again = Client::connect_to(stage.nodes.addr(2)).await;
+    let state = again.enter("room", "old", json!({})).await;
+    assert_eq!(state.str("hostUserId"), "old", "and its role");
+    let seen = watcher.collect_until(|frame| frame.is("USER_JOINED"), "USER_JOINED").await;
+    let kinds: Vec<_> = seen.iter().map(|frame| frame.str("type")).collect();
+    assert_eq!(kinds, ["SERVER_DRAINING", "MEMBER_AWAY", "MEMBER_BACK", "USER_JOINED"][1..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_does_not_wait_and_the_others_notice() {
+    let mut stage = Stage::set(Redis::start(), &[("DRAIN_SECONDS", "10")]).await;
+    let mut clients = Vec::new();
+    for number in 0..200 {
+        let mut client = Client::connect_to(stage.nodes.addr(0)).await;
+        client.enter("room", &format!("user-{number}"), json!({"features": ["resume"]})).await;
+        clients.push(client);
+    }
+    let mut watcher = Client::connect_to(stage.nodes.addr(1)).await;
+    watcher.enter("room", "watcher", json!({"features": ["resume"]})).await;
+    stage.nodes.signal(0, "TERM");
+    stage.nodes.until_status(0, "/ready", 503).await;
+    assert_eq!(stage.nodes.status(0, "/health").await, Some(200));
+    let begun = Instant::now();
+    let took = stage.nodes.drain(0).await;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let mut away = 0;
+    while away < 200 {
+        watcher.until_within("MEMBER_AWAY", Duration::from_secs(15).saturating_sub(begun.elapsed())).await;
+        away += 1;
+    }
+    let log = stage.nodes.log(0);
+    assert!(log.contains("stopped at once by a second signal"), "{log}");
+}

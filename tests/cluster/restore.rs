@@ -1,0 +1,62 @@
+//! Rooms that Redis has lost and no node holds come back from PostgreSQL.
+
+use serde_json::json;
+
+use crate::{backing::connect, kit::redis::Redis, stage::Stage, support::Client};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_nobody_holds_comes_back_with_the_next_join() {
+    let mut stage = Stage::set(Redis::start(), &[]).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": ["ack"], "pin": "1234"})).await;
+    for (number, frame) in [
+        json!({"type": "URL_CHANGE", "url": "https://films.example.org/7"}),
+        json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": true}),
+        json!({"type": "PLAY_PAUSE", "control": "pause", "currentTime": 321.5}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut frame = frame;
+        frame["id"] = json!(number);
+        ana.send(frame).await;
+        ana.until("ACK").await;
+    }
+    stage.ledger().await;
+    // All of it at once: the nodes and Redis' memory.
+    (0..3).for_each(|number| stage.nodes.kill(number));
+    stage.redis.kill();
+    stage.redis.restart_empty();
+    (0..3).for_each(|number| stage.nodes.launch(number));
+    stage.all_ready().await;
+    let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
+    ben.send_join("room", "ben", json!({"features": [], "pin": "9999"})).await;
+    assert_eq!(ben.until("ERROR").await.str("code"), "invalid_pin");
+    let state = ben.enter("room", "ben", json!({"features": [], "pin": "1234"})).await;
+    assert_eq!(state.str("url"), "https://films.example.org/7");
+    assert!((state.num("currentTime") - 321.5).abs() < f64::EPSILON);
+    assert_eq!(state["guestControlEnabled"], true);
+    assert_eq!(state["hostUserId"], "ana", "her role is kept for a while");
+    let mut ana = Client::connect_to(stage.nodes.addr(2)).await;
+    let state = ana.enter("room", "ana", json!({"features": [], "pin": "1234"})).await;
+    assert_eq!(state["hostUserId"], "ana");
+    stage.ledger().await;
+    assert_eq!(stage.postgres.sql("SELECT archived_at IS NULL FROM rooms WHERE id = 'room'").trim(), "t");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_was_closed_does_not_come_back() {
+    let stage = Stage::set(Redis::start(), &[("EMPTY_ROOM_SECONDS", "1")]).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": [], "pin": "1234"})).await;
+    ana.send(json!({"type": "LEAVE"})).await;
+    ana.closed().await;
+    let closed = || stage.postgres.number("SELECT count(*) FROM room_events WHERE event_type = 'ROOM_CLOSED'");
+    crate::kit::process::wait_for("the room is not closed", || closed() == 1);
+    let mut redis = connect(&stage.redis.url()).await;
+    let left: Vec<String> = redis::cmd("KEYS").arg("*room*").query_async(&mut redis).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
+    let state = ben.enter("room", "ben", json!({"features": [], "pin": "5678"})).await;
+    assert_eq!(state["hostUserId"], "ben");
+}

@@ -1,0 +1,71 @@
+//! What rooms do by themselves is done once, whichever node does it, and though the node that began it is dead.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{kit::redis::Redis, stage::Stage, support::Client};
+
+async fn seat(stage: &Stage, node: usize, user: &str) -> Client {
+    let mut client = Client::connect_to(stage.nodes.addr(node)).await;
+    client.enter("room", user, json!({"features": ["resume"]})).await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_opens_once_though_its_node_died() {
+    let mut stage = Stage::set(Redis::start(), &[("READY_GATE_SECONDS", "3")]).await;
+    let mut ana = seat(&stage, 0, "ana").await;
+    let mut others = [seat(&stage, 1, "ben").await, seat(&stage, 2, "cem").await];
+    for other in &mut others {
+        other.send(json!({"type": "POSITION_UPDATE", "currentTime": 5.0, "isPlaying": true})).await;
+    }
+    sleep(Duration::from_millis(300)).await;
+    ana.send(json!({"type": "SEEK", "currentTime": 100.0, "isPlaying": true})).await;
+    for other in &mut others {
+        other.until("SEEK_PAUSE").await;
+    }
+    stage.nodes.kill(0);
+    for other in &mut others {
+        let opened = other.until("PLAY_PAUSE").await;
+        assert_eq!((opened.str("userId"), opened.num("currentTime")), ("server", 100.0));
+        let more = other.during(Duration::from_secs(2)).await;
+        assert!(more.iter().all(|frame| !frame.is("PLAY_PAUSE")), "{more:?}");
+    }
+    stage.ledger().await;
+    let gates = "SELECT count(*) FROM room_events WHERE event_type = 'PLAY_PAUSE' AND data->>'gate' = 'true'";
+    assert_eq!(stage.postgres.number(gates), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_of_a_dead_node_come_to_their_end() {
+    let settings = [("LEASE_SECONDS", "2"), ("RESUME_WINDOW_SECONDS", "2"), ("EMPTY_ROOM_SECONDS", "2")];
+    let mut stage = Stage::set(Redis::start(), &settings).await;
+    // Nobody else is in them: other nodes have never heard of them.
+    let mut clients = Vec::new();
+    for (number, features) in [json!({"features": ["resume"]}), json!({})].into_iter().enumerate() {
+        let mut client = Client::connect_to(stage.nodes.addr(0)).await;
+        client.enter(&format!("lonely-{number}"), "ana", features).await;
+        clients.push(client);
+    }
+    stage.nodes.kill(0);
+    let closed = || stage.postgres.number("SELECT count(*) FROM room_events WHERE event_type = 'ROOM_CLOSED'");
+    crate::kit::process::wait_for("the rooms are not closed", || closed() == 2);
+    let left =
+        stage.postgres.sql("SELECT data->>'reason' FROM room_events WHERE event_type = 'USER_LEFT' ORDER BY room_id");
+    assert_eq!(left.split_whitespace().collect::<Vec<_>>(), ["expired", "disconnected"]);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(closed(), 2, "once each");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_process_of_its_name_left_behind_is_put_in_order() {
+    let mut stage = Stage::set(Redis::start(), &[("LEASE_SECONDS", "60")]).await;
+    let mut ben = seat(&stage, 1, "ben").await;
+    let _ana = seat(&stage, 0, "ana").await;
+    stage.nodes.kill(0);
+    stage.nodes.launch(0);
+    // Long before anybody takes it for dead.
+    assert_eq!(ben.until("MEMBER_AWAY").await.str("userId"), "ana");
+}
