@@ -15,7 +15,7 @@ syft=anchore/syft:v1.36.0
 build=(docker buildx build --build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
     --build-arg "REVISION=$revision" --build-arg "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)")
 
-in_docker() { docker run --rm -v /var/run/docker.sock:/var/run/docker.sock -v "$PWD:/work" -w /work "$@"; }
+in_docker() { docker run --rm -v /var/run/docker.sock:/var/run/docker.sock -v "$PWD:/src" -w /src "$@"; }
 
 case ${1:-} in
 build)
@@ -27,7 +27,7 @@ scan)
     in_docker "$trivy" image --exit-code 1 --severity HIGH,CRITICAL --ignore-unfixed "$image:$tag"
     in_docker "$trivy" filesystem --exit-code 1 --severity HIGH,CRITICAL --ignore-unfixed --scanners vuln Cargo.lock
     ;;
-sbom) in_docker "$syft" scan "docker:$image:$tag" --output spdx-json=/work/sbom.spdx.json ;;
+sbom) in_docker "$syft" scan "docker:$image:$tag" --output spdx-json=/src/sbom.spdx.json ;;
 push)
     "${build[@]}" --platform linux/amd64,linux/arm64 --provenance=mode=max --sbom=true --tag "$image:$tag" \
         --output "type=registry,rewrite-timestamp=true" --metadata-file image.json .
