@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds the release binary for TARGETARCH (amd64 or arm64; this machine's, if not given) into out/tandem, in two steps, so that an
+# image keeps the first as a layer:
+#   scripts/build-binary.sh dependencies   beside empty sources, for a tree that has only Cargo.toml and Cargo.lock
+#   scripts/build-binary.sh tandem
+# The same sources, compiler and SOURCE_DATE_EPOCH give the same bytes: no path of the machine is in them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+case ${TARGETARCH:-$(dpkg --print-architecture)} in
+amd64) target=x86_64-unknown-linux-gnu tools=x86_64-linux-gnu ;;
+arm64) target=aarch64-unknown-linux-gnu tools=aarch64-linux-gnu ;;
+*) echo "TARGETARCH is amd64 or arm64, not $TARGETARCH" >&2; exit 64 ;;
+esac
+name=${target//-/_}
+export "CC_$name=$tools-gcc" "AR_$name=$tools-ar" "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
+export RUSTFLAGS="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then rustup target add "$target"; fi
+build=(cargo build --release --locked --target "$target" --package tandem --bin tandem)
+
+case ${1:-} in
+dependencies)
+    if [ -e src ]; then echo "src is there: this step is for a tree without sources" >&2; exit 64; fi
+    mkdir -p src loadtest/src
+    touch src/lib.rs
+    for file in src/main.rs loadtest/src/main.rs build.rs; do echo 'fn main() {}' >"$file"; done
+    "${build[@]}"
+    # Cargo goes by times, and a checkout may be older than what was just built: none of the empty tandem may stay.
+    cargo clean --release --target "$target" --package tandem
+    rm -r src build.rs
+    ;;
+tandem)
+    "${build[@]}"
+    mkdir -p out
+    cp "${CARGO_TARGET_DIR:-target}/$target/release/tandem" out/tandem
+    ;;
+*) echo "usage: $0 dependencies|tandem" >&2; exit 64 ;;
+esac

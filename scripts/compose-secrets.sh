@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Writes .env for docker-compose.yml, with fresh secrets; keeps one that is there.
+#   scripts/compose-secrets.sh [SITE]     SITE: the name of this machine, such as watch.example.org; localhost if not given
+set -euo pipefail
+cd "$(dirname "$0")/.."
+site=${1:-localhost}
+if [ -e .env ]; then echo ".env is there already: nothing is changed" >&2; exit 0; fi
+secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+umask 077
+cat >.env <<EOF
+# Written by scripts/compose-secrets.sh. The secrets of a deployment: not for git, and the same for as long as its volumes live.
+SITE=$site
+PUBLIC_URL=https://$site
+# Where browsers find coturn, and the public address of this machine.
+TURN_HOST=$site
+TURN_EXTERNAL_IP=127.0.0.1
+TANDEM_SECRET=$(secret)
+REDIS_PASSWORD=$(secret)
+POSTGRES_PASSWORD=$(secret)
+TURN_SECRET=$(secret)
+GRAFANA_PASSWORD=$(secret)
+EOF
+echo ".env is written; \`docker compose up -d\` starts everything"

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Brings a release into a cluster, in two steps, each of which can be repeated.
+#   scripts/deploy.sh OVERLAY IMAGE migrate   everything but nodes and workers, then the migration of that image as a Job
+#   scripts/deploy.sh OVERLAY IMAGE rollout   everything, and waits until the pods are new
+# OVERLAY: dev, staging or prod. IMAGE: registry/name:tag, with or without @digest. KUBECTL: the kubectl to use.
+# With the component bluegreen the colour that is at rest gets the image, and the other one stays as it is: scripts/switch-color-k8s.sh
+# is the next step then.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if [ $# != 3 ]; then echo "usage: $0 OVERLAY IMAGE migrate|rollout" >&2; exit 64; fi
+overlay=$1 image=$2 step=$3
+kubectl=${KUBECTL:-kubectl}
+[ -d "overlays/$overlay" ] || { echo "there is no overlays/$overlay" >&2; exit 64; }
+[[ $image =~ ^[^@]+:[^/@]+(@sha256:[0-9a-f]{64})?$ ]] || { echo "$image has no tag" >&2; exit 64; }
+
+# The overlay with other images, beside it: its paths must stay true.
+release=$(mktemp -d "overlays/.release-XXXXXX")
+trap 'rm -rf "$release"' EXIT
+set_image() { # TARGET PATH IMAGE
+    printf '  - target: {%s}\n    patch: |-\n      - {op: replace, path: %s/image, value: "%s"}\n' "$1" "$2" "$3"
+}
+begin() { printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../%s]\npatches:\n' "$overlay"; }
+
+manifests=$($kubectl kustomize "overlays/$overlay")
+namespace=$(sed -n '/^kind: Namespace$/,/^---$/s/^  name: //p' <<<"$manifests")
+{
+    begin
+    set_image 'kind: Deployment, name: worker' /spec/template/spec/initContainers/0 "$image"
+    set_image 'kind: Deployment, name: worker' /spec/template/spec/containers/0 "$image"
+    set_image 'kind: CronJob, name: migrate' /spec/jobTemplate/spec/template/spec/containers/0 "$image"
+    node='kind: Deployment, labelSelector: "app.kubernetes.io/component=node'
+    if grep -q '^  name: node-green$' <<<"$manifests"; then
+        active=$($kubectl --namespace "$namespace" get service node --ignore-not-found -o 'jsonpath={.spec.selector.color}')
+        active=${active:-blue}
+        running=$($kubectl --namespace "$namespace" get deployment "node-$active" --ignore-not-found \
+            -o 'jsonpath={.spec.template.spec.containers[0].image}')
+        other=$([ "$active" = blue ] && echo green || echo blue)
+        set_image "$node,color=$active\"" /spec/template/spec/containers/0 "${running:-$image}"
+        set_image "$node,color=$other\"" /spec/template/spec/containers/0 "$image"
+        printf '  - target: {kind: Service, name: node}\n    patch: |-\n      - {op: replace, path: /spec/selector/color, value: %s}\n' "$active"
+    else
+        set_image "$node\"" /spec/template/spec/containers/0 "$image"
+    fi
+} >"$release/kustomization.yaml"
+manifests=$($kubectl kustomize "$release")
+
+case $step in
+migrate)
+    $kubectl apply --selector 'app.kubernetes.io/component notin (node,worker)' -f - <<<"$manifests"
+    job=migrate-$(date -u +%Y%m%d%H%M%S)
+    $kubectl --namespace "$namespace" create job "$job" --from=cronjob/migrate
+    for _ in $(seq 300); do
+        state=$($kubectl --namespace "$namespace" get job "$job" -o 'jsonpath={.status.conditions[?(@.status=="True")].type}')
+        case $state in
+        *Complete*) echo "$job is done"; exit ;;
+        *Failed*) break ;;
+        esac
+        sleep 2
+    done
+    $kubectl --namespace "$namespace" logs "job/$job" --all-containers --tail=50 >&2 || true
+    echo "$job did not succeed: nothing was rolled out" >&2
+    exit 1
+    ;;
+rollout)
+    $kubectl apply -f - <<<"$manifests"
+    for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 'app.kubernetes.io/component in (node,worker)'); do
+        $kubectl --namespace "$namespace" rollout status "$deployment" --timeout=15m
+    done
+    ;;
+*) echo "usage: $0 OVERLAY IMAGE migrate|rollout" >&2; exit 64 ;;
+esac

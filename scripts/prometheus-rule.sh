@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Writes the PrometheusRule for Kubernetes from the alert rules, which Prometheus reads as they are. Run it after each change of them.
+set -euo pipefail
+cd "$(dirname "$0")/../k8s/components/monitoring"
+{
+    cat <<'HEAD'
+# Written by scripts/prometheus-rule.sh from rules.yml.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: tandem
+  labels: {app.kubernetes.io/name: tandem, app.kubernetes.io/component: config}
+spec:
+HEAD
+    grep -v '^#' rules.yml | sed 's/^/  /'
+} >prometheus-rule.yaml

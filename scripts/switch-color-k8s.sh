@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Blue-green in Kubernetes (component bluegreen): says which colour the Service leads to. Sockets that are open stay where they are.
+#   scripts/switch-color-k8s.sh NAMESPACE blue|green
+# Also notes the colour in the component, so that the next apply does not switch back: commit that.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+namespace=${1:-} color=${2:-}
+case $color in blue | green) ;; *) echo "usage: $0 NAMESPACE blue|green" >&2; exit 64 ;; esac
+kubectl=${KUBECTL:-kubectl}
+ready=$($kubectl --namespace "$namespace" get deployment "node-$color" -o 'jsonpath={.status.readyReplicas}')
+if [ "${ready:-0}" = 0 ]; then
+    echo "no node of $color is ready: nothing is switched" >&2
+    exit 1
+fi
+$kubectl --namespace "$namespace" patch service node --patch "{\"spec\":{\"selector\":{\"color\":\"$color\"}}}"
+sed -i "s/^    color: .*/    color: $color/" k8s/components/bluegreen/active-color.yaml
+echo "$ready nodes of $color take the new sockets; those of the other colour keep theirs until they are told to stop"

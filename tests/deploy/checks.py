@@ -1,0 +1,580 @@
+"""All checks of the deployment; tests/deploy/run starts it."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+import yaml
+
+import database
+import manifests
+import rules
+from manifests import ROOT
+
+os.chdir(ROOT)
+BINARY = os.environ.get("NODE_BINARY", str(ROOT / "target/debug/tandem"))
+passed = failed = skipped = 0
+
+
+def check(name, good, detail=""):
+    """`detail`: what is wrong; a list is cut."""
+    global passed, failed
+    if good:
+        passed += 1
+        print(f"ok      {name}", flush=True)
+        return
+    failed += 1
+    if isinstance(detail, (list, tuple)):
+        detail = "".join(f"\n          {line}" for line in list(detail)[:12]) + ("\n          ..." if len(detail) > 12 else "")
+    print(f"FAILED  {name}: {detail}", flush=True)
+
+
+def skip(name, why):
+    global skipped
+    skipped += 1
+    print(f"skipped {name}: {why}", flush=True)
+
+
+def section(name):
+    print(f"\n-- {name}", flush=True)
+
+
+def run(*command, **more):
+    return subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **more)
+
+
+def tool(name, *command, **more):
+    done = run(*command, **more)
+    check(name, done.returncode == 0, (done.stdout + done.stderr)[-3000:])
+    return done
+
+
+def git_files(*patterns):
+    return run("git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns).stdout.split()
+
+
+# ---- Kubernetes ----
+
+
+def kubernetes():
+    section("Kubernetes: every overlay, alone and with every component")
+    results = manifests.build_all("kubectl")
+    bad = [f"{name}: {error[-400:]}" for name, (_, _, text, error) in results.items() if text is None]
+    check(f"{len(results)} combinations are built", not bad, bad)
+    old = manifests.build_all("kubectl-1.27")
+    different = [name for name in results if results[name][2] != old[name][2]]
+    check("kubectl 1.27 builds the very same", not different, different)
+    builds = manifests.parse(results)
+    prod = next(build for build in builds if build.name == "prod")
+    for rule in rules.RULES:
+        problems = {}
+        for build in builds:
+            for problem in rule(build):
+                problems.setdefault(problem, []).append(build.name)
+        check(f"{rule.__name__}: {rule.__doc__}", not problems, [f"{problem} (in {', '.join(names[:3])})" for problem, names in problems.items()])
+    for rule, mutations in rules.BROKEN.items():
+        for name, mutate in mutations:
+            build = prod.copy()
+            mutate(build)
+            check(f"{rule.__name__} finds {name}", bool(rule(build)), "it was let through")
+    plain = [build for build in builds if "+" not in build.name]
+    check(f"across: {rules.across.__doc__}", not rules.across(plain), rules.across(plain))
+    check("across finds two that are the same", bool(rules.across([plain[0], plain[0].copy()])))
+
+    if pathlib.Path(BINARY).exists():
+        environments = {}
+        for build in builds:
+            for doc, _, container in build.containers():
+                if rules.is_tandem(container):
+                    env = own_settings(container["args"][0], rules.environment(build, container))
+                    environments.setdefault(json.dumps(env, sort_keys=True), (build.name, manifests.title(doc)))
+        bad = []
+        for text, where in environments.items():
+            done = config(json.loads(text))
+            if done.returncode:
+                bad.append(f"{where}: {done.stderr}")
+        check(f"tandem takes the settings of all pods ({len(environments)} different ones)", not bad, bad)
+        commands = {container["args"][0] for build in builds for _, _, container in build.containers() if rules.is_tandem(container)}
+        for build in builds:
+            for _, _, container in build.containers():
+                commands.update(container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])[1:2] if rules.is_tandem(container) else [])
+        bad = sorted(command for command in commands if run(BINARY, command, "--help", env={"PATH": os.environ["PATH"]}, cwd="/").returncode)
+        check(f"tandem has the commands that pods run: {', '.join(sorted(commands))}", not bad, f"not {', '.join(bad)}")
+        env = json.loads(next(iter(environments)))
+        check("and refuses a value that is none", config({**env, "PORT": "http"}).returncode != 0)
+        check("and a setting that it does not know", config({**env, "TANDEM_DATADIR": "x"}).returncode != 0)
+    else:
+        skip("tandem takes the settings of all pods", f"there is no {BINARY}")
+    return builds
+
+
+def own_settings(command, env):
+    """A worker and a migration look at no TURN server; `tandem config` looks at everything."""
+    return env if command == "serve" else {name: value for name, value in env.items() if not name.startswith("TURN_")}
+
+
+def config(env):
+    return run(BINARY, "config", env={"PATH": os.environ["PATH"], **env}, cwd="/")
+
+
+# ---- Monitoring ----
+
+def metric_names():
+    """What nodes and workers export, as Prometheus sees it: by the source, where each is registered."""
+    names = {"up", "kube_cronjob_status_last_successful_time"}
+    for path in [ROOT / "src/telemetry/metrics.rs", *(ROOT / "src/worker").glob("*.rs")]:
+        for how, name in re.findall(r'\b(register|gauge|counter)\(\s*"([a-z_]+)"', path.read_text()):
+            # `register` is for families of counters, histograms and what is neither.
+            suffixes = {"gauge": [""], "counter": ["_total"], "register": ["", "_total", "_info", "_bucket", "_count", "_sum"]}[how]
+            names |= {f"tandem_{name}{suffix}" for suffix in suffixes}
+    return names
+
+
+def unknown_metrics(expressions, known):
+    found = set()
+    for expression in expressions:
+        bare = re.sub(r"\{[^}]*\}|\"[^\"]*\"|\[[^\]]*\]|\b(by|without)\s*\([^)]*\)", " ", expression)
+        found |= set(re.findall(r"\b(?:tandem|kube)_\w+|\bup\b", bare)) or {f"nothing in {expression}"}
+    return found - known
+
+
+def dashboard_expressions(dashboard):
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield target["expr"]
+    for annotation in dashboard["annotations"]["list"]:
+        yield annotation["expr"]
+
+
+def overlapping(dashboard):
+    """Panels that lie on each other, or beside the grid."""
+    taken, bad = {}, []
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                if x >= 24 or (x, y) in taken:
+                    bad.append(panel["title"])
+                taken[x, y] = panel["id"]
+    return sorted(set(bad))
+
+
+def monitoring():
+    section("Monitoring")
+    directory = ROOT / "k8s/components/monitoring"
+    tool("promtool takes the alerts", "promtool", "check", "rules", directory / "rules.yml")
+    tool("alerts come when they should, and only then", "promtool", "test", "rules", "tests/deploy/rules.test.yml")
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copy(ROOT / "compose/prometheus.yml", scratch)
+        shutil.copy(directory / "rules.yml", scratch)
+        tool("promtool takes the configuration", "promtool", "check", "config", f"{scratch}/prometheus.yml")
+        text = (directory / "rules.yml").read_text()
+        pathlib.Path(scratch, "rules.yml").write_text(text.replace("> 0.25", "> > 0.25"))
+        check("promtool refuses a broken alert", run("promtool", "check", "rules", f"{scratch}/rules.yml").returncode != 0)
+        # The tests notice an alert that comes too early.
+        test = (ROOT / "tests/deploy/rules.test.yml").read_text().replace("../../k8s/components/monitoring/rules.yml", "rules.yml")
+        pathlib.Path(scratch, "test.yml").write_text(test)
+        pathlib.Path(scratch, "rules.yml").write_text(text.replace("tandem_echo_seconds) > 4", "tandem_echo_seconds) > 0.01"))
+        check("the tests of the alerts find one that is too eager", run("promtool", "test", "rules", f"{scratch}/test.yml").returncode != 0)
+    source = yaml.safe_load((directory / "rules.yml").read_text())
+    written = yaml.safe_load((directory / "prometheus-rule.yaml").read_text())
+    check("the rules of the operator are those of rules.yml", written["spec"] == source, "run scripts/prometheus-rule.sh")
+    alerts = [rule for group in source["groups"] for rule in group["rules"]]
+    bad = [rule["alert"] for rule in alerts if not rule["annotations"].get("runbook") or rule["labels"].get("severity") not in ("critical", "warning")]
+    check("each alert says how bad it is, and what to do", not bad, bad)
+    docs = (ROOT / "DEPLOYMENT.md").read_text()
+    bad = [rule["alert"] for rule in alerts if f"| {rule['alert']} | {rule['labels']['severity']} | {rule['annotations']['runbook']} |" not in docs]
+    check("DEPLOYMENT.md says the same", not bad, bad)
+    known = metric_names()
+    dashboard = json.loads((directory / "dashboard.json").read_text())
+    expressions = [rule["expr"] for rule in alerts] + list(dashboard_expressions(dashboard))
+    check(f"all {len(expressions)} expressions use metrics that there are", not unknown_metrics(expressions, known), unknown_metrics(expressions, known))
+    check("and one that there is not is found", bool(unknown_metrics(["rate(tandem_frames_send_total[5m])"], known)))
+    with tempfile.TemporaryDirectory() as scratch:
+        panels = [expression.replace("$__rate_interval", "5m").replace("$namespace", ".*") for expression in dashboard_expressions(dashboard)]
+        groups = {"groups": [{"name": "panels", "rules": [{"record": f"panel:{i}", "expr": expression} for i, expression in enumerate(panels)]}]}
+        pathlib.Path(scratch, "panels.yml").write_text(yaml.safe_dump(groups))
+        tool("promtool takes the expressions of all panels", "promtool", "check", "rules", "--lint=none", f"{scratch}/panels.yml")
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    check("the panels lie side by side, each with an id of its own", len(ids) == len(set(ids)) and not overlapping(dashboard), overlapping(dashboard))
+
+
+# ---- Compose, image ----
+
+COMPOSE_SETTINGS = {"edge": "128m", "node": "256m", "worker": "256m"}
+
+
+def compose_problems(compose):
+    known = rules.KNOWN_SETTINGS
+    for name, service in compose["services"].items():
+        image = service["image"]
+        if "${" not in image and not re.fullmatch(r"[a-z0-9./-]+:v?\d[\w.-]*", image):
+            yield f"{name}: {image} is not pinned"
+        if "mem_limit" not in service:
+            yield f"{name} has no bound on memory"
+        if name in COMPOSE_SETTINGS and service.get("mem_limit") != COMPOSE_SETTINGS[name]:
+            yield f"{name}: {service.get('mem_limit')}"
+        if service.get("restart") not in ("unless-stopped", "on-failure"):
+            yield f"{name} is not started again"
+        if "test" not in service.get("healthcheck", {}) and name != "migrate":
+            yield f"{name} has no health check"
+        if "depends_on" in service:
+            yield f"{name} waits for another to start"
+        if "no-new-privileges:true" not in service.get("security_opt", []):
+            yield f"{name} may gain privileges"
+        environment = service.get("environment", {})
+        if service.get("command", [""])[0] in ("serve", "worker", "migrate"):
+            for key in set(environment) - known:
+                yield f"{name}: tandem has no setting {key}"
+        for key, value in environment.items():
+            if re.search("PASSWORD|SECRET|AUTH$", key) and not re.fullmatch(r"\$\{\w+:\?.+\}", value):
+                yield f"{name}: {key} is written out"
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./"):
+                if not (ROOT / source).exists():
+                    yield f"{name}: there is no {source}"
+            elif source not in compose["volumes"]:
+                yield f"{name}: no volume {source}"
+        for port in service.get("ports", []):
+            if name not in ("edge", "coturn") and not port.startswith("127.0.0.1:"):
+                yield f"{name} is open to the world at {port}"
+        for network in service.get("networks", []):
+            if network not in compose["networks"]:
+                yield f"{name}: no network {network}"
+
+
+def compose():
+    section("Compose")
+    tool("docker-compose.yml is one", "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+    text = (ROOT / "docker-compose.yml").read_text()
+    whole = yaml.safe_load(text)
+    check("images are pinned, memory is bounded, all are watched and started again, no secret is written out", not list(compose_problems(whole)), list(compose_problems(whole)))
+    for name, old, new in (
+        ("an image that is not pinned", "postgres:15.18-alpine", "postgres"),
+        ("a node without a bound", "  mem_limit: 256m\n  ulimits", "  ulimits"),
+        ("a setting that tandem does not have", "  POSTGRES_HOST: postgres", "  POSTGRES_HOSTS: postgres"),
+        ("a password that is written out", "POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?run scripts/compose-secrets.sh}", "POSTGRES_PASSWORD: hush"),
+        ("a file that is not there", "./compose/Caddyfile", "./Caddyfile"),
+        ("Prometheus for the world", "127.0.0.1:9090:9090", "9090:9090"),
+    ):
+        assert old in text, old
+        check(f"compose finds {name}", bool(list(compose_problems(yaml.safe_load(text.replace(old, new, 1))))), "it was let through")
+    services = {name for name, service in whole["services"].items() if not service.get("profiles")}
+    wanted = {"edge", "node", "migrate", "worker", "postgres", "redis", "coturn"}
+    check("without a profile: " + ", ".join(sorted(wanted)), services == wanted, services)
+    names = re.search(r"\{\$NODES:([^}]*)\}", (ROOT / "compose/Caddyfile").read_text())[1]
+    check("the Caddyfile and compose name the same nodes", f"${{NODES:-{names}}}" in text)
+    # The real Docker Compose, which needs no docker to read its file; the package's own command hides the exit code.
+    program = pathlib.Path(shutil.which("docker-compose")).parent.parent.joinpath("lib").rglob("compose/docker-compose")
+    program = next(iter(program))
+    variables = set(re.findall(r"\$\{(\w+):\?", text))
+    with tempfile.TemporaryDirectory() as scratch:
+        env_file = pathlib.Path(scratch, "env")
+        env_file.write_text("".join(f"{name}=stands-in\n" for name in variables))
+        done = run(program, "--env-file", env_file, "--profile", "*", "config", "--format", "json")
+        check("Docker Compose reads it, with all profiles", done.returncode == 0, done.stderr)
+        # As the containers will see it: merged, with all values in place.
+        bad = []
+        if pathlib.Path(BINARY).exists() and done.returncode == 0:
+            for name, service in json.loads(done.stdout)["services"].items():
+                if (service.get("command") or [""])[0] in ("serve", "worker", "migrate"):
+                    answer = config({key: value or "" for key, value in service["environment"].items()})
+                    if answer.returncode:
+                        bad.append(f"{name}: {answer.stderr}")
+            check("tandem takes the settings of its services", not bad, bad)
+        env_file.write_text("")
+        clean = {key: value for key, value in os.environ.items() if key not in variables}
+        done = run(program, "--env-file", env_file, "config", "--quiet", env=clean)
+        check("and without secrets it says what to do", done.returncode != 0 and "scripts/compose-secrets.sh" in done.stderr, done.stderr)
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(ROOT / "scripts", f"{scratch}/scripts")
+        first = run(f"{scratch}/scripts/compose-secrets.sh", "watch.example.org")
+        file = pathlib.Path(scratch, ".env")
+        content = file.read_text()
+        have = dict(line.split("=", 1) for line in content.splitlines() if "=" in line and not line.startswith("#"))
+        check("compose-secrets.sh makes every secret that compose needs, for its owner only",
+              first.returncode == 0 and variables <= {key for key, value in have.items() if len(value) == 48} and stat.S_IMODE(file.stat().st_mode) == 0o600, have)  # fmt: skip
+        second = run(f"{scratch}/scripts/compose-secrets.sh")
+        check("and never changes one", second.returncode == 0 and file.read_text() == content)
+    coturn(whole)
+    quiet = {"ADMIN": "127.0.0.1:9999", "BLUE": "127.0.0.1:4101", "GREEN": "127.0.0.1:4102"}
+    tool("haproxy takes its file", "haproxy", "-c", "-f", "compose/haproxy.cfg", env={**os.environ, **quiet})
+    with tempfile.TemporaryDirectory() as scratch:
+        broken = pathlib.Path(scratch, "haproxy.cfg")
+        broken.write_text((ROOT / "compose/haproxy.cfg").read_text().replace("option httpchk", "option htpchk"))
+        check("and refuses a broken one", run("haproxy", "-c", "-f", broken, env={**os.environ, **quiet}).returncode != 0)
+        home = {**os.environ, "XDG_DATA_HOME": scratch, "XDG_CONFIG_HOME": scratch}
+        tool("caddy takes its file", "caddy", "validate", "--config", "compose/Caddyfile", "--adapter", "caddyfile", env=home)
+        broken = pathlib.Path(scratch, "Caddyfile")
+        broken.write_text((ROOT / "compose/Caddyfile").read_text().replace("health_uri", "health_url"))
+        check("and refuses a broken one", run("caddy", "validate", "--config", broken, "--adapter", "caddyfile", env=home).returncode != 0)
+    edge = run(ROOT / "tests/edge/run", env={**os.environ, "NODE_BINARY": BINARY})
+    if pathlib.Path(BINARY).exists():
+        for line in edge.stdout.splitlines():
+            if line.startswith(("ok ", "FAILED ")):
+                check(f"edge: {line[7:]}", line.startswith("ok"), edge.stdout[-1500:])
+        check("edge: the whole story was told", re.search(r"^\d\d passed, 0 failed$", edge.stdout, re.M), edge.stderr)
+    else:
+        skip("the edge for real", f"there is no {BINARY}")
+
+
+def coturn(whole):
+    """The options, on the real program: it must come up and listen."""
+    if not shutil.which("turnserver"):
+        skip("coturn takes its options", "it is not installed")
+        return
+    kubernetes = next(doc for doc in yaml.safe_load_all((ROOT / "k8s/components/coturn/coturn.yaml").read_text()) if doc["kind"] == "Deployment")
+    container = kubernetes["spec"]["template"]["spec"]["containers"][0]
+    for name, options in (("compose", whole["services"]["coturn"]["command"]), ("Kubernetes", container["args"])):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with tempfile.TemporaryDirectory() as scratch:
+            stand_ins = {"TURN_SECRET": "hush", "REALM": "localhost", "TURN_HOST": "localhost", "EXTERNAL_IP": "127.0.0.1", "TURN_EXTERNAL_IP": "127.0.0.1"}
+            filled = [re.sub(r"\$[({](\w+)[^)}]*[)}]", lambda match: stand_ins[match[1]], option).replace("3478", str(port)).replace("/tmp/", f"{scratch}/") for option in options]
+            log = open(f"{scratch}/log", "w+")
+            server = subprocess.Popen(["turnserver", *filled, "--listening-ip=127.0.0.1", f"--pidfile={scratch}/pid", f"--userdb={scratch}/db"], stdout=log, stderr=log, cwd=scratch)
+            good = False
+            for _ in range(50):
+                with socket.socket() as probe:
+                    good = probe.connect_ex(("127.0.0.1", port)) == 0
+                if good or server.poll() is not None:
+                    break
+                time.sleep(0.1)
+            server.kill()
+            server.wait()
+            log.seek(0)
+            said = log.read()
+            wrong = re.findall(r".*(?:unrecognized|unknown option|invalid option|Wrong).*", said)
+            check(f"coturn takes the options of {name}, and listens", good and not wrong, wrong or said[-800:])
+
+
+def fingerprint(directory):
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(directory).rglob("*")):
+        info = path.lstat()
+        digest.update(f"{path.relative_to(directory)} {info.st_mode} {info.st_mtime}".encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def image():
+    section("Image")
+    tool("hadolint has nothing against the Dockerfile", "hadolint", "Dockerfile")
+    text = (ROOT / "Dockerfile").read_text()
+    last = text.split("\nFROM ")[-1]
+    check("it runs as nobody in particular, and says whether it lives", "USER 10001:10001" in last and 'HEALTHCHECK' in last and '"healthcheck"]' in last)
+    check("compilers and the base are pinned", all(re.search(r":\d+\.\d+\.\d+", image) or image.startswith("scratch") for image in re.findall(r"^FROM (?:--\S+ )?(\S+)", text, re.M)))
+    version = re.search(r'rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text())[1]
+    check("the compiler is the one of Cargo.toml", f"rust:{version}." in text)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", text, re.M) for word in line.split()[:-1]}
+    check("what is copied is not ignored", all(f"!{path}" in ignored for path in copied), copied)
+    needed = {match for path in (ROOT / "src").rglob("*.rs") for match in re.findall(r'include_(?:str|bytes|dir)!\("[./]*(?:\$CARGO_MANIFEST_DIR/)?(\w+)/', path.read_text())}
+    check("what the sources include is copied", needed <= copied | {"src"}, needed - copied)
+    if not pathlib.Path(BINARY).exists() or not shutil.which("readelf"):
+        skip("the image's files", f"there is no {BINARY}, or no readelf")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        # Only stripped is a debug build small enough.
+        small = f"{scratch}/tandem"
+        run("strip", "-o", small, BINARY)
+        roots = [f"{scratch}/one", f"{scratch}/two"]
+        for root in roots:
+            done = run("scripts/build-image-root.sh", small, root, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+            if done.returncode:
+                check("the image's files are laid out", False, done.stderr)
+                return
+        check("the image's files are laid out: " + done.stdout.strip().split(": ", 1)[1], True)
+        check("and the same a second time, to the last bit", fingerprint(roots[0]) == fingerprint(roots[1]))
+        names = {path.name for path in pathlib.Path(roots[0]).rglob("*")}
+        check("there is no shell in it", not names & {"sh", "bash", "busybox", "dash"})
+        if os.geteuid() == 0:
+            done = run("chroot", "--userspec=10001:10001", roots[0], "/usr/local/bin/tandem", "config", env={"TANDEM_DATA_DIR": "/data", "PATH": os.environ["PATH"]})
+            check("tandem runs in it, with nothing else there", done.returncode == 0 and "TANDEM_DATA_DIR=/data" in done.stdout, done.stderr)
+        else:
+            skip("tandem runs in it", "only root can chroot")
+        script = pathlib.Path(scratch, "text")
+        script.write_text("no program")
+        check("what is no program is refused", run("scripts/build-image-root.sh", script, f"{scratch}/three").returncode != 0)
+        done = run("bash", "-c", f"sed 's/limit=.*/limit=1024/' scripts/build-image-root.sh | bash -s {small} {scratch}/four")
+        check("and so is what is too large", done.returncode == 1 and "more than" in done.stderr, done.stderr)
+
+
+# ---- Scripts, pipeline ----
+
+FAKE = r"""#!/usr/bin/env bash
+# Stands in for a cluster: builds for real, writes down what it is told, answers from files.
+printf '%s\n' "$*" >>"$FAKE/calls"
+case " $* " in
+*" kustomize "*) exec kubectl "$@" ;;
+*" apply "*) cat >"$FAKE/applied" ;;
+*"get service node"*) cat "$FAKE/color" 2>/dev/null || true ;;
+*"get deployment node-"*readyReplicas*) cat "$FAKE/ready" 2>/dev/null || true ;;
+*"get deployment node-"*) cat "$FAKE/running" 2>/dev/null || true ;;
+*"get job"*) cat "$FAKE/state" 2>/dev/null || true ;;
+*"get deployment -o name"*) printf 'deployment.apps/node\ndeployment.apps/worker\n' ;;
+*"get secret"*) [ -e "$FAKE/secret" ] ;;
+*"get namespace"*) true ;;
+*"create secret"*) for argument; do case $argument in --from-env-file=*) cat "${argument#*=}" >"$FAKE/secret" ;; esac; done ;;
+esac
+"""
+
+
+def scripts():
+    section("Scripts and pipeline")
+    files = [path for path in git_files("scripts", "tests", "k8s", "test", ".ci") if pathlib.Path(path).is_file() and re.match(rb"#!.*\b(ba)?sh\b", pathlib.Path(path).read_bytes()[:40])]
+    tool(f"shellcheck has nothing against {len(files)} scripts", "shellcheck", *files)
+    with tempfile.TemporaryDirectory() as scratch:
+        broken = pathlib.Path(scratch, "broken.sh")
+        broken.write_text("#!/bin/sh\nrm -rf $1/*\n")
+        check("shellcheck finds a broken one", run("shellcheck", broken).returncode != 0)
+    check("all can be started", all(os.access(path, os.X_OK) for path in files if path.startswith("scripts/")))
+    style = "{extends: default, rules: {line-length: disable, document-start: disable, braces: disable, comments: {min-spaces-from-content: 1}, truthy: {check-keys: false}, indentation: {indent-sequences: consistent}}}"
+    files = git_files("*.yml", "*.yaml")
+    tool(f"yamllint has nothing against {len(files)} files", "yamllint", "--strict", "-d", style, *files)
+    workflows = git_files(".github/workflows")
+    tool("the workflows are workflows", "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    with tempfile.TemporaryDirectory() as scratch:
+        broken = pathlib.Path(scratch, "broken.yml")
+        broken.write_text(pathlib.Path(workflows[0]).read_text().replace("runs-on", "run-on"))
+        check("a broken one is found", run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", broken).returncode != 0)
+    bad = []
+    for path in workflows:
+        for used in re.findall(r"uses: (\S+)", pathlib.Path(path).read_text()):
+            if not used.startswith("./") and not re.search(r"@[0-9a-f]{40}$", used):
+                bad.append(f"{path}: {used}")
+        for script in re.findall(r"(?<![\w/.])(?:scripts/[\w.-]+|\./test)", pathlib.Path(path).read_text()):
+            if not os.access(script, os.X_OK):
+                bad.append(f"{path}: there is no {script}")
+    check("actions are pinned by commit, and every step's script is there", not bad, bad)
+
+    image = "registry.example.org/tandem:abc123@sha256:" + "0" * 64
+    with tempfile.TemporaryDirectory() as scratch:
+        kubectl = pathlib.Path(scratch, "kubectl")
+        kubectl.write_text(FAKE)
+        kubectl.chmod(0o755)
+        env = {**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch}
+
+        def answer(**files):
+            for old in ("calls", "applied", "color", "ready", "running", "state", "secret"):
+                pathlib.Path(scratch, old).unlink(missing_ok=True)
+            for name, content in files.items():
+                pathlib.Path(scratch, name).write_text(content)
+
+        def told():
+            return pathlib.Path(scratch, "calls").read_text()
+
+        answer(state="Complete")
+        done = run("scripts/deploy.sh", "staging", image, "migrate", env=env)
+        applied = [doc for doc in yaml.safe_load_all(pathlib.Path(scratch, "applied").read_text()) if doc]
+        used = {c["image"] for c in containers(applied) if "tandem" in c["image"]}
+        check("deploy.sh migrates with the new image, and rolls nothing out",
+              done.returncode == 0 and used == {image} and "notin (node,worker)" in told() and "create job migrate-" in told() and "--namespace tandem-staging" in told(), done.stderr)  # fmt: skip
+        answer(state="Failed")
+        done = run("scripts/deploy.sh", "staging", image, "migrate", env=env)
+        check("a migration that fails stops it", done.returncode == 1 and "nothing was rolled out" in done.stderr, done.stderr)
+        answer()
+        done = run("scripts/deploy.sh", "prod", image, "rollout", env=env)
+        applied = [doc for doc in yaml.safe_load_all(pathlib.Path(scratch, "applied").read_text()) if doc]
+        used = {c["image"] for c in containers(applied) if "tandem" in c["image"]}
+        check("deploy.sh rolls the new image out, and waits", done.returncode == 0 and used == {image} and told().count("rollout status") == 2, done.stderr)
+        check("an image without a tag is refused", run("scripts/deploy.sh", "prod", "registry.example.org/tandem", "rollout", env=env).returncode == 64)
+        check("and nothing stays behind", not list((ROOT / "overlays").glob(".release-*")))
+
+        tree = pathlib.Path(scratch, "tree")
+        for name in ("k8s", "overlays", "scripts"):
+            shutil.copytree(ROOT / name, tree / name)
+        file = tree / "overlays/staging/kustomization.yaml"
+        overlay = yaml.safe_load(file.read_text())
+        overlay["components"].insert(0, "../../k8s/components/bluegreen")
+        overlay["images"] += [{"name": f"tandem-{color}", "newName": "ghcr.io/example/tandem", "newTag": "0.1.0"} for color in ("blue", "green")]
+        file.write_text(yaml.safe_dump(overlay))
+        answer(color="green", running="registry.example.org/tandem:old")
+        done = run(tree / "scripts/deploy.sh", "staging", image, "rollout", env=env)
+        applied = [doc for doc in yaml.safe_load_all(pathlib.Path(scratch, "applied").read_text()) if doc]
+        by_name = {doc["metadata"]["name"]: doc for doc in applied if doc["kind"] == "Deployment"}
+        colors = {color: by_name[f"node-{color}"]["spec"]["template"]["spec"]["containers"][0]["image"] for color in ("blue", "green")}
+        service = next(doc for doc in applied if doc["kind"] == "Service" and doc["metadata"]["name"] == "node")
+        check("with two colours only the one at rest gets the image",
+              done.returncode == 0 and colors == {"blue": image, "green": "registry.example.org/tandem:old"} and service["spec"]["selector"]["color"] == "green", colors)  # fmt: skip
+        answer(ready="2")
+        done = run(tree / "scripts/switch-color-k8s.sh", "tandem-staging", "green", env=env)
+        noted = (tree / "k8s/components/bluegreen/active-color.yaml").read_text()
+        check("switch-color-k8s.sh turns the Service, and notes it", done.returncode == 0 and "patch service node" in told() and "color: green" in noted, done.stderr)
+        answer(color="green", ready="2")
+        done = run(tree / "scripts/rollback.sh", "tandem-staging", env=env)
+        check("back is one command", done.returncode == 0 and '"color":"blue"' in told() and "rollout undo" in told(), done.stderr)
+        answer(ready="0")
+        done = run(tree / "scripts/switch-color-k8s.sh", "tandem-staging", "green", env=env)
+        check("a colour without a ready node is not switched to", done.returncode == 1 and "patch" not in told(), done.stderr)
+        answer()
+        done = run("scripts/rollback.sh", "tandem", env=env)
+        check("rollback.sh undoes nodes and workers, and waits", done.returncode == 0 and told().count("rollout undo") == 2 and told().count("rollout status") == 2, done.stderr)
+        answer()
+        done = run("scripts/k8s-secrets.sh", "tandem", env=env)
+        made = dict(line.split("=") for line in pathlib.Path(scratch, "secret").read_text().split())
+        check("k8s-secrets.sh makes every key, and tells none to the command line",
+              done.returncode == 0 and set(made) == rules.SECRET_KEYS and all(len(value) == 48 for value in made.values()) and not any(value in told() for value in made.values()), done.stderr)  # fmt: skip
+        before = made
+        done = run("scripts/k8s-secrets.sh", "tandem", env=env)
+        check("and never changes one", done.returncode == 0 and dict(line.split("=") for line in pathlib.Path(scratch, "secret").read_text().split()) == before)
+
+
+def containers(docs):
+    build = manifests.Built("", "", [], docs)
+    return [container for _, _, container in build.containers()]
+
+
+def redis():
+    section("Redis as the components start it")
+    if os.geteuid() != 0 or not all(shutil.which(name) for name in ("redis-server", "redis-sentinel", "unshare", "ip")):
+        skip("Sentinel and Cluster", "that needs root, redis and iproute2")
+        return
+    if run("unshare", "--net", "--mount", "true").returncode:
+        skip("Sentinel and Cluster", "no network of one's own may be made here")
+        return
+    done = run("unshare", "--net", "--mount", sys.executable, "tests/deploy/redis_shapes.py")
+    for line in done.stdout.splitlines():
+        if line.startswith(("ok ", "FAILED ")):
+            check(line[7:], line.startswith("ok"), done.stdout[-3000:])
+    check("the whole story was told", done.returncode == 0, done.stderr[-1500:])
+
+
+def words():
+    section("Documents")
+    for name in ("DEPLOYMENT.md", "QUICKSTART.md", "MIGRATION.md"):
+        text = (ROOT / name).read_text()
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+        paths = re.findall(r"`((?:scripts|k8s|overlays|compose|tests|monitoring|\.github)/[\w./-]*\w)`?", text)
+        bad = sorted({path for path in links + paths if not (ROOT / path).exists()})
+        check(f"every file that {name} names is there", not bad, bad)
+    docs = (ROOT / "DEPLOYMENT.md").read_text()
+    bad = [name for name in manifests.COMPONENTS if f"`{name}`" not in docs]
+    check("DEPLOYMENT.md names every component", not bad, bad)
+
+
+kubernetes()
+monitoring()
+compose()
+image()
+scripts()
+redis()
+section("Database")
+database.tell(check, skip)
+words()
+if skipped:
+    print(f"\n{skipped} skipped, as said above")
+print(f"\n{passed} passed, {failed} failed")
+sys.exit(1 if failed else 0)

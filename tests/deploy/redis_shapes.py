@@ -1,0 +1,197 @@
+"""Redis as the components redis-sentinel and redis-cluster start it: their own commands, scripts and settings, as processes in a network
+of their own that reaches nothing. A pod is a mount and host name of its own, with an address on the loopback interface.
+
+    unshare --net --mount python redis_shapes.py      as root; checks.py does it
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import manifests
+
+PASSWORD = "hush"
+
+
+def check(name, good, detail=""):
+    print(f"{'ok    ' if good else 'FAILED'} {name}{'' if good else f': {detail}'}", flush=True)
+
+
+def wait(until, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if until():
+            return True
+        time.sleep(0.25)
+    return False
+
+
+class Pods:
+    """The pods of the StatefulSet redis."""
+
+    def __init__(self, build):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="tandem-redis-"))
+        self.statefulset = build.get("StatefulSet", "redis")["spec"]
+        self.maps = {doc["metadata"]["name"]: doc["data"] for doc in build.of("ConfigMap")}
+        self.count = self.statefulset["replicas"]
+        self.running = {}
+        hosts = "127.0.0.1 localhost\n" + "".join(f"{self.address(i)} redis-{i} redis-{i}.redis-headless\n" for i in range(self.count))
+        (self.directory / "hosts").write_text(hosts)
+        for i in range(self.count):
+            subprocess.run(["ip", "address", "add", f"{self.address(i)}/32", "dev", "lo"], check=True)
+            (self.directory / str(i) / "data").mkdir(parents=True)
+
+    def address(self, i):
+        return f"10.77.0.{i + 1}"
+
+    def _here(self, i, text):
+        """Mounted paths become paths of this pod's directory, and servers listen on its address only."""
+        own = self.directory / str(i)
+        for path in ("/etc/redis", "/scripts", "/data"):
+            text = text.replace(path, f"{own}/{path.strip('/').replace('/', '-')}")
+        return text.replace("port 26379\n", f"port 26379\nbind {self.address(i)}\n").replace("redis-cli cluster", f"redis-cli -h {self.address(i)} cluster")
+
+    def start(self, i):
+        spec = self.statefulset["template"]["spec"]
+        own = self.directory / str(i)
+        for container in spec["containers"]:
+            for mount in container["volumeMounts"]:
+                for volume in spec["volumes"]:
+                    if volume["name"] == mount["name"] and "configMap" in volume:
+                        place = own / mount["mountPath"].strip("/").replace("/", "-")
+                        place.mkdir(exist_ok=True)
+                        for name, text in self.maps[volume["configMap"]["name"]].items():
+                            text = self._here(i, text)
+                            if name == "redis.conf":
+                                text += f"bind {self.address(i)}\n"
+                            (place / name).write_text(text)
+            command = [self._here(i, part) for part in container["command"] + container.get("args", [])]
+            command = [part.replace("$(REDIS_PASSWORD)", PASSWORD).replace("$(POD_IP)", self.address(i)) for part in command]
+            inside = f'hostname redis-{i} && mount --bind {self.directory}/hosts /etc/hosts && exec "$@"'
+            self.running[i, container["name"]] = subprocess.Popen(
+                ["unshare", "--uts", "--mount", "sh", "-c", inside, "sh", *command],
+                env={"PATH": os.environ["PATH"], "REDIS_PASSWORD": PASSWORD, "REDISCLI_AUTH": PASSWORD},
+                stdout=open(own / f"{container['name']}.log", "a"), stderr=subprocess.STDOUT, cwd="/tmp",
+            )  # fmt: skip
+
+    def stop(self, i, how=signal.SIGTERM):
+        mine = [process for (pod, _), process in self.running.items() if pod == i]
+        # Redis does not end while it writes its first append-only file after a resync; it must be told again.
+        for _ in range(10):
+            for process in mine:
+                if process.poll() is None:
+                    process.send_signal(how)
+            if wait(lambda: all(process.poll() is not None for process in mine), 4):
+                return
+        raise TimeoutError(f"pod {i} does not end")
+
+    def cli(self, i, *command, port=6379):
+        # Nothing can be asked of a Redis that is not there, and that is an answer too.
+        env = {**os.environ} if port == 26379 else {**os.environ, "REDISCLI_AUTH": PASSWORD}
+        return subprocess.run(["redis-cli", "-h", self.address(i), "-p", str(port), *command], env=env, text=True, capture_output=True, check=False).stdout.strip()
+
+    def script(self, i, path):
+        """kubectl exec"""
+        inside = f'hostname redis-{i} && mount --bind {self.directory}/hosts /etc/hosts && exec "$@"'
+        return subprocess.run(
+            ["unshare", "--uts", "--mount", "sh", "-c", inside, "sh", "sh", f"{self.directory}/{i}/{path}"],
+            env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD}, text=True, capture_output=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def logs(self):
+        return "".join(f"--- {path}\n{path.read_text()[-800:]}" for path in sorted(self.directory.rglob("*.log")))
+
+    def end(self):
+        for process in self.running.values():
+            if process.poll() is None:
+                process.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        for i in range(self.count):
+            subprocess.run(["ip", "address", "del", f"{self.address(i)}/32", "dev", "lo"], check=False)
+
+
+def sentinel(build):
+    pods = Pods(build)
+    try:
+        for i in range(3):
+            pods.start(i)
+
+        def master():
+            """As the Sentinels see it that answer."""
+            for i in range(3):
+                name = pods.cli(i, "sentinel", "get-master-addr-by-name", "tandem", port=26379).split("\n")[0]
+                if name.startswith("redis-"):
+                    return int(name.split(".")[0][6:])
+            return None
+
+        def whole(count):
+            return lambda: master() is not None and f"connected_slaves:{count}" in pods.cli(master(), "info", "replication")
+
+        def others(count):
+            return lambda: all(f"slaves={count - 1},sentinels={count}" in pods.cli(i, "info", "sentinel", port=26379) for i in range(3))
+
+        good = wait(whole(2)) and master() == 0
+        check("Sentinel: pod 0 is the first master, the others follow", good, pods.logs())
+        if not good:
+            return
+        check("Sentinel: each knows the others, and the replicas", wait(others(3)), pods.cli(0, "info", "sentinel", port=26379))
+        # Not before a replica has said that it keeps up.
+        check("Sentinel: it takes writes", wait(lambda: pods.cli(0, "set", "room", "film") == "OK", 20), pods.cli(0, "set", "room", "film"))
+        wait(lambda: pods.cli(1, "get", "room") == pods.cli(2, "get", "room") == "film", 10)
+        started = time.monotonic()
+        pods.stop(0, signal.SIGKILL)
+        good = wait(lambda: master() not in (0, None))
+        check(f"Sentinel: a master that dies is followed by another ({time.monotonic() - started:.0f} s)", good, pods.logs())
+        if not good:
+            return
+        second = master()
+        check("Sentinel: which has what was written, and takes more", wait(lambda: pods.cli(second, "set", "more", "1") == "OK", 20) and pods.cli(second, "get", "room") == "film", pods.logs())
+        pods.start(0)
+        check("Sentinel: the old master comes back as a replica", wait(lambda: "role:slave" in pods.cli(0, "info", "replication") and pods.cli(0, "get", "more") == "1"), pods.logs())
+        for i in range(3):
+            pods.stop(i)
+        for i in (0, 1, 2):
+            pods.start(i)
+        good = wait(whole(2)) and master() == second and pods.cli(second, "get", "more") == "1"
+        check("Sentinel: after all were down the master is the one that it was, with everything", good, pods.logs())
+    finally:
+        pods.end()
+
+
+def cluster(build):
+    pods = Pods(build)
+    try:
+        for i in range(6):
+            pods.start(i)
+        wait(lambda: all(pods.cli(i, "ping") == "PONG" for i in range(6)))
+        made = pods.script(0, "scripts/create-cluster.sh")
+        good = wait(lambda: all("cluster_state:ok" in pods.cli(i, "cluster", "info") for i in range(6)), 20)
+        check("Cluster: create-cluster.sh makes one of the six", made.returncode == 0 and good, made.stdout[-600:] + made.stderr)
+        roles = sorted(pods.cli(i, "role").split("\n")[0] for i in range(6))
+        check("Cluster: three masters, three replicas", roles == ["master"] * 3 + ["slave"] * 3, roles)
+        again = pods.script(3, "scripts/create-cluster.sh")
+        check("Cluster: a second time it does nothing", again.returncode == 0 and "there is a cluster" in again.stdout, again.stdout + again.stderr)
+        check("Cluster: it takes writes", pods.cli(0, "-c", "set", "room", "film") == "OK")
+        for i in range(6):
+            pods.stop(i)
+        for i in range(6):
+            pods.start(i)
+        good = wait(lambda: all("cluster_state:ok" in pods.cli(i, "cluster", "info") for i in range(6)), 30)
+        check("Cluster: after all were down it is whole again", good and pods.cli(1, "-c", "get", "room") == "film", pods.cli(1, "cluster", "info"))
+    finally:
+        pods.end()
+
+
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+builds = {build.name: build for build in manifests.parse(manifests.build_all("kubectl"))}
+which = sys.argv[1:] or ["sentinel", "cluster"]
+if "sentinel" in which:
+    sentinel(builds["dev+redis-sentinel"])
+if "cluster" in which:
+    cluster(builds["dev+redis-cluster"])
