@@ -5,6 +5,7 @@ mod config;
 mod healthcheck;
 mod migrate;
 mod serve;
+mod sleep;
 mod worker;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Audit(audit::Audit),
     /// Ask a running node on this machine whether it lives; exit code 0 or 1
     Healthcheck(healthcheck::Healthcheck),
+    /// Do nothing for some seconds: for images that have no shell
+    Sleep(sleep::Sleep),
 }
 
 /// Names each setting by its variable in help and errors, and takes an empty variable for one that is not set: that is what
@@ -98,5 +101,6 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Some(Command::Audit(audit)) => audit.run(),
         Some(Command::Healthcheck(check)) => check.run(),
+        Some(Command::Sleep(sleep)) => Ok(sleep.run()),
     }
 }

@@ -12,7 +12,7 @@ use crate::{cdp::Cdp, page::Page, process::Group};
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 17] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -32,6 +32,8 @@ const FLAGS: [&str; 16] = [
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     "--remote-debugging-port=0",
+    // Caddy's authority is made for the test, and nobody knows it.
+    "--ignore-certificate-errors",
 ];
 
 /// One browser process with a profile of its own, as one person has.

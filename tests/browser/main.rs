@@ -2,15 +2,25 @@
 //!
 //! Needs Chromium (`apt-get install chromium`, or `CHROMIUM=/path/to/it`); without one the tests fail, they are never
 //! skipped. `SCREENSHOTS=dir cargo test --test browser screenshots -- --ignored` takes the pictures for the README.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod audit;
 mod cameras;
 mod cdp;
 mod chromium;
 mod departure;
+mod edge;
 mod entry;
 mod file;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod page;
 mod party;
 mod playback;

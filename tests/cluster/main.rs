@@ -17,6 +17,7 @@ mod crowd;
 mod degraded;
 mod deployment;
 mod drain;
+mod edge;
 mod faults;
 #[path = "../kit/mod.rs"]
 mod kit;

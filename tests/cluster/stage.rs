@@ -1,7 +1,7 @@
 //! A whole deployment for one test: Redis, PostgreSQL, nodes, a worker.
 
 use std::{
-    collections::BTreeMap,
+    net::SocketAddr,
     process::Command,
     time::{Duration, Instant},
 };
@@ -67,14 +67,14 @@ impl Stage {
     }
 
     pub(crate) async fn crowd(&self, rooms: usize, size: usize) -> Crowd {
-        self.crowd_of(rooms, size, true).await
+        self.crowd_at(self.nodes.addrs(), rooms, size).await
     }
 
-    pub(crate) async fn crowd_of(&self, rooms: usize, size: usize, modern: bool) -> Crowd {
+    /// Members connect to these addresses, one after the other.
+    pub(crate) async fn crowd_at(&self, nodes: Vec<SocketAddr>, rooms: usize, size: usize) -> Crowd {
         let plan = Plan {
-            nodes: self.nodes.addrs(),
+            nodes,
             pause: Duration::from_secs(6),
-            modern,
             closing: false.into(),
             content: std::sync::Mutex::default(),
             over: false.into(),
@@ -152,18 +152,6 @@ impl Stage {
         for number in 0..self.nodes.len() {
             self.nodes.until_ready(number).await;
         }
-    }
-
-    /// The projection says of every room what the last of its events says.
-    pub(crate) fn projection(&self) -> BTreeMap<String, (u64, u64)> {
-        let text = self.postgres.sql("SELECT epoch, version, id FROM rooms");
-        let rows = text.lines().map(|line| {
-            let mut fields = line.splitn(3, '|');
-            let mut number = || fields.next().unwrap().parse().unwrap();
-            let point = (number(), number());
-            (fields.next().unwrap().to_owned(), point)
-        });
-        rows.collect()
     }
 }
 

@@ -181,13 +181,10 @@ impl Life {
     }
 
     fn join(&self, room: &str) -> Value {
-        let mut join = json!({
+        json!({
             "type": "JOIN", "roomId": room, "userId": self.diary.user, "username": self.diary.user, "pin": PIN,
-        });
-        if self.plan.modern {
-            join["features"] = json!(["resume", "ack"]);
-        }
-        join
+            "features": ["resume", "ack"],
+        })
     }
 
     fn take_state(&mut self, frame: &Value) {

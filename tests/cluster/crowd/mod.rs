@@ -24,8 +24,6 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<SocketAddr>,
     /// Between two messages of a member, at the most.
     pub(crate) pause: Duration,
-    /// Whether members can resume; otherwise they are of the first generation.
-    pub(crate) modern: bool,
     /// No more messages: everybody says a last word and waits for that of the others.
     pub(crate) closing: AtomicBool,
     /// Who has heard the last words of all in its room.

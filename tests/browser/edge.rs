@@ -1,0 +1,69 @@
+//! The page over wss, through Caddy with the very file of the deployment, on two nodes of a cluster.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use crate::{
+    kit::{
+        process::{Process, free_port, listens, program, wait_for},
+        redis::Redis,
+    },
+    party::{PIN, Party},
+    server::Server,
+};
+
+/// TLS with an authority of its own.
+fn caddy(nodes: &[&Server], dir: &Path) -> (Process, String) {
+    let port = free_port();
+    let file = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/Caddyfile")).unwrap();
+    // Nothing of this machine is touched: no port 80, no list of authorities.
+    let file = file.replace("admin off", "admin off\n\tauto_https disable_redirects\n\tskip_install_trust");
+    fs::write(dir.join("Caddyfile"), file).unwrap();
+    let mut command = Command::new(program("caddy", &[]));
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(dir.join("Caddyfile"));
+    let nodes: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    command.env("SITE", format!("https://localhost:{port}")).env("NODES", nodes.join(" "));
+    command.env("XDG_DATA_HOME", dir).env("XDG_CONFIG_HOME", dir);
+    let process = Process::start(&mut command, &dir.join("log"));
+    wait_for("Caddy does not listen", || listens(port));
+    (process, format!("https://localhost:{port}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_browsers_meet_over_wss_on_two_nodes_and_one_node_dies() {
+    let redis = Redis::start();
+    let url: &'static str = redis.url().leak();
+    let settings = [("REDIS_URL", url), ("TANDEM_SECRET", "edge"), ("TRUST_PROXY_HOPS", "1")];
+    let party = Party::new(&settings).await;
+    let north = &party.server;
+    let south = Server::start(&settings);
+    let dir = tempfile::tempdir().unwrap();
+    let (_caddy, edge) = caddy(&[north, &south], dir.path());
+    // Both nodes are known to be well.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    let ana = party.host_at(&edge, "Ana", "film-night").await;
+    let link = ana.invitation().await;
+    assert!(link.starts_with(&format!("{edge}/room/")) && link.ends_with(PIN), "{link}");
+    let bo = party.guest("Bo", &link).await;
+    for one in [&ana, &bo] {
+        one.sees(&["Ana", "Bo"]).await;
+        one.sees_host("Ana").await;
+    }
+    let sockets = |server: &Server| server.metric("tandem_connections");
+    assert_eq!((sockets(north), sockets(&south)), (1.0, 1.0), "Caddy spreads them");
+    // What one browser hears of the other goes through both nodes.
+    ana.page.click("picture-button").await;
+    bo.page.until_visible("test-picture").await;
+    ana.page.click("play-button").await;
+    bo.page.until("the film runs at the guest's", "tandem.playing() && tandem.position() > 0.5").await;
+
+    drop(south);
+    for one in [&ana, &bo] {
+        let whole = "tandem.state() === 'live' && tandem.roster().length === 2";
+        one.page.until("everybody is in the room again", whole).await;
+        one.sees(&["Ana", "Bo"]).await;
+    }
+    assert_eq!(sockets(north), 2.0);
+    ana.page.click("play-button").await;
+    bo.page.until("the host has paused it", "!tandem.playing()").await;
+}

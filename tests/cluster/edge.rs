@@ -1,0 +1,92 @@
+//! Two colours behind HAProxy, with the very file and script of the deployment, switched and drained while a crowd talks.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use crate::{
+    kit::{
+        process::{Process, free_port, listens, program, wait_for},
+        redis::Redis,
+    },
+    stage::{Stage, nobody_left},
+};
+
+struct Balancer {
+    port: u16,
+    admin: u16,
+    state: PathBuf,
+    _process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl Balancer {
+    fn start(blue: std::net::SocketAddr, green: std::net::SocketAddr) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, admin, stats) = (free_port(), free_port(), free_port());
+        let state = dir.path().join("state");
+        let at = |port| format!("127.0.0.1:{port}");
+        let mut command = Command::new(program("haproxy", &["/usr/sbin"]));
+        command.arg("-f").arg(root().join("compose/haproxy.cfg"));
+        command.env("BIND", at(port)).env("ADMIN", at(admin)).env("STATS", at(stats)).env("STATE", &state);
+        command.env("BLUE", blue.to_string()).env("GREEN", green.to_string());
+        let process = Process::start(&mut command, &dir.path().join("log"));
+        wait_for("HAProxy does not listen", || listens(port));
+        Self { port, admin, state, _process: process, _dir: dir }
+    }
+
+    /// What the script says.
+    fn switch(&self, to: &str) -> String {
+        let mut command = Command::new(root().join("scripts/switch-color.sh"));
+        command
+            .arg(to)
+            .env("HAPROXY", "")
+            .env("HAPROXY_ADMIN_PORT", self.admin.to_string())
+            .env("HAPROXY_STATE", &self.state);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn colours_are_switched_under_load_and_nobody_notices() {
+    let mut stage = Stage::set(Redis::start(), &[("TRUST_PROXY_HOPS", "1"), ("DRAIN_SECONDS", "4")]).await;
+    let (blue, green) = (0, 1);
+    let balancer = Balancer::start(stage.nodes.addr(blue), stage.nodes.addr(green));
+    wait_for("HAProxy sees no node", || balancer.switch("status").contains("blue   8 up"));
+    let crowd = stage.crowd_at(vec![([127, 0, 0, 1], balancer.port).into()], 40, 5).await;
+    let open = async |node: usize| stage.nodes.metric(node, "tandem_connections").await;
+    assert_eq!((open(blue).await, open(green).await), (200.0, 0.0));
+    sleep(Duration::from_secs(2)).await;
+
+    balancer.switch("green");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(open(blue).await, 200.0, "who is there stays");
+    stage.nodes.drain(blue).await;
+    wait_for("green does not have them all", || {
+        balancer.switch("status").contains("green  8 up, weight 800, 200 open")
+    });
+
+    // And back, in one command.
+    stage.nodes.launch(blue);
+    stage.nodes.until_ready(blue).await;
+    wait_for("HAProxy does not see blue again", || balancer.switch("status").contains("blue   8 up"));
+    balancer.switch("blue");
+    stage.nodes.drain(green).await;
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(stage.nodes.metric(blue, "tandem_connections").await, 200.0);
+
+    let (verdict, diaries) = stage.end(crowd).await;
+    verdict.assert_good();
+    nobody_left(&diaries);
+    assert!(diaries.iter().all(|diary| diary.resumed >= 2 && diary.rejoined == 0 && diary.discontinuities == 0));
+}
