@@ -128,10 +128,8 @@ fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<Sta
     };
     let redis = RedisNode::new(parts)?;
     let backend = Arc::clone(&redis) as Arc<dyn Backend>;
-    let archive = match ledger {
-        true => Some(Arc::new(Recaller::new(Database::new(&config.postgres)?)) as Arc<dyn Archive>),
-        false => None,
-    };
+    let archive =
+        if ledger { Some(Arc::new(Recaller::new(Database::new(&config.postgres)?)) as Arc<dyn Archive>) } else { None };
     Ok(State { backend, archive, keys: Keys::new(secret.as_bytes()), kind: Kind::Cluster(redis) })
 }
 

@@ -18,7 +18,7 @@ impl Backing {
     /// Processes that a [`crate::support::TestApp`] is made of; clients connect to one after the other.
     pub(crate) const NODES: usize = 2;
 
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { redis: Redis::start() }
     }
 

@@ -144,7 +144,7 @@ async fn postgres_that_is_down_for_a_minute_is_no_news_to_anybody() {
     let crowd = stage.crowd(40, 5).await;
     sleep(Duration::from_secs(3)).await;
     stage.postgres.kill();
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     stage.postgres.restart();
     let (verdict, diaries) = stage.end(crowd).await;
     verdict.assert_good();

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) struct Nodes {
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     env: BTreeMap<String, String>,
     dir: TempDir,
 }
@@ -42,7 +42,7 @@ impl Nodes {
         }
         let node =
             |number| Node { name: format!("node-{number}"), port: free_port(), own: BTreeMap::new(), process: None };
-        let mut nodes = Self { nodes: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() };
+        let mut nodes = Self { all: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() };
         (0..count).for_each(|number| nodes.launch(number));
         for number in 0..count {
             nodes.until_ready(number).await;
@@ -52,12 +52,12 @@ impl Nodes {
 
     /// Another setting for one of them, from its next start on.
     pub(crate) fn set(&mut self, number: usize, key: &str, value: &str) {
-        self.nodes[number].own.insert(key.to_owned(), value.to_owned());
+        self.all[number].own.insert(key.to_owned(), value.to_owned());
     }
 
     pub(crate) fn launch(&mut self, number: usize) {
         let log = self.log_file(number);
-        let node = &mut self.nodes[number];
+        let node = &mut self.all[number];
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("serve").env_clear().envs(&self.env).envs(&node.own).current_dir(self.dir.path());
         command.env("NODE_ID", &node.name).env("PORT", node.port.to_string());
@@ -78,7 +78,7 @@ impl Nodes {
 
     /// Nothing while nobody listens.
     pub(crate) async fn status(&self, number: usize, path: &str) -> Option<u16> {
-        if !crate::kit::process::listens(self.nodes[number].port) {
+        if !crate::kit::process::listens(self.all[number].port) {
             return None;
         }
         Some(http::request(self.addr(number), "GET", path, &[]).await.status)
@@ -93,27 +93,27 @@ impl Nodes {
     }
 
     pub(crate) fn addr(&self, number: usize) -> SocketAddr {
-        ([127, 0, 0, 1], self.nodes[number].port).into()
+        ([127, 0, 0, 1], self.all[number].port).into()
     }
 
     pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
-        (0..self.nodes.len()).map(|number| self.addr(number)).collect()
+        (0..self.all.len()).map(|number| self.addr(number)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.all.len()
     }
 
     pub(crate) fn kill(&mut self, number: usize) {
-        self.nodes[number].process.take().unwrap().kill();
+        self.all[number].process.take().unwrap().kill();
     }
 
     pub(crate) fn signal(&self, number: usize, name: &str) {
-        self.nodes[number].process.as_ref().unwrap().signal(name);
+        self.all[number].process.as_ref().unwrap().signal(name);
     }
 
     pub(crate) fn is_running(&mut self, number: usize) -> bool {
-        self.nodes[number].process.as_mut().is_some_and(Process::is_running)
+        self.all[number].process.as_mut().is_some_and(Process::is_running)
     }
 
     /// SIGTERM, until it has ended by itself. How long that took.
@@ -124,12 +124,12 @@ impl Nodes {
             assert!(begun.elapsed() < DEADLINE, "it does not end:\n{}", self.log(number));
             sleep(Duration::from_millis(20)).await;
         }
-        self.nodes[number].process = None;
+        self.all[number].process = None;
         begun.elapsed()
     }
 
     fn log_file(&self, number: usize) -> PathBuf {
-        self.dir.path().join(format!("{}.log", self.nodes[number].name))
+        self.dir.path().join(format!("{}.log", self.all[number].name))
     }
 
     pub(crate) fn log(&self, number: usize) -> String {

@@ -134,7 +134,10 @@ fn reply_end(bytes: &[u8], start: usize) -> Option<usize> {
     match bytes[start] {
         b'$' | b'=' | b'!' => match number()? {
             -1 => Some(end),
-            length => (bytes.len() >= end + length as usize + 2).then_some(end + length as usize + 2),
+            length => {
+                let end = end + usize::try_from(length).ok()? + 2;
+                (bytes.len() >= end).then_some(end)
+            }
         },
         kind @ (b'*' | b'~' | b'>' | b'%') => {
             let count = number()?.max(0) * if kind == b'%' { 2 } else { 1 };

@@ -44,9 +44,9 @@ impl RedisNode {
             }
         } else if channel == self.channel {
             if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
-                self.hear_signal(stray)
+                self.hear_signal(stray);
             } else {
-                tracing::warn!(channel, "what another node sent is no signal")
+                tracing::warn!(channel, "what another node sent is no signal");
             }
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
             link.echo(channel, nonce);

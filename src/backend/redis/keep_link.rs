@@ -92,7 +92,9 @@ impl RedisNode {
             wire.listen(batch).await.map_err(unavailable)?;
         }
         if let Some(sink) = self.sink.get() {
-            rooms.iter().for_each(|room| sink.stale(room));
+            for room in &rooms {
+                sink.stale(room);
+            }
         }
         self.hold_all().await
     }

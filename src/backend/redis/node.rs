@@ -131,12 +131,11 @@ impl RedisNode {
         set.arg(self.layout.deployment()).arg(&mine).arg("NX").arg("GET");
         let theirs: Option<String> = self.main().ask(&set).await?;
         match theirs.as_deref().and_then(|theirs| theirs.split_once(':')) {
-            None => Ok(()),
             Some((partitions, _)) if partitions != self.layout.partitions().to_string() => {
                 Err(StartError::Mismatch("another REDIS_PARTITIONS"))
             }
             Some((_, theirs)) if theirs != fingerprint => Err(StartError::Mismatch("another TANDEM_SECRET")),
-            Some(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+};
 
 use super::{Diary, Told, room};
 
@@ -48,7 +51,8 @@ impl Verdict {
         let mut said = String::new();
         for (what, list) in wrongs {
             if !list.is_empty() {
-                said += &format!("{what}: {}, such as\n  {}\n", list.len(), list[..list.len().min(5)].join("\n  "));
+                let some = list[..list.len().min(5)].join("\n  ");
+                let _ = writeln!(said, "{what}: {}, such as\n  {some}", list.len());
             }
         }
         assert!(said.is_empty(), "{said}");

@@ -76,7 +76,7 @@ struct Life {
     host: bool,
     sent: u64,
     said_last: Option<Instant>,
-    waiting: BTreeMap<u64, ()>,
+    waiting: BTreeSet<u64>,
 }
 
 pub(super) async fn live(
@@ -99,7 +99,7 @@ pub(super) async fn live(
         host: false,
         sent: 0,
         said_last: None,
-        waiting: BTreeMap::new(),
+        waiting: BTreeSet::new(),
     };
     let mut node = number + place;
     let mut lost: Option<Instant> = None;
@@ -244,7 +244,7 @@ impl Life {
             return vec![json!({"type": "BROADCAST", "event": "last", "id": self.sent})];
         }
         self.sent += 1;
-        self.waiting.insert(self.sent, ());
+        self.waiting.insert(self.sent);
         let mut words = vec![json!({"type": "POSITION_UPDATE", "currentTime": 1.0, "isPlaying": true})];
         words.push(match self.dice.random_range(0..10) {
             0 if self.host => {
@@ -275,9 +275,8 @@ impl Life {
             "ROOM_STATE" => return self.take_state(frame),
             "ACK" => {
                 let epoch = self.diary.segments.last().map_or(0, |segment| segment.epoch);
-                if let Some(version) = frame["version"]
-                    .as_u64()
-                    .filter(|_| self.waiting.remove(&frame["id"].as_u64().unwrap_or(0)).is_some())
+                if let Some(version) =
+                    frame["version"].as_u64().filter(|_| self.waiting.remove(&frame["id"].as_u64().unwrap_or(0)))
                 {
                     self.diary.confirmed.push((epoch, version));
                 }

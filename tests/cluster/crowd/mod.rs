@@ -64,7 +64,7 @@ impl Crowd {
             let begun = Instant::now();
             while inside.lock().unwrap().len() < rooms * (place + 1) {
                 let count = inside.lock().unwrap().len();
-                assert!(begun.elapsed() < Duration::from_secs(60), "{count} of {} are in", rooms * (place + 1));
+                assert!(begun.elapsed() < Duration::from_mins(1), "{count} of {} are in", rooms * (place + 1));
                 sleep(Duration::from_millis(10)).await;
             }
         }

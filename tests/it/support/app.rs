@@ -60,7 +60,7 @@ impl TestApp {
             env.insert(key.to_owned(), value.to_owned());
         }
         env.insert("TANDEM_DATA_DIR".to_owned(), dir.path().to_str().unwrap().to_owned());
-        let backing = Arc::new(Backing::start().await);
+        let backing = Arc::new(Backing::start());
         env.extend(backing.env().into_iter().map(|(key, value)| (key.to_owned(), value)));
         env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         match Self::spawn(env, dir, backing).await {
@@ -288,7 +288,9 @@ fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines]) {
     tokio::spawn(async move {
         let mut reader = BufReader::new(stream).lines();
         while let Ok(Some(line)) = reader.next_line().await {
-            to.iter().for_each(|lines| lines.lock().unwrap().push(line.clone()));
+            for lines in &to {
+                lines.lock().unwrap().push(line.clone());
+            }
         }
     });
 }
