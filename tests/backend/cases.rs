@@ -8,8 +8,8 @@ use tandem::{
 
 use crate::fixture::{Fixture, NOW, Node, act, broadcast, drop_socket, join, room, user};
 
-fn applied(commit: &Commit) -> bool {
-    *commit == Commit::Applied
+fn applied(commit: Commit) -> bool {
+    commit == Commit::Applied
 }
 
 pub async fn an_unknown_room_is_vacant(fixture: &impl Fixture) {
@@ -22,9 +22,9 @@ pub async fn an_unknown_room_is_vacant(fixture: &impl Fixture) {
 pub async fn a_commit_reaches_every_subscriber_in_order(fixture: &impl Fixture) {
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     let south = Node::subscribed(fixture, "south", &room("r")).await;
-    assert!(applied(&north.commit(&join("ana", "north", false)).await));
+    assert!(applied(north.commit(&join("ana", "north", false)).await));
     for event in ["one", "two", "three"] {
-        assert!(applied(&north.commit(&broadcast("ana", event)).await));
+        assert!(applied(north.commit(&broadcast("ana", event)).await));
     }
     let expected = [(0, 2), (2, 3), (3, 4), (4, 5)];
     assert_eq!(north.heard.versions(4).await, expected, "the node that committed hears it the same way");
@@ -38,22 +38,22 @@ pub async fn a_stale_commit_changes_nothing_and_tells_how_the_room_is(fixture: &
     north.commit(&join("ana", "north", false)).await;
     let mut south = Node::subscribed(fixture, "south", &room("r")).await;
     north.commit(&broadcast("ana", "first")).await;
-    assert!(!applied(&south.commit(&join("ben", "south", false)).await));
+    assert!(!applied(south.commit(&join("ben", "south", false)).await));
     assert_eq!(
         south.heard.updates.lock().unwrap().len(),
         1,
         "what was first is here before the conflict is, and nothing else"
     );
     assert_eq!(south.replica, north.replica, "read anew it is the fresh room");
-    assert!(applied(&south.commit(&join("ben", "south", false)).await), "decided again it goes through");
+    assert!(applied(south.commit(&join("ben", "south", false)).await), "decided again it goes through");
 }
 
 pub async fn of_two_founders_one_wins(fixture: &impl Fixture) {
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     let mut south = Node::subscribed(fixture, "south", &room("r")).await;
-    assert!(applied(&north.commit(&join("ana", "north", false)).await));
-    assert!(!applied(&south.commit(&join("ben", "south", false)).await));
-    assert!(applied(&south.commit(&join("ben", "south", false)).await));
+    assert!(applied(north.commit(&join("ana", "north", false)).await));
+    assert!(!applied(south.commit(&join("ben", "south", false)).await));
+    assert!(applied(south.commit(&join("ben", "south", false)).await));
     assert_eq!(south.replica.host, Some(user("ana")));
     assert_eq!(south.replica.members.len(), 2);
 }
@@ -66,16 +66,16 @@ pub async fn a_room_that_was_closed_begins_anew(fixture: &impl Fixture) {
     let mut close = north.draft(&join("ana", "north", false));
     Arc::make_mut(&mut close.update).changes = vec![tandem::room::Change::Closed];
     close.after = Room::vacant(room("r"));
-    assert!(applied(&north.backend.commit(close).await.unwrap()));
+    assert!(applied(north.backend.commit(close).await.unwrap()));
     let fresh = north.backend.subscribe(&room("r")).await.unwrap();
     assert!(!fresh.exists());
-    assert!(!applied(&north.backend.commit(old).await.unwrap()), "what was decided on the old room is void");
+    assert!(!applied(north.backend.commit(old).await.unwrap()), "what was decided on the old room is void");
     north.replica = fresh;
-    assert!(applied(&north.commit(&join("ben", "north", false)).await));
+    assert!(applied(north.commit(&join("ben", "north", false)).await));
     assert_eq!(north.replica.version, 2);
     let mut stranger = north.draft(&broadcast("ben", "x"));
     Arc::make_mut(&mut stranger.update).epoch += 1;
-    assert!(!applied(&north.backend.commit(stranger).await.unwrap()), "another incarnation");
+    assert!(!applied(north.backend.commit(stranger).await.unwrap()), "another incarnation");
 }
 
 pub async fn nothing_comes_after_unsubscribing(fixture: &impl Fixture) {
@@ -103,10 +103,10 @@ pub async fn racing_nodes_never_skip_or_repeat_a_version(fixture: &impl Fixture)
         let mut node = Node::subscribed(fixture, &name, &room("r")).await;
         tasks.spawn(async move {
             let me = format!("u{}", number + 1);
-            while !applied(&node.commit(&join(&me, &name, false)).await) {}
+            while !applied(node.commit(&join(&me, &name, false)).await) {}
             let mut conflicts = 0;
             for number in 0..EACH {
-                while !applied(&node.commit(&broadcast(&me, &number.to_string())).await) {
+                while !applied(node.commit(&broadcast(&me, &number.to_string())).await) {
                     conflicts += 1;
                 }
                 tokio::task::yield_now().await;
@@ -217,8 +217,8 @@ pub async fn entries_reach_the_ledger_once_and_only_when_committed(fixture: &imp
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     north.commit(&join("ana", "north", false)).await;
     let proposal = north.draft(&broadcast("ana", "x"));
-    assert!(applied(&north.backend.commit(proposal.clone()).await.unwrap()));
-    assert!(!applied(&north.backend.commit(proposal).await.unwrap()), "the same again is stale");
+    assert!(applied(north.backend.commit(proposal.clone()).await.unwrap()));
+    assert!(!applied(north.backend.commit(proposal).await.unwrap()), "the same again is stale");
     assert_eq!(fixture.events(&room("r")).await, 3, "ROOM_CREATED, USER_JOINED, BROADCAST");
 }
 
@@ -268,7 +268,7 @@ pub async fn a_room_that_was_lost_is_put_back_once(fixture: &impl Fixture) {
 pub async fn five_hundred_members_fit_into_a_room(fixture: &impl Fixture) {
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;
     for number in 0..500 {
-        assert!(applied(&north.commit(&join(&format!("user-{number}"), "north", true)).await));
+        assert!(applied(north.commit(&join(&format!("user-{number}"), "north", true)).await));
     }
     let late = Node::subscribed(fixture, "late", &room("r")).await;
     assert_eq!(late.replica, north.replica, "in the order in which they came");
@@ -282,8 +282,8 @@ pub async fn names_of_any_kind_do_not_run_into_each_other(fixture: &impl Fixture
     let odd = ["a:b", "a", "{0}", "a}:room:b", "\u{e9} \u{2602}", "room", "v"];
     for name in odd {
         let mut north = Node::subscribed(fixture, "north", &room(name)).await;
-        assert!(applied(&north.commit(&join(name, "north", true)).await), "{name}");
-        assert!(applied(&north.commit(&drop_socket(name, true)).await), "{name}");
+        assert!(applied(north.commit(&join(name, "north", true)).await), "{name}");
+        assert!(applied(north.commit(&drop_socket(name, true)).await), "{name}");
         assert_eq!(north.backend.direct(&room(name), &user(name), None, name.into()).await.unwrap(), Delivery::Kept);
     }
     for name in odd {
