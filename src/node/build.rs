@@ -146,7 +146,8 @@ impl Node {
         keeper.shutdown().await;
         // Seats that could not be given back: other nodes find out when the lease runs out.
         let lost = self.hub.seated();
-        if let Some(redis) = redis.filter(|_| lost == 0)
+        // Nor is a name given back that another process has by now.
+        if let Some(redis) = redis.filter(|_| lost == 0 && misfit.is_none())
             && !matches!(timeout(LEAVE, redis.leave()).await, Ok(Ok(())))
         {
             tracing::warn!("the other nodes could not be told, they will notice");

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{Backend as _, RedisNode, StartError},
+    backend::{Backend as _, BackendError, RedisNode, StartError},
     clock::{Clock, Millis},
     hub::Hub,
     id::NodeId,
@@ -52,16 +52,13 @@ impl Keeper {
             return error;
         }
         let (dead, died) = watch::channel(Vec::new());
-        tokio::join!(
-            self.readiness(),
-            self.renew(&dead),
-            self.reap(died),
-            self.overdue(),
-            self.ledger(),
-            self.refresh()
-        );
-        // None of them ends.
-        StartError::Mismatch("ended")
+        let rest =
+            async { tokio::join!(self.readiness(), self.reap(died), self.overdue(), self.ledger(), self.refresh()) };
+        tokio::select! {
+            usurped = self.renew(&dead) => usurped,
+            // None of them ends.
+            _ = rest => StartError::NameTaken,
+        }
     }
 
     async fn take_part(&self) -> Result<(), StartError> {
@@ -76,10 +73,20 @@ impl Keeper {
                 Err(error) => return Err(error),
             }
         }
-        // What an earlier process of this name has left behind.
-        if let Ok(rooms) = self.redis.held(self.hub.node()).await {
-            self.hub.reap(self.hub.node(), rooms).await;
+        loop {
+            match self.take_name().await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(%error, "the name could not be taken"),
+            }
+            sleep(RETRY).await;
         }
+    }
+
+    /// Takes over what an earlier process of this name has left behind.
+    async fn take_name(&self) -> Result<(), BackendError> {
+        self.redis.take_name().await?;
+        let rooms = self.redis.held(self.hub.node()).await?;
+        self.hub.reap(self.hub.node(), rooms).await;
         Ok(())
     }
 
@@ -101,7 +108,7 @@ impl Keeper {
     }
 
     /// Says that this node lives, and finds out who does not. While Redis was away nobody could say so: then all get another lease.
-    async fn renew(&self, dead: &watch::Sender<Vec<NodeId>>) {
+    async fn renew(&self, dead: &watch::Sender<Vec<NodeId>>) -> StartError {
         let mut quiet = Instant::now() + self.lease;
         let mut first = true;
         let mut every = interval(self.lease / RENEWALS);
@@ -109,6 +116,7 @@ impl Keeper {
         loop {
             every.tick().await;
             match self.redis.renew().await {
+                Ok(renewal) if renewal.usurped => return StartError::NameTaken,
                 Ok(renewal) => {
                     if renewal.lost && !first {
                         self.metrics.lease_lost.inc();
@@ -143,7 +151,7 @@ impl Keeper {
         }
     }
 
-    async fn reap_one(&self, node: &NodeId) -> Result<(), crate::backend::BackendError> {
+    async fn reap_one(&self, node: &NodeId) -> Result<(), BackendError> {
         if !self.redis.claim(node).await? {
             return Ok(());
         }

@@ -90,6 +90,11 @@ impl Layout {
         format!("{}{{node:{node}}}", self.prefix)
     }
 
+    /// String: the process that has a node's name.
+    pub fn process(&self, node: &NodeId) -> String {
+        format!("{}{{node:{node}}}:process", self.prefix)
+    }
+
     /// String: who looks after the rooms of a dead node.
     pub fn reaper(&self, node: &NodeId) -> String {
         format!("{}{{node:{node}}}:reaper", self.prefix)

@@ -154,3 +154,25 @@ fn certificates(dir: &Path) -> (String, String, String) {
     openssl(&[&sign[..], &["-extfile", "names", "-out", "certificate.pem"]].concat());
     (path("ca.pem"), path("key.pem"), path("certificate.pem"))
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_processes_with_one_name_the_older_one_goes() {
+    let redis = Redis::start();
+    let mut nodes = Nodes::start(2, &[("REDIS_URL", &redis.url()), ("DRAIN_SECONDS", "1")]).await;
+    let mut ana = Client::connect_to(nodes.addr(0)).await;
+    let state = ana.enter("room", "ana", json!({"features": ["resume"]})).await;
+    nodes.set(1, "NODE_ID", "node-0");
+    nodes.drain(1).await;
+    nodes.launch(1);
+    nodes.until_ready(1).await;
+    assert_eq!(ana.closed().await.1, Some(1012));
+    crate::kit::process::wait_for("the older one stays", || !nodes.is_running(0));
+    assert!(nodes.log(0).contains("NODE_ID"), "{}", nodes.log(0));
+    let mut ana = Client::connect_to(nodes.addr(1)).await;
+    let resume = json!({
+        "type": "RESUME", "roomId": "room", "userId": "ana", "resumeToken": state.str("resumeToken"),
+        "epoch": state.int("epoch"), "version": state.version(),
+    });
+    ana.send(resume).await;
+    ana.until("RESUMED").await;
+}

@@ -60,7 +60,10 @@ impl Nodes {
         let node = &mut self.all[number];
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("serve").env_clear().envs(&self.env).envs(&node.own).current_dir(self.dir.path());
-        command.env("NODE_ID", &node.name).env("PORT", node.port.to_string());
+        command.env("PORT", node.port.to_string());
+        if !node.own.contains_key("NODE_ID") {
+            command.env("NODE_ID", &node.name);
+        }
         node.process = Some(Process::start(&mut command, &log));
     }
 

@@ -128,6 +128,7 @@ async fn the_pin_is_said_nowhere() {
     let mut guest = Client::connect(&app).await;
     attempt(&mut guest, "guest", json!("846205")).await;
     attempt(&mut guest, "guest", json!(pin)).await;
+    host.expect("USER_JOINED").await;
     host.send(json!({"type": "OFFER", "to": "guest", "offer": {"sdp": "sdp-secret-text"}})).await;
     guest.expect("OFFER").await;
     let code = app.get("/api/short-id/room").await.json()["shortId"].as_str().unwrap().to_owned();

@@ -144,13 +144,7 @@ impl Cluster {
 
     fn of(count: usize, replicas: &str) -> Self {
         let args = ["--save", "", "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
-        let nodes: Vec<_> = (0..count)
-            .map(|_| {
-                // The cluster's own bus is ten thousand above.
-                let port = std::iter::repeat_with(free_port).find(|port| *port < 50_000).unwrap();
-                Redis::on(port, &args)
-            })
-            .collect();
+        let nodes: Vec<_> = (0..count).map(|_| Redis::on(free_port(), &args)).collect();
         let mut create = Command::new(program("redis-cli", &[]));
         create.args(["--cluster", "create"]).args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
         let made = create.args(["--cluster-replicas", replicas, "--cluster-yes"]).output().unwrap();

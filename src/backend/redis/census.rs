@@ -11,6 +11,8 @@ use crate::{
 
 /// How long a node has for the rooms of a dead one, before another may take its turn.
 const CLAIM: Millis = 10_000;
+/// How long a name stays taken by a process that does not say so any more, in leases.
+const NAME_LEASES: Millis = 3;
 /// Rooms that are fetched at once because they are overdue.
 const OVERDUE: usize = 64;
 /// Names in one command.
@@ -21,6 +23,8 @@ const BATCH: usize = 500;
 pub struct Renewal {
     /// Its own lease had run out, or it never had one: others may have given up its members.
     pub lost: bool,
+    /// Another process has taken this node's name.
+    pub usurped: bool,
     /// Nodes whose lease has run out.
     pub dead: Vec<NodeId>,
 }
@@ -33,7 +37,19 @@ impl RedisNode {
         let said: Vec<String> = self.main().invoke(&call).await?;
         let lost = said.first().is_some_and(|lost| lost == "1");
         let dead = said.iter().skip(1).filter_map(|name| NodeId::parse(name).ok()).filter(|name| *name != self.name);
-        Ok(Renewal { lost, dead: dead.collect() })
+        Ok(Renewal { lost, usurped: !self.hold_name(false).await?, dead: dead.collect() })
+    }
+
+    /// Takes this node's name away from an earlier process that may have it.
+    pub async fn take_name(&self) -> Result<(), BackendError> {
+        self.hold_name(true).await.map(|_| ())
+    }
+
+    async fn hold_name(&self, take: bool) -> Result<bool, BackendError> {
+        let mut call = self.scripts.name.key(self.layout.process(&self.name));
+        call.arg(&self.process).arg(NAME_LEASES * millis(self.lease)).arg(u8::from(take));
+        let holder: String = self.main().invoke(&call).await?;
+        Ok(holder.is_empty())
     }
 
     /// Asks to be the one that looks after a dead node's rooms.

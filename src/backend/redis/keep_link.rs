@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{link::Link, node::RedisNode};
-use crate::{backend::BackendError, shared::Wire};
+use crate::shared::Wire;
 
 /// The first wait after a connection that could not be made; it doubles,
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -64,22 +64,23 @@ impl RedisNode {
             }
         };
         let wire = self.connector.connect(hear).await.map_err(|error| error.to_string())?;
-        link.set(Some(wire.clone()));
-        self.listen_again(link, wire).await.map_err(|error| error.to_string())?;
+        self.listen_again(link, wire.clone()).await.map_err(|error| error.to_string())?;
+        // Nothing is decided in a room of which something may have been missed.
+        link.set(Some(wire));
+        self.hold_all().await.map_err(|error| error.to_string())?;
         for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
             self.append_lost(partition).await.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
-    async fn listen_again(&self, link: &Link, mut wire: Wire) -> Result<(), BackendError> {
-        let unavailable = |error: redis::RedisError| BackendError::Unavailable(error.to_string());
+    async fn listen_again(&self, link: &Link, mut wire: Wire) -> Result<(), redis::RedisError> {
         // One by one: on a Redis Cluster each may be on another shard.
         for channel in self.probes(link) {
-            wire.listen(&[channel]).await.map_err(unavailable)?;
+            wire.listen(&[channel]).await?;
         }
         if link.number == 0 {
-            wire.listen(std::slice::from_ref(&self.channel)).await.map_err(unavailable)?;
+            wire.listen(std::slice::from_ref(&self.channel)).await?;
         }
         let rooms: Vec<_> = link.rooms.iter().map(|room| room.clone()).collect();
         let mut by_partition: Vec<Vec<String>> = vec![Vec::new(); usize::from(self.layout.partitions())];
@@ -89,14 +90,14 @@ impl RedisNode {
             }
         }
         for batch in by_partition.iter().flat_map(|channels| channels.chunks(BATCH)) {
-            wire.listen(batch).await.map_err(unavailable)?;
+            wire.listen(batch).await?;
         }
         if let Some(sink) = self.sink.get() {
             for room in &rooms {
                 sink.stale(room);
             }
         }
-        self.hold_all().await
+        Ok(())
     }
 
     /// The channels that show whether this link hears. One is enough for one server; each shard of a cluster has its own.

@@ -30,6 +30,8 @@ const CODE_LIFE: Millis = 60_000;
 /// One node's view of the state in Redis.
 pub struct RedisNode {
     pub(super) name: NodeId,
+    /// Tells this process from another of the same name.
+    pub(super) process: String,
     pub(super) layout: Layout,
     pub(super) connector: Connector,
     pub(super) cluster: bool,
@@ -72,6 +74,9 @@ pub enum StartError {
     /// Redis could not be asked.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Two processes have one name: the newer one keeps it.
+    #[error("another process has taken this node's name: give each its own NODE_ID")]
+    NameTaken,
     /// The deployment has other settings than this node.
     #[error("the nodes of this deployment have {0}; REDIS_PREFIX keeps deployments apart")]
     Mismatch(&'static str),
@@ -96,6 +101,7 @@ impl RedisNode {
             links: (0..usize::from(config.redis_connections)).map(|number| Arc::new(Link::new(number))).collect(),
             retained: ledger.then(|| Retained::new(layout.partitions())),
             name,
+            process: uuid::Uuid::new_v4().to_string(),
             layout,
             connector,
             cluster,

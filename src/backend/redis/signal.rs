@@ -101,6 +101,7 @@ pub(super) struct Scripts {
     pub(super) code: Script,
     pub(super) renew: Script,
     pub(super) bury: Script,
+    pub(super) name: Script,
     pub(super) append: Script,
 }
 
@@ -112,6 +113,7 @@ impl Default for Scripts {
             code: Script::new(include_str!("code.lua")),
             renew: Script::new(include_str!("renew.lua")),
             bury: Script::new(include_str!("bury.lua")),
+            name: Script::new(include_str!("name.lua")),
             append: Script::new(include_str!("append.lua")),
         }
     }
