@@ -54,12 +54,23 @@ impl Hub {
             return Err(HubError::Contended);
         }
         let done = match self.enliven(&room, &mut phase).await {
-            Ok(()) => self.exhaust(&room, command).await,
+            Ok(()) => match command {
+                Command::Tick => self.exhaust(&room, command).await,
+                // All at once, and once: a node that lives after all may have its members back.
+                _ => self.reap_once(&room, command).await,
+            },
             Err(error) => Err(error),
         };
         let due = next_due(&room.local().replica, &self.parts.policy);
         self.settle(&room, &mut phase).await;
         done.map(|()| due)
+    }
+
+    async fn reap_once(&self, room: &LocalRoom, command: &Command) -> Result<(), HubError> {
+        let before = room.local().replica.version;
+        let after = self.commit(room, command).await?;
+        self.parts.metrics.reaped_members.inc_by(after.saturating_sub(before));
+        Ok(())
     }
 
     /// Until it changes nothing any more.
@@ -69,9 +80,6 @@ impl Hub {
             let after = self.commit(room, command).await?;
             if after == before {
                 return Ok(());
-            }
-            if let Command::Reap { .. } = command {
-                self.parts.metrics.reaped_members.inc_by(after.saturating_sub(before));
             }
         }
     }

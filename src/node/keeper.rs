@@ -31,6 +31,8 @@ const LEDGER_EVERY: Duration = Duration::from_secs(2);
 const REFRESH_EVERY: Duration = Duration::from_mins(10);
 /// Between two tries to take part in the deployment.
 const RETRY: Duration = Duration::from_millis(200);
+/// How long a process waits for another of its name to be gone: as long as a drain may take, and some more.
+const HANDOVER: Duration = Duration::from_secs(20);
 /// A node renews its lease this often while it lasts.
 const RENEWALS: u32 = 5;
 
@@ -82,9 +84,14 @@ impl Keeper {
         }
     }
 
-    /// Takes over what an earlier process of this name has left behind.
+    /// Takes over what an earlier process of this name has left behind. One that still runs learns of this, and drains: its members are its
+    /// own until it is gone.
     async fn take_name(&self) -> Result<(), BackendError> {
         self.redis.take_name().await?;
+        let patience = Instant::now() + HANDOVER;
+        while self.redis.namesakes().await? > 1 && Instant::now() < patience {
+            sleep(RETRY).await;
+        }
         let rooms = self.redis.held(self.hub.node()).await?;
         self.hub.reap(self.hub.node(), rooms).await;
         Ok(())

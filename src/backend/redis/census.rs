@@ -45,6 +45,12 @@ impl RedisNode {
         self.hold_name(true).await.map(|_| ())
     }
 
+    /// How many processes listen to this node's name, this one included.
+    pub async fn namesakes(&self) -> Result<u64, BackendError> {
+        // Nothing follows from an empty message.
+        self.main().ask(redis::cmd("SPUBLISH").arg(&self.channel).arg("")).await
+    }
+
     async fn hold_name(&self, take: bool) -> Result<bool, BackendError> {
         let mut call = self.scripts.name.key(self.layout.process(&self.name));
         call.arg(&self.process).arg(NAME_LEASES * millis(self.lease)).arg(u8::from(take));

@@ -42,6 +42,8 @@ impl RedisNode {
             if let Ok(room) = RoomId::parse(room) {
                 self.hear_update(&room, message);
             }
+        } else if channel == self.channel && message.is_empty() {
+            // Somebody counts who listens.
         } else if channel == self.channel {
             if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
                 self.hear_signal(stray);
