@@ -34,11 +34,7 @@ impl Hub {
             }
         }
         let command = Command::Disconnect { user: seat.user.clone(), conn: seat.conn, keep_seat };
-        let done = self.submit(&seat.room, &command).await.map(|_| ());
-        if let Err(HubError::Backend(_) | HubError::Contended) = &done {
-            self.doubt(&seat.room);
-        }
-        done
+        self.submit(&seat.room, &command).await.map(|_| ())
     }
 
     /// A member says where its player is. What the room needs to know of that is little, and seldom.

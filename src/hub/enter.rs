@@ -56,9 +56,9 @@ impl Hub {
                 }
                 Err(error) => Err(error),
             };
-            match &entered {
-                Ok(version) => self.catch_up(&room, user, conn, *version).await,
-                Err(_) => room.local().arrivals.retain(|arrival| arrival.conn != conn),
+            let entered = entered.or_else(|error| room.local().give_up(user, conn).ok_or(error));
+            if let Ok(version) = entered {
+                self.catch_up(&room, user, conn, version).await;
             }
             self.settle(&room, &mut phase).await;
             drop(phase);
@@ -78,7 +78,8 @@ impl Hub {
     /// A room that nobody holds any more, but the archive does, comes back when somebody joins it.
     async fn recall(&self, room: &LocalRoom, command: &Command) -> Result<(), HubError> {
         let (Command::Join(_), Some(archive)) = (command, &self.parts.archive) else { return Ok(()) };
-        if room.local().replica.exists() {
+        // One that was closed has left its epoch: what the ledger has of it may be late.
+        if room.local().replica.epoch > 0 {
             return Ok(());
         }
         let row = match archive.recall(&room.id).await {

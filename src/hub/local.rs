@@ -130,7 +130,8 @@ impl Local {
 
     /// Into the replica, and out to the seats.
     pub(super) fn update(&mut self, update: &Update, context: Context<'_>) -> Fit {
-        if self.knows((update.epoch, update.version())) {
+        let ended = !self.replica.exists() && update.changes.last() == Some(&Change::Closed);
+        if ended || self.knows((update.epoch, update.version())) {
             return Fit::Known;
         }
         let follows =
@@ -172,13 +173,23 @@ impl Local {
         let moved =
             |user: &UserId, conn: ConnId| self.replica.members.get(user).is_some_and(|member| member.conn != conn);
         self.seats.retain(|user, seat| !moved(user, seat.conn));
-        for (user, seat) in &self.seats {
-            if !here(user, seat.conn)
-                && let Some(member) = old.members.get(user).filter(|member| member.conn == seat.conn)
-            {
-                self.contested.push(member.clone());
+        // Another room of this name, with another PIN, is not theirs to come back to.
+        let same = self.replica.exists() && self.replica.pin == old.pin;
+        let contested = &mut self.contested;
+        self.seats.retain(|user, seat| {
+            let member = old.members.get(user).filter(|member| member.conn == seat.conn);
+            match member {
+                _ if here(user, seat.conn) => true,
+                Some(member) if same => {
+                    contested.push(member.clone());
+                    true
+                }
+                _ => {
+                    seat.outbox.close(Close::SeatLost);
+                    false
+                }
             }
-        }
+        });
         let room = &self.replica;
         for (user, seat) in &mut self.seats {
             if seat.modern {
@@ -220,6 +231,14 @@ impl Local {
             seat.push(&self.snapshot(&arrival, &member.user, context), Kind::Direct);
         }
         self.seats.insert(member.user.clone(), seat);
+    }
+
+    /// The answer to somebody's coming did not come. If its seat did all the same, the version at which it has it.
+    pub(super) fn give_up(&mut self, user: &UserId, conn: ConnId) -> Option<u64> {
+        let waiting = self.arrivals.len();
+        self.arrivals.retain(|arrival| arrival.conn != conn);
+        let seated = waiting == self.arrivals.len() && self.seat(user, conn).is_some();
+        seated.then_some(self.replica.version)
     }
 
     /// A seat was taken by a socket that is not about to take one here.

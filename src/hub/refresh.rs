@@ -34,7 +34,9 @@ impl Hub {
         {
             let mut local = room.local();
             local.end_catching();
-            local.doubt = done.is_err().then(|| self.now() + RETRY);
+            if done.is_err() {
+                local.doubt = Some(self.now() + RETRY);
+            }
         }
         done?;
         self.reconcile(room).await.inspect_err(|_| self.doubt(room))
@@ -42,7 +44,12 @@ impl Hub {
 
     async fn read_until_settled(&self, room: &LocalRoom) -> Result<(), HubError> {
         for _ in 0..TRIES {
-            room.local().begin_catching();
+            {
+                let mut local = room.local();
+                local.begin_catching();
+                // Before it is read: what is missed after that is another doubt.
+                local.doubt = None;
+            }
             if self.read(room).await? {
                 return Ok(());
             }
@@ -61,7 +68,7 @@ impl Hub {
         match standing(&old, &fresh, seated, self.now()) {
             Standing::Same => Ok(self.go_on(room, &[])),
             Standing::Ahead => {
-                let history = self.backend().history(&room.id, old.epoch, old.version).await?;
+                let history = self.backend().history(&room.id, old.epoch, old.version).await.unwrap_or_default();
                 if let Some(missed) = history.filter(|missed| leads_to(&old, missed, &fresh)) {
                     gaps.replayed();
                     return Ok(self.go_on(room, &missed));
@@ -149,9 +156,9 @@ fn standing(old: &Room, fresh: &Room, seated: bool, now: u64) -> Standing {
         return Standing::Other;
     }
     if !fresh.exists() {
-        // An empty room whose time is over was closed by somebody else.
-        let alive = seated || old.empty_until.is_none_or(|until| until > now);
-        return if alive { Standing::Behind(None) } else { Standing::Other };
+        // It was closed, or its time was over; otherwise it was lost.
+        let over = fresh.epoch >= old.epoch || (!seated && old.empty_until.is_some_and(|until| until <= now));
+        return if over { Standing::Other } else { Standing::Behind(None) };
     }
     if fresh.epoch != old.epoch {
         return Standing::Other;

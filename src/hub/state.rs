@@ -4,7 +4,7 @@ use dashmap::DashMap;
 
 use super::{
     HubError, LocalRoom, Schedule,
-    local::{Context, Fit, Phase},
+    local::{Context, Fit, Local, Phase},
     seat::Kind,
     signal::SignalIds,
     tick::RETRY,
@@ -150,7 +150,8 @@ impl Hub {
                 Proposal { update: Arc::new(update), after: draft.after, due, entry }
             };
             let update = Arc::clone(&proposal.update);
-            match self.backend().commit(proposal).await? {
+            // Whether it was made is not known: the room is looked at before it is let go of.
+            match self.backend().commit(proposal).await.inspect_err(|_| self.doubt(room))? {
                 Commit::Applied => {
                     self.hear(room, &update);
                     return Ok(update.version());
@@ -203,13 +204,8 @@ impl Hub {
 
     /// Lets go of a room that has nobody here, unless it is this node's to close it.
     pub(super) async fn settle(&self, room: &LocalRoom, phase: &mut Phase) {
-        {
-            let local = room.local();
-            let empty_here = local.seats.is_empty() && local.arrivals.is_empty() && local.doubt.is_none();
-            let others = !local.replica.members.is_empty() && !self.is_home(&local.replica);
-            if !empty_here || (local.replica.exists() && !others) {
-                return;
-            }
+        if !self.is_left(&room.local()) {
+            return;
         }
         *phase = Phase::Retired;
         self.unschedule(room);
@@ -218,6 +214,13 @@ impl Hub {
         }
         // Last: whoever opens it anew subscribes anew, and that must not be undone by the above.
         self.rooms.remove(&room.id);
+    }
+
+    /// Whether nothing of a room is here any more, and its end is not this node's to see to.
+    pub(super) fn is_left(&self, local: &Local) -> bool {
+        let empty_here = local.seats.is_empty() && local.arrivals.is_empty() && local.doubt.is_none();
+        let others = !local.replica.members.is_empty() && !self.is_home(&local.replica);
+        empty_here && (!local.replica.exists() || others)
     }
 
     /// Whether members that are away were last on this node: then it looks after the room.

@@ -1,8 +1,8 @@
 //! What rooms do by themselves when its time has come.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 use super::{
     Hub, HubError, LocalRoom,
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     clock::Millis,
+    id::RoomId,
     room::{Action, Command, next_due},
 };
 
@@ -17,32 +18,43 @@ use crate::{
 const WATCHING: Millis = 10_000;
 /// How long a room that could not do what was due waits for its next try.
 pub(super) const RETRY: Millis = 1_000;
+/// How long a room is kept whose last member here has gone to another node: it may come back.
+const LINGER: Millis = 1_000;
 /// Rooms whose time has come that are looked after at once.
 const TICKS: usize = 64;
 
 impl Hub {
-    /// Does what rooms have to do by themselves, for ever.
+    /// Does what rooms have to do by themselves, for ever. A room that has to wait keeps no other waiting.
     pub async fn run(&self) {
+        let (mut due, mut ticks) = (VecDeque::new(), FuturesUnordered::new());
         loop {
-            let due = self.schedule.next(&self.parts.clock).await;
-            let ticks = stream::iter(due).for_each_concurrent(TICKS, |(at, id)| async move {
-                let Some(room) = self.rooms.get(&id).map(|room| Arc::clone(&room)) else { return };
-                {
-                    let mut local = room.local();
-                    if local.scheduled == Some(at) {
-                        local.scheduled = None;
-                    }
-                }
-                if let Err(error) = self.tick(&room).await {
-                    // Whoever talks to shared state says so once when it is away: not here, for every room.
-                    tracing::debug!(room = %id, %error, "a room could not do what was due, it is tried again");
-                    let mut local = room.local();
-                    let again = Some(self.now() + RETRY);
-                    self.schedule.set(&id, local.scheduled, again);
-                    local.scheduled = again;
-                }
-            });
-            ticks.await;
+            while ticks.len() < TICKS
+                && let Some(next) = due.pop_front()
+            {
+                ticks.push(self.tick_when_due(next));
+            }
+            tokio::select! {
+                more = self.schedule.next(&self.parts.clock), if due.is_empty() => due.extend(more),
+                Some(()) = ticks.next() => {}
+            }
+        }
+    }
+
+    async fn tick_when_due(&self, (at, id): (Millis, RoomId)) {
+        let Some(room) = self.rooms.get(&id).map(|room| Arc::clone(&room)) else { return };
+        {
+            let mut local = room.local();
+            if local.scheduled == Some(at) {
+                local.scheduled = None;
+            }
+        }
+        if let Err(error) = self.tick(&room).await {
+            // Whoever talks to shared state says so once when it is away: not here, for every room.
+            tracing::debug!(room = %id, %error, "a room could not do what was due, it is tried again");
+            let mut local = room.local();
+            let again = Some(self.now() + RETRY);
+            self.schedule.set(&id, local.scheduled, again);
+            local.scheduled = again;
         }
     }
 
@@ -55,24 +67,26 @@ impl Hub {
         self.exhaust(room, &Command::Tick).await?;
         self.forget_idle_watchers(room).await?;
         self.settle(room, &mut phase).await;
-        self.reschedule(room);
+        if *phase == Phase::Live {
+            self.reschedule(room);
+        }
         Ok(())
     }
 
     async fn forget_idle_watchers(&self, room: &LocalRoom) -> Result<(), HubError> {
         let now = self.now();
         let idle: Vec<_> = {
-            let mut local = room.local();
+            let local = room.local();
             let stale = |at: Millis| now.saturating_sub(at) >= WATCHING;
-            let idle = local.seats.iter_mut().filter(|(_, seat)| seat.reported.is_some_and(stale));
-            idle.map(|(user, seat)| {
-                seat.reported = None;
-                (user.clone(), seat.conn)
-            })
-            .collect()
+            let idle = local.seats.iter().filter(|(_, seat)| seat.reported.is_some_and(stale));
+            idle.map(|(user, seat)| (user.clone(), seat.conn)).collect()
         };
         for (user, conn) in idle {
-            self.commit(room, &Command::Act { user, conn, action: Action::Watching { watching: false } }).await?;
+            let cease = Command::Act { user: user.clone(), conn, action: Action::Watching { watching: false } };
+            self.commit(room, &cease).await?;
+            if let Some(seat) = room.local().seat(&user, conn) {
+                seat.reported = None;
+            }
         }
         Ok(())
     }
@@ -89,7 +103,10 @@ impl Hub {
     pub(super) fn place(&self, local: &mut Local) {
         let due = next_due(&local.replica, &self.parts.policy);
         let idle = local.seats.values().filter_map(|seat| seat.reported).min().map(|at| at + WATCHING);
-        let next = [due, idle, local.doubt].into_iter().flatten().min();
+        let linger = self.now() + LINGER;
+        // However often it changes meanwhile.
+        let leave = self.is_left(local).then(|| local.scheduled.map_or(linger, |at| at.min(linger)));
+        let next = [due, idle, local.doubt, leave].into_iter().flatten().min();
         self.schedule.set(&local.replica.id, local.scheduled, next);
         local.scheduled = next;
     }

@@ -27,8 +27,10 @@ const OVERDUE_EVERY: Duration = Duration::from_secs(1);
 const OVERDUE_AFTER: Millis = 1_500;
 /// How often what is known of the ledger's streams is brought up to date.
 const LEDGER_EVERY: Duration = Duration::from_secs(2);
-/// How often it is said again which rooms are held, and that they must not expire.
-const REFRESH_EVERY: Duration = Duration::from_mins(10);
+/// How often it is said again which rooms are held,
+const REFRESH_EVERY: Duration = Duration::from_mins(1);
+/// and, every so many times, that they must not expire.
+const TEN: u64 = 10;
 /// Between two tries to take part in the deployment.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a process waits for another of its name to be gone: as long as a drain may take, and some more.
@@ -92,9 +94,16 @@ impl Keeper {
         while self.redis.namesakes().await? > 1 && Instant::now() < patience {
             sleep(RETRY).await;
         }
-        let rooms = self.redis.held(self.hub.node()).await?;
-        self.hub.reap(self.hub.node(), rooms).await;
-        Ok(())
+        self.reap_own().await
+    }
+
+    /// Rooms that this node is said to hold, but does not: whoever is said to be there is not.
+    async fn reap_own(&self) -> Result<(), BackendError> {
+        let rooms = self.redis.forgotten().await?;
+        if self.hub.reap(self.hub.node(), rooms).await {
+            return Ok(());
+        }
+        Err(BackendError::Unavailable("not all rooms could be looked after".to_owned()))
     }
 
     async fn readiness(&self) {
@@ -202,9 +211,10 @@ impl Keeper {
     }
 
     async fn refresh(&self) {
-        loop {
+        for minute in 1_u64.. {
             sleep(REFRESH_EVERY).await;
-            if let Err(error) = tokio::try_join!(self.redis.hold_all(), self.redis.refresh_rooms()) {
+            let long = async { if minute.is_multiple_of(TEN) { self.redis.refresh_rooms().await } else { Ok(()) } };
+            if let Err(error) = tokio::try_join!(self.redis.hold_all(), self.reap_own(), long) {
                 tracing::debug!(%error, "rooms could not be refreshed");
             }
         }

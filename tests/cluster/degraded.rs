@@ -6,7 +6,10 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    kit::redis::Redis,
+    kit::{
+        proxy::{Mode, Proxy},
+        redis::Redis,
+    },
     stage::Stage,
     support::{Client, client::Connect},
 };
@@ -125,4 +128,42 @@ async fn a_ledger_that_nobody_writes_stops_changes_before_it_loses_any() {
     assert_eq!(rows.iter().filter(|row| row.kind == "BROADCAST").count(), done, "what was confirmed, once each");
     ana.send(json!({"type": "BROADCAST", "event": "x", "id": "again"})).await;
     ana.until("ACK").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_in_while_the_answer_got_lost_and_went_is_no_ghost() {
+    let mut stage = Stage::set(Redis::start(), &[]).await;
+    let proxy = Proxy::start(stage.redis.port()).await;
+    stage.nodes.set(0, "REDIS_URL", &proxy.url());
+    stage.nodes.drain(0).await;
+    stage.nodes.launch(0);
+    stage.nodes.until_ready(0).await;
+    let mut old = Client::connect_to(stage.nodes.addr(0)).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    proxy.set(Mode::Mute);
+    // A room that the node has, by the time of the second, and one that it has not.
+    old.send_join("old", "old", json!({})).await;
+    ana.send_join("room", "ana", json!({"features": ["resume"]})).await;
+    for client in [&mut old, &mut ana] {
+        assert_eq!(client.until("ERROR").await.str("code"), "unavailable");
+    }
+    drop((old, ana));
+    proxy.set(Mode::Pass);
+    stage.all_ready().await;
+    for (room, user) in [("old", "old"), ("room", "ana")] {
+        let gone = async || {
+            let mut late = Client::connect_to(stage.nodes.addr(1)).await;
+            let state = late.enter(room, "late", json!({"features": []})).await;
+            let users = state["users"].as_array().unwrap();
+            let gone = users.iter().all(|it| it["userId"] != user || it["state"] == "away");
+            late.send(json!({"type": "LEAVE"})).await;
+            late.closed().await;
+            gone
+        };
+        let begun = std::time::Instant::now();
+        while !gone().await {
+            assert!(begun.elapsed() < Duration::from_secs(15), "{user} haunts {room}:\n{}", stage.nodes.log(0));
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
 }

@@ -55,7 +55,25 @@ async fn a_room_that_was_closed_does_not_come_back() {
     crate::kit::process::wait_for("the room is not closed", || closed() == 1);
     let mut redis = connect(&stage.redis.url()).await;
     let left: Vec<String> = redis::cmd("KEYS").arg("*room*").query_async(&mut redis).await.unwrap();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(left.len(), 1, "only that it was closed: {left:?}");
+    let life: i64 = redis::cmd("TTL").arg(&left[0]).query_async(&mut redis).await.unwrap();
+    assert!((1..=3_600).contains(&life), "and not for ever: {life}");
+    let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
+    let state = ben.enter("room", "ben", json!({"features": [], "pin": "5678"})).await;
+    assert_eq!(state["hostUserId"], "ben");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_it_when_the_ledger_is_late() {
+    let mut stage = Stage::set(Redis::start(), &[("EMPTY_ROOM_SECONDS", "1")]).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": [], "pin": "1234"})).await;
+    stage.ledger().await;
+    stage.kill_workers();
+    ana.send(json!({"type": "LEAVE"})).await;
+    ana.closed().await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(stage.postgres.sql("SELECT archived_at IS NULL FROM rooms").trim(), "t", "the ledger does not know yet");
     let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
     let state = ben.enter("room", "ben", json!({"features": [], "pin": "5678"})).await;
     assert_eq!(state["hostUserId"], "ben");

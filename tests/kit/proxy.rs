@@ -23,6 +23,8 @@ pub enum Mode {
     Pass,
     /// Nothing passes, in neither direction, and nobody is told: a network that is gone.
     Hole,
+    /// What is asked passes, answers do not.
+    Mute,
     /// Answers pass, but what Redis says unasked does not: a link that looks healthy and is deaf.
     Deaf,
 }
@@ -69,6 +71,9 @@ impl Proxy {
                         let (mut buffer, mut waiting) = (vec![0; 65_536], Vec::new());
                         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
                             pass(&its).await;
+                            while its.load(Ordering::Relaxed) == Mode::Mute as u8 {
+                                sleep(Duration::from_millis(10)).await;
+                            }
                             waiting.extend_from_slice(&buffer[..length]);
                             let deaf = !fresh && its.load(Ordering::Relaxed) == Mode::Deaf as u8;
                             let mut out = Vec::new();

@@ -1,5 +1,6 @@
 //! Which nodes live, what they hold, and what is overdue.
 
+use futures_util::future::try_join_all;
 use redis::FromRedisValue as _;
 
 use super::{commit::ROOM_LIFE, node::RedisNode, retained::StreamId};
@@ -70,6 +71,13 @@ impl RedisNode {
     pub async fn held(&self, node: &NodeId) -> Result<Vec<RoomId>, BackendError> {
         let rooms: Vec<String> = self.main().ask(redis::cmd("SMEMBERS").arg(self.layout.held(node))).await?;
         Ok(rooms.iter().filter_map(|room| RoomId::parse(room).ok()).collect())
+    }
+
+    /// The rooms that this node is said to take part in, and does not.
+    pub async fn forgotten(&self) -> Result<Vec<RoomId>, BackendError> {
+        let mut rooms = self.held(&self.name).await?;
+        rooms.retain(|room| !self.link(room).rooms.contains(room));
+        Ok(rooms)
     }
 
     /// A dead node has nothing left to look after: unless it lives again, it is forgotten.
@@ -174,18 +182,28 @@ impl RedisNode {
     pub(super) async fn append_lost(&self, partition: u16) -> Result<(), BackendError> {
         let Some(retained) = &self.retained else { return Ok(()) };
         let mut again = 0;
-        for (id, entry) in retained.all(partition) {
-            let mut call = self.scripts.append.key(self.layout.events(partition));
-            let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(&*entry)).await?;
-            if let Some(now) = StreamId::parse(&now).filter(|now| *now != id) {
-                retained.moved(partition, id, now);
-                again += 1;
+        for batch in retained.all(partition).chunks(BATCH) {
+            let calls = batch.iter().map(|(id, entry)| self.append_once(partition, *id, entry));
+            for ((id, _), now) in batch.iter().zip(try_join_all(calls).await?) {
+                if let Some(now) = now.filter(|now| now != id) {
+                    retained.moved(partition, *id, now);
+                    again += 1;
+                }
             }
         }
         if again > 0 {
             tracing::info!(partition, entries = again, "entries of the ledger were appended again");
         }
         Ok(())
+    }
+}
+
+impl RedisNode {
+    /// The id that the entry has now.
+    async fn append_once(&self, partition: u16, id: StreamId, entry: &str) -> Result<Option<StreamId>, BackendError> {
+        let mut call = self.scripts.append.key(self.layout.events(partition));
+        let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(entry)).await?;
+        Ok(StreamId::parse(&now))
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{
 /// The field that has everything of a room but its members.
 pub(super) const ROOM: &str = "room";
 
+/// The field that is left of a room that was closed: its epoch.
+const CLOSED: &str = "c";
+
 /// What was read is not what a node of ours wrote.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CodecError {
@@ -35,9 +38,12 @@ pub(super) fn encode_member(member: &Member) -> Result<String, CodecError> {
     Ok(serde_json::to_string(member)?)
 }
 
-/// The room of a hash; a vacant one if there is none.
+/// The room of a hash; a vacant one if there is none, with the epoch of one that was closed.
 pub(super) fn decode_room(id: &RoomId, fields: &HashMap<String, String>) -> Result<Room, CodecError> {
-    let Some(text) = fields.get(ROOM) else { return Ok(Room::vacant(id.clone())) };
+    let Some(text) = fields.get(ROOM) else {
+        let epoch = fields.get(CLOSED).and_then(|epoch| epoch.parse().ok()).unwrap_or_default();
+        return Ok(Room { epoch, ..Room::vacant(id.clone()) });
+    };
     let mut room: Room = serde_json::from_str(text)?;
     let members = fields.iter().filter(|(field, _)| field.starts_with("m:"));
     let mut members = members.map(|(_, text)| serde_json::from_str(text)).collect::<Result<Vec<Member>, _>>()?;

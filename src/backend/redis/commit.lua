@@ -19,7 +19,12 @@ if ARGV[14] == '1' then
     redis.call('DEL', KEYS[1], KEYS[2])
 end
 local set = tonumber(ARGV[15])
-if set > 0 then
+if set == 0 then
+    -- What the ledger still says of it is late: for an hour it is known that it was closed.
+    redis.call('HSET', KEYS[1], 'c', ARGV[2])
+    redis.call('PEXPIRE', KEYS[1], 3600000)
+else
+    redis.call('HDEL', KEYS[1], 'c')
     redis.call('HSET', KEYS[1], 'v', ARGV[3], 'e', ARGV[4])
     -- A call takes some thousand values at most.
     for first = 1, set, 1000 do

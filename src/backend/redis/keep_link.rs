@@ -67,6 +67,7 @@ impl RedisNode {
         self.listen_again(link, wire.clone()).await.map_err(|error| error.to_string())?;
         // Nothing is decided in a room of which something may have been missed.
         link.set(Some(wire));
+        self.doubt_rooms(link);
         self.hold_all().await.map_err(|error| error.to_string())?;
         for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
             self.append_lost(partition).await.map_err(|error| error.to_string())?;
@@ -92,12 +93,16 @@ impl RedisNode {
         for batch in by_partition.iter().flat_map(|channels| channels.chunks(BATCH)) {
             wire.listen(batch).await?;
         }
-        if let Some(sink) = self.sink.get() {
-            for room in &rooms {
-                sink.stale(room);
-            }
-        }
+        self.doubt_rooms(link);
         Ok(())
+    }
+
+    /// Each is read before anything is decided in it, and soon.
+    fn doubt_rooms(&self, link: &Link) {
+        let Some(sink) = self.sink.get() else { return };
+        for room in link.rooms.iter() {
+            sink.stale(&room);
+        }
     }
 
     /// The channels that show whether this link hears. One is enough for one server; each shard of a cluster has its own.

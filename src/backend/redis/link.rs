@@ -7,13 +7,17 @@ use std::{
 };
 
 use dashmap::DashSet;
+use futures_util::FutureExt as _;
 use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{backend::BackendError, id::RoomId, shared::Wire};
+
+/// How often it is looked whether a link is above suspicion again.
+const SUSPENSE: Duration = Duration::from_millis(20);
 
 /// A connection that is made anew whenever it ends, or stops telling the truth.
 #[derive(Debug)]
@@ -60,7 +64,12 @@ impl Link {
 
     /// The number of the connection that is about to be made.
     pub(super) fn next_generation(&self) -> u64 {
-        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        // What was said of the one before.
+        let _ = self.broken.notified().now_or_never();
+        let _ = self.doubt.notified().now_or_never();
+        self.echoes.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        generation
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -84,8 +93,14 @@ impl Link {
 
     /// Waits until all rooms are heard.
     pub(super) async fn until_up(&self) {
-        // The sender lives as long as this.
-        let _ = self.up.subscribe().wait_for(|up| *up).await;
+        loop {
+            // The sender lives as long as this.
+            let _ = self.up.subscribe().wait_for(|up| *up).await;
+            if !self.suspect.load(Ordering::Acquire) {
+                return;
+            }
+            sleep(SUSPENSE).await;
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -97,36 +112,43 @@ impl Link {
         self.is_up().then(|| self.generation())
     }
 
-    pub(super) fn wire(&self) -> Result<Wire, BackendError> {
+    /// The connection, and which one it is.
+    fn wire(&self) -> Result<(Wire, u64), BackendError> {
+        let generation = self.generation();
         if self.suspect.load(Ordering::Acquire) {
             return Err(BackendError::Unavailable("Redis does not answer".to_owned()));
         }
         let wire = self.wire.read().unwrap_or_else(PoisonError::into_inner).clone();
-        wire.ok_or_else(|| BackendError::Unavailable("Redis is not connected".to_owned()))
+        let wire = wire.ok_or_else(|| BackendError::Unavailable("Redis is not connected".to_owned()))?;
+        Ok((wire, generation))
     }
 
     /// A command, within the deadline of the connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BackendError> {
-        let mut wire = self.wire()?;
-        command.query_async(&mut wire).await.map_err(|error| self.failed(&error))
+        let (mut wire, generation) = self.wire()?;
+        command.query_async(&mut wire).await.map_err(|error| self.failed(&error, generation))
     }
 
     /// A script, within the deadline of the connection.
     pub(super) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, BackendError> {
-        let mut wire = self.wire()?;
-        script.invoke_async(&mut wire).await.map_err(|error| self.failed(&error))
+        let (mut wire, generation) = self.wire()?;
+        script.invoke_async(&mut wire).await.map_err(|error| self.failed(&error, generation))
     }
 
     pub(super) async fn listen(&self, channels: &[String]) -> Result<(), BackendError> {
-        self.wire()?.listen(channels).await.map_err(|error| self.failed(&error))
+        let (mut wire, generation) = self.wire()?;
+        wire.listen(channels).await.map_err(|error| self.failed(&error, generation))
     }
 
     pub(super) async fn ignore(&self, channel: &str) -> Result<(), BackendError> {
-        self.wire()?.ignore(channel).await.map_err(|error| self.failed(&error))
+        let (mut wire, generation) = self.wire()?;
+        wire.ignore(channel).await.map_err(|error| self.failed(&error, generation))
     }
 
-    fn failed(&self, error: &RedisError) -> BackendError {
-        if error.is_timeout() {
+    fn failed(&self, error: &RedisError, generation: u64) -> BackendError {
+        if !self.is_current(generation) {
+            // Of a connection that is given up already.
+        } else if error.is_timeout() {
             self.suspect.store(true, Ordering::Release);
             self.doubt.notify_one();
         } else if error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY") {

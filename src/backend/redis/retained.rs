@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Bytes of entries that a node keeps. At the pace of a busy node this is minutes.
+/// Bytes of entries that a node keeps, all partitions together. At the pace of a busy node this is minutes.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// What this node has put into the ledger's streams and the worker has not yet taken out. Redis may lose the last second, or everything; the
@@ -46,7 +46,7 @@ impl Retained {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an entry; the oldest of its partition go when there are too many.
+    /// Keeps an entry; the oldest of the longest partition go when there are too many.
     pub(super) fn keep(&self, partition: u16, id: StreamId, entry: &str) {
         let mut inner = self.inner();
         let Inner { partitions, bytes } = &mut *inner;
@@ -54,7 +54,8 @@ impl Retained {
         queue.push_back((id, entry.into()));
         *bytes += entry.len();
         while *bytes > MOST_BYTES {
-            let Some((_, old)) = queue.pop_front() else { break };
+            let longest = partitions.iter_mut().max_by_key(|queue| queue.len());
+            let Some((_, old)) = longest.and_then(VecDeque::pop_front) else { break };
             *bytes -= old.len();
         }
     }

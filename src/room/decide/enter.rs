@@ -47,7 +47,8 @@ pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusa
 }
 
 fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
-    let proven = seated.conn == join.conn || (join.proof.is_some() && join.proof == seated.token);
+    let shown = join.proof.is_some() && (join.proof == seated.token || join.proof == seated.token_before);
+    let proven = seated.conn == join.conn || shown;
     if !proven {
         if seated.origin != join.origin {
             return Err(Refusal::IdentityInUse);
@@ -55,7 +56,10 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
         check_pin(room, join, now)?;
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
-    let member = Member { username, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
+    // The answer may get lost: then the token that was shown is still good.
+    let token_before = join.proof.filter(|_| shown);
+    let member =
+        Member { username, token_before, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
     Ok(vec![Change::Rejoined { member, host: room.is_host(&join.user), was_away: !seated.present() }])
 }
 
@@ -72,7 +76,7 @@ pub(super) fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis)
         }
         None => {
             let host = takes_lead(room, &member.user, member.origin, now);
-            vec![Change::Joined { member: Member { order: room.next_order, ..member }, host }]
+            vec![Change::Joined { member: Member { order: room.next_order, role: Role::Member, ..member }, host }]
         }
     }
 }
