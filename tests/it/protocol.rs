@@ -246,11 +246,15 @@ async fn the_hosts_position_corrects_the_timeline() {
     assert!((position(&ben.expect("SYNC_RESPONSE").await) - 100.0).abs() < 0.01);
     // Nor a little.
     ana.send(json!({"type": "POSITION_UPDATE", "currentTime": 100.3, "isPlaying": false})).await;
-    ana.fence().await;
+    // What ben hears of her after that comes after it, whatever node he is on.
+    ana.send(json!({"type": "BROADCAST", "event": "said"})).await;
+    ben.expect("BROADCAST").await;
     ben.send(json!({"type": "REQUEST_SYNC"})).await;
     assert!((position(&ben.expect("SYNC_RESPONSE").await) - 100.0).abs() < 0.01);
     ana.send(json!({"type": "POSITION_UPDATE", "currentTime": 200, "isPlaying": false})).await;
-    ana.fence().await;
+    // What ben hears of her after that comes after it, whatever node he is on.
+    ana.send(json!({"type": "BROADCAST", "event": "said"})).await;
+    ben.expect("BROADCAST").await;
     ben.send(json!({"type": "REQUEST_SYNC"})).await;
     assert!((position(&ben.expect("SYNC_RESPONSE").await) - 200.0).abs() < 0.01);
 }

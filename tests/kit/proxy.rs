@@ -23,6 +23,8 @@ pub enum Mode {
     Pass,
     /// Nothing passes, in neither direction, and nobody is told: a network that is gone.
     Hole,
+    /// Like [`Mode::Pass`] until somebody joins a room; then what is asked passes, and answers do not.
+    MuteFromJoin,
     /// What is asked passes, answers do not.
     Mute,
     /// Answers pass, but what Redis says unasked does not: a link that looks healthy and is deaf.
@@ -62,6 +64,10 @@ impl Proxy {
                         let mut buffer = vec![0; 65_536];
                         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
                             pass(&its).await;
+                            let joins = buffer[..length].windows(8).any(|window| window == b"\"Joined\"");
+                            if joins && its.load(Ordering::Relaxed) == Mode::MuteFromJoin as u8 {
+                                its.store(Mode::Mute as u8, Ordering::Relaxed);
+                            }
                             if to_server.write_all(&buffer[..length]).await.is_err() {
                                 break;
                             }
