@@ -189,6 +189,10 @@ impl Backend for MemoryNode {
         Ok(self.shared.cell(room).map(|cell| lock(&cell).take_inbox(user)).unwrap_or_default())
     }
 
+    async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {
+        Ok(self.shared.cell(room).is_some_and(|cell| lock(&cell).room.exists()))
+    }
+
     async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
         Ok(self.shared.codes.claim(code, room, until, now))
     }

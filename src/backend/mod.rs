@@ -128,6 +128,9 @@ pub trait Backend: Send + Sync + 'static {
     /// What was kept for a member while it was away, oldest first; forgets it.
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError>;
 
+    /// Whether there is such a room.
+    async fn exists(&self, room: &RoomId) -> Result<bool, BackendError>;
+
     /// Gives `code` to `room` until `until`. False if another room has it.
     async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError>;
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::{
     Json,
@@ -16,6 +16,12 @@ use crate::{auth::tidy_code, backend::BackendError, id::RoomId};
 const ATTEMPTS: u32 = 4;
 /// How long a code is good for after it was last asked for or used, in ms: as long as a room of the first generation was meant to live.
 const LIFE: u64 = 4 * 60 * 60 * 1000;
+/// How long one is good for whose room does not exist, in ms: anybody can ask for those.
+const SHORT_LIFE: u64 = 30 * 60 * 1000;
+/// How many of those a node gives away a second in the long run,
+const STRANGE_RATE: u32 = 100;
+/// and at once: all clients of a node may ask for theirs while their rooms are only just being made.
+const STRANGE_BURST: u32 = 5_000;
 
 /// `/api/short-id/<room>`: the code of a room, always the same one. It is there before the room is: the extension asks for both at once.
 pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) -> Response {
@@ -23,11 +29,16 @@ pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) ->
         return failure(StatusCode::BAD_REQUEST, "not a room id");
     };
     match claim(&site, &room).await {
-        Ok(Some(code)) => {
+        Ok(Claim::Busy(wait)) => {
+            let wait = wait.div_ceil(1_000).to_string();
+            ([(header::RETRY_AFTER, wait)], failure(StatusCode::TOO_MANY_REQUESTS, "Failed to create short ID"))
+                .into_response()
+        }
+        Ok(Claim::Code(code)) => {
             let link = format!("{}/room/{code}", base(&site, &request));
             Json(json!({ "shortId": code, "roomId": room, "shortUrl": link })).into_response()
         }
-        Ok(None) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
+        Ok(Claim::Taken) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
         Err(error) => {
             tracing::warn!(%error, "a short code could not be kept");
             failure(StatusCode::SERVICE_UNAVAILABLE, "Failed to create short ID")
@@ -87,15 +98,33 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
     }
 }
 
-async fn claim(site: &Site, room: &RoomId) -> Result<Option<String>, BackendError> {
+/// What became of the wish for a code.
+enum Claim {
+    Code(String),
+    /// All that the room could have are others'.
+    Taken,
+    /// Too many ask; again after so many ms.
+    Busy(u64),
+}
+
+async fn claim(site: &Site, room: &RoomId) -> Result<Claim, BackendError> {
     let now = site.clock.now();
+    let life = if site.backend.exists(room).await? {
+        LIFE
+    } else {
+        let mut codes = site.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(wait) = codes.take(1, STRANGE_RATE, STRANGE_BURST, now) {
+            return Ok(Claim::Busy(wait));
+        }
+        SHORT_LIFE
+    };
     for attempt in 0..ATTEMPTS {
         let code = site.keys.short_code(room, attempt);
-        if site.backend.claim_code(&code, room, now + LIFE, now).await? {
-            return Ok(Some(code));
+        if site.backend.claim_code(&code, room, now + life, now).await? {
+            return Ok(Claim::Code(code));
         }
     }
-    Ok(None)
+    Ok(Claim::Taken)
 }
 
 async fn resolve(site: &Site, code: &str) -> Result<Option<RoomId>, BackendError> {

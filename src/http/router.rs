@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use axum::{
     Router,
@@ -17,6 +20,7 @@ use crate::{
     config::{Config, StatusDetail},
     hub::Hub,
     ledger::Journal,
+    limit::Bucket,
     socket::{self, Admission, Door},
     telemetry::Metrics,
     web,
@@ -30,6 +34,8 @@ pub struct Site {
     pub(super) invite_url: String,
     pub(super) public_url: Option<url::Url>,
     hops: usize,
+    /// For codes of rooms that do not exist.
+    pub(super) codes: Mutex<Bucket>,
 }
 
 /// What a site is made of.
@@ -69,6 +75,7 @@ impl Site {
             invite_url: config.server.invite_url.clone(),
             public_url: config.server.public_url.clone(),
             hops: config.server.trust_proxy_hops,
+            codes: Mutex::default(),
         }
     }
 }

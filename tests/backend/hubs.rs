@@ -90,6 +90,9 @@ impl Backend for Slow {
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
         self.inner.inbox(room, user).await
     }
+    async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {
+        self.inner.exists(room).await
+    }
     async fn claim_code(&self, code: &str, room: &RoomId, until: u64, now: u64) -> Result<bool, BackendError> {
         self.inner.claim_code(code, room, until, now).await
     }

@@ -155,3 +155,28 @@ async fn who_came_in_while_the_answer_got_lost_and_went_is_no_ghost() {
         assert_eq!(present.len(), 1, "{user} haunts {room}: {state:?}\n{}", stage.nodes.log(0));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_lets_go_of_rooms_that_its_members_have_left_for_another() {
+    let stage = Stage::set(Redis::start(), &[]).await;
+    for number in 0..5 {
+        let mut client = Client::connect_to(stage.nodes.addr(0)).await;
+        let state = client.enter(&format!("room-{number}"), "ana", json!({"features": ["resume"]})).await;
+        drop(client);
+        let mut client = Client::connect_to(stage.nodes.addr(1)).await;
+        let resume = json!({
+            "type": "RESUME", "roomId": format!("room-{number}"), "userId": "ana", "epoch": state.int("epoch"),
+            "resumeToken": state.str("resumeToken"), "version": state.version(),
+        });
+        client.send(resume).await;
+        client.until("RESUMED").await;
+        // It goes on there.
+        tokio::spawn(async move { client.during(Duration::from_secs(20)).await });
+    }
+    let begun = std::time::Instant::now();
+    while stage.nodes.metric(0, "tandem_rooms").await > 0.0 {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it holds them still");
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert!(stage.nodes.metric(1, "tandem_rooms").await >= 5.0);
+}

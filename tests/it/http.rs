@@ -315,3 +315,23 @@ async fn json_is_never_something_else() {
     let value: Value = reply.json();
     assert_eq!(value["roomId"], "<img src=x onerror=alert(1)>");
 }
+
+/// Anybody can ask for codes of rooms that do not exist; that must not fill what all share.
+#[tokio::test]
+async fn a_flood_of_codes_is_held_back_but_not_those_of_rooms_that_exist() {
+    let app = TestApp::start().await;
+    let _host = crate::support::Client::join(&app, "real", "host").await;
+    let mut given = 0;
+    let busy = loop {
+        let reply = app.get(&format!("/api/short-id/made-up-{given}")).await;
+        if reply.status != 200 {
+            break reply;
+        }
+        given += 1;
+        assert!(given < 20_000, "it gives more and more");
+    };
+    assert_eq!(busy.status, 429);
+    assert!(busy.header("retry-after").is_some());
+    assert!(given >= 5_000, "a whole node's clients may ask at once: {given}");
+    assert_eq!(app.get("/api/short-id/real").await.status, 200);
+}

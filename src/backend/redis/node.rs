@@ -294,6 +294,10 @@ impl Backend for RedisNode {
         self.take_inbox(room, user).await
     }
 
+    async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {
+        self.link(room).ask(redis::cmd("HEXISTS").arg(self.layout.room(room)).arg("v")).await
+    }
+
     async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
         let mut call = self.scripts.code.key(self.layout.code(code));
         call.arg(room.as_str()).arg(until).arg(now).arg(until.saturating_sub(now).max(CODE_LIFE));
