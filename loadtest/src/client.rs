@@ -125,6 +125,22 @@ impl Client {
         Ok(self.socket.send(Message::Text(text.into())).await?)
     }
 
+    /// The next frame of that type; others are passed over.
+    pub(crate) async fn receive_type(&mut self, name: &str) -> Result<Utf8Bytes> {
+        let find = async {
+            loop {
+                let frame = self.receive().await?;
+                if scan::is_type(&frame, name) {
+                    return Ok(frame);
+                }
+                if scan::is_type(&frame, "ERROR") {
+                    bail!("{name} was expected: {frame}");
+                }
+            }
+        };
+        timeout(PATIENCE, find).await.map_err(|_| anyhow!("no {name} within {PATIENCE:?}"))?
+    }
+
     /// The next text frame. A close is an error: nobody here wants one.
     pub(crate) async fn receive(&mut self) -> Result<Utf8Bytes> {
         loop {

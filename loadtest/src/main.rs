@@ -4,13 +4,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod backing;
 mod bench;
 mod client;
+mod cluster;
 mod fleet;
+mod http;
 mod latency;
 mod limits;
+mod meter;
 mod notes;
 mod pacer;
+mod probe;
 mod process;
 mod progress;
 mod relay;
