@@ -25,6 +25,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Read buffer of a socket: thousands of them live in this process.
 const READ_BUFFER: usize = 2048;
 
+/// Bytes that the system takes in for a client that is to be slow.
+const NARROW: u32 = 4096;
+
+/// What a server has said.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A frame.
+    Text(Utf8Bytes),
+    /// The end, with its code.
+    Close(Option<u16>),
+}
+
 /// Whom a client talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
@@ -75,22 +87,31 @@ impl Client {
         Ok(client)
     }
 
+    /// Connects to tandem and says nothing yet. With `narrow` the system takes in little of what this client does not read.
+    pub(crate) async fn dial(target: &Target, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
+        let dialled = timeout(PATIENCE, Self::open(target, target.url(""), source, narrow)).await;
+        dialled.map_err(|_| anyhow!("no connection to {target} within {PATIENCE:?}"))?
+    }
+
     async fn connect(target: &Target, peer: Peer, seat: &Seat<'_>) -> Result<Self> {
-        let address = target.address();
-        let tcp = match (address, seat.source) {
-            (SocketAddr::V4(_), Some(source)) => {
-                let tcp = TcpSocket::new_v4()?;
-                tcp.bind(SocketAddr::from((source, 0)))?;
-                tcp.connect(address).await
-            }
-            _ => TcpStream::connect(address).await,
-        }
-        .with_context(|| format!("cannot connect to {address}"))?;
-        tcp.set_nodelay(true)?;
         let url = match peer {
             Peer::Tandem => target.url(""),
             Peer::Relay => target.url(&format!("room={}", seat.room)),
         };
+        Self::open(target, url, seat.source, false).await
+    }
+
+    async fn open(target: &Target, url: String, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
+        let address = target.address();
+        let tcp = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if narrow {
+            tcp.set_recv_buffer_size(NARROW)?;
+        }
+        if let (SocketAddr::V4(_), Some(source)) = (address, source) {
+            tcp.bind(SocketAddr::from((source, 0)))?;
+        }
+        let tcp = tcp.connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+        tcp.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
         let (socket, _) = client_async_with_config(url, tcp, Some(config))
             .await
@@ -143,15 +164,22 @@ impl Client {
 
     /// The next text frame. A close is an error: nobody here wants one.
     pub(crate) async fn receive(&mut self) -> Result<Utf8Bytes> {
+        match self.next().await? {
+            Said::Text(text) => Ok(text),
+            Said::Close(Some(code)) => bail!("closed by the server: {code}"),
+            Said::Close(None) => bail!("closed by the server"),
+        }
+    }
+
+    /// The next text frame, or the end.
+    pub(crate) async fn next(&mut self) -> Result<Said> {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    bail!("closed by the server: {} {}", u16::from(frame.code), frame.reason)
-                }
+                Some(Ok(Message::Text(text))) => return Ok(Said::Text(text)),
+                Some(Ok(Message::Close(frame))) => return Ok(Said::Close(frame.map(|frame| frame.code.into()))),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),
-                None => bail!("closed by the server"),
+                None => return Ok(Said::Close(None)),
             }
         }
     }

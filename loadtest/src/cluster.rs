@@ -134,6 +134,26 @@ impl Cluster {
         self.nodes.iter().map(|node| node.target().clone()).collect()
     }
 
+    /// Stops one node, politely, and starts it again at the same place. Returns when it lets clients in.
+    pub(crate) async fn restart(&mut self, number: usize) -> Result<Vec<String>> {
+        ensure!(number < self.nodes.len(), "there is no such node");
+        let old = self.nodes.remove(number);
+        let port = old.target().address().port();
+        let warnings = old.stop().await?;
+        let mut own = self.settings.clone();
+        own.push(("NODE_ID".to_owned(), format!("node-{number}")));
+        own.push(("PORT".to_owned(), port.to_string()));
+        let node = Server::start("node", &self.program, &["serve"], &own, &self.folder).await?;
+        until_ready(node.target()).await?;
+        self.nodes.insert(number, node);
+        Ok(warnings)
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Where all of them keep the rooms.
     pub(crate) fn redis(&self) -> &Redis {
         &self.redis

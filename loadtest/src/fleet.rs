@@ -49,11 +49,16 @@ impl Manners {
 
     /// The address that the clients of a room connect from; `None` leaves it to the system.
     fn source(&self, room: u32, sockets: u32) -> Option<Ipv4Addr> {
-        let needed = u8::try_from(sockets.div_ceil(SOCKETS_PER_SOURCE)).unwrap_or(u8::MAX);
-        let sources = self.sources.unwrap_or(needed);
-        let turn = u8::try_from(room % u32::from(sources.max(1))).ok()?;
-        (sources > 1).then(|| Ipv4Addr::new(127, 0, 0, turn.saturating_add(1)))
+        source(self.sources, room, sockets)
     }
+}
+
+/// The same for so many addresses, or as many as the ports need.
+pub(crate) fn source(sources: Option<u8>, room: u32, sockets: u32) -> Option<Ipv4Addr> {
+    let needed = u8::try_from(sockets.div_ceil(SOCKETS_PER_SOURCE)).unwrap_or(u8::MAX);
+    let sources = sources.unwrap_or(needed);
+    let turn = u8::try_from(room % u32::from(sources.max(1))).ok()?;
+    (sources > 1).then(|| Ipv4Addr::new(127, 0, 0, turn.saturating_add(1)))
 }
 
 /// Who plays on which stage.

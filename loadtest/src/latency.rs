@@ -38,6 +38,16 @@ impl Latency {
         Ok(self.0.add(&other.0)?)
     }
 
+    /// The value that this part of all are below, in microseconds.
+    pub(crate) fn quantile(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    /// How many were taken in.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// The figures to report.
     pub(crate) fn summary(&self) -> Summary {
         Summary {

@@ -21,7 +21,18 @@ impl Meter {
         Self { part, probes: probes.into_iter().collect() }
     }
 
-    fn cpu(&self) -> Result<Cpu> {
+    /// Its name.
+    pub(crate) fn part(&self) -> &'static str {
+        self.part
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn rss(&self) -> Result<u64> {
+        self.probes.iter().map(|probe| Ok(probe.memory()?.rss)).sum()
+    }
+
+    /// CPU time so far.
+    pub(crate) fn cpu(&self) -> Result<Cpu> {
         self.probes.iter().map(|probe| probe.cpu()).sum()
     }
 }

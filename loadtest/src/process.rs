@@ -24,7 +24,7 @@ use crate::{probe::Probe, target::Target};
 const START: Duration = Duration::from_secs(20);
 
 /// How long a server may take to end after SIGTERM.
-const STOP: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(30);
 
 /// Log lines of a server that are kept.
 const KEPT_LINES: usize = 5;

@@ -1,7 +1,6 @@
 //! The comparison: tandem, alone and as a cluster, and the bare relay on the same machine, under the same load, in turns.
 
 pub(crate) mod cluster;
-mod contestant;
 mod options;
 mod run;
 

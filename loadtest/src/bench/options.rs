@@ -1,9 +1,8 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{cluster::Ledger, fleet::Manners, scenario::control};
+use crate::{contestant::ServerOptions, fleet::Manners, scenario::control};
 
 /// Idle sockets when nothing is said.
 const SOCKETS: u32 = 8_000;
@@ -17,9 +16,6 @@ pub(crate) struct Options {
     /// Nodes of the cluster
     #[arg(long, value_name = "N", default_value_t = 2, requires = "cluster", value_parser = clap::value_parser!(u32).range(2..=16))]
     pub(super) nodes: u32,
-    /// Where the cluster's ledger goes
-    #[arg(long, value_enum, default_value_t = Ledger::Streams, requires = "cluster")]
-    pub(super) ledger: Ledger,
     /// Pairs of messages a second in each room of the cluster that two members send at once, on two nodes; 0 leaves that part out
     #[arg(long, value_name = "N", default_value_t = 4, requires = "cluster", value_parser = clap::value_parser!(u32).range(0..=45))]
     pub(super) clash: u32,
@@ -33,12 +29,8 @@ pub(crate) struct Options {
     pub(super) load: control::Load,
     #[command(flatten)]
     pub(super) manners: Manners,
-    /// The server [default: `tandem` beside this program]
-    #[arg(long, value_name = "PATH")]
-    pub(super) server: Option<PathBuf>,
-    /// A setting for the server, beside those the bench makes
-    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_setting)]
-    pub(super) settings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(super) servers: ServerOptions,
     /// Write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -51,21 +43,5 @@ impl Options {
     /// Idle sockets.
     pub(super) fn sockets(&self) -> u32 {
         self.sockets.unwrap_or(if self.cluster { 0 } else { SOCKETS })
-    }
-}
-
-fn parse_setting(text: &str) -> Result<(String, String)> {
-    let (key, value) = text.split_once('=').context("a setting looks like KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_have_a_name_and_a_value() {
-        assert_eq!(parse_setting("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
-        assert!(parse_setting("A").is_err());
     }
 }

@@ -2,12 +2,9 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{
-    Options,
-    cluster::Follower,
-    contestant::{Contestant, Launcher, Running},
-};
+use super::{Options, cluster::Follower};
 use crate::{
+    contestant::{Contestant, Launcher, Running},
     fleet::{Cast, MEMBERS},
     progress::Progress,
     report::{Check, Column, Ratio, Report, Subject},
@@ -30,13 +27,17 @@ const LOOSE_RATIO_LIMIT: f64 = 5.0;
 /// machines that do other things meanwhile.
 const CLUSTER_RATIO_LIMIT: f64 = 10.0;
 
+/// Seconds that a server has for its last sockets: nothing is measured any more by then.
+const DRAIN: u32 = 1;
+
 /// `loadtest bench`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
     let mut contestants = vec![Contestant::Tandem, Contestant::Relay];
     if options.cluster {
         contestants.insert(0, Contestant::Cluster);
     }
-    let bench = Bench { options, progress, launcher: Launcher::new(options)?, contestants };
+    let bench =
+        Bench { options, progress, launcher: Launcher::new(&options.servers, options.nodes, DRAIN)?, contestants };
     let mut report = Report::new();
     for contestant in &bench.contestants {
         report.columns.push(Column { name: contestant.name(), idle: None, control: None });

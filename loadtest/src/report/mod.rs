@@ -3,6 +3,8 @@
 mod cluster_table;
 mod table;
 
+pub(crate) use table::{STYLE, right};
+
 use std::{
     fs,
     path::Path,
@@ -12,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     bench::cluster,
@@ -41,11 +43,11 @@ pub(crate) struct Report {
 }
 
 /// Where it was measured.
-#[derive(Debug, Serialize)]
-struct Machine {
-    cpus: usize,
-    cpu: String,
-    kernel: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cpus: usize,
+    pub(crate) cpu: String,
+    pub(crate) kernel: String,
 }
 
 /// One server.
@@ -184,7 +186,8 @@ impl Report {
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// This one.
+    pub(crate) fn this() -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info
             .lines()

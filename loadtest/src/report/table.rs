@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Lines above, below, and under the header; nothing else.
-pub(super) const STYLE: TableStyle = {
+pub(crate) const STYLE: TableStyle = {
     let line = LineStyle::none().fill('─').junction('─');
     TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
 };
@@ -142,6 +142,7 @@ impl Rows<'_> {
     }
 }
 
-pub(super) fn right(text: &str) -> Cell {
+/// A cell of a column of numbers.
+pub(crate) fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }

@@ -1,15 +1,18 @@
+//! Who can be started, and the programs that are.
+
 use std::{
     env::current_exe,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use tempfile::TempDir;
 
-use super::Options;
 use crate::{
+    backing::Postgres,
     client::Peer,
-    cluster::{Cluster, Plan},
+    cluster::{Cluster, Ledger, Plan},
     meter::Meter,
     process::Server,
     target::Target,
@@ -17,7 +20,7 @@ use crate::{
 
 /// Who is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Contestant {
+pub(crate) enum Contestant {
     /// Nodes that share their rooms.
     Cluster,
     /// One node by itself.
@@ -28,7 +31,7 @@ pub(super) enum Contestant {
 
 impl Contestant {
     /// The name to show.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cluster => "cluster",
             Self::Tandem => "tandem",
@@ -37,7 +40,7 @@ impl Contestant {
     }
 
     /// How its clients talk.
-    pub(super) fn peer(self) -> Peer {
+    pub(crate) fn peer(self) -> Peer {
         match self {
             Self::Cluster | Self::Tandem => Peer::Tandem,
             Self::Relay => Peer::Relay,
@@ -47,7 +50,7 @@ impl Contestant {
 
 /// A contestant that runs.
 #[derive(Debug)]
-pub(super) enum Running {
+pub(crate) enum Running {
     /// One process.
     One(Box<Server>),
     /// Several.
@@ -56,7 +59,7 @@ pub(super) enum Running {
 
 impl Running {
     /// Where it listens.
-    pub(super) fn targets(&self) -> Vec<Target> {
+    pub(crate) fn targets(&self) -> Vec<Target> {
         match self {
             Self::One(server) => vec![server.target().clone()],
             Self::Many(cluster) => cluster.targets(),
@@ -64,7 +67,7 @@ impl Running {
     }
 
     /// Its CPU.
-    pub(super) fn meters(&self) -> Vec<Meter> {
+    pub(crate) fn meters(&self) -> Vec<Meter> {
         match self {
             Self::One(server) => vec![Meter::new("server", [server.probe()])],
             Self::Many(cluster) => cluster.meters(),
@@ -72,7 +75,7 @@ impl Running {
     }
 
     /// Its cluster, if it is one.
-    pub(super) fn cluster(&mut self) -> Option<&mut Cluster> {
+    pub(crate) fn cluster(&mut self) -> Option<&mut Cluster> {
         match self {
             Self::One(_) => None,
             Self::Many(cluster) => Some(cluster),
@@ -80,7 +83,7 @@ impl Running {
     }
 
     /// Ends it; the last warnings it logged.
-    pub(super) async fn stop(self) -> Result<Vec<String>> {
+    pub(crate) async fn stop(self) -> Result<Vec<String>> {
         match self {
             Self::One(server) => server.stop().await,
             Self::Many(cluster) => cluster.stop().await,
@@ -88,10 +91,34 @@ impl Running {
     }
 }
 
+/// A `KEY=VALUE` of the command line.
+pub(crate) fn parse_setting(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').context("a setting looks like KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// What the started servers are to be.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerOptions {
+    /// The server [default: `tandem` beside this program]
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+    /// A setting for the server, beside those that are made here
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    settings: Vec<(String, String)>,
+    /// Where a cluster's ledger goes
+    #[arg(long, value_enum, default_value_t = Ledger::Streams)]
+    ledger: Ledger,
+}
+
 /// Starts contestants.
 #[derive(Debug)]
-pub(super) struct Launcher<'a> {
-    options: &'a Options,
+pub(crate) struct Launcher<'a> {
+    options: &'a ServerOptions,
+    /// Of a cluster.
+    nodes: u32,
+    /// Over how long a server closes its sockets when it is to end.
+    drain: u32,
     tandem: PathBuf,
     this: PathBuf,
     folder: TempDir,
@@ -99,7 +126,7 @@ pub(super) struct Launcher<'a> {
 
 impl<'a> Launcher<'a> {
     /// Finds the programs.
-    pub(super) fn new(options: &'a Options) -> Result<Self> {
+    pub(crate) fn new(options: &'a ServerOptions, nodes: u32, drain: u32) -> Result<Self> {
         let this = current_exe().context("where is this program?")?;
         let tandem = options.server.clone().unwrap_or_else(|| this.with_file_name("tandem"));
         let tandem = tandem
@@ -108,11 +135,11 @@ impl<'a> Launcher<'a> {
         let folder = tempfile::tempdir()?;
         // PostgreSQL runs as another user, and has its data in here.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        Ok(Self { options, tandem, this, folder })
+        Ok(Self { options, nodes, drain, tandem, this, folder })
     }
 
     /// A fresh one; `purpose` names the folder for its data.
-    pub(super) async fn start(&self, contestant: Contestant, purpose: &str) -> Result<Running> {
+    pub(crate) async fn start(&self, contestant: Contestant, purpose: &str) -> Result<Running> {
         let name = contestant.name();
         let folder = self.folder.path().join(format!("{name}-{purpose}"));
         std::fs::create_dir_all(&folder)?;
@@ -126,8 +153,8 @@ impl<'a> Launcher<'a> {
     }
 
     async fn start_cluster(&self, folder: &Path) -> Result<Running> {
-        let Options { nodes, ledger, .. } = *self.options;
-        if ledger == crate::cluster::Ledger::Postgres && !crate::backing::Postgres::is_here() {
+        let (nodes, ledger) = (self.nodes, self.options.ledger);
+        if ledger == Ledger::Postgres && !Postgres::is_here() {
             bail!("--ledger postgres needs PostgreSQL on this machine (Debian: postgresql)");
         }
         let plan = Plan { program: &self.tandem, nodes, ledger, settings: self.settings(folder), folder };
@@ -141,11 +168,21 @@ impl<'a> Launcher<'a> {
             ("PORT", "0".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
             ("LOG_LEVEL", "info".to_owned()),
-            // Nothing is measured any more when it stops.
-            ("DRAIN_SECONDS", "1".to_owned()),
+            ("DRAIN_SECONDS", self.drain.to_string()),
             ("TANDEM_DATA_DIR", data.to_string_lossy().into_owned()),
         ];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
         own.chain(self.options.settings.iter().cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_a_name_and_a_value() {
+        assert_eq!(parse_setting("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
+        assert!(parse_setting("A").is_err());
     }
 }
