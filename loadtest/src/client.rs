@@ -17,7 +17,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 
-use crate::{scan, target::Target};
+use crate::{scan, socketio, target::Target};
 
 /// How long connecting, and then joining, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,6 +44,8 @@ pub(crate) enum Peer {
     Tandem,
     /// The bare relay: rooms by query string.
     Relay,
+    /// Socket.IO: rooms by an event.
+    SocketIo,
 }
 
 impl Peer {
@@ -52,6 +54,7 @@ impl Peer {
         match self {
             Self::Tandem => "tandem",
             Self::Relay => "relay",
+            Self::SocketIo => "socket.io",
         }
     }
 }
@@ -73,6 +76,8 @@ pub(crate) struct Seat<'a> {
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
+    /// Frames are wrapped as Socket.IO wants them.
+    wrapped: bool,
 }
 
 impl Client {
@@ -97,8 +102,10 @@ impl Client {
         let url = match peer {
             Peer::Tandem => target.url(""),
             Peer::Relay => target.url(&format!("room={}", seat.room)),
+            Peer::SocketIo => socketio::url(target),
         };
-        Self::open(target, url, seat.source, false).await
+        let client = Self::open(target, url, seat.source, false).await?;
+        Ok(Self { wrapped: peer == Peer::SocketIo, ..client })
     }
 
     async fn open(target: &Target, url: String, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
@@ -116,10 +123,18 @@ impl Client {
         let (socket, _) = client_async_with_config(url, tcp, Some(config))
             .await
             .with_context(|| format!("{address} refused the WebSocket"))?;
-        Ok(Self { socket })
+        Ok(Self { socket, wrapped: false })
     }
 
     async fn enter(&mut self, peer: Peer, seat: &Seat<'_>) -> Result<()> {
+        if peer == Peer::SocketIo {
+            self.socket.send(Message::Text(socketio::CONNECT.into())).await?;
+            // Events before it is answered end the connection.
+            while !self.receive().await?.starts_with(socketio::CONNECT) {}
+            self.socket.send(Message::Text(socketio::join(seat.room).into())).await?;
+            while !self.receive().await?.starts_with(socketio::JOINED) {}
+            return Ok(());
+        }
         let mut join = serde_json::json!({
             "type": "JOIN", "roomId": seat.room, "userId": seat.user, "username": seat.user,
         });
@@ -143,7 +158,11 @@ impl Client {
 
     /// Sends one text frame.
     pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
-        Ok(self.socket.send(Message::Text(text.into())).await?)
+        let mut text = text.into();
+        if self.wrapped {
+            text = socketio::wrap(&text).into();
+        }
+        Ok(self.socket.send(Message::Text(text)).await?)
     }
 
     /// The next frame of that type; others are passed over.
@@ -175,6 +194,9 @@ impl Client {
     pub(crate) async fn next(&mut self) -> Result<Said> {
         loop {
             match self.socket.next().await {
+                Some(Ok(Message::Text(text))) if self.wrapped && text.as_str() == socketio::PING => {
+                    self.socket.send(Message::Text(socketio::PONG.into())).await?;
+                }
                 Some(Ok(Message::Text(text))) => return Ok(Said::Text(text)),
                 Some(Ok(Message::Close(frame))) => return Ok(Said::Close(frame.map(|frame| frame.code.into()))),
                 Some(Ok(_)) => {}

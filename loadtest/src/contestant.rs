@@ -15,6 +15,7 @@ use crate::{
     cluster::{Cluster, Ledger, Plan},
     meter::Meter,
     process::Server,
+    rival::Rival,
     target::Target,
 };
 
@@ -27,6 +28,8 @@ pub(crate) enum Contestant {
     Tandem,
     /// The least that could do the job.
     Relay,
+    /// Socket.IO with its Redis adapter.
+    SocketIo,
 }
 
 impl Contestant {
@@ -36,6 +39,7 @@ impl Contestant {
             Self::Cluster => "cluster",
             Self::Tandem => "tandem",
             Self::Relay => "relay",
+            Self::SocketIo => "socket.io",
         }
     }
 
@@ -44,6 +48,7 @@ impl Contestant {
         match self {
             Self::Cluster | Self::Tandem => Peer::Tandem,
             Self::Relay => Peer::Relay,
+            Self::SocketIo => Peer::SocketIo,
         }
     }
 }
@@ -55,6 +60,8 @@ pub(crate) enum Running {
     One(Box<Server>),
     /// Several.
     Many(Box<Cluster>),
+    /// Several of somebody else's.
+    Rival(Box<Rival>),
 }
 
 impl Running {
@@ -63,6 +70,7 @@ impl Running {
         match self {
             Self::One(server) => vec![server.target().clone()],
             Self::Many(cluster) => cluster.targets(),
+            Self::Rival(rival) => rival.targets(),
         }
     }
 
@@ -71,13 +79,14 @@ impl Running {
         match self {
             Self::One(server) => vec![Meter::new("server", [server.probe()])],
             Self::Many(cluster) => cluster.meters(),
+            Self::Rival(rival) => rival.meters(),
         }
     }
 
     /// Its cluster, if it is one.
     pub(crate) fn cluster(&mut self) -> Option<&mut Cluster> {
         match self {
-            Self::One(_) => None,
+            Self::One(_) | Self::Rival(_) => None,
             Self::Many(cluster) => Some(cluster),
         }
     }
@@ -87,6 +96,7 @@ impl Running {
         match self {
             Self::One(server) => server.stop().await,
             Self::Many(cluster) => cluster.stop().await,
+            Self::Rival(rival) => rival.stop().await,
         }
     }
 }
@@ -119,6 +129,8 @@ pub(crate) struct Launcher<'a> {
     nodes: u32,
     /// Over how long a server closes its sockets when it is to end.
     drain: u32,
+    /// Where the program on Socket.IO is.
+    rival: Option<&'a Path>,
     tandem: PathBuf,
     this: PathBuf,
     folder: TempDir,
@@ -135,7 +147,12 @@ impl<'a> Launcher<'a> {
         let folder = tempfile::tempdir()?;
         // PostgreSQL runs as another user, and has its data in here.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        Ok(Self { options, nodes, drain, tandem, this, folder })
+        Ok(Self { options, nodes, drain, rival: None, tandem, this, folder })
+    }
+
+    /// Knows where the program on Socket.IO is.
+    pub(crate) fn with_rival(self, rival: Option<&'a Path>) -> Self {
+        Self { rival, ..self }
     }
 
     /// A fresh one; `purpose` names the folder for its data.
@@ -146,6 +163,11 @@ impl<'a> Launcher<'a> {
         let (program, arguments, settings): (&Path, &[&str], _) = match contestant {
             Contestant::Cluster => return self.start_cluster(&folder).await,
             Contestant::Tandem => (&self.tandem, &["serve"], self.settings(&folder)),
+            Contestant::SocketIo => {
+                let home = self.rival.context("nobody said where Socket.IO is")?;
+                let rival = Rival::start(home, self.nodes, &folder).await?;
+                return Ok(Running::Rival(Box::new(rival)));
+            }
             Contestant::Relay => (&self.this, &["relay", "--leashed"], Vec::new()),
         };
         let server = Server::start(name, program, arguments, &settings, &folder).await?;

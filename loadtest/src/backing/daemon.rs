@@ -12,7 +12,7 @@ pub(super) fn free_port() -> Result<u16> {
 }
 
 /// Whether `name` is in one of the directories of PATH, or in one of `elsewhere`, and where.
-pub(super) fn find(name: &str, elsewhere: &[std::path::PathBuf]) -> Option<std::path::PathBuf> {
+pub(crate) fn find(name: &str, elsewhere: &[std::path::PathBuf]) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<_> = std::env::split_paths(&path).chain(elsewhere.iter().cloned()).collect();
     dirs.into_iter().map(|dir| dir.join(name)).find(|program| program.is_file())

@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// Nodes of the cluster
     #[arg(long, value_name = "N", default_value_t = 2, requires = "cluster", value_parser = clap::value_parser!(u32).range(2..=16))]
     pub(super) nodes: u32,
+    /// Beside the cluster, as many nodes of Socket.IO with its Redis adapter: the folder of its program, loadtest/socketio, where `npm ci` was run
+    #[arg(long, value_name = "FOLDER", requires = "cluster")]
+    pub(super) socketio: Option<PathBuf>,
     /// Pairs of messages a second in each room of the cluster that two members send at once, on two nodes; 0 leaves that part out
     #[arg(long, value_name = "N", default_value_t = 4, requires = "cluster", value_parser = clap::value_parser!(u32).range(0..=45))]
     pub(super) clash: u32,

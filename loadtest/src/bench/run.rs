@@ -27,6 +27,9 @@ const LOOSE_RATIO_LIMIT: f64 = 5.0;
 /// machines that do other things meanwhile.
 const CLUSTER_RATIO_LIMIT: f64 = 10.0;
 
+/// CPU of a delivery in a cluster, by that of as many nodes of Socket.IO that keep no state.
+const RIVAL_RATIO_LIMIT: f64 = 2.0;
+
 /// Seconds that a server has for its last sockets: nothing is measured any more by then.
 const DRAIN: u32 = 1;
 
@@ -36,8 +39,10 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     if options.cluster {
         contestants.insert(0, Contestant::Cluster);
     }
-    let bench =
-        Bench { options, progress, launcher: Launcher::new(&options.servers, options.nodes, DRAIN)?, contestants };
+    let rival = options.socketio.as_deref();
+    contestants.extend(rival.map(|_| Contestant::SocketIo));
+    let launcher = Launcher::new(&options.servers, options.nodes, DRAIN)?.with_rival(rival);
+    let bench = Bench { options, progress, launcher, contestants };
     let mut report = Report::new();
     for contestant in &bench.contestants {
         report.columns.push(Column { name: contestant.name(), idle: None, control: None });
@@ -74,7 +79,7 @@ impl Bench<'_> {
         };
         for (column, contestant) in report.columns.iter_mut().zip(&self.contestants) {
             let (name, peer) = (contestant.name(), contestant.peer());
-            if *contestant == Contestant::Cluster {
+            if matches!(contestant, Contestant::Cluster | Contestant::SocketIo) {
                 continue;
             }
             self.progress.step(&format!("{name}: {} idle sockets", grouped(u64::from(load.rooms * MEMBERS))));
@@ -126,6 +131,9 @@ impl Bench<'_> {
         compare(report, Contestant::Tandem, Contestant::Relay, Subject::CpuRatio, limit)?;
         if self.options.cluster {
             compare(report, Contestant::Cluster, Contestant::Tandem, Subject::ClusterRatio, CLUSTER_RATIO_LIMIT)?;
+        }
+        if self.options.socketio.is_some() {
+            compare(report, Contestant::Cluster, Contestant::SocketIo, Subject::RivalRatio, RIVAL_RATIO_LIMIT)?;
         }
         Ok(())
     }

@@ -84,6 +84,8 @@ pub(crate) enum Subject {
     CpuRatio,
     /// CPU of a cluster by CPU of a single node.
     ClusterRatio,
+    /// CPU of a cluster by CPU of as many nodes of Socket.IO.
+    RivalRatio,
 }
 
 /// A figure with its limit.

@@ -129,7 +129,11 @@ impl Rows<'_> {
     }
 
     fn ratio(&mut self, ratio: &Ratio, report: &Report) {
-        let subject = if ratio.by == "relay" { Subject::CpuRatio } else { Subject::ClusterRatio };
+        let subject = match ratio.by {
+            "relay" => Subject::CpuRatio,
+            "socket.io" => Subject::RivalRatio,
+            _ => Subject::ClusterRatio,
+        };
         let verdict = report.check(subject).map(|check| check.verdict(times)).unwrap_or_default();
         let base =
             self.columns.iter().find(|column| column.name == ratio.by).and_then(|column| column.control.as_ref()?.cpu);
