@@ -56,7 +56,10 @@ impl Server {
         environment: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
-        let mut child = Command::new(program)
+        // It ends with this process, however that ends.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM"])
+            .arg(program)
             .args(arguments)
             .env_clear()
             .envs(environment.iter().map(|(key, value)| (key, value)))
@@ -65,7 +68,7 @@ impl Server {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {} (with setpriv of util-linux)", program.display()))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines();

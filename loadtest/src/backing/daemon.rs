@@ -18,13 +18,13 @@ pub(crate) fn find(name: &str, elsewhere: &[std::path::PathBuf]) -> Option<std::
     dirs.into_iter().map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
-/// A command that ends with this process, however that ends, and as another user if one is named.
-pub(super) fn tethered(program: &Path, user: Option<&str>) -> Command {
+/// A command that is sent the signal `end` when this process is gone, however it went, and that runs as another user if one is named.
+pub(super) fn tethered(program: &Path, user: Option<&str>, end: &str) -> Command {
     let mut command = Command::new("setpriv");
     if let Some(user) = user {
         command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()]);
     }
-    command.args(["--pdeathsig", "QUIT"]).arg(program);
+    command.args(["--pdeathsig", end]).arg(program);
     command
 }
 

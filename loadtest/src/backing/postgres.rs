@@ -41,14 +41,14 @@ impl Postgres {
             chown(folder, Some(uid), Some(gid))?;
         }
         let data = folder.join("data");
-        let mut init = tethered(&program("initdb").context(missing)?, user);
+        let mut init = tethered(&program("initdb").context(missing)?, user, "TERM");
         init.args(["--auth=trust", "--no-sync", "--username=tandem", "-E", "UTF8", "--locale=C", "-D"]);
         init.arg(&data).current_dir("/").kill_on_drop(true);
         let made = timeout(INIT, init.output()).await.context("initdb takes too long")??;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 
         let port = free_port()?;
-        let mut command = tethered(&program("postgres").context(missing)?, user);
+        let mut command = tethered(&program("postgres").context(missing)?, user, "QUIT");
         command.arg("-D").arg(&data).arg("-k").arg(folder).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
         command.current_dir("/");
         let daemon = Daemon::start("postgres", command, &folder.with_extension("log"), Signal::INT)?;

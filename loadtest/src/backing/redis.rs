@@ -30,7 +30,7 @@ impl Redis {
         let program =
             find("redis-server", &[]).context("redis-server is missing: install it (Debian: redis-server)")?;
         let port = free_port()?;
-        let mut command = tethered(&program, None);
+        let mut command = tethered(&program, None, "TERM");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.arg("--dir").arg(folder);
         let daemon = Daemon::start("redis-server", command, &folder.join("redis.log"), Signal::TERM)?;
