@@ -17,13 +17,25 @@ use tokio_tungstenite::{
     tungstenite::{Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 
-use crate::{scan, target::Target};
+use crate::{scan, socketio, target::Target};
 
 /// How long connecting, and then joining, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Read buffer of a socket: thousands of them live in this process.
 const READ_BUFFER: usize = 2048;
+
+/// Bytes that the system takes in for a client that is to be slow.
+const NARROW: u32 = 4096;
+
+/// What a server has said.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A frame.
+    Text(Utf8Bytes),
+    /// The end, with its code.
+    Close(Option<u16>),
+}
 
 /// Whom a client talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +44,8 @@ pub(crate) enum Peer {
     Tandem,
     /// The bare relay: rooms by query string.
     Relay,
+    /// Socket.IO: rooms by an event.
+    SocketIo,
 }
 
 impl Peer {
@@ -40,6 +54,7 @@ impl Peer {
         match self {
             Self::Tandem => "tandem",
             Self::Relay => "relay",
+            Self::SocketIo => "socket.io",
         }
     }
 }
@@ -61,6 +76,8 @@ pub(crate) struct Seat<'a> {
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
+    /// Frames are wrapped as Socket.IO wants them.
+    wrapped: bool,
 }
 
 impl Client {
@@ -75,30 +92,49 @@ impl Client {
         Ok(client)
     }
 
+    /// Connects to tandem and says nothing yet. With `narrow` the system takes in little of what this client does not read.
+    pub(crate) async fn dial(target: &Target, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
+        let dialled = timeout(PATIENCE, Self::open(target, target.url(""), source, narrow)).await;
+        dialled.map_err(|_| anyhow!("no connection to {target} within {PATIENCE:?}"))?
+    }
+
     async fn connect(target: &Target, peer: Peer, seat: &Seat<'_>) -> Result<Self> {
-        let address = target.address();
-        let tcp = match (address, seat.source) {
-            (SocketAddr::V4(_), Some(source)) => {
-                let tcp = TcpSocket::new_v4()?;
-                tcp.bind(SocketAddr::from((source, 0)))?;
-                tcp.connect(address).await
-            }
-            _ => TcpStream::connect(address).await,
-        }
-        .with_context(|| format!("cannot connect to {address}"))?;
-        tcp.set_nodelay(true)?;
         let url = match peer {
             Peer::Tandem => target.url(""),
             Peer::Relay => target.url(&format!("room={}", seat.room)),
+            Peer::SocketIo => socketio::url(target),
         };
+        let client = Self::open(target, url, seat.source, false).await?;
+        Ok(Self { wrapped: peer == Peer::SocketIo, ..client })
+    }
+
+    async fn open(target: &Target, url: String, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
+        let address = target.address();
+        let tcp = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if narrow {
+            tcp.set_recv_buffer_size(NARROW)?;
+        }
+        if let (SocketAddr::V4(_), Some(source)) = (address, source) {
+            tcp.bind(SocketAddr::from((source, 0)))?;
+        }
+        let tcp = tcp.connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+        tcp.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
         let (socket, _) = client_async_with_config(url, tcp, Some(config))
             .await
             .with_context(|| format!("{address} refused the WebSocket"))?;
-        Ok(Self { socket })
+        Ok(Self { socket, wrapped: false })
     }
 
     async fn enter(&mut self, peer: Peer, seat: &Seat<'_>) -> Result<()> {
+        if peer == Peer::SocketIo {
+            self.socket.send(Message::Text(socketio::CONNECT.into())).await?;
+            // Events before it is answered end the connection.
+            while !self.receive().await?.starts_with(socketio::CONNECT) {}
+            self.socket.send(Message::Text(socketio::join(seat.room).into())).await?;
+            while !self.receive().await?.starts_with(socketio::JOINED) {}
+            return Ok(());
+        }
         let mut join = serde_json::json!({
             "type": "JOIN", "roomId": seat.room, "userId": seat.user, "username": seat.user,
         });
@@ -122,20 +158,50 @@ impl Client {
 
     /// Sends one text frame.
     pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
-        Ok(self.socket.send(Message::Text(text.into())).await?)
+        let mut text = text.into();
+        if self.wrapped {
+            text = socketio::wrap(&text).into();
+        }
+        Ok(self.socket.send(Message::Text(text)).await?)
+    }
+
+    /// The next frame of that type; others are passed over.
+    pub(crate) async fn receive_type(&mut self, name: &str) -> Result<Utf8Bytes> {
+        let find = async {
+            loop {
+                let frame = self.receive().await?;
+                if scan::is_type(&frame, name) {
+                    return Ok(frame);
+                }
+                if scan::is_type(&frame, "ERROR") {
+                    bail!("{name} was expected: {frame}");
+                }
+            }
+        };
+        timeout(PATIENCE, find).await.map_err(|_| anyhow!("no {name} within {PATIENCE:?}"))?
     }
 
     /// The next text frame. A close is an error: nobody here wants one.
     pub(crate) async fn receive(&mut self) -> Result<Utf8Bytes> {
+        match self.next().await? {
+            Said::Text(text) => Ok(text),
+            Said::Close(Some(code)) => bail!("closed by the server: {code}"),
+            Said::Close(None) => bail!("closed by the server"),
+        }
+    }
+
+    /// The next text frame, or the end.
+    pub(crate) async fn next(&mut self) -> Result<Said> {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    bail!("closed by the server: {} {}", u16::from(frame.code), frame.reason)
+                Some(Ok(Message::Text(text))) if self.wrapped && text.as_str() == socketio::PING => {
+                    self.socket.send(Message::Text(socketio::PONG.into())).await?;
                 }
+                Some(Ok(Message::Text(text))) => return Ok(Said::Text(text)),
+                Some(Ok(Message::Close(frame))) => return Ok(Said::Close(frame.map(|frame| frame.code.into()))),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),
-                None => bail!("closed by the server"),
+                None => return Ok(Said::Close(None)),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     net::Ipv4Addr,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -48,12 +49,63 @@ impl Manners {
 
     /// The address that the clients of a room connect from; `None` leaves it to the system.
     fn source(&self, room: u32, sockets: u32) -> Option<Ipv4Addr> {
-        let needed = u8::try_from(sockets.div_ceil(SOCKETS_PER_SOURCE)).unwrap_or(u8::MAX);
-        let sources = self.sources.unwrap_or(needed);
-        let turn = u8::try_from(room % u32::from(sources.max(1))).ok()?;
-        (sources > 1).then(|| Ipv4Addr::new(127, 0, 0, turn.saturating_add(1)))
+        source(self.sources, room, sockets)
     }
 }
+
+/// The same for so many addresses, or as many as the ports need.
+pub(crate) fn source(sources: Option<u8>, room: u32, sockets: u32) -> Option<Ipv4Addr> {
+    let needed = u8::try_from(sockets.div_ceil(SOCKETS_PER_SOURCE)).unwrap_or(u8::MAX);
+    let sources = sources.unwrap_or(needed);
+    let turn = u8::try_from(room % u32::from(sources.max(1))).ok()?;
+    (sources > 1).then(|| Ipv4Addr::new(127, 0, 0, turn.saturating_add(1)))
+}
+
+/// Who plays on which stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cast<'a> {
+    /// The nodes. Members of a room take turns among them, and so do the hosts.
+    pub(crate) targets: &'a [Target],
+    /// What kind of server they are.
+    pub(crate) peer: Peer,
+    /// Rooms of [`MEMBERS`].
+    pub(crate) rooms: u32,
+    /// Members of each room that send.
+    pub(crate) senders: u32,
+    /// How they present themselves.
+    pub(crate) manners: &'a Manners,
+}
+
+impl Cast<'_> {
+    fn target(&self, room: u32, member: u32) -> Result<&Target> {
+        let number = usize::try_from(room + member)? % self.targets.len().max(1);
+        self.targets.get(number).context("there is no server")
+    }
+
+    async fn gather_room(&self, name: &str, room: u32) -> Result<Vec<Client>> {
+        let features = self.manners.features();
+        let source = self.manners.source(room, self.rooms * MEMBERS);
+        let mut clients = Vec::new();
+        for member in 0..MEMBERS {
+            let user = format!("user-{room}-{member}");
+            let seat = Seat { room: name, user: &user, features: features.as_deref(), source };
+            clients.push(Client::join(self.target(room, member)?, self.peer, &seat).await?);
+        }
+        if self.senders > 1
+            && let Some(host) = clients.first_mut()
+        {
+            host.send(r#"{"type":"TOGGLE_GUEST_CONTROL","enabled":true}"#).await?;
+            // On every node, before a guest makes use of it.
+            for client in &mut clients {
+                client.receive_type("GUEST_CONTROL").await?;
+            }
+        }
+        Ok(clients)
+    }
+}
+
+/// Numbers the fleets of this process.
+static FLEETS: AtomicU32 = AtomicU32::new(0);
 
 /// Joined clients, room by room; the first of each room is its host.
 #[derive(Debug)]
@@ -65,36 +117,22 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Connects and joins `rooms` rooms of [`MEMBERS`].
-    pub(crate) async fn gather(
-        target: &Target,
-        peer: Peer,
-        rooms: u32,
-        manners: &Manners,
-        progress: &Progress,
-    ) -> Result<Self> {
-        let sockets = rooms * MEMBERS;
+    /// Connects and joins all of them.
+    pub(crate) async fn gather(cast: &Cast<'_>, progress: &Progress) -> Result<Self> {
+        let (sockets, peer) = (cast.rooms * MEMBERS, cast.peer.name());
         check_open_files(sockets)?;
-        let features = manners.features();
         let started = Instant::now();
-        // A name of its own for every run, so that a running server may be measured twice.
-        let run = std::process::id();
-        let rooms = stream::iter(0..rooms)
+        // Names of its own for every run and every fleet, so that a running server may be measured twice.
+        let run = format!("{}-{}", std::process::id(), FLEETS.fetch_add(1, Ordering::Relaxed));
+        let rooms = stream::iter(0..cast.rooms)
             .map(|room| {
-                let features = features.as_deref();
+                let name = format!("load-{run}-{room}");
                 async move {
-                    let name = format!("load-{run}-{room}");
-                    let source = manners.source(room, sockets);
-                    let mut clients = Vec::new();
-                    for member in 0..MEMBERS {
-                        let user = format!("user-{room}-{member}");
-                        let seat = Seat { room: &name, user: &user, features, source };
-                        clients.push(Client::join(target, peer, &seat).await?);
-                    }
+                    let clients = cast.gather_room(&name, room).await?;
                     if room % 16 == 0 {
                         let done = grouped(u64::from(room * MEMBERS));
                         let all = grouped(u64::from(sockets));
-                        progress.detail(&format!("{}: {done} of {all} sockets joined", peer.name()));
+                        progress.detail(&format!("{peer}: {done} of {all} sockets joined"));
                     }
                     anyhow::Ok(clients)
                 }
@@ -102,7 +140,7 @@ impl Fleet {
             .buffered(AT_ONCE)
             .try_collect()
             .await
-            .with_context(|| format!("cannot bring {sockets} clients into {}", peer.name()))?;
+            .with_context(|| format!("cannot bring {sockets} clients into {peer}"))?;
         Ok(Self { rooms, took: started.elapsed() })
     }
 

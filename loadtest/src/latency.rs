@@ -38,6 +38,16 @@ impl Latency {
         Ok(self.0.add(&other.0)?)
     }
 
+    /// The value that this part of all are below, in microseconds.
+    pub(crate) fn quantile(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    /// How many were taken in.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// The figures to report.
     pub(crate) fn summary(&self) -> Summary {
         Summary {
@@ -45,6 +55,7 @@ impl Latency {
             p50: self.0.value_at_quantile(0.5),
             p90: self.0.value_at_quantile(0.9),
             p99: self.0.value_at_quantile(0.99),
+            p999: self.0.value_at_quantile(0.999),
             max: self.0.max(),
         }
     }
@@ -65,6 +76,9 @@ pub(crate) struct Summary {
     /// 99 % were faster.
     #[serde(rename = "p99_us")]
     pub(crate) p99: u64,
+    /// 99.9 % were faster.
+    #[serde(rename = "p999_us")]
+    pub(crate) p999: u64,
     /// The slowest.
     #[serde(rename = "max_us")]
     pub(crate) max: u64,
@@ -86,7 +100,7 @@ mod tests {
         let start = Instant::now();
         let stall = start + Duration::from_secs(4)..start + Duration::from_secs(5);
         let mut latency = Latency::new().unwrap();
-        for slot in Schedule::new(start, 10, 10, 10, 0).slots() {
+        for slot in Schedule::new(start, (10, 1), 10, 10, 0).slots() {
             let arrived = if stall.contains(&slot.due) { stall.end } else { slot.due };
             latency.record(slot.due, arrived + Duration::from_micros(200));
         }

@@ -4,20 +4,30 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod backing;
 mod bench;
 mod client;
+mod cluster;
+mod contestant;
+mod crowd;
+mod findings;
 mod fleet;
+mod http;
 mod latency;
 mod limits;
+mod meter;
 mod notes;
 mod pacer;
+mod probe;
 mod process;
 mod progress;
 mod relay;
 mod report;
+mod rival;
 mod scan;
 mod scenario;
 mod schedule;
+mod socketio;
 mod stage;
 mod tally;
 mod target;
@@ -36,6 +46,7 @@ use tokio::{
 };
 
 use crate::{
+    crowd::Kind,
     progress::Progress,
     scenario::{control, idle},
 };
@@ -56,6 +67,22 @@ enum Command {
     Idle(idle::Options),
     /// Plays and pauses in many rooms of a running server
     Control(control::Options),
+    /// Calls: members join, and each connects to each, with offers, answers and candidates of real sizes
+    Signal(crowd::Options),
+    /// Evenings: players that report, hosts that seek, people who talk, come in, and load their page anew
+    Party(crowd::Options),
+    /// All sockets break at once, and all come back: first at once, then spread
+    Storm(crowd::Options),
+    /// People who come and go
+    Churn(crowd::Options),
+    /// Every node is restarted, one after the other, under load
+    Drain(crowd::Options),
+    /// One of each room stops reading; the others must not notice
+    Slow(crowd::Options),
+    /// A party that goes on and on: what grows?
+    Soak(crowd::Options),
+    /// Compares two results of the above
+    Compare(findings::compare::Options),
     /// The bare relay that `bench` compares tandem with: axum, rooms by query string, no state
     Relay(relay::Options),
 }
@@ -98,6 +125,14 @@ async fn measure(command: Command) -> Result<ExitCode> {
         Command::Bench(options) => bench::run(&options, &progress).await,
         Command::Idle(options) => idle::run(&options, &progress).await,
         Command::Control(options) => control::run(&options, &progress).await,
+        Command::Signal(options) => crowd::run(Kind::Signal, &options, &progress).await,
+        Command::Party(options) => crowd::run(Kind::Party, &options, &progress).await,
+        Command::Storm(options) => crowd::run(Kind::Storm, &options, &progress).await,
+        Command::Churn(options) => crowd::run(Kind::Churn, &options, &progress).await,
+        Command::Drain(options) => crowd::run(Kind::Drain, &options, &progress).await,
+        Command::Slow(options) => crowd::run(Kind::Slow, &options, &progress).await,
+        Command::Soak(options) => crowd::run(Kind::Soak, &options, &progress).await,
+        Command::Compare(options) => findings::compare::run(&options),
         Command::Relay(_) => bail!("the relay has a runtime of its own"),
     }
 }

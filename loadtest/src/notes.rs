@@ -27,18 +27,18 @@ pub(crate) struct Notes {
     rooms: Vec<RoomNotes>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct RoomNotes {
     versions: VersionLog,
     members: Vec<Tally>,
 }
 
 impl Notes {
-    /// Empty ones for `rooms` rooms of `members`.
-    pub(crate) fn new(rooms: usize, members: usize) -> Result<Self> {
+    /// Empty ones for `rooms` rooms of `members`, of whom `senders` send.
+    pub(crate) fn new(rooms: usize, members: usize, senders: usize) -> Result<Self> {
         let room = || RoomNotes {
             versions: VersionLog::default(),
-            members: iter::repeat_with(Tally::default).take(members).collect(),
+            members: iter::repeat_with(|| Tally::new(senders)).take(members).collect(),
         };
         Ok(Self {
             schedule: None,
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn each_delivery_counts_once() {
-        let mut notes = Notes::new(1, 2).unwrap();
-        notes.schedule = Some(Schedule::new(Instant::now(), 1, 1, 1, 0));
+        let mut notes = Notes::new(1, 2, 1).unwrap();
+        notes.schedule = Some(Schedule::new(Instant::now(), (1, 1), 1, 1, 0));
         for member in [0, 1, 1] {
             notes.take(BEAT, 0, member);
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn errors_are_complaints_and_other_frames_are_not() {
-        let mut notes = Notes::new(1, 1).unwrap();
+        let mut notes = Notes::new(1, 1, 1).unwrap();
         notes.take(r#"{"type":"USER_JOINED"}"#, 0, 0);
         assert_eq!(notes.complaints, 0);
         notes.take(r#"{"type":"ERROR","code":"rate_limited"}"#, 0, 0);

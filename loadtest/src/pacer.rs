@@ -23,9 +23,9 @@ pub(crate) struct Paced {
     pub(crate) unsent: u64,
 }
 
-/// Runs a schedule on a thread of its own: the runtime's timers are good to a millisecond only, and would be late just when
+/// Runs a schedule with the senders of each room on a thread of its own: the runtime's timers are good to a millisecond only, and would be late just when
 /// there is much to do.
-pub(crate) async fn pace(schedule: Schedule, hosts: Vec<Sender<u64>>) -> Result<Paced> {
+pub(crate) async fn pace(schedule: Schedule, senders: Vec<Vec<Sender<u64>>>) -> Result<Paced> {
     let cancelled = Arc::new(AtomicBool::new(false));
     let _guard = CancelOnDrop(Arc::clone(&cancelled));
     tokio::task::spawn_blocking(move || {
@@ -39,7 +39,8 @@ pub(crate) async fn pace(schedule: Schedule, hosts: Vec<Sender<u64>>) -> Result<
                 thread::sleep(wait);
             }
             paced.lag.record(slot.due, Instant::now());
-            let sent = hosts.get(slot.room).is_some_and(|host| host.try_send(slot.sequence).is_ok());
+            let sender = senders.get(slot.room).and_then(|room| room.get(slot.sender));
+            let sent = sender.is_some_and(|sender| sender.try_send(slot.sequence).is_ok());
             paced.unsent += u64::from(!sent);
         }
         Ok(paced)

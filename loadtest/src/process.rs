@@ -1,9 +1,7 @@
-//! A server as a child process, and what /proc says about any process.
+//! A server as a child process.
 
 use std::{
     collections::VecDeque,
-    fs,
-    ops::Sub,
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -12,7 +10,6 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -21,118 +18,19 @@ use tokio::{
     time::timeout,
 };
 
-use crate::target::Target;
+use crate::{probe::Probe, target::Target};
 
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(20);
 
 /// How long a server may take to end after SIGTERM.
-const STOP: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(30);
 
 /// Log lines of a server that are kept.
 const KEPT_LINES: usize = 5;
 
 /// Bunyan's level of a warning.
 const WARN: u64 = 40;
-
-/// Bytes of memory of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Memory {
-    /// Resident, shared pages in full.
-    #[serde(rename = "rss_bytes")]
-    pub(crate) rss: u64,
-    /// Resident, shared pages by their share.
-    #[serde(rename = "pss_bytes")]
-    pub(crate) pss: u64,
-    /// Resident and nobody else's.
-    #[serde(rename = "private_bytes")]
-    pub(crate) private: u64,
-}
-
-/// CPU time of a process with all its threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cpu {
-    /// In the program.
-    pub(crate) user: Duration,
-    /// In the kernel on its behalf.
-    pub(crate) system: Duration,
-}
-
-impl Cpu {
-    /// Both together.
-    pub(crate) fn total(self) -> Duration {
-        self.user + self.system
-    }
-}
-
-impl Sub for Cpu {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self { user: self.user.saturating_sub(earlier.user), system: self.system.saturating_sub(earlier.system) }
-    }
-}
-
-/// A window into one process.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Probe {
-    pid: u32,
-}
-
-impl Probe {
-    /// Looks at a process; fails if there is none under that number.
-    pub(crate) fn new(pid: u32) -> Result<Self> {
-        let probe = Self { pid };
-        probe.cpu()?;
-        Ok(probe)
-    }
-
-    /// CPU time so far. The kernel counts it in ticks of 10 ms.
-    pub(crate) fn cpu(self) -> Result<Cpu> {
-        let stat = self.read("stat")?;
-        let ticks = rustix::param::clock_ticks_per_second();
-        parse_cpu(&stat, ticks).with_context(|| format!("odd /proc/{}/stat", self.pid))
-    }
-
-    /// Memory now.
-    pub(crate) fn memory(self) -> Result<Memory> {
-        let rollup = self.read("smaps_rollup")?;
-        parse_memory(&rollup).with_context(|| format!("odd /proc/{}/smaps_rollup", self.pid))
-    }
-
-    fn read(self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.pid);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
-    }
-}
-
-/// `utime` and `stime`, fields 14 and 15; the name in field 2 may hold anything but ends at the last `)`.
-fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<Cpu> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let mut span = || {
-        let ticks: u64 = fields.next()?.parse().ok()?;
-        Some(Duration::from_nanos(ticks * 1_000_000_000 / ticks_per_second.max(1)))
-    };
-    Some(Cpu { user: span()?, system: span()? })
-}
-
-fn parse_memory(rollup: &str) -> Option<Memory> {
-    let sum = |names: &[&str]| {
-        let mut total = None;
-        for line in rollup.lines() {
-            let Some((name, rest)) = line.split_once(':') else {
-                continue;
-            };
-            if names.contains(&name) {
-                let kilobytes: u64 = rest.split_ascii_whitespace().next()?.parse().ok()?;
-                total = Some(total.unwrap_or(0) + kilobytes * 1024);
-            }
-        }
-        total
-    };
-    Some(Memory { rss: sum(&["Rss"])?, pss: sum(&["Pss"])?, private: sum(&["Private_Clean", "Private_Dirty"])? })
-}
 
 /// A server that was started here and ends with this value.
 #[derive(Debug)]
@@ -158,7 +56,10 @@ impl Server {
         environment: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
-        let mut child = Command::new(program)
+        // It ends with this process, however that ends.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM"])
+            .arg(program)
             .args(arguments)
             .env_clear()
             .envs(environment.iter().map(|(key, value)| (key, value)))
@@ -167,7 +68,7 @@ impl Server {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {} (with setpriv of util-linux)", program.display()))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("no stdout")?;
         let mut lines = BufReader::new(stdout).lines();
@@ -194,19 +95,25 @@ impl Server {
 
     /// Ends it, first politely; the last warnings it logged.
     pub(crate) async fn stop(mut self) -> Result<Vec<String>> {
-        if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
-            kill_process(pid, Signal::TERM)?;
-        }
-        let Ok(status) = timeout(STOP, self.child.wait()).await else {
-            self.child.kill().await?;
-            bail!("{} did not end within {STOP:?} of SIGTERM", self.name);
-        };
-        let status = status?;
-        ensure!(status.success(), "{} ended with {status}", self.name);
+        stop(self.name, &mut self.child, Signal::TERM).await?;
         // The pipe has ended with the process.
         let _ = (&mut self.reader).await;
         Ok(self.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect())
     }
+}
+
+/// Ends a child process with a signal that it takes politely.
+pub(crate) async fn stop(name: &str, child: &mut Child, signal: Signal) -> Result<()> {
+    if let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+        kill_process(pid, signal)?;
+    }
+    let Ok(status) = timeout(STOP, child.wait()).await else {
+        child.kill().await?;
+        bail!("{name} did not end within {STOP:?} of {signal:?}");
+    };
+    let status = status?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
 }
 
 /// Reads on to the line that says where the server listens.
@@ -236,35 +143,5 @@ async fn read_log(mut lines: Lines<BufReader<ChildStdout>>, warnings: Arc<Mutex<
                 warnings.pop_front();
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_of_a_process_with_a_nasty_name() {
-        let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 3 0 1";
-        let cpu = parse_cpu(stat, 100).unwrap();
-        assert_eq!(cpu.user, Duration::from_millis(1500));
-        assert_eq!(cpu.system, Duration::from_millis(500));
-        assert_eq!(cpu.total(), Duration::from_secs(2));
-        assert!(parse_cpu("42 (a) S 1", 100).is_none());
-    }
-
-    #[test]
-    fn memory_adds_clean_and_dirty() {
-        let rollup = "55-66 ---p 00000000 00:00 0 [rollup]\nRss:  100 kB\nPss:   90 kB\n\
-                      Pss_Anon: 7 kB\nPrivate_Clean:  10 kB\nPrivate_Dirty:  70 kB\n";
-        let memory = parse_memory(rollup).unwrap();
-        assert_eq!(memory, Memory { rss: 102_400, pss: 92_160, private: 81_920 });
-        assert!(parse_memory("Rss: 1 kB\n").is_none());
-    }
-
-    #[test]
-    fn this_process_has_figures() {
-        let probe = Probe::new(std::process::id()).unwrap();
-        assert!(probe.memory().unwrap().rss > 100_000);
     }
 }

@@ -30,10 +30,15 @@ pub(crate) fn is_type(frame: &str, name: &str) -> bool {
 }
 
 /// The whole part of the number behind the first `key`.
-fn number(frame: &str, key: &str) -> Option<u64> {
+pub(crate) fn number(frame: &str, key: &str) -> Option<u64> {
     let digits = frame.get(frame.find(key)? + key.len()..)?;
     let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
     digits.get(..end)?.parse().ok()
+}
+
+/// The text behind the first `key`, up to the next quote.
+pub(crate) fn text<'a>(frame: &'a str, key: &str) -> Option<&'a str> {
+    frame.get(frame.find(key)? + key.len()..)?.strip_prefix('"')?.split('"').next()
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-/// An open-loop schedule. Message number `k` of a round goes to room `k % rooms` at `start + k / (rooms * rate)`, so the
-/// rooms take turns and the load is even.
+/// An open-loop schedule. The rooms take turns, so that the load is even: with one sender in each, message number `k` of a round goes to
+/// room `k % rooms` at `start + k / (rooms * rate)`. Where a room has several senders, each sends one message at that moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     start: Instant,
     rooms: u64,
+    /// Of each room.
+    senders: u64,
     per_second: u64,
     first: u64,
     count: u64,
@@ -18,6 +20,8 @@ pub(crate) struct Schedule {
 pub(crate) struct Slot {
     /// Index of the room.
     pub(crate) room: usize,
+    /// Index of the sender in it.
+    pub(crate) sender: usize,
     /// Number of the message in its room, counted over all rounds.
     pub(crate) sequence: u64,
     /// When it is due.
@@ -25,11 +29,13 @@ pub(crate) struct Slot {
 }
 
 impl Schedule {
-    /// `seconds` of `rate` messages a second in each of `rooms` rooms; the rooms have had `first` messages before.
-    pub(crate) fn new(start: Instant, rooms: u32, rate: u32, seconds: u32, first: u64) -> Self {
-        let per_second = u64::from(rooms) * u64::from(rate);
+    /// `seconds` of `rate` messages a second by each of the `senders` in each of `rooms` rooms; the rooms have had `first` messages
+    /// before, as many from each.
+    pub(crate) fn new(start: Instant, (rooms, senders): (u32, u32), rate: u32, seconds: u32, first: u64) -> Self {
+        let (rooms, senders) = (u64::from(rooms).max(1), u64::from(senders).max(1));
+        let per_second = rooms * senders * u64::from(rate);
         let count = per_second * u64::from(seconds);
-        Self { start, rooms: u64::from(rooms).max(1), per_second: per_second.max(1), first, count }
+        Self { start, rooms, senders, per_second: per_second.max(1), first, count }
     }
 
     /// How many messages there are in all rooms together.
@@ -45,17 +51,21 @@ impl Schedule {
     /// All messages in the order in which they are due.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         let schedule = *self;
-        (0..schedule.count).map(move |index| Slot {
-            room: usize::try_from(index % schedule.rooms).unwrap_or(usize::MAX),
-            sequence: schedule.first + index / schedule.rooms,
-            due: schedule.start + schedule.offset(index),
+        (0..schedule.count).map(move |index| {
+            let (turn, sender) = (index / schedule.senders, index % schedule.senders);
+            Slot {
+                room: usize::try_from(turn % schedule.rooms).unwrap_or(usize::MAX),
+                sender: usize::try_from(sender).unwrap_or(usize::MAX),
+                sequence: schedule.first + turn / schedule.rooms * schedule.senders + sender,
+                due: schedule.start + schedule.offset(index - sender),
+            }
         })
     }
 
     /// When that message of that room is due; `None` for messages of earlier rounds.
     pub(crate) fn due(&self, room: u64, sequence: u64) -> Option<Instant> {
-        let index = sequence.checked_sub(self.first)? * self.rooms + room;
-        Some(self.start + self.offset(index))
+        let round = sequence.checked_sub(self.first)? / self.senders;
+        Some(self.start + self.offset((round * self.rooms + room) * self.senders))
     }
 
     fn offset(&self, index: u64) -> Duration {
@@ -72,7 +82,7 @@ mod tests {
     #[test]
     fn rooms_take_turns_at_even_distances() {
         let start = Instant::now();
-        let slots: Vec<Slot> = Schedule::new(start, 2, 5, 1, 100).slots().collect();
+        let slots: Vec<Slot> = Schedule::new(start, (2, 1), 5, 1, 100).slots().collect();
         assert_eq!(slots.len(), 10);
         for (index, slot) in (0_u32..).zip(&slots) {
             assert_eq!(slot.room, (index % 2) as usize);
@@ -83,19 +93,32 @@ mod tests {
 
     #[test]
     fn the_receiver_finds_the_time_of_every_slot() {
-        let schedule = Schedule::new(Instant::now(), 7, 3, 11, 5);
-        assert_eq!(schedule.count(), 231);
-        assert_eq!(schedule.count_per_room(), 33);
-        for slot in schedule.slots() {
-            assert_eq!(schedule.due(slot.room as u64, slot.sequence), Some(slot.due));
+        for (senders, first) in [(1, 5), (2, 6), (3, 6)] {
+            let schedule = Schedule::new(Instant::now(), (7, senders), 3, 11, first);
+            assert_eq!(schedule.count(), 231 * u64::from(senders));
+            assert_eq!(schedule.count_per_room(), 33 * u64::from(senders));
+            for slot in schedule.slots() {
+                assert_eq!(schedule.due(slot.room as u64, slot.sequence), Some(slot.due));
+                assert_eq!(slot.sequence % u64::from(senders), slot.sender as u64);
+            }
+            assert_eq!(schedule.due(0, first - 1), None);
         }
-        assert_eq!(schedule.due(0, 4), None);
+    }
+
+    #[test]
+    fn senders_of_a_room_send_in_the_same_moment() {
+        let start = Instant::now();
+        let slots: Vec<Slot> = Schedule::new(start, (2, 2), 5, 1, 0).slots().collect();
+        let places: Vec<_> = slots.iter().map(|slot| (slot.room, slot.sender, slot.sequence)).collect();
+        assert_eq!(&places[..6], &[(0, 0, 0), (0, 1, 1), (1, 0, 0), (1, 1, 1), (0, 0, 2), (0, 1, 3)]);
+        assert_eq!(slots[2].due, start + Duration::from_millis(100));
+        assert_eq!(slots[3].due, slots[2].due);
     }
 
     #[test]
     fn no_drift_over_a_long_round() {
         let start = Instant::now();
-        let schedule = Schedule::new(start, 3, 7, 600, 0);
+        let schedule = Schedule::new(start, (3, 1), 7, 600, 0);
         let last = schedule.slots().last().unwrap();
         let expected = Duration::from_mins(10) - Duration::from_nanos(1_000_000_000 / 21);
         assert!((last.due - start).abs_diff(expected) < Duration::from_nanos(2));

@@ -14,16 +14,15 @@ use tokio::{
 };
 
 use crate::{
-    client::{Client, Peer},
-    fleet::{Fleet, MEMBERS, Manners},
+    client::Client,
+    fleet::{Cast, Fleet, MEMBERS},
     latency::Latency,
+    meter::{Meter, Meters},
     notes::Notes,
     pacer::pace,
-    process::Probe,
     progress::Progress,
     scenario::control::{Figures, Share},
     schedule::Schedule,
-    target::Target,
     units::float,
 };
 
@@ -39,77 +38,74 @@ const LEAD: Duration = Duration::from_millis(50);
 /// Rooms full of clients, ready for any number of rounds.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    probe: Option<Probe>,
+    meters: Meters,
     rooms: u32,
-    hosts: Vec<Sender<u64>>,
+    senders: u32,
+    /// By room.
+    orders: Vec<Vec<Sender<u64>>>,
     notes: Arc<Mutex<Notes>>,
     // The clients; they go with the stage.
     _tasks: JoinSet<()>,
     sent_per_room: u64,
     unsent: u64,
     lag: Latency,
-    shares: Vec<Share>,
 }
 
 impl Stage {
     /// Brings the clients in.
-    pub(crate) async fn set(
-        target: &Target,
-        peer: Peer,
-        probe: Option<Probe>,
-        rooms: u32,
-        manners: &Manners,
-        progress: &Progress,
-    ) -> Result<Self> {
-        let fleet = Fleet::gather(target, peer, rooms, manners, progress).await?;
-        let members = usize::try_from(MEMBERS)?;
-        let notes = Arc::new(Mutex::new(Notes::new(fleet.rooms.len(), members)?));
-        let mut hosts = Vec::new();
+    pub(crate) async fn set(cast: &Cast<'_>, meters: Vec<Meter>, progress: &Progress) -> Result<Self> {
+        let fleet = Fleet::gather(cast, progress).await?;
+        let (members, senders) = (usize::try_from(MEMBERS)?, usize::try_from(cast.senders)?);
+        let notes = Arc::new(Mutex::new(Notes::new(fleet.rooms.len(), members, senders)?));
+        let mut orders = Vec::new();
         let mut tasks = JoinSet::new();
         for (room, clients) in fleet.rooms.into_iter().enumerate() {
+            let mut of_room = Vec::new();
             for (member, client) in clients.into_iter().enumerate() {
-                let mut orders = None;
-                if member == 0 {
-                    // A host may fall behind by this much; more is counted as unsent.
+                let mut own = None;
+                if member < senders {
+                    // A sender may fall behind by this much; more is counted as unsent.
                     let (sender, receiver) = channel(1024);
-                    hosts.push(sender);
-                    orders = Some(receiver);
+                    of_room.push(sender);
+                    own = Some(receiver);
                 }
-                tasks.spawn(play(client, orders, Arc::clone(&notes), room, member));
+                tasks.spawn(play(client, own, Arc::clone(&notes), room, member));
             }
+            orders.push(of_room);
         }
         Ok(Self {
-            probe,
-            rooms,
-            hosts,
+            meters: Meters::new(meters),
+            rooms: cast.rooms,
+            senders: cast.senders,
+            orders,
             notes,
             _tasks: tasks,
             sent_per_room: 0,
             unsent: 0,
             lag: Latency::new()?,
-            shares: Vec::new(),
         })
     }
 
     /// A short round that is checked but not measured.
     pub(crate) async fn warm_up(&mut self, rate: u32) -> Result<()> {
         self.round(rate, 2).await?;
-        self.shares.clear();
+        self.meters.reset();
         self.lag = Latency::new()?;
         lock(&self.notes).latency = Latency::new()?;
         Ok(())
     }
 
-    /// `seconds` of `rate` messages a second in every room; returns when all has arrived.
+    /// `seconds` of `rate` messages a second by every sender of every room; returns when all has arrived.
     pub(crate) async fn round(&mut self, rate: u32, seconds: u32) -> Result<()> {
-        let cpu = self.probe.map(Probe::cpu).transpose()?;
-        let schedule = Schedule::new(Instant::now() + LEAD, self.rooms, rate, seconds, self.sent_per_room);
+        let cpu = self.meters.read()?;
+        let of = (self.rooms, self.senders);
+        let schedule = Schedule::new(Instant::now() + LEAD, of, rate, seconds, self.sent_per_room);
         let before = {
             let mut notes = lock(&self.notes);
             notes.schedule = Some(schedule);
             notes.delivered
         };
-        let paced = pace(schedule, self.hosts.clone()).await?;
+        let paced = pace(schedule, self.orders.clone()).await?;
         self.sent_per_room += schedule.count_per_room();
         self.unsent += paced.unsent;
         self.lag.add(&paced.lag)?;
@@ -125,16 +121,14 @@ impl Stage {
             let first = lock(&self.notes).first_complaint.take();
             bail!("nothing was delivered; {}", first.unwrap_or_else(|| "nobody complained".into()));
         }
-        if let (Some(probe), Some(cpu)) = (self.probe, cpu) {
-            self.shares.push(Share::new(probe.cpu()? - cpu, delivered));
-        }
-        Ok(())
+        self.meters.note(&cpu, delivered)
     }
 
     /// The figures of all rounds.
     pub(crate) fn figures(&self) -> Figures {
         let notes = lock(&self.notes);
         let sent = self.sent_per_room * u64::from(self.rooms);
+        let rounds = self.meters.totals();
         Figures {
             sent,
             expected: sent * u64::from(MEMBERS),
@@ -145,8 +139,9 @@ impl Stage {
             first_complaint: notes.first_complaint.clone(),
             latency: notes.latency.summary(),
             generator_lag: self.lag.summary(),
-            cpu: Share::median(&self.shares),
-            rounds: self.shares.clone(),
+            cpu: Share::median(&rounds),
+            rounds,
+            parts: self.meters.parts(),
         }
     }
 }

@@ -7,12 +7,19 @@ use serde::Serialize;
 use crate::scan::Beat;
 
 /// What one member has received of one room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
-    next: u64,
-    missing: BTreeSet<u64>,
+    /// By sender: what two of them send at once may arrive in either order.
+    lanes: Vec<Lane>,
     last_version: Option<u64>,
     faults: Faults,
+}
+
+/// What one member has received of one sender.
+#[derive(Debug, Default, Clone)]
+struct Lane {
+    next: u64,
+    missing: BTreeSet<u64>,
 }
 
 /// What went wrong; all zero when nothing did.
@@ -45,16 +52,22 @@ impl AddAssign for Faults {
 }
 
 impl Tally {
+    /// An empty one for a room with so many senders, whose messages are numbered in turn.
+    pub(crate) fn new(senders: usize) -> Self {
+        Self { lanes: vec![Lane::default(); senders.max(1)], last_version: None, faults: Faults::default() }
+    }
+
     /// Takes in one message; whether it is the first time.
     pub(crate) fn take(&mut self, beat: Beat, log: &mut VersionLog) -> bool {
         let Beat { sequence, version } = beat;
-        if sequence < self.next && !self.missing.remove(&sequence) {
+        let Some((lane, number)) = self.lane(sequence) else { return false };
+        if number < lane.next && !lane.missing.remove(&number) {
             self.faults.doubled += 1;
             return false;
         }
-        let mut disordered = sequence < self.next;
-        self.missing.extend(self.next..sequence);
-        self.next = self.next.max(sequence + 1);
+        let mut disordered = number < lane.next;
+        lane.missing.extend(lane.next..number);
+        lane.next = lane.next.max(number + 1);
         if let Some(version) = version {
             disordered |= self.last_version >= Some(version);
             self.last_version = self.last_version.max(Some(version));
@@ -64,10 +77,20 @@ impl Tally {
         true
     }
 
-    /// The faults, now that `sent` messages were sent and no more are expected.
+    fn lane(&mut self, sequence: u64) -> Option<(&mut Lane, u64)> {
+        let count = u64::try_from(self.lanes.len()).ok()?;
+        let lane = self.lanes.get_mut(usize::try_from(sequence % count).ok()?)?;
+        Some((lane, sequence / count))
+    }
+
+    /// The faults, now that `sent` messages were sent, as many by each sender, and no more are expected.
     pub(crate) fn faults(&self, sent: u64) -> Faults {
-        let gaps = u64::try_from(self.missing.len()).unwrap_or(u64::MAX);
-        Faults { lost: gaps + sent.saturating_sub(self.next), ..self.faults }
+        let each = sent / u64::try_from(self.lanes.len()).unwrap_or(u64::MAX);
+        let lost = self.lanes.iter().map(|lane| {
+            let gaps = u64::try_from(lane.missing.len()).unwrap_or(u64::MAX);
+            gaps + each.saturating_sub(lane.next)
+        });
+        Faults { lost: lost.sum(), ..self.faults }
     }
 }
 
@@ -93,7 +116,7 @@ mod tests {
     use super::*;
 
     fn feed(beats: &[(u64, Option<u64>)]) -> Tally {
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(1);
         let mut log = VersionLog::default();
         for &(sequence, version) in beats {
             tally.take(Beat { sequence, version }, &mut log);
@@ -135,11 +158,24 @@ mod tests {
     #[test]
     fn members_must_see_the_same_versions() {
         let mut log = VersionLog::default();
-        let mut members = [Tally::default(), Tally::default()];
+        let mut members = [Tally::new(1), Tally::new(1)];
         for (version, member) in [(7, 0), (8, 1)] {
             assert!(members[member].take(Beat { sequence: 0, version: Some(version) }, &mut log));
         }
         assert!(members[0].faults(1).none());
         assert_eq!(members[1].faults(1).differing, 1);
+    }
+
+    #[test]
+    fn senders_have_an_order_each_and_versions_one_for_all() {
+        let mut tally = Tally::new(2);
+        let mut log = VersionLog::default();
+        for (sequence, version) in [(1, 5), (0, 6), (3, 7), (2, 8)] {
+            assert!(tally.take(Beat { sequence, version: Some(version) }, &mut log));
+        }
+        assert!(tally.faults(4).none());
+        assert_eq!(tally.faults(8).lost, 4);
+        tally.take(Beat { sequence: 4, version: Some(8) }, &mut log);
+        assert_eq!(tally.faults(4).out_of_order, 1);
     }
 }

@@ -1,6 +1,9 @@
 //! The figures as a table for people and as JSON for everything else.
 
+mod cluster_table;
 mod table;
+
+pub(crate) use table::{STYLE, right};
 
 use std::{
     fs,
@@ -11,9 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    bench::cluster,
     progress::Progress,
     scenario::{control, idle},
 };
@@ -28,8 +32,10 @@ pub(crate) struct Report {
     machine: Machine,
     /// What was measured, server by server.
     pub(crate) columns: Vec<Column>,
-    /// CPU of the first server by that of the second, when there are two.
-    pub(crate) cpu_ratio: Option<Ratio>,
+    /// CPU of one server by that of another.
+    pub(crate) cpu_ratios: Vec<Ratio>,
+    /// What was measured of a cluster alone.
+    pub(crate) cluster: Option<cluster::Figures>,
     /// What must hold.
     pub(crate) checks: Vec<Check>,
     /// Warnings that the servers logged.
@@ -37,11 +43,11 @@ pub(crate) struct Report {
 }
 
 /// Where it was measured.
-#[derive(Debug, Serialize)]
-struct Machine {
-    cpus: usize,
-    cpu: String,
-    kernel: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cpus: usize,
+    pub(crate) cpu: String,
+    pub(crate) kernel: String,
 }
 
 /// One server.
@@ -58,6 +64,10 @@ pub(crate) struct Column {
 /// One server's CPU by another's.
 #[derive(Debug, Serialize)]
 pub(crate) struct Ratio {
+    /// Whose.
+    pub(crate) of: &'static str,
+    /// By whose.
+    pub(crate) by: &'static str,
     /// The median of the rounds.
     pub(crate) median: f64,
     /// Round by round.
@@ -72,6 +82,10 @@ pub(crate) enum Subject {
     RssPerSocket,
     /// CPU of tandem by CPU of the relay.
     CpuRatio,
+    /// CPU of a cluster by CPU of a single node.
+    ClusterRatio,
+    /// CPU of a cluster by CPU of as many nodes of Socket.IO.
+    RivalRatio,
 }
 
 /// A figure with its limit.
@@ -113,7 +127,8 @@ impl Report {
             command: std::env::args().collect(),
             machine: Machine::this(),
             columns: Vec::new(),
-            cpu_ratio: None,
+            cpu_ratios: Vec::new(),
+            cluster: None,
             checks: Vec::new(),
             warnings: Vec::new(),
         }
@@ -124,6 +139,9 @@ impl Report {
     pub(crate) fn finish(&self, progress: &Progress, json: Option<&Path>, strict: bool) -> Result<ExitCode> {
         progress.clear();
         println!("{}", table::table(self));
+        if let Some(figures) = &self.cluster {
+            println!("{}", cluster_table::table(figures));
+        }
         for note in self.notes() {
             println!(" {note}");
         }
@@ -138,10 +156,11 @@ impl Report {
 
     /// Whether nothing was lost.
     fn correct(&self) -> bool {
-        self.columns.iter().all(|column| {
-            column.idle.as_ref().is_none_or(|idle| idle.closed == 0)
-                && column.control.as_ref().is_none_or(control::Figures::correct)
-        })
+        self.cluster.as_ref().is_none_or(cluster::Figures::correct)
+            && self.columns.iter().all(|column| {
+                column.idle.as_ref().is_none_or(|idle| idle.closed == 0)
+                    && column.control.as_ref().is_none_or(control::Figures::correct)
+            })
     }
 
     fn check(&self, subject: Subject) -> Option<&Check> {
@@ -159,13 +178,18 @@ impl Report {
                 notes.push(format!("{name}: first complaint: {complaint}"));
             }
         }
+        let clash = self.cluster.as_ref().and_then(|cluster| cluster.clash.as_ref());
+        if let Some(complaint) = clash.and_then(|clash| clash.figures.first_complaint.as_ref()) {
+            notes.push(format!("two at once: first complaint: {complaint}"));
+        }
         notes.extend(self.warnings.iter().map(|warning| format!("logged: {warning}")));
         notes
     }
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// This one.
+    pub(crate) fn this() -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info
             .lines()
@@ -193,14 +217,14 @@ fn times(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{latency::Summary, scenario::control::Share, tally::Faults};
+    use crate::{latency::Summary, meter::Part, scenario::control::Share, tally::Faults};
 
     fn summary() -> Summary {
-        Summary { count: 9, p50: 412, p90: 1_024, p99: 10_240, max: 59_000_000 }
+        Summary { count: 9, p50: 412, p90: 1_024, p99: 10_240, p999: 20_480, max: 59_000_000 }
     }
 
     fn column(name: &'static str) -> Column {
-        let memory = crate::process::Memory { rss: 1, pss: 1, private: 1 };
+        let memory = crate::probe::Memory { rss: 1, pss: 1, private: 1 };
         let share = Share { user: 123.456, system: 234.5, total: 357.9 };
         Column {
             name,
@@ -228,6 +252,7 @@ mod tests {
                 generator_lag: summary(),
                 cpu: Some(share),
                 rounds: vec![share],
+                parts: vec![Part { name: "server", cpu: share }],
             }),
         }
     }
@@ -235,7 +260,7 @@ mod tests {
     fn full() -> Report {
         let mut report = Report::new();
         report.columns = vec![column("tandem"), column("relay")];
-        report.cpu_ratio = Some(Ratio { median: 1.25, rounds: vec![1.25] });
+        report.cpu_ratios = vec![Ratio { of: "tandem", by: "relay", median: 1.25, rounds: vec![1.25] }];
         report.checks = vec![
             Check { subject: Subject::RssPerSocket, value: 7_000.0, aim: 6_144.0, limit: 9_216.0 },
             Check { subject: Subject::CpuRatio, value: 1.25, aim: 2.0, limit: 2.0 },
@@ -248,6 +273,20 @@ mod tests {
         for line in table::table(&full()).lines() {
             assert!(line.chars().count() <= 80, "{} in {line}", line.chars().count());
         }
+    }
+
+    #[test]
+    fn a_cluster_takes_one_column_more() {
+        let mut report = full();
+        let mut cluster = column("cluster");
+        if let Some(control) = &mut cluster.control {
+            control.parts.push(Part { name: "PostgreSQL", ..control.parts[0].clone() });
+        }
+        report.columns.insert(0, cluster);
+        report.cpu_ratios.push(Ratio { of: "cluster", by: "tandem", median: 12.5, rounds: vec![12.5] });
+        let table = table::table(&report).to_string();
+        assert!(table.contains("of these PostgreSQL") && table.contains("by that of tandem"), "{table}");
+        assert!(table.lines().all(|line| line.chars().count() <= 96), "{table}");
     }
 
     #[test]

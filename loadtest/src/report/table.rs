@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Lines above, below, and under the header; nothing else.
-const STYLE: TableStyle = {
+pub(crate) const STYLE: TableStyle = {
     let line = LineStyle::none().fill('─').junction('─');
     TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
 };
@@ -28,7 +28,7 @@ pub(super) fn table(report: &Report) -> Table {
         rows.idle(report.check(Subject::RssPerSocket));
     }
     if report.columns.iter().any(|column| column.control.is_some()) {
-        rows.control(report.cpu_ratio.as_ref(), report.check(Subject::CpuRatio));
+        rows.control(report);
     }
     rows.table
 }
@@ -71,7 +71,7 @@ impl Rows<'_> {
         self.row("CPU at rest", "of one core", server(|it| format!("{:.1} %", it.cpu_percent)));
     }
 
-    fn control(&mut self, ratio: Option<&Ratio>, check: Option<&Check>) {
+    fn control(&mut self, report: &Report) {
         type Pick<T> = fn(T) -> u64;
         let control = |column: &Column| column.control.clone();
         let faults = |pick: Pick<Faults>| move |it: &Column| Some(grouped(pick(control(it)?.faults)));
@@ -91,25 +91,62 @@ impl Rows<'_> {
         self.row("all", "", cpu(|it| it.total));
         self.row("user", "", cpu(|it| it.user));
         self.row("kernel", "", cpu(|it| it.system));
-        if let Some(ratio) = ratio {
-            let verdict = check.map(|check| check.verdict(times)).unwrap_or_default();
-            let first = self.columns.first().map(|column| column.name);
-            self.row("by that of the relay", &verdict, |it| {
-                Some(times(if Some(it.name) == first { ratio.median } else { 1.0 }))
-            });
+        self.parts();
+        for ratio in &report.cpu_ratios {
+            self.ratio(ratio, report);
         }
 
         self.group("Latency, since due");
-        let picks: [(&str, Pick<Summary>); 4] =
-            [("p50", |it| it.p50), ("p90", |it| it.p90), ("p99", |it| it.p99), ("max", |it| it.max)];
+        let picks: [(&str, Pick<Summary>); 5] = [
+            ("p50", |it| it.p50),
+            ("p90", |it| it.p90),
+            ("p99", |it| it.p99),
+            ("p99.9", |it| it.p999),
+            ("max", |it| it.max),
+        ];
         for (name, pick) in picks {
             let own = self.columns.iter().filter_map(|it| Some(pick(control(it)?.generator_lag)));
             let note = own.max().map(|lag| format!("generator {}", time(lag)));
             self.row(name, &note.unwrap_or_default(), |it| Some(time(pick(control(it)?.latency))));
         }
     }
+
+    /// What each part took, where a server has several.
+    fn parts(&mut self) {
+        let mut names: Vec<&str> = Vec::new();
+        let parts = self.columns.iter().filter_map(|column| Some(&column.control.as_ref()?.parts));
+        for part in parts.filter(|parts| parts.len() > 1).flatten() {
+            if !names.contains(&part.name) {
+                names.push(part.name);
+            }
+        }
+        for name in names {
+            self.row(&format!("of these {name}"), "", |column| {
+                let part = column.control.as_ref()?.parts.iter().find(|part| part.name == name)?;
+                Some(format!("{:.2} us", part.cpu.total))
+            });
+        }
+    }
+
+    fn ratio(&mut self, ratio: &Ratio, report: &Report) {
+        let subject = match ratio.by {
+            "relay" => Subject::CpuRatio,
+            "socket.io" => Subject::RivalRatio,
+            _ => Subject::ClusterRatio,
+        };
+        let verdict = report.check(subject).map(|check| check.verdict(times)).unwrap_or_default();
+        let base =
+            self.columns.iter().find(|column| column.name == ratio.by).and_then(|column| column.control.as_ref()?.cpu);
+        self.row(&format!("by that of {}", ratio.by), &verdict, |column| {
+            if column.name == ratio.of {
+                return Some(times(ratio.median));
+            }
+            Some(times(column.control.as_ref()?.cpu?.total / base?.total))
+        });
+    }
 }
 
-fn right(text: &str) -> Cell {
+/// A cell of a column of numbers.
+pub(crate) fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }

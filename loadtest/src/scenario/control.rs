@@ -1,6 +1,6 @@
 //! Hosts that play and pause: what does one delivered message cost, how long does it take, and does every one arrive?
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{iter::Sum, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::{
     client::Peer,
-    fleet::Manners,
+    fleet::{Cast, Manners},
     latency::Summary,
-    process::{Cpu, Probe},
+    meter::{Meter, Part},
+    probe::{Cpu, Probe},
     progress::Progress,
     report::{Column, Report},
     stage::Stage,
@@ -62,7 +63,15 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     let probe = options.pid.map(Probe::new).transpose()?;
     let Load { rooms, rate, seconds, rounds } = options.load;
     progress.step(&format!("{rooms} rooms on {}", options.url));
-    let mut stage = Stage::set(&options.url, options.peer, probe, rooms, &options.manners, progress).await?;
+    let meters = probe.map(|probe| Meter::new("server", [probe])).into_iter().collect();
+    let cast = Cast {
+        targets: std::slice::from_ref(&options.url),
+        peer: options.peer,
+        rooms,
+        senders: 1,
+        manners: &options.manners,
+    };
+    let mut stage = Stage::set(&cast, meters, progress).await?;
     progress.step("warming up");
     stage.warm_up(rate).await?;
     for round in 1..=rounds {
@@ -99,6 +108,8 @@ pub(crate) struct Figures {
     pub(crate) cpu: Option<Share>,
     /// The same, round by round.
     pub(crate) rounds: Vec<Share>,
+    /// The same, by the parts that the server consists of.
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Figures {
@@ -135,6 +146,16 @@ impl Share {
             user: median(rounds.iter().map(|round| round.user))?,
             system: median(rounds.iter().map(|round| round.system))?,
             total: median(rounds.iter().map(|round| round.total))?,
+        })
+    }
+}
+
+impl Sum for Share {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        each.fold(Self { user: 0.0, system: 0.0, total: 0.0 }, |sum, share| Self {
+            user: sum.user + share.user,
+            system: sum.system + share.system,
+            total: sum.total + share.total,
         })
     }
 }

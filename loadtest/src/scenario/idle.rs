@@ -14,8 +14,8 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     client::{Client, Peer},
-    fleet::{Fleet, MEMBERS, Manners},
-    process::{Memory, Probe},
+    fleet::{Cast, Fleet, MEMBERS, Manners},
+    probe::{Memory, Probe},
     progress::Progress,
     report::{Column, Report},
     target::Target,
@@ -135,7 +135,9 @@ pub(crate) async fn measure(
     progress: &Progress,
 ) -> Result<Figures> {
     let before = probe.map(Probe::memory).transpose()?;
-    let fleet = Fleet::gather(target, peer, load.rooms, load.manners, progress).await?;
+    let cast =
+        Cast { targets: std::slice::from_ref(target), peer, rooms: load.rooms, senders: 0, manners: load.manners };
+    let fleet = Fleet::gather(&cast, progress).await?;
     let sockets = fleet.sockets();
     let joins_per_second = fleet.joins_per_second();
 

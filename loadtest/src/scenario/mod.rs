@@ -2,3 +2,4 @@
 
 pub(crate) mod control;
 pub(crate) mod idle;
+pub(crate) mod trips;

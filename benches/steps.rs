@@ -1,0 +1,106 @@
+//! What each step of a frame costs, from text to outbox: `cargo bench --bench steps`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
+
+#[path = "../tests/backend/fixture.rs"]
+mod fixture;
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt as _;
+use tandem::{
+    hub::Outbox,
+    protocol::{Frame, Stamp, announce, decode, encode},
+    room::{Action, Policy, Room, Update, decide},
+};
+
+use fixture::{NOW, act, join, room};
+
+/// A room of so many, who are all here.
+fn full(members: usize) -> Room {
+    let mut full = Room::vacant(room("bench"));
+    for number in 0..members {
+        full = decide(&full, &join(&format!("user-{number}"), "node", true), &Policy::default(), NOW).unwrap().after;
+    }
+    full
+}
+
+fn play() -> Action {
+    Action::PlayPause { playing: true, position: Some(41.5), event: None, rate: None }
+}
+
+fn decoding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    let sdp = "v".repeat(3_000);
+    let offer = format!(r#"{{"type":"OFFER","to":"user-1","offer":{{"type":"offer","sdp":"{sdp}"}}}}"#);
+    for (name, text) in [
+        ("play_pause", r#"{"type":"PLAY_PAUSE","control":"play","currentTime":41.5}"#),
+        ("position_update", r#"{"type":"POSITION_UPDATE","currentTime":41.5,"isPlaying":true}"#),
+        ("offer_3_kb", offer.as_str()),
+    ] {
+        group.bench_function(name, |b| b.iter(|| decode(black_box(text))));
+    }
+}
+
+fn deciding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decide");
+    let command = act("user-0", play());
+    for members in [4, 100] {
+        let room = full(members);
+        group.bench_function(format!("play_of_{members}"), |b| {
+            b.iter(|| decide(black_box(&room), &command, &Policy::default(), NOW));
+        });
+        let draft = decide(&room, &command, &Policy::default(), NOW).unwrap();
+        group.bench_function(format!("apply_of_{members}"), |b| {
+            let fresh = || room.clone();
+            let apply = |mut room: Room| {
+                for change in &draft.changes {
+                    room.apply(change, NOW);
+                }
+                room
+            };
+            b.iter_batched(fresh, apply, BatchSize::SmallInput);
+        });
+    }
+}
+
+fn encoding(c: &mut Criterion) {
+    let room = full(4);
+    let draft = decide(&room, &act("user-0", play()), &Policy::default(), NOW).unwrap();
+    let update =
+        Update { room: room.id.clone(), epoch: room.epoch, base: room.version, at: NOW, changes: draft.changes };
+    let stamp = Stamp { epoch: update.epoch, version: update.version(), timestamp: NOW };
+    c.bench_function("encode/play_pause", |b| {
+        b.iter(|| {
+            for change in &update.changes {
+                announce(change, stamp, |_, frame| drop(black_box(encode(&frame))));
+            }
+        });
+    });
+}
+
+fn pushing(c: &mut Criterion) {
+    let frame = Frame::from("x".repeat(300));
+    let outbox = Outbox::new(512 * 1024);
+    for frames in [1, 16] {
+        c.bench_function(&format!("outbox/push_{frames}_and_take"), |b| {
+            b.iter(|| {
+                for _ in 0..frames {
+                    outbox.push(frame.clone(), false);
+                }
+                outbox.take().now_or_never()
+            });
+        });
+    }
+}
+
+criterion_group!(steps, decoding, deciding, encoding, pushing);
+criterion_main!(steps);

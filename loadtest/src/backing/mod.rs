@@ -1,0 +1,13 @@
+//! What the nodes of a cluster stand on: servers that are not ours, started here and ended with their values.
+
+mod counters;
+mod daemon;
+mod postgres;
+mod redis;
+mod wiretap;
+
+pub(crate) use counters::Counters;
+pub(crate) use daemon::find;
+pub(crate) use postgres::Postgres;
+pub(crate) use redis::Redis;
+pub(crate) use wiretap::{Overheard, Wiretap};

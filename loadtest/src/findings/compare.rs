@@ -1,0 +1,77 @@
+//! Two results side by side.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use comfy_table::{Cell, Table};
+
+use super::{Findings, finish::shown};
+use crate::report::{STYLE, right};
+
+/// Options of `loadtest compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// What was
+    before: PathBuf,
+    /// What is
+    after: PathBuf,
+    /// Fail when a latency, the CPU or the memory has grown by more than this, in percent
+    #[arg(long, value_name = "N")]
+    worse: Option<f64>,
+}
+
+/// `loadtest compare`.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let (before, after) = (read(&options.before)?, read(&options.after)?);
+    ensure!(before.scenario == after.scenario, "{} and {} cannot be compared", before.scenario, after.scenario);
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    table.set_header([after.scenario.as_str(), "before", "after", "change"]);
+    let mut worse = false;
+    for (name, now) in &after.figures {
+        let Some(was) = before.figures.get(name) else { continue };
+        let change = growth(*was, *now);
+        let bad = change.zip(options.worse).is_some_and(|(change, limit)| is_cost(name) && change > limit);
+        worse |= bad;
+        let mark = if bad { " WORSE" } else { "" };
+        let change = change.map_or_else(String::new, |change| format!("{change:+.1} %{mark}"));
+        table.add_row([Cell::new(format!("  {name}")), right(&shown(*was)), right(&shown(*now)), right(&change)]);
+    }
+    println!("{table}");
+    if before.machine.cpu != after.machine.cpu || before.machine.cpus != after.machine.cpus {
+        println!(" these were different machines");
+    }
+    Ok(if worse { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn read(path: &Path) -> Result<Findings> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no result of a scenario", path.display()))
+}
+
+/// In percent.
+fn growth(was: f64, now: f64) -> Option<f64> {
+    (was.abs() > f64::EPSILON).then(|| (now / was - 1.0) * 100.0)
+}
+
+/// Whether less of it is better.
+fn is_cost(name: &str) -> bool {
+    name.ends_with("_ms") || matches!(name, "cpu_percent" | "rss_mb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_in_percent() {
+        assert_eq!(growth(2.0, 3.0), Some(50.0));
+        assert_eq!(growth(0.0, 3.0), None);
+        assert!(is_cost("chat_p99_ms") && !is_cost("joined"));
+    }
+}
