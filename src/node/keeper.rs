@@ -30,7 +30,7 @@ const LEDGER_EVERY: Duration = Duration::from_secs(2);
 /// How often it is said again which rooms are held,
 const REFRESH_EVERY: Duration = Duration::from_mins(1);
 /// and, every so many times, that they must not expire.
-const TEN: u64 = 10;
+const KEEP_EVERY: u64 = 10;
 /// Between two tries to take part in the deployment.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a process waits for another of its name to be gone: as long as a drain may take, and some more.
@@ -213,7 +213,8 @@ impl Keeper {
     async fn refresh(&self) {
         for minute in 1_u64.. {
             sleep(REFRESH_EVERY).await;
-            let long = async { if minute.is_multiple_of(TEN) { self.redis.refresh_rooms().await } else { Ok(()) } };
+            let long =
+                async { if minute.is_multiple_of(KEEP_EVERY) { self.redis.refresh_rooms().await } else { Ok(()) } };
             if let Err(error) = tokio::try_join!(self.redis.hold_all(), self.reap_own(), long) {
                 tracing::debug!(%error, "rooms could not be refreshed");
             }

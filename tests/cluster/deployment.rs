@@ -1,6 +1,6 @@
 //! Whether a node fits into a deployment, and the other shapes of Redis.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use serde_json::json;
 use tandem::{id::RoomId, shared::Layout};
@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use crate::{
     backing::SECRET,
     kit::{
+        certificates::Certificates,
         process::{DEADLINE, free_port},
         redis::{Cluster, Redis, Sentinel},
     },
@@ -102,7 +103,7 @@ async fn a_redis_cluster_goes_on_when_a_replica_takes_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_over_tls_with_a_password() {
     let dir = tempfile::tempdir().unwrap();
-    let (ca, key, certificate) = certificates(dir.path());
+    let Certificates { ca, key, certificate } = Certificates::make(dir.path());
     let port = free_port();
     let plain = free_port().to_string();
     let tls = [
@@ -125,34 +126,6 @@ async fn redis_over_tls_with_a_password() {
         redis.command("AUTH \"open sesame\"\r\nCLIENT KILL TYPE pubsub");
     })
     .await;
-}
-
-/// An authority, and a key and a certificate for `localhost` by it.
-fn certificates(dir: &Path) -> (String, String, String) {
-    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    let openssl = |args: &[&str]| {
-        let made = Command::new("openssl").args(args).current_dir(dir).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    };
-    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
-    openssl(&[&new[..], &["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority"]].concat());
-    openssl(&[
-        "req",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "request.pem",
-        "-subj",
-        "/CN=localhost",
-    ]);
-    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost").unwrap();
-    let sign =
-        ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-    openssl(&[&sign[..], &["-extfile", "names", "-out", "certificate.pem"]].concat());
-    (path("ca.pem"), path("key.pem"), path("certificate.pem"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

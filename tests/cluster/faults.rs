@@ -16,6 +16,11 @@ use crate::{
     support::Client,
 };
 
+/// Rooms of five that talk while something goes wrong: `FAULT_ROOMS`, or fewer for daily work.
+fn rooms() -> usize {
+    std::env::var("FAULT_ROOMS").map_or(40, |rooms| rooms.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_tell_two_hundred_rooms_the_same() {
     let stage = Stage::set(Redis::start(), &[]).await;
@@ -31,7 +36,7 @@ async fn three_nodes_tell_two_hundred_rooms_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rolling_through_all_nodes_is_no_news_to_anybody() {
     let mut stage = Stage::set(Redis::start(), &[("DRAIN_SECONDS", "3")]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     for number in 0..3 {
         sleep(Duration::from_secs(2)).await;
         let took = stage.nodes.drain(number).await;
@@ -42,7 +47,7 @@ async fn rolling_through_all_nodes_is_no_news_to_anybody() {
     let (verdict, diaries) = stage.end(crowd).await;
     verdict.assert_good();
     nobody_left(&diaries);
-    stage.no_room_is_lost(40).await;
+    stage.no_room_is_lost(rooms().min(40)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +58,7 @@ async fn a_killed_node_is_replaced_and_its_ghosts_go() {
     ghost.enter("haunted", "ghost", json!({})).await;
     let mut witness = Client::connect_to(stage.nodes.addr(0)).await;
     witness.enter("haunted", "witness", json!({"features": ["resume"]})).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     stage.nodes.kill(1);
     let begun = Instant::now();
@@ -72,7 +77,7 @@ async fn a_killed_node_is_replaced_and_its_ghosts_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_pubsub_connections_are_no_gap() {
     let stage = Stage::set(Redis::start(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     for _ in 0..4 {
         sleep(Duration::from_secs(2)).await;
         assert!(stage.redis.command("CLIENT KILL TYPE pubsub").contains(":3"), "three links were cut");
@@ -87,61 +92,58 @@ async fn cut_pubsub_connections_are_no_gap() {
     println!("{replayed} rooms got what they had missed");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_that_stands_still_for_ten_seconds_loses_nothing() {
-    let stage = Stage::set(Redis::start(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+/// Nobody is lost or seen leaving while Redis is away.
+async fn while_redis(redis: Redis, away: impl AsyncFnOnce(&mut Stage)) -> Vec<Diary> {
+    let mut stage = Stage::set(redis, &[]).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
-    stage.redis.pause();
-    stage.nodes.until_status(0, "/ready", 503).await;
-    assert_eq!(stage.nodes.status(0, "/health").await, Some(200), "liveness looks at nothing else");
-    sleep(Duration::from_secs(8)).await;
-    stage.redis.resume();
+    away(&mut stage).await;
     stage.all_ready().await;
     sleep(Duration::from_secs(3)).await;
     let (verdict, diaries) = stage.end(crowd).await;
     verdict.assert_good();
     nobody_left(&diaries);
-    stage.no_room_is_lost(40).await;
+    stage.no_room_is_lost(rooms().min(40)).await;
+    diaries
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_that_stands_still_for_ten_seconds_loses_nothing() {
+    while_redis(Redis::start(), async |stage| {
+        stage.redis.pause();
+        stage.nodes.until_status(0, "/ready", 503).await;
+        assert_eq!(stage.nodes.status(0, "/health").await, Some(200), "liveness looks at nothing else");
+        sleep(Duration::from_secs(8)).await;
+        stage.redis.resume();
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_comes_back_with_its_data_loses_nothing() {
-    let mut stage = Stage::set(Redis::durable(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
-    sleep(Duration::from_secs(3)).await;
-    stage.redis.kill();
-    sleep(Duration::from_secs(10)).await;
-    stage.redis.restart();
-    stage.all_ready().await;
-    sleep(Duration::from_secs(3)).await;
-    let (verdict, diaries) = stage.end(crowd).await;
-    verdict.assert_good();
-    nobody_left(&diaries);
-    stage.no_room_is_lost(40).await;
+    while_redis(Redis::durable(), async |stage| {
+        stage.redis.kill();
+        sleep(Duration::from_secs(10)).await;
+        stage.redis.restart();
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_comes_back_empty_gets_everything_from_the_nodes() {
-    let mut stage = Stage::set(Redis::start(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
-    sleep(Duration::from_secs(3)).await;
-    stage.redis.kill();
-    sleep(Duration::from_secs(5)).await;
-    stage.redis.restart_empty();
-    stage.all_ready().await;
-    sleep(Duration::from_secs(3)).await;
-    let (verdict, diaries) = stage.end(crowd).await;
-    verdict.assert_good();
-    nobody_left(&diaries);
+    let diaries = while_redis(Redis::start(), async |stage| {
+        stage.redis.kill();
+        sleep(Duration::from_secs(5)).await;
+        stage.redis.restart_empty();
+    })
+    .await;
     assert!(diaries.iter().all(|diary| diary.discontinuities > 0), "everybody was told that the rooms began anew");
-    stage.no_room_is_lost(40).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_that_is_down_for_a_minute_is_no_news_to_anybody() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     stage.postgres.kill();
     sleep(Duration::from_mins(1)).await;
@@ -155,7 +157,7 @@ async fn postgres_that_is_down_for_a_minute_is_no_news_to_anybody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_are_killed_lose_and_double_nothing() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     for _ in 0..6 {
         sleep(Duration::from_millis(1_700)).await;
         stage.kill_workers();
@@ -182,7 +184,7 @@ async fn behind_a_proxy(stage: &mut Stage, settings: &[(&str, &str)]) -> Proxy {
 async fn a_node_that_is_cut_off_for_five_seconds_catches_up() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let proxy = behind_a_proxy(&mut stage, &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     proxy.set(Mode::Hole);
     sleep(Duration::from_secs(5)).await;
@@ -201,7 +203,7 @@ async fn a_node_that_is_cut_off_for_five_seconds_catches_up() {
 async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let proxy = behind_a_proxy(&mut stage, &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     proxy.set(Mode::Hole);
     // Longer than its lease, shorter than the time for which seats are kept.
@@ -219,7 +221,7 @@ async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stood_still_gets_its_seats_back() {
     let stage = Stage::set(Redis::start(), &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     stage.nodes.signal(0, "STOP");
     sleep(Duration::from_secs(14)).await;
@@ -235,7 +237,7 @@ async fn a_node_that_stood_still_gets_its_seats_back() {
 async fn a_link_that_has_gone_deaf_is_noticed_and_made_anew() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let proxy = behind_a_proxy(&mut stage, &[]).await;
-    let crowd = stage.crowd(40, 5).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     proxy.set(Mode::Deaf);
     sleep(Duration::from_secs(8)).await;

@@ -2,6 +2,7 @@
 //! Several test binaries include this; none of them uses all of it.
 #![allow(dead_code, clippy::cast_possible_truncation)]
 
+pub mod certificates;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -9,7 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::process::{Process, free_port, program, wait_for};
+use super::{
+    certificates::Certificates,
+    process::{Process, free_port, program, wait_for},
+};
 
 /// Where Debian keeps what is not in PATH.
 fn elsewhere() -> Vec<String> {
@@ -90,52 +93,17 @@ impl Postgres {
         postgres.create_database();
         postgres.stop();
         let dir = postgres.dir.path().to_owned();
-        let openssl = |args: &[&str]| run(Command::new("openssl").current_dir(&dir).args(args));
-        openssl(&[
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem",
-            "-subj", "/CN=ca",
-        ]);
-        openssl(&[
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            "server.key",
-            "-out",
-            "server.csr",
-            "-subj",
-            "/CN=localhost",
-        ]);
-        std::fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            "server.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            "ext",
-            "-out",
-            "server.pem",
-        ]);
+        let made = Certificates::make(&dir);
         give_away(&dir);
-        run(Command::new("chmod").arg("600").arg(dir.join("server.key")));
+        run(Command::new("chmod").arg("600").arg(&made.key));
         std::fs::write(dir.join("data/pg_hba.conf"), "local all all trust\nhostssl all all all trust\n").unwrap();
-        let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         postgres.args = [
             "-c".to_owned(),
             "ssl=on".to_owned(),
             "-c".to_owned(),
-            format!("ssl_cert_file={}", path("server.pem")),
+            format!("ssl_cert_file={}", made.certificate),
             "-c".to_owned(),
-            format!("ssl_key_file={}", path("server.key")),
+            format!("ssl_key_file={}", made.key),
         ]
         .into();
         postgres.restart();

@@ -23,7 +23,6 @@ const HISTORY_BYTES: usize = 512 * 1024;
 /// What `commit.lua` is given, in its order.
 struct Step<'a> {
     found: Point,
-    then: Point,
     told: String,
     entry: &'a str,
     due: Due,
@@ -34,6 +33,12 @@ struct Step<'a> {
     unset: Vec<String>,
     /// Whose inboxes go.
     forgotten: Vec<&'a UserId>,
+}
+
+/// What is written of a room beside its members.
+fn fields(room: &Room, (epoch, version): Point) -> Result<Vec<(String, String)>, CodecError> {
+    let point = [("v".to_owned(), version.to_string()), ("e".to_owned(), epoch.to_string())];
+    Ok(point.into_iter().chain([(ROOM.to_owned(), encode_room(room)?)]).collect())
 }
 
 impl RedisNode {
@@ -50,7 +55,7 @@ impl RedisNode {
         seats.dedup();
         let (mut set, mut unset) = (Vec::new(), Vec::new());
         if after.exists() {
-            set.push((ROOM.to_owned(), encode_room(after)?));
+            set = fields(after, (update.epoch, update.version()))?;
             for user in seats {
                 match after.members.get(user) {
                     Some(member) => set.push((member_field(user), encode_member(member)?)),
@@ -66,7 +71,6 @@ impl RedisNode {
         });
         let step = Step {
             found: (update.epoch, update.base),
-            then: (update.epoch, update.version()),
             told: encode_update(update)?,
             entry,
             due: proposal.due,
@@ -88,13 +92,12 @@ impl RedisNode {
         found: Option<Point>,
         due: Due,
     ) -> Result<ScriptInvocation<'a>, CodecError> {
-        let mut set = vec![(ROOM.to_owned(), encode_room(room)?)];
+        let mut set = fields(room, (room.epoch, room.version))?;
         for member in room.members.values() {
             set.push((member_field(&member.user), encode_member(member)?));
         }
         let step = Step {
             found: found.unwrap_or_default(),
-            then: (room.epoch, room.version),
             told: encode_restored(room),
             entry: "",
             due,
@@ -116,7 +119,7 @@ impl RedisNode {
         for user in step.forgotten {
             call.key(layout.inbox(id, user));
         }
-        call.arg(step.found.1).arg(step.found.0).arg(step.then.1).arg(step.then.0);
+        call.arg(step.found.1).arg(step.found.0);
         call.arg(step.told).arg(step.entry).arg(self.stream_max);
         match step.due {
             Due::Same => call.arg(""),

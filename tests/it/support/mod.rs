@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod client;
+pub(crate) mod connect;
 pub(crate) mod extension;
 pub(crate) mod frame;
 pub(crate) mod http;

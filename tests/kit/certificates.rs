@@ -1,0 +1,26 @@
+use std::{path::Path, process::Command};
+
+/// An authority, and a key and a certificate for `localhost` by it: three PEM files.
+#[derive(Debug)]
+pub struct Certificates {
+    pub ca: String,
+    pub key: String,
+    pub certificate: String,
+}
+
+impl Certificates {
+    pub fn make(dir: &Path) -> Self {
+        let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+        let openssl = |words: &str| {
+            let made = Command::new("openssl").args(words.split(' ')).current_dir(dir).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        };
+        openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=authority");
+        openssl("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost");
+        std::fs::write(dir.join("extensions"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+        openssl(
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out certificate.pem",
+        );
+        Self { ca: path("ca.pem"), key: path("key.pem"), certificate: path("certificate.pem") }
+    }
+}
