@@ -162,11 +162,11 @@ async fn a_user_id_belongs_to_who_holds_it() {
     let token = state["resumeToken"].clone();
     moved.enter("room", "ana", json!({"features": ["resume"], "resumeToken": token})).await;
     ben.expect("USER_JOINED").await;
-    ana.refused(json!({"type": "REQUEST_SYNC"}), "not_joined").await;
+    ana.until_refused(json!({"type": "REQUEST_SYNC"}), "not_joined").await;
     // And from the same address without.
     let mut tab = Client::connect_from(&app, "203.0.113.9").await;
     tab.enter("room", "ben", json!({"features": []})).await;
-    ben.refused(json!({"type": "REQUEST_SYNC"}), "not_joined").await;
+    ben.until_refused(json!({"type": "REQUEST_SYNC"}), "not_joined").await;
 }
 
 #[tokio::test]

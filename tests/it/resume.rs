@@ -198,6 +198,7 @@ async fn leaving_and_being_kicked_keep_no_seat() {
     ben.closed().await;
     seat.resume(&app).await.expect_error("not_joined").await;
     let (mut ben, state) = Client::join_with(&app, "room", "ben", json!({"features": ["resume"]})).await;
+    ana.expect("USER_JOINED").await;
     ana.send(json!({"type": "KICK", "targetUserId": "ben"})).await;
     assert_eq!(ben.closed().await.1, Some(4503));
     let mut again = Seat::of("ben", &state).resume(&app).await;
@@ -259,7 +260,7 @@ async fn resume_takes_the_seat_from_a_socket_that_hangs() {
     let (mut ana, mut hanging, seat) = pair(&app).await;
     let mut ben = seat.resume(&app).await;
     ben.expect("RESUMED").await;
-    hanging.refused(json!({"type": "REQUEST_SYNC"}), "not_joined").await;
+    hanging.until_refused(json!({"type": "REQUEST_SYNC"}), "not_joined").await;
     ana.acked(json!({"type": "OFFER", "to": "ben", "offer": {}})).await;
     ben.until("OFFER").await;
     hanging.reset();

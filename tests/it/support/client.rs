@@ -235,6 +235,25 @@ impl Client {
         answer
     }
 
+    /// Sends a frame until it is answered with this ERROR: its node may not have heard yet why it should be.
+    #[allow(dead_code, reason = "not in every binary")]
+    pub(crate) async fn until_refused(&mut self, frame: Value, code: &str) {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            self.fences += 1;
+            let mut frame = frame.clone();
+            frame["id"] = json!(format!("asked-{}", self.fences));
+            let id = frame["id"].clone();
+            self.send(frame).await;
+            let answer = self.collect_until(|answer| answer["id"] == id, "the answer").await.pop().unwrap();
+            if answer.is("ERROR") {
+                assert_eq!(answer["code"], code, "so far:\n{}", self.history());
+                return;
+            }
+            assert!(Instant::now() < until, "never refused; so far:\n{}", self.history());
+        }
+    }
+
     /// Sends a frame and returns the ERROR to it; frames in between are not looked at.
     pub(crate) async fn refused(&mut self, mut frame: Value, code: &str) -> Frame {
         self.fences += 1;
