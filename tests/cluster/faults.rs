@@ -219,7 +219,12 @@ async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
     verdict.assert_good();
     nobody_left(&diaries);
     assert!(diaries.iter().any(|diary| !diary.away.is_empty()), "the others were told that its members are away");
-    assert!(stage.nodes.metric(0, "tandem_lease_lost_total").await > 0.0);
+    let mut reaped = 0.0;
+    for number in 1..3 {
+        reaped += stage.nodes.metric(number, "tandem_reaped_members_total").await;
+    }
+    assert!(reaped > 0.0, "nobody was taken for dead");
+    assert!(diaries.iter().all(|diary| diary.resumed == 0 && diary.rejoined == 0), "no socket was closed for it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
