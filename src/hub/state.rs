@@ -173,9 +173,14 @@ impl Hub {
     /// comes first counts.
     fn hear(&self, room: &LocalRoom, update: &Arc<Update>) {
         let mut local = room.local();
-        if local.hear(update, self.context()) == Fit::Gap {
-            self.parts.metrics.gaps.noticed();
-            local.doubt = Some(self.now());
+        match local.hear(update, self.context()) {
+            // The second of the two: nothing is new.
+            Fit::Known => return,
+            Fit::Applied => {}
+            Fit::Gap => {
+                self.parts.metrics.gaps.noticed();
+                local.doubt = Some(self.now());
+            }
         }
         self.place(&mut local);
     }
