@@ -1,5 +1,5 @@
 // What people build who need rooms over several nodes: Socket.IO 4 with its sharded Redis adapter (SSUBSCRIBE, as tandem). It keeps no
-// state and checks nothing: each message goes to everybody in the room, the sender too.
+// state and checks nothing: each message goes to everybody in the room, the sender too; a signal goes to one socket, wherever that is.
 import { createServer } from 'node:http'
 import { createShardedAdapter } from '@socket.io/redis-adapter'
 import { createClient } from 'redis'
@@ -17,10 +17,14 @@ const io = new Server(server, {
 })
 io.on('connection', (socket) => {
   let room
-  socket.on('join', async (name) => {
+  socket.on('join', async (name, answer) => {
     room = name
     await socket.join(room)
-    socket.emit('joined', room)
+    socket.to(room).emit('user joined', { id: socket.id })
+    answer(room)
+  })
+  socket.on('signal', (signal) => {
+    io.to(signal.to).emit('signal', { ...signal, from: socket.id })
   })
   socket.on('m', (message) => {
     if (room) io.to(room).emit('m', message)

@@ -1,6 +1,7 @@
 //! One WebSocket as a browser holds it, with as little as possible around it.
 
 use std::{
+    collections::VecDeque,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -8,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use futures_util::{SinkExt, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
@@ -17,7 +19,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 
-use crate::{scan, socketio, target::Target};
+use crate::{centrifugo, scan, socketio, target::Target};
 
 /// How long connecting, and then joining, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,7 +40,7 @@ pub(crate) enum Said {
 }
 
 /// Whom a client talks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Peer {
     /// The signaling server: rooms by JOIN.
     Tandem,
@@ -46,6 +48,8 @@ pub(crate) enum Peer {
     Relay,
     /// Socket.IO: rooms by an event.
     SocketIo,
+    /// Centrifugo: a room is a channel.
+    Centrifugo,
 }
 
 impl Peer {
@@ -55,6 +59,7 @@ impl Peer {
             Self::Tandem => "tandem",
             Self::Relay => "relay",
             Self::SocketIo => "socket.io",
+            Self::Centrifugo => "centrifugo",
         }
     }
 }
@@ -72,12 +77,29 @@ pub(crate) struct Seat<'a> {
     pub(crate) source: Option<Ipv4Addr>,
 }
 
+/// How a socket treats its system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As any.
+    Usual,
+    /// The system takes in little of what is not read.
+    Narrow,
+    /// It ends with a reset, and its port is free at once: tens of thousands break and come again within seconds.
+    Abrupt,
+}
+
 /// A connected client that is in a room.
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
-    /// Frames are wrapped as Socket.IO wants them.
-    wrapped: bool,
+    peer: Peer,
+    room: String,
+    /// What a message for this client alone has to name.
+    id: String,
+    /// What Centrifugo calls this connection.
+    session: Option<String>,
+    /// What came with the frame before: Centrifugo puts several replies into one.
+    waiting: VecDeque<Utf8Bytes>,
 }
 
 impl Client {
@@ -94,7 +116,8 @@ impl Client {
 
     /// Connects to tandem and says nothing yet. With `narrow` the system takes in little of what this client does not read.
     pub(crate) async fn dial(target: &Target, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
-        let dialled = timeout(PATIENCE, Self::open(target, target.url(""), source, narrow)).await;
+        let way = if narrow { Way::Narrow } else { Way::Usual };
+        let dialled = timeout(PATIENCE, Self::open(target, target.url(""), source, way)).await;
         dialled.map_err(|_| anyhow!("no connection to {target} within {PATIENCE:?}"))?
     }
 
@@ -103,16 +126,19 @@ impl Client {
             Peer::Tandem => target.url(""),
             Peer::Relay => target.url(&format!("room={}", seat.room)),
             Peer::SocketIo => socketio::url(target),
+            Peer::Centrifugo => centrifugo::url(target),
         };
-        let client = Self::open(target, url, seat.source, false).await?;
-        Ok(Self { wrapped: peer == Peer::SocketIo, ..client })
+        let client = Self::open(target, url, seat.source, Way::Abrupt).await?;
+        Ok(Self { peer, room: seat.room.to_owned(), id: seat.user.to_owned(), ..client })
     }
 
-    async fn open(target: &Target, url: String, source: Option<Ipv4Addr>, narrow: bool) -> Result<Self> {
+    async fn open(target: &Target, url: String, source: Option<Ipv4Addr>, way: Way) -> Result<Self> {
         let address = target.address();
         let tcp = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if narrow {
-            tcp.set_recv_buffer_size(NARROW)?;
+        match way {
+            Way::Usual => {}
+            Way::Narrow => tcp.set_recv_buffer_size(NARROW)?,
+            Way::Abrupt => tcp.set_zero_linger()?,
         }
         if let (SocketAddr::V4(_), Some(source)) = (address, source) {
             tcp.bind(SocketAddr::from((source, 0)))?;
@@ -123,17 +149,27 @@ impl Client {
         let (socket, _) = client_async_with_config(url, tcp, Some(config))
             .await
             .with_context(|| format!("{address} refused the WebSocket"))?;
-        Ok(Self { socket, wrapped: false })
+        let (room, id) = (String::new(), String::new());
+        Ok(Self { socket, peer: Peer::Tandem, room, id, session: None, waiting: VecDeque::new() })
     }
 
     async fn enter(&mut self, peer: Peer, seat: &Seat<'_>) -> Result<()> {
         if peer == Peer::SocketIo {
             self.socket.send(Message::Text(socketio::CONNECT.into())).await?;
             // Events before it is answered end the connection.
-            while !self.receive().await?.starts_with(socketio::CONNECT) {}
+            self.id = loop {
+                let frame = self.receive().await?;
+                if frame.starts_with(socketio::CONNECT) {
+                    break scan::text(&frame, "\"sid\":").context("its socket has no id")?.to_owned();
+                }
+            };
             self.socket.send(Message::Text(socketio::join(seat.room).into())).await?;
             while !self.receive().await?.starts_with(socketio::JOINED) {}
             return Ok(());
+        }
+        if peer == Peer::Centrifugo {
+            self.socket.send(Message::Text(centrifugo::enter(seat.room).into())).await?;
+            return self.until_subscribed().await;
         }
         let mut join = serde_json::json!({
             "type": "JOIN", "roomId": seat.room, "userId": seat.user, "username": seat.user,
@@ -156,13 +192,65 @@ impl Client {
         }
     }
 
-    /// Sends one text frame.
-    pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
-        let mut text = text.into();
-        if self.wrapped {
-            text = socketio::wrap(&text).into();
+    async fn until_subscribed(&mut self) -> Result<()> {
+        loop {
+            let reply = self.receive().await?;
+            if centrifugo::is_error(&reply) {
+                bail!("not let in: {reply}");
+            }
+            self.session = self.session.take().or_else(|| centrifugo::session(&reply));
+            if centrifugo::is_subscribed(&reply) {
+                return Ok(());
+            }
         }
+    }
+
+    /// Sends one text frame to the room.
+    pub(crate) async fn send(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
+        let text = text.into();
+        let text = match self.peer {
+            Peer::Tandem | Peer::Relay => text,
+            Peer::SocketIo => socketio::wrap(&text).into(),
+            Peer::Centrifugo => centrifugo::publish(&self.room, &text).into(),
+        };
         Ok(self.socket.send(Message::Text(text)).await?)
+    }
+
+    /// Sends one text frame to one member: the one that its field `to` names.
+    pub(crate) async fn send_to(&mut self, to: &str, text: String) -> Result<()> {
+        let text = match self.peer {
+            Peer::Tandem | Peer::Relay => text,
+            Peer::SocketIo => socketio::direct(&text),
+            Peer::Centrifugo => centrifugo::publish(to, &text),
+        };
+        Ok(self.socket.send(Message::Text(text.into())).await?)
+    }
+
+    /// What others have to name to reach this client alone. Centrifugo has no such name: a channel of its own is made.
+    pub(crate) async fn address(&mut self) -> Result<String> {
+        if self.peer == Peer::Centrifugo {
+            self.socket.send(Message::Text(centrifugo::subscribe(&self.id).into())).await?;
+            let subscribed = timeout(PATIENCE, self.until_subscribed()).await;
+            subscribed.map_err(|_| anyhow!("no channel within {PATIENCE:?}"))??;
+        }
+        Ok(self.id.clone())
+    }
+
+    /// What others are told of this client when it joins.
+    pub(crate) fn name(&self) -> &str {
+        self.session.as_deref().unwrap_or(&self.id)
+    }
+
+    /// The one whom the frame says to have joined the room, if it is somebody else.
+    pub(crate) fn newcomer<'a>(&self, frame: &'a str) -> Option<&'a str> {
+        let name = match self.peer {
+            Peer::Tandem | Peer::Relay => {
+                scan::is_type(frame, "USER_JOINED").then(|| scan::text(frame, "\"userId\":")).flatten()
+            }
+            Peer::SocketIo => frame.strip_prefix(socketio::NEWCOMER).and_then(|news| scan::text(news, "\"id\":")),
+            Peer::Centrifugo => centrifugo::joined(frame),
+        };
+        name.filter(|name| *name != self.name())
     }
 
     /// The next frame of that type; others are passed over.
@@ -193,9 +281,21 @@ impl Client {
     /// The next text frame, or the end.
     pub(crate) async fn next(&mut self) -> Result<Said> {
         loop {
+            if let Some(text) = self.waiting.pop_front() {
+                return Ok(Said::Text(text));
+            }
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) if self.wrapped && text.as_str() == socketio::PING => {
+                Some(Ok(Message::Text(text))) if self.peer == Peer::SocketIo && text.as_str() == socketio::PING => {
                     self.socket.send(Message::Text(socketio::PONG.into())).await?;
+                }
+                Some(Ok(Message::Text(text))) if self.peer == Peer::Centrifugo => {
+                    for reply in centrifugo::replies(&text) {
+                        if reply == centrifugo::PING {
+                            self.socket.send(Message::Text(centrifugo::PONG.into())).await?;
+                        } else {
+                            self.waiting.push_back(reply.into());
+                        }
+                    }
                 }
                 Some(Ok(Message::Text(text))) => return Ok(Said::Text(text)),
                 Some(Ok(Message::Close(frame))) => return Ok(Said::Close(frame.map(|frame| frame.code.into()))),

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use tokio::{process::Command, time::timeout};
 
 use crate::{
+    audit::{Audit, Done, audit},
     backing::{Postgres, Redis},
     http,
     meter::Meter,
@@ -48,6 +49,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) nodes: u32,
     /// Where the ledger's entries go.
     pub(crate) ledger: Ledger,
+    /// Masters of its Redis Cluster; `None` for a single Redis.
+    pub(crate) masters: Option<u32>,
     /// Settings of each node.
     pub(crate) settings: Vec<(String, String)>,
     /// A folder that is there, for all that the servers write.
@@ -70,7 +73,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything but the worker, and waits until clients are let in.
     pub(crate) async fn start(plan: Plan<'_>) -> Result<Self> {
-        let Plan { program, nodes, ledger, mut settings, folder } = plan;
+        let Plan { program, nodes, ledger, masters, mut settings, folder } = plan;
         let postgres = match ledger {
             Ledger::Streams => None,
             Ledger::Postgres => {
@@ -79,10 +82,14 @@ impl Cluster {
                 Some(Postgres::start(&own).await?)
             }
         };
-        let redis = Redis::start(folder).await?;
+        let redis = match masters {
+            Some(count) => Redis::start_sharded(folder, count).await?,
+            None => Redis::start(folder).await?,
+        };
         let database = postgres.as_ref().map_or_else(|| NO_DATABASE.to_owned(), Postgres::url);
         let shared = [
             ("REDIS_URL", redis.url()),
+            ("REDIS_MODE", redis.mode().to_owned()),
             ("TANDEM_SECRET", "the secret of a cluster under load".to_owned()),
             ("DATABASE_URL", database),
             ("WORKER_PORT", "0".to_owned()),
@@ -162,7 +169,7 @@ impl Cluster {
     /// The CPU of each part.
     pub(crate) fn meters(&self) -> Vec<Meter> {
         let mut meters =
-            vec![Meter::new("nodes", self.nodes.iter().map(Server::probe)), Meter::new("Redis", [self.redis.probe()])];
+            vec![Meter::new("nodes", self.nodes.iter().map(Server::probe)), Meter::new("Redis", self.redis.probes())];
         meters.extend(self.worker.iter().map(|worker| Meter::new("worker", [worker.probe()])));
         meters.extend(self.postgres.iter().map(|postgres| Meter::new("PostgreSQL", [postgres.probe()])));
         meters
@@ -178,6 +185,14 @@ impl Cluster {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
         let conflicts = conflicts as u64;
         Ok(conflicts)
+    }
+
+    /// Looks into the ledger, if there is one: is what was done in it?
+    pub(crate) async fn audit(&self, done: &[Done]) -> Result<Option<Audit>> {
+        match &self.postgres {
+            Some(postgres) => Ok(Some(audit(&self.redis, postgres, done).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Ends everything; the last warnings that were logged.

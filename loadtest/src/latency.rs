@@ -7,16 +7,35 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::micros;
 
 /// The longest latency told apart from longer ones: a minute.
 const LONGEST_MICROS: u64 = 60_000_000;
 
-/// A distribution of latencies, in microseconds to three digits.
-#[derive(Debug, Clone)]
+/// A distribution of latencies, in microseconds to three digits. Written down as pairs of a value and how often it was there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub(crate) struct Latency(Histogram<u64>);
+
+impl From<Latency> for Vec<(u64, u64)> {
+    fn from(latency: Latency) -> Self {
+        latency.0.iter_recorded().map(|it| (it.value_iterated_to(), it.count_at_value())).collect()
+    }
+}
+
+impl TryFrom<Vec<(u64, u64)>> for Latency {
+    type Error = anyhow::Error;
+
+    fn try_from(pairs: Vec<(u64, u64)>) -> Result<Self> {
+        let mut latency = Self::new()?;
+        for (value, count) in pairs {
+            latency.0.saturating_record_n(value, count);
+        }
+        Ok(latency)
+    }
+}
 
 impl Latency {
     /// An empty one.
@@ -29,7 +48,7 @@ impl Latency {
         self.record_span(arrived.saturating_duration_since(due));
     }
 
-    fn record_span(&mut self, span: Duration) {
+    pub(crate) fn record_span(&mut self, span: Duration) {
         self.0.saturating_record(micros(span).clamp(1, LONGEST_MICROS));
     }
 
@@ -100,7 +119,7 @@ mod tests {
         let start = Instant::now();
         let stall = start + Duration::from_secs(4)..start + Duration::from_secs(5);
         let mut latency = Latency::new().unwrap();
-        for slot in Schedule::new(start, (10, 1), 10, 10, 0).slots() {
+        for slot in Schedule::new(start, (10, 1), 100, 10, 0).slots() {
             let arrived = if stall.contains(&slot.due) { stall.end } else { slot.due };
             latency.record(slot.due, arrived + Duration::from_micros(200));
         }
@@ -121,6 +140,18 @@ mod tests {
         assert_eq!(summary.count, 2);
         assert_eq!(summary.p50, 1);
         assert!(close(summary.max, LONGEST_MICROS));
+    }
+
+    #[test]
+    fn it_is_the_same_after_a_journey() {
+        let mut latency = Latency::new().unwrap();
+        for micros in [1, 250, 250, 1_234_567, 59_999_999] {
+            latency.record_span(Duration::from_micros(micros));
+        }
+        let text = serde_json::to_string(&latency).unwrap();
+        let again: Latency = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{:?}", again.summary()), format!("{:?}", latency.summary()));
+        assert_eq!(again.count(), 5);
     }
 
     #[test]

@@ -4,20 +4,25 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod audit;
 mod backing;
 mod bench;
+mod centrifugo;
 mod client;
 mod cluster;
 mod contestant;
+mod crew;
 mod crowd;
 mod findings;
 mod fleet;
+mod haul;
 mod http;
 mod latency;
 mod limits;
 mod meter;
 mod notes;
 mod pacer;
+mod peers;
 mod probe;
 mod process;
 mod progress;
@@ -31,7 +36,9 @@ mod socketio;
 mod stage;
 mod tally;
 mod target;
+mod trial;
 mod units;
+mod venue;
 
 use std::process::ExitCode;
 
@@ -48,7 +55,7 @@ use tokio::{
 use crate::{
     crowd::Kind,
     progress::Progress,
-    scenario::{control, idle},
+    scenario::{control, growth, idle, limit},
 };
 
 /// Load generator of tandem. Talks to loopback addresses only.
@@ -63,10 +70,14 @@ struct Cli {
 enum Command {
     /// Starts tandem and the bare relay, measures both, compares them and prints a table
     Bench(bench::Options),
-    /// Holds idle joined sockets on a running server
+    /// Joined sockets that do nothing; then all break, and come again: what does one cost?
     Idle(idle::Options),
-    /// Plays and pauses in many rooms of a running server
+    /// Hosts that play and pause: what does a delivery cost, how long does it take, and does every one arrive?
     Control(control::Options),
+    /// What sockets, rooms, members, nodes or masters of Redis cost as they become more
+    Growth(growth::Options),
+    /// Looks for the most changes a second that servers take
+    Limit(limit::Options),
     /// Calls: members join, and each connects to each, with offers, answers and candidates of real sizes
     Signal(crowd::Options),
     /// Evenings: players that report, hosts that seek, people who talk, come in, and load their page anew
@@ -83,6 +94,9 @@ enum Command {
     Soak(crowd::Options),
     /// Compares two results of the above
     Compare(findings::compare::Options),
+    /// Makes a part of a load, as it is told on stdin
+    #[command(hide = true)]
+    Hand,
     /// The bare relay that `bench` compares tandem with: axum, rooms by query string, no state
     Relay(relay::Options),
 }
@@ -100,8 +114,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     limits::raise_open_files();
     if let Command::Relay(options) = cli.command {
-        let runtime = Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(relay::serve(options))?;
+        relay::run(&options)?;
         return Ok(ExitCode::SUCCESS);
     }
     // One thread for all sockets: the generator shares the machine with what it measures.
@@ -120,11 +133,17 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 async fn measure(command: Command) -> Result<ExitCode> {
+    if matches!(command, Command::Hand) {
+        crew::serve().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let progress = Progress::start();
     match command {
         Command::Bench(options) => bench::run(&options, &progress).await,
         Command::Idle(options) => idle::run(&options, &progress).await,
         Command::Control(options) => control::run(&options, &progress).await,
+        Command::Growth(options) => growth::run(&options, &progress).await,
+        Command::Limit(options) => limit::run(&options, &progress).await,
         Command::Signal(options) => crowd::run(Kind::Signal, &options, &progress).await,
         Command::Party(options) => crowd::run(Kind::Party, &options, &progress).await,
         Command::Storm(options) => crowd::run(Kind::Storm, &options, &progress).await,
@@ -133,6 +152,18 @@ async fn measure(command: Command) -> Result<ExitCode> {
         Command::Slow(options) => crowd::run(Kind::Slow, &options, &progress).await,
         Command::Soak(options) => crowd::run(Kind::Soak, &options, &progress).await,
         Command::Compare(options) => findings::compare::run(&options),
-        Command::Relay(_) => bail!("the relay has a runtime of its own"),
+        Command::Relay(_) | Command::Hand => bail!("this one is run elsewhere"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn all_options_go_together() {
+        Cli::command().debug_assert();
     }
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    probe::{Cpu, Probe},
+    probe::{Cpu, Memory, Probe},
     scenario::control::Share,
+    units::median,
 };
 
 /// Processes that are counted together.
@@ -31,6 +32,11 @@ impl Meter {
         self.probes.iter().map(|probe| Ok(probe.memory()?.rss)).sum()
     }
 
+    /// Memory of all of them.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        self.probes.iter().map(|probe| probe.memory()).sum()
+    }
+
     /// CPU time so far.
     pub(crate) fn cpu(&self) -> Result<Cpu> {
         self.probes.iter().map(|probe| probe.cpu()).sum()
@@ -44,14 +50,16 @@ pub(crate) struct Part {
     pub(crate) name: &'static str,
     /// Its CPU time, median of the rounds.
     pub(crate) cpu: Share,
+    /// How busy it was, in percent of one core, median of the rounds.
+    pub(crate) percent: f64,
 }
 
 /// Several meters, and what they have shown round by round.
 #[derive(Debug)]
 pub(crate) struct Meters {
     meters: Vec<Meter>,
-    /// Round by round, meter by meter.
-    rounds: Vec<Vec<Share>>,
+    /// Round by round, meter by meter: CPU by delivery, and in percent of one core.
+    rounds: Vec<Vec<(Share, f64)>>,
 }
 
 impl Meters {
@@ -65,30 +73,29 @@ impl Meters {
         self.meters.iter().map(Meter::cpu).collect()
     }
 
-    /// A round is over that began when they showed `before`.
-    pub(crate) fn note(&mut self, before: &[Cpu], deliveries: u64) -> Result<()> {
+    /// A round of so many seconds is over that began when they showed `before`.
+    pub(crate) fn note(&mut self, before: &[Cpu], deliveries: u64, seconds: f64) -> Result<()> {
         let now = self.read()?;
-        let shares = now.iter().zip(before).map(|(now, before)| Share::new(*now - *before, deliveries));
+        let shares = now.iter().zip(before).map(|(now, before)| {
+            let cpu = *now - *before;
+            (Share::new(cpu, deliveries), cpu.total().as_secs_f64() / seconds.max(f64::EPSILON) * 100.0)
+        });
         self.rounds.push(shares.collect());
         Ok(())
-    }
-
-    /// Forgets the rounds.
-    pub(crate) fn reset(&mut self) {
-        self.rounds.clear();
     }
 
     /// All parts together, round by round; none where nothing is measured.
     pub(crate) fn totals(&self) -> Vec<Share> {
         let measured = self.rounds.iter().filter(|round| !round.is_empty());
-        measured.map(|round| round.iter().copied().sum()).collect()
+        measured.map(|round| round.iter().map(|(share, _)| *share).sum()).collect()
     }
 
     /// Each part by itself.
     pub(crate) fn parts(&self) -> Vec<Part> {
         let part = |(place, meter): (usize, &Meter)| {
-            let rounds: Vec<Share> = self.rounds.iter().filter_map(|round| round.get(place).copied()).collect();
-            Some(Part { name: meter.part, cpu: Share::median(&rounds)? })
+            let rounds: Vec<_> = self.rounds.iter().filter_map(|round| round.get(place).copied()).collect();
+            let (shares, percents): (Vec<Share>, Vec<f64>) = rounds.into_iter().unzip();
+            Some(Part { name: meter.part, cpu: Share::median(&shares)?, percent: median(percents)? })
         };
         self.meters.iter().enumerate().filter_map(part).collect()
     }
@@ -104,12 +111,10 @@ mod tests {
         let mut meters = Meters::new(vec![Meter::new("a", [own]), Meter::new("b", [own, own])]);
         let before = meters.read().unwrap();
         assert_eq!(before.len(), 2);
-        meters.note(&before, 10).unwrap();
+        meters.note(&before, 10, 1.0).unwrap();
         assert_eq!(meters.totals().len(), 1);
         let names: Vec<_> = meters.parts().iter().map(|part| part.name).collect();
         assert_eq!(names, ["a", "b"]);
-        meters.reset();
-        assert!(meters.totals().is_empty() && meters.parts().is_empty());
         assert!(Meters::new(Vec::new()).totals().is_empty());
     }
 }

@@ -24,6 +24,16 @@ pub(crate) struct Memory {
     pub(crate) private: u64,
 }
 
+impl Sum for Memory {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        each.fold(Self { rss: 0, pss: 0, private: 0 }, |sum, it| Self {
+            rss: sum.rss + it.rss,
+            pss: sum.pss + it.pss,
+            private: sum.private + it.private,
+        })
+    }
+}
+
 /// CPU time of a process with all its threads.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cpu {

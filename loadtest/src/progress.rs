@@ -16,6 +16,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 pub(crate) struct Progress {
     started: Instant,
     terminal: bool,
+    silent: bool,
     text: Arc<Mutex<String>>,
     painter: Option<JoinHandle<()>>,
 }
@@ -35,7 +36,13 @@ impl Progress {
                 }
             })
         });
-        Self { started, terminal, text, painter }
+        Self { started, terminal, silent: false, text, painter }
+    }
+
+    /// Says nothing: somebody else does.
+    pub(crate) fn silent() -> Self {
+        let text = Arc::default();
+        Self { started: Instant::now(), terminal: false, silent: true, text, painter: None }
     }
 
     /// A new step.
@@ -43,7 +50,7 @@ impl Progress {
         if self.terminal {
             self.detail(text);
             draw(self.started, text);
-        } else {
+        } else if !self.silent {
             eprintln!("[{:5.1} s] {text}", self.started.elapsed().as_secs_f64());
         }
     }

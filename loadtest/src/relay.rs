@@ -29,6 +29,7 @@ use futures_util::SinkExt;
 use serde::Deserialize;
 use tokio::{
     net::TcpListener,
+    runtime::Builder,
     signal::unix::{SignalKind, signal},
     sync::{
         Notify,
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// Port on 127.0.0.1; 0 for any
     #[arg(long, env = "PORT", default_value_t = 0)]
     port: u16,
+    /// Threads that serve sockets [default: as many as there are CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    threads: Option<u32>,
     /// End when stdin ends
     #[arg(long, hide = true)]
     leashed: bool,
@@ -70,8 +74,17 @@ struct Relay {
 #[derive(Debug, Default)]
 struct Room(Mutex<Vec<(u64, Sender<Utf8Bytes>)>>);
 
+/// A runtime with as many threads as are asked for, and [`serve`] on it.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = options.threads {
+        builder.worker_threads(usize::try_from(threads)?);
+    }
+    builder.enable_all().build()?.block_on(serve(options))
+}
+
 /// Serves until SIGTERM, Ctrl-C, or the end of stdin when leashed.
-pub(crate) async fn serve(options: Options) -> Result<()> {
+async fn serve(options: &Options) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     println!("{}", serde_json::json!({"msg": "listening", "addr": listener.local_addr()?.to_string()}));
     let listener = listener.tap_io(|tcp| {

@@ -44,7 +44,7 @@ impl Rival {
 
     /// The CPU of each part.
     pub(crate) fn meters(&self) -> Vec<Meter> {
-        vec![Meter::new("nodes", self.nodes.iter().map(Server::probe)), Meter::new("Redis", [self.redis.probe()])]
+        vec![Meter::new("nodes", self.nodes.iter().map(Server::probe)), Meter::new("Redis", self.redis.probes())]
     }
 
     /// Ends everything; the last warnings that were logged.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel},
     task::JoinSet,
@@ -15,13 +15,12 @@ use tokio::{
 
 use crate::{
     client::Client,
-    fleet::{Cast, Fleet, MEMBERS},
+    fleet::Cast,
+    haul::{Haul, Outcome},
     latency::Latency,
-    meter::{Meter, Meters},
     notes::Notes,
     pacer::pace,
     progress::Progress,
-    scenario::control::{Figures, Share},
     schedule::Schedule,
     units::float,
 };
@@ -32,14 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server may work on after the last delivery and still be charged for it.
 const AFTERMATH: Duration = Duration::from_millis(250);
 
-/// How far ahead a round is planned, so that its first message is not late.
-const LEAD: Duration = Duration::from_millis(50);
-
 /// Rooms full of clients, ready for any number of rounds.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    meters: Meters,
     rooms: u32,
+    members: u32,
     senders: u32,
     /// By room.
     orders: Vec<Vec<Sender<u64>>>,
@@ -47,102 +43,86 @@ pub(crate) struct Stage {
     // The clients; they go with the stage.
     _tasks: JoinSet<()>,
     sent_per_room: u64,
-    unsent: u64,
-    lag: Latency,
+}
+
+/// When what is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
+    /// When it begins.
+    pub(crate) start: Instant,
+    /// Messages a second of all senders together.
+    pub(crate) per_second: u64,
+    /// How long.
+    pub(crate) seconds: u32,
 }
 
 impl Stage {
-    /// Brings the clients in.
-    pub(crate) async fn set(cast: &Cast<'_>, meters: Vec<Meter>, progress: &Progress) -> Result<Self> {
-        let fleet = Fleet::gather(cast, progress).await?;
-        let (members, senders) = (usize::try_from(MEMBERS)?, usize::try_from(cast.senders)?);
-        let notes = Arc::new(Mutex::new(Notes::new(fleet.rooms.len(), members, senders)?));
-        let mut orders = Vec::new();
+    /// Brings the clients in. From then on each reads, and answers pings.
+    pub(crate) async fn set(cast: &Cast, progress: &Progress) -> Result<Self> {
+        let (members, senders) = (usize::try_from(cast.members)?, usize::try_from(cast.senders)?);
+        let rooms = usize::try_from(cast.rooms)?;
+        let notes = Arc::new(Mutex::new(Notes::new(rooms, members, senders)?));
+        let mut orders = vec![Vec::new(); rooms];
         let mut tasks = JoinSet::new();
-        for (room, clients) in fleet.rooms.into_iter().enumerate() {
-            let mut of_room = Vec::new();
+        let room_is_in = |place: u32, clients: Vec<Client>| {
+            let Ok(room) = usize::try_from(place) else { return };
             for (member, client) in clients.into_iter().enumerate() {
                 let mut own = None;
-                if member < senders {
+                if member < senders
+                    && let Some(orders) = orders.get_mut(room)
+                {
                     // A sender may fall behind by this much; more is counted as unsent.
                     let (sender, receiver) = channel(1024);
-                    of_room.push(sender);
+                    orders.push(sender);
                     own = Some(receiver);
                 }
                 tasks.spawn(play(client, own, Arc::clone(&notes), room, member));
             }
-            orders.push(of_room);
-        }
-        Ok(Self {
-            meters: Meters::new(meters),
-            rooms: cast.rooms,
-            senders: cast.senders,
-            orders,
-            notes,
-            _tasks: tasks,
-            sent_per_room: 0,
-            unsent: 0,
-            lag: Latency::new()?,
-        })
+        };
+        cast.gather(progress, room_is_in).await?;
+        let Cast { rooms, members, senders, .. } = *cast;
+        Ok(Self { rooms, members, senders, orders, notes, _tasks: tasks, sent_per_room: 0 })
     }
 
-    /// A short round that is checked but not measured.
-    pub(crate) async fn warm_up(&mut self, rate: u32) -> Result<()> {
-        self.round(rate, 2).await?;
-        self.meters.reset();
-        self.lag = Latency::new()?;
-        lock(&self.notes).latency = Latency::new()?;
-        Ok(())
-    }
-
-    /// `seconds` of `rate` messages a second by every sender of every room; returns when all has arrived.
-    pub(crate) async fn round(&mut self, rate: u32, seconds: u32) -> Result<()> {
-        let cpu = self.meters.read()?;
-        let of = (self.rooms, self.senders);
-        let schedule = Schedule::new(Instant::now() + LEAD, of, rate, seconds, self.sent_per_room);
-        let before = {
+    /// Messages by every sender of every room in turn; returns when all has arrived, or nothing more comes.
+    pub(crate) async fn round(&mut self, round: Round) -> Result<Haul> {
+        let Round { start, per_second, seconds } = round;
+        let schedule = Schedule::new(start, (self.rooms, self.senders), per_second, seconds, self.sent_per_room);
+        let (delivered, faults) = {
             let mut notes = lock(&self.notes);
             notes.schedule = Some(schedule);
-            notes.delivered
+            notes.latency = Latency::new()?;
+            (notes.delivered, notes.faults(self.sent_per_room))
         };
         let paced = pace(schedule, self.orders.clone()).await?;
         self.sent_per_room += schedule.count_per_room();
-        self.unsent += paced.unsent;
-        self.lag.add(&paced.lag)?;
 
-        let expected = before + schedule.count() * u64::from(MEMBERS);
+        let expected = schedule.count() * u64::from(self.members);
         let deadline = Instant::now() + PATIENCE;
-        while lock(&self.notes).delivered < expected && Instant::now() < deadline {
+        while lock(&self.notes).delivered < delivered + expected && Instant::now() < deadline {
             sleep(Duration::from_millis(10)).await;
         }
         sleep(AFTERMATH).await;
-        let delivered = lock(&self.notes).delivered - before;
-        if delivered == 0 {
-            let first = lock(&self.notes).first_complaint.take();
-            bail!("nothing was delivered; {}", first.unwrap_or_else(|| "nobody complained".into()));
-        }
-        self.meters.note(&cpu, delivered)
+        let mut notes = lock(&self.notes);
+        Ok(Haul {
+            outcome: Outcome {
+                sent: schedule.count(),
+                expected,
+                delivered: notes.delivered - delivered,
+                unsent: paced.unsent,
+                faults: notes.faults(self.sent_per_room) - faults,
+                complaints: std::mem::take(&mut notes.complaints),
+                first_complaint: notes.first_complaint.take(),
+            },
+            latency: notes.latency.clone(),
+            lag: paced.lag,
+        })
     }
 
-    /// The figures of all rounds.
-    pub(crate) fn figures(&self) -> Figures {
-        let notes = lock(&self.notes);
-        let sent = self.sent_per_room * u64::from(self.rooms);
-        let rounds = self.meters.totals();
-        Figures {
-            sent,
-            expected: sent * u64::from(MEMBERS),
-            delivered: notes.delivered,
-            unsent: self.unsent,
-            faults: notes.faults(self.sent_per_room),
-            complaints: notes.complaints,
-            first_complaint: notes.first_complaint.clone(),
-            latency: notes.latency.summary(),
-            generator_lag: self.lag.summary(),
-            cpu: Share::median(&rounds),
-            rounds,
-            parts: self.meters.parts(),
-        }
+    /// What was complained of since the last round.
+    pub(crate) fn complaints(&self) -> (u64, Option<String>) {
+        let mut notes = lock(&self.notes);
+        (std::mem::take(&mut notes.complaints), notes.first_complaint.take())
     }
 }
 

@@ -1,8 +1,11 @@
 //! Did every message arrive exactly once, in order, and the same at every member?
 
-use std::{collections::BTreeSet, ops::AddAssign};
+use std::{
+    collections::BTreeSet,
+    ops::{AddAssign, Sub},
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scan::Beat;
 
@@ -23,7 +26,7 @@ struct Lane {
 }
 
 /// What went wrong; all zero when nothing did.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Faults {
     /// Never arrived.
     pub(crate) lost: u64,
@@ -48,6 +51,20 @@ impl AddAssign for Faults {
         self.doubled += other.doubled;
         self.out_of_order += other.out_of_order;
         self.differing += other.differing;
+    }
+}
+
+impl Sub for Faults {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            // What was missing and came late after all is not lost any more.
+            lost: self.lost.saturating_sub(earlier.lost),
+            doubled: self.doubled.saturating_sub(earlier.doubled),
+            out_of_order: self.out_of_order.saturating_sub(earlier.out_of_order),
+            differing: self.differing.saturating_sub(earlier.differing),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 use crate::{probe::Probe, process};
 
 /// A port that nobody listens on now.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
@@ -19,7 +19,7 @@ pub(crate) fn find(name: &str, elsewhere: &[std::path::PathBuf]) -> Option<std::
 }
 
 /// A command that is sent the signal `end` when this process is gone, however it went, and that runs as another user if one is named.
-pub(super) fn tethered(program: &Path, user: Option<&str>, end: &str) -> Command {
+pub(crate) fn tethered(program: &Path, user: Option<&str>, end: &str) -> Command {
     let mut command = Command::new("setpriv");
     if let Some(user) = user {
         command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()]);
@@ -30,7 +30,7 @@ pub(super) fn tethered(program: &Path, user: Option<&str>, end: &str) -> Command
 
 /// A server that tells nobody when it listens.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     name: &'static str,
     child: Child,
     probe: Probe,
@@ -40,7 +40,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts it; what it says goes to `log`.
-    pub(super) fn start(name: &'static str, mut command: Command, log: &Path, end: Signal) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, mut command: Command, log: &Path, end: Signal) -> Result<Self> {
         let log = File::create(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -54,12 +54,12 @@ impl Daemon {
     }
 
     /// Its figures.
-    pub(super) fn probe(&self) -> Probe {
+    pub(crate) fn probe(&self) -> Probe {
         self.probe
     }
 
     /// Fails when it has ended.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended with {status}", self.name),
             None => Ok(()),
@@ -67,7 +67,7 @@ impl Daemon {
     }
 
     /// Ends it politely.
-    pub(super) async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         process::stop(self.name, &mut self.child, self.end).await
     }
 }

@@ -7,7 +7,7 @@ mod redis;
 mod wiretap;
 
 pub(crate) use counters::Counters;
-pub(crate) use daemon::find;
+pub(crate) use daemon::{Daemon, find, free_port, tethered};
 pub(crate) use postgres::Postgres;
 pub(crate) use redis::Redis;
 pub(crate) use wiretap::{Overheard, Wiretap};

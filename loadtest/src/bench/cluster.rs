@@ -6,16 +6,19 @@ use serde::Serialize;
 
 use super::Options;
 use crate::{
+    audit::{Audit, Done},
     backing::Counters,
     client::Peer,
     cluster::Cluster,
-    fleet::Cast,
+    crew::Crew,
+    fleet::{Cast, MEMBERS},
+    meter::Meters,
     progress::Progress,
     scenario::{
         control,
         trips::{self, Trips},
     },
-    stage::Stage,
+    trial::Trial,
     units::{float, per},
 };
 
@@ -31,6 +34,8 @@ pub(crate) struct Figures {
     pub(crate) redis: RedisShare,
     /// What happens when two members send at once, on two nodes.
     pub(crate) clash: Option<Clash>,
+    /// What of all this is in PostgreSQL, where it is written there.
+    pub(crate) ledger: Option<Audit>,
 }
 
 /// Redis' counters by change, over all rounds.
@@ -66,7 +71,8 @@ impl Figures {
         change.is(Some("EVALSHA"))
             && near_signal.is(None)
             && far_signal.is(Some("SPUBLISH"))
-            && self.clash.as_ref().is_none_or(|clash| clash.figures.correct())
+            && self.clash.as_ref().is_none_or(|clash| clash.figures.outcome.correct())
+            && self.ledger.as_ref().is_none_or(Audit::correct)
     }
 }
 
@@ -103,8 +109,15 @@ impl Follower {
         Ok(())
     }
 
-    /// The figures, and the last part of them: two that send at once.
-    pub(super) async fn finish(self, cluster: &Cluster, options: &Options, progress: &Progress) -> Result<Figures> {
+    /// The figures, and the last parts of them: two that send at once, and what is in the ledger of these and of the changes that were
+    /// `made` before.
+    pub(super) async fn finish(
+        self,
+        cluster: &Cluster,
+        made: u64,
+        options: &Options,
+        progress: &Progress,
+    ) -> Result<Figures> {
         let control::Load { rooms, rate, seconds, rounds } = options.load;
         let changes = u64::from(rooms) * u64::from(rate) * u64::from(seconds) * u64::from(rounds);
         let share = |pick: fn(&Counters) -> u64| per(float(self.counted.iter().map(|(it, _)| pick(it)).sum()), changes);
@@ -117,18 +130,21 @@ impl Follower {
             bytes_out: share(|it| it.bytes_out),
         };
         let clash = if options.clash > 0 { Some(clash(cluster, options, progress).await?) } else { None };
-        Ok(Figures { trips: self.trips, redis, clash })
+        let made = made + self.trips.change.operations + clash.as_ref().map_or(0, |it| it.figures.outcome.made());
+        let ledger = cluster.audit(&[Done::times("PLAY_PAUSE", made)]).await?;
+        Ok(Figures { trips: self.trips, redis, clash, ledger })
     }
 }
 
 async fn clash(cluster: &Cluster, options: &Options, progress: &Progress) -> Result<Clash> {
     let rooms = options.load.rooms.min(CLASH_ROOMS);
     let targets = cluster.targets();
-    let cast = Cast { targets: &targets, peer: Peer::Tandem, rooms, senders: 2, manners: &options.manners };
+    let cast = Cast::new(targets, Peer::Tandem, (rooms, MEMBERS), &options.manners).with_senders(2);
+    let per_second = u64::from(rooms * 2 * options.clash);
     progress.step(&format!("cluster: {rooms} rooms in which two send at once"));
-    let mut stage = Stage::set(&cast, Vec::new(), progress).await?;
-    stage.warm_up(options.clash).await?;
+    let mut trial = Trial::begin(Crew::new(cast), Meters::new(Vec::new()), progress).await?;
+    trial.warm_up(per_second, progress).await?;
     let before = cluster.conflicts().await?;
-    stage.round(options.clash, options.load.seconds).await?;
-    Ok(Clash { figures: stage.figures(), conflicts: cluster.conflicts().await? - before })
+    trial.round(per_second, options.load.seconds, progress).await?;
+    Ok(Clash { figures: trial.figures(), conflicts: cluster.conflicts().await? - before })
 }

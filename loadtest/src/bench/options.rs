@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{contestant::ServerOptions, fleet::Manners, scenario::control};
+use crate::{contestant::ServerOptions, fleet::Manners, peers, scenario::control};
 
 /// Idle sockets when nothing is said.
 const SOCKETS: u32 = 8_000;
@@ -28,6 +28,8 @@ pub(crate) struct Options {
     /// Seconds the idle sockets settle before they are measured
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=600))]
     pub(super) settle: u32,
+    #[command(flatten)]
+    pub(super) peers: peers::PeerOptions,
     #[command(flatten)]
     pub(super) load: control::Load,
     #[command(flatten)]

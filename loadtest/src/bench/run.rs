@@ -5,11 +5,14 @@ use anyhow::{Context, Result, ensure};
 use super::{Options, cluster::Follower};
 use crate::{
     contestant::{Contestant, Launcher, Running},
+    crew::Crew,
     fleet::{Cast, MEMBERS},
+    meter::Meters,
+    peers::Ground,
     progress::Progress,
     report::{Check, Column, Ratio, Report, Subject},
     scenario::{control, idle},
-    stage::Stage,
+    trial::Trial,
     units::{grouped, median},
 };
 
@@ -41,9 +44,16 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     }
     let rival = options.socketio.as_deref();
     contestants.extend(rival.map(|_| Contestant::SocketIo));
-    let launcher = Launcher::new(&options.servers, options.nodes, DRAIN)?.with_rival(rival);
+    let centrifugo = options.peers.centrifugo.as_deref();
+    contestants.extend(centrifugo.map(|_| Contestant::Centrifugo));
+    for path in [rival, centrifugo].into_iter().flatten() {
+        // Before the others have run, not after.
+        ensure!(path.exists(), "there is no {}", path.display());
+    }
+    let launcher = Launcher::new(&options.servers, options.nodes, DRAIN)?.with_rival(rival).with_centrifugo(centrifugo);
     let bench = Bench { options, progress, launcher, contestants };
     let mut report = Report::new();
+    report.threads = Some(options.servers.threads());
     for contestant in &bench.contestants {
         report.columns.push(Column { name: contestant.name(), idle: None, control: None });
     }
@@ -51,6 +61,17 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
         bench.idle(&mut report).await?;
     }
     bench.control(&mut report).await?;
+    if options.cluster {
+        let many = |it: &Contestant| !matches!(it, Contestant::Tandem | Contestant::Relay);
+        let ground = Ground {
+            options: &options.peers,
+            launcher: &bench.launcher,
+            contestants: bench.contestants.iter().copied().filter(many).collect(),
+            rounds: (options.load.rounds, options.load.seconds),
+            manners: &options.manners,
+        };
+        ground.measure(&mut report, progress).await?;
+    }
     report.finish(progress, options.json.as_deref(), options.check)
 }
 
@@ -65,29 +86,27 @@ struct Bench<'a> {
 struct Act {
     contestant: Contestant,
     running: Running,
-    stage: Stage,
+    trial: Trial,
     follower: Option<Follower>,
 }
 
 impl Bench<'_> {
     /// One server after the other, each alone on the machine. A cluster's sockets are no others.
     async fn idle(&self, report: &mut Report) -> Result<()> {
-        let load = idle::Load {
-            rooms: (self.options.sockets() / MEMBERS).max(1),
-            hold: Duration::from_secs(self.options.settle.into()),
-            manners: &self.options.manners,
-        };
+        let rooms = (self.options.sockets() / MEMBERS).max(1);
+        let hold = Duration::from_secs(self.options.settle.into());
         for (column, contestant) in report.columns.iter_mut().zip(&self.contestants) {
             let (name, peer) = (contestant.name(), contestant.peer());
-            if matches!(contestant, Contestant::Cluster | Contestant::SocketIo) {
+            if !matches!(contestant, Contestant::Tandem | Contestant::Relay) {
                 continue;
             }
-            self.progress.step(&format!("{name}: {} idle sockets", grouped(u64::from(load.rooms * MEMBERS))));
-            let Running::One(server) = self.launcher.start(*contestant, "idle").await? else { continue };
-            let probe = Some(server.probe());
-            column.idle = Some(idle::measure(server.target(), peer, probe, &load, self.progress).await?);
+            self.progress.step(&format!("{name}: {} idle sockets", grouped(u64::from(rooms * MEMBERS))));
+            let running = self.launcher.start(*contestant, "idle").await?;
+            let mut crew = Crew::new(Cast::new(running.targets(), peer, (rooms, MEMBERS), &self.options.manners));
+            column.idle = Some(idle::measure(&mut crew, &running.meters(), hold, self.progress).await?);
+            drop(crew);
             self.progress.detail(&format!("{name}: stopping"));
-            report.warnings.extend(server.stop().await?);
+            report.warnings.extend(running.stop().await?);
         }
         let tandem = report.columns.iter().find(|column| column.name == Contestant::Tandem.name());
         let rss = tandem.and_then(|column| column.idle.as_ref()?.server.as_ref());
@@ -100,29 +119,31 @@ impl Bench<'_> {
 
     /// All up, but only one under load at a time; who goes first changes with every round.
     async fn control(&self, report: &mut Report) -> Result<()> {
-        let control::Load { rooms, rate, seconds, rounds } = self.options.load;
+        let control::Load { seconds, rounds, .. } = self.options.load;
+        let per_second = self.options.load.per_second();
         let mut acts = Vec::new();
         for contestant in &self.contestants {
             acts.push(self.prepare(*contestant).await?);
         }
         for round in 1..=rounds {
             for act in &mut acts {
-                let load = grouped(u64::from(rooms) * u64::from(rate));
+                let load = grouped(per_second);
                 let name = act.contestant.name();
                 self.progress
                     .step(&format!("round {round} of {rounds}, {name}: {load} messages a second for {seconds} s"));
-                act.round(rate, seconds).await?;
+                act.round(per_second, seconds, self.progress).await?;
             }
             acts.rotate_left(1);
         }
         for act in acts {
-            let Act { contestant, mut running, stage, follower } = act;
+            let Act { contestant, mut running, trial, follower } = act;
+            let (figures, made) = (trial.figures(), trial.haul().outcome.made());
             if let Some(column) = report.columns.iter_mut().find(|column| column.name == contestant.name()) {
-                column.control = Some(stage.figures());
+                column.control = Some(figures);
             }
-            drop(stage);
+            drop(trial);
             if let (Some(follower), Some(cluster)) = (follower, running.cluster()) {
-                report.cluster = Some(follower.finish(cluster, self.options, self.progress).await?);
+                report.cluster = Some(follower.finish(cluster, made, self.options, self.progress).await?);
             }
             self.progress.step(&format!("{}: stopping", contestant.name()));
             report.warnings.extend(running.stop().await?);
@@ -132,14 +153,18 @@ impl Bench<'_> {
         if self.options.cluster {
             compare(report, Contestant::Cluster, Contestant::Tandem, Subject::ClusterRatio, CLUSTER_RATIO_LIMIT)?;
         }
-        if self.options.socketio.is_some() {
-            compare(report, Contestant::Cluster, Contestant::SocketIo, Subject::RivalRatio, RIVAL_RATIO_LIMIT)?;
+        for (rival, subject) in
+            [(Contestant::SocketIo, Subject::RivalRatio), (Contestant::Centrifugo, Subject::CentrifugoRatio)]
+        {
+            if self.contestants.contains(&rival) {
+                compare(report, Contestant::Cluster, rival, subject, RIVAL_RATIO_LIMIT)?;
+            }
         }
         Ok(())
     }
 
     async fn prepare(&self, contestant: Contestant) -> Result<Act> {
-        let control::Load { rooms, rate, .. } = self.options.load;
+        let rooms = self.options.load.rooms;
         let name = contestant.name();
         self.progress.step(&format!("{name}: starting"));
         let mut running = self.launcher.start(contestant, "control").await?;
@@ -148,22 +173,23 @@ impl Bench<'_> {
             follower = Some(Follower::new(cluster, self.progress).await?);
         }
         self.progress.step(&format!("{name}: {rooms} rooms"));
-        let targets = running.targets();
-        let manners = &self.options.manners;
-        let cast = Cast { targets: &targets, peer: contestant.peer(), rooms, senders: 1, manners };
-        let mut stage = Stage::set(&cast, running.meters(), self.progress).await?;
+        let cast = Cast::new(running.targets(), contestant.peer(), (rooms, MEMBERS), &self.options.manners);
+        let crew = Crew::new(cast.with_senders(1));
+        let mut trial = Trial::begin(crew, Meters::new(running.meters()), self.progress).await?;
         self.progress.detail(&format!("{name}: warming up"));
-        stage.warm_up(rate).await?;
-        Ok(Act { contestant, running, stage, follower })
+        trial.warm_up(self.options.load.per_second(), self.progress).await?;
+        Ok(Act { contestant, running, trial, follower })
     }
 }
 
 impl Act {
-    async fn round(&mut self, rate: u32, seconds: u32) -> Result<()> {
+    async fn round(&mut self, per_second: u64, seconds: u32, progress: &Progress) -> Result<()> {
         let watched = self.follower.as_mut().zip(self.running.cluster());
-        let Some((follower, cluster)) = watched else { return self.stage.round(rate, seconds).await };
+        let Some((follower, cluster)) = watched else {
+            return self.trial.round(per_second, seconds, progress).await;
+        };
         follower.begin(cluster).await?;
-        self.stage.round(rate, seconds).await?;
+        self.trial.round(per_second, seconds, progress).await?;
         follower.end(cluster).await
     }
 }

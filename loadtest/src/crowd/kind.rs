@@ -65,7 +65,7 @@ impl Kind {
             Self::Drain => &["announced_left=0", "not_back=0", "discontinuities=0"],
             Self::Storm => &["announced_left=0", "not_back=0"],
             Self::Slow => &["given_up_share=1"],
-            Self::Soak => &["rss_growth_percent<=20"],
+            Self::Soak => &["rss_growth_percent<=10"],
             Self::Signal | Self::Party | Self::Churn => &[],
         }
     }

@@ -12,15 +12,14 @@ mod sampler;
 mod sdp;
 mod spell;
 mod talk;
-mod venue;
 
 pub(crate) use kind::Kind;
 pub(crate) use options::Options;
 pub(crate) use record::Record;
 pub(crate) use run::run;
+pub(crate) use sampler::Sampler;
+pub(crate) use sdp::signal;
 
 use bot::{Bot, Order};
 use habits::{Habits, Return};
 use record::Tick;
-use sampler::Sampler;
-use venue::{Venue, VenueOptions};

@@ -1,10 +1,10 @@
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::{Kind, VenueOptions};
-use crate::findings::Rule;
+use super::Kind;
+use crate::{findings::Output, venue::VenueOptions};
 
 /// Options of every scenario with a crowd.
 #[derive(Debug, Clone, Args)]
@@ -32,15 +32,8 @@ pub(crate) struct Options {
     /// Loopback addresses 127.0.0.1.. to connect from [default: as many as the ports need]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(super) sources: Option<u8>,
-    /// What must hold, or the run fails, such as chat_p99_ms<50; may be given several times
-    #[arg(long = "must", value_name = "FIGURE<NUMBER")]
-    pub(super) rules: Vec<Rule>,
-    /// Write the results to this file, for `compare`
-    #[arg(long, value_name = "FILE")]
-    pub(super) json: Option<PathBuf>,
-    /// Write a page with plots to this file
-    #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: Output,
 }
 
 /// How many rooms there are when.

@@ -11,14 +11,16 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-use super::{Bot, Kind, Options, Order, Record, Sampler, Venue, options::Stages};
+use super::{Bot, Kind, Options, Order, Record, Sampler, options::Stages};
 use crate::{
+    audit::Done,
     findings::Findings,
     fleet::source,
     limits::check_open_files,
     progress::Progress,
     target::Target,
     units::{float, grouped},
+    venue::{Defaults, Venue},
 };
 
 /// How long all may take to come in, or back.
@@ -36,7 +38,7 @@ pub(crate) async fn run(kind: Kind, options: &Options, progress: &Progress) -> R
     let sockets = stages.rooms() * options.members;
     check_open_files(sockets)?;
     progress.step(&format!("{}: starting", kind.name()));
-    let mut venue = Venue::open(&options.venue, (kind.nodes(), kind.drain())).await?;
+    let mut venue = Venue::open(&options.venue, Defaults { nodes: kind.nodes(), drain: kind.drain() }).await?;
     let record = Arc::new(Record::new());
     let sampler = Sampler::start(Arc::clone(&record), venue.meters());
     let (orders, told) = watch::channel(Order::default());
@@ -61,11 +63,10 @@ pub(crate) async fn run(kind: Kind, options: &Options, progress: &Progress) -> R
         findings.figure("given_up_share", float(record.total("given_up")) / f64::from(stages.rooms()));
     }
     progress.step(&format!("{}: stopping", kind.name()));
-    findings.warnings = venue.close().await?;
-    let always = ["lost=0", "doubled=0", "out_of_order=0", "complaints=0"];
-    let own = always.iter().chain(kind.rules()).map(|rule| rule.parse()).collect::<Result<Vec<_>>>()?;
-    findings.judge(own.into_iter().chain(options.rules.iter().cloned()));
-    findings.finish(progress, options.json.as_deref(), options.html.as_deref())
+    let done = |event, asked, heard| Done { event, heard: record.total(heard), asked: record.total(asked) };
+    let done = [done("BROADCAST", "chats", "chats_heard"), done("SEEK", "seeks", "seeks_heard")];
+    venue.close(&done, &mut findings).await?;
+    findings.conclude(kind.rules(), &options.output, progress)
 }
 
 /// What is needed to make one.

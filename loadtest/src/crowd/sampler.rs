@@ -6,8 +6,8 @@ use std::{
 
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::{Record, venue::SharedMeters};
-use crate::{probe::Cpu, units::float};
+use super::Record;
+use crate::{probe::Cpu, units::float, venue::SharedMeters};
 
 /// How often the servers are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ pub(crate) struct Sampler(JoinHandle<()>);
 
 impl Sampler {
     /// Begins.
-    pub(super) fn start(record: Arc<Record>, meters: SharedMeters) -> Self {
+    pub(crate) fn start(record: Arc<Record>, meters: SharedMeters) -> Self {
         Self(tokio::spawn(async move {
             let mut before: HashMap<&'static str, (Cpu, Instant)> = HashMap::new();
             loop {

@@ -8,7 +8,7 @@ const SDP: usize = 3_000;
 const CANDIDATE: usize = 130;
 
 /// One signal.
-pub(super) fn signal(kind: &str, to: &str, number: u64, due: Tick) -> String {
+pub(crate) fn signal(kind: &str, to: &str, number: u64, due: Tick) -> String {
     let (field, name, size) = match kind {
         "OFFER" => ("offer", "sdp", SDP),
         "ANSWER" => ("answer", "sdp", SDP),

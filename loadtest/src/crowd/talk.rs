@@ -67,12 +67,14 @@ impl<'a> Voice<'a> {
                 r#"{{"type":"HOST_HEARTBEAT","currentTime":{position},"isPlaying":true,"eventTimestamp":{since}}}"#
             ),
             Deed::Seek => {
+                self.record.count("seeks", 1);
                 let target = rand::random_range(0..FILM);
                 format!(r#"{{"type":"SEEK","currentTime":{target},"isPlaying":true,"eventTimestamp":{since}}}"#)
             }
             Deed::Chat => {
                 let (number, run) = (self.chats, self.run);
                 self.chats += 1;
+                self.record.count("chats", 1);
                 let text = "x".repeat(self.habits.chat_bytes);
                 format!(
                     r#"{{"type":"BROADCAST","event":"chat","data":{{"run":{run},"n":{number},"t0":{since},"text":"{text}"}}}}"#
@@ -102,6 +104,8 @@ impl<'a> Voice<'a> {
                     (scan::number(frame, "\"run\":"), scan::number(frame, "\"n\":"), scan::number(frame, "\"t0\":"))
                 {
                     ears.chat(run, number, self.record);
+                    // The host hears itself: what it has said on this socket was done.
+                    self.record.count("chats_heard", u64::from(self.first && run == self.run));
                     self.record.arrived("chat", since);
                 }
             }
@@ -114,6 +118,8 @@ impl<'a> Voice<'a> {
             "HOST_HEARTBEAT" | "SEEK_PAUSE" | "PLAY_PAUSE" => {
                 if let Some(since) = scan::number(frame, "\"eventTimestamp\":") {
                     self.record.arrived("playback", since);
+                    let own = kind == "SEEK_PAUSE" && self.first && since >= self.run;
+                    self.record.count("seeks_heard", u64::from(own));
                 }
                 if kind == "SEEK_PAUSE"
                     && !self.first

@@ -1,6 +1,7 @@
 //! Two results side by side.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -9,9 +10,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use comfy_table::{Cell, Table};
+use serde::Deserialize;
 
-use super::{Findings, finish::shown};
-use crate::report::{STYLE, right};
+use super::{AT, finish::shown};
+use crate::report::{Machine, STYLE, right};
 
 /// Options of `loadtest compare`.
 #[derive(Debug, Args)]
@@ -23,6 +25,14 @@ pub(crate) struct Options {
     /// Fail when a latency, the CPU or the memory has grown by more than this, in percent
     #[arg(long, value_name = "N")]
     worse: Option<f64>,
+}
+
+/// What is compared, of a scenario or of a bench.
+#[derive(Debug, Deserialize)]
+struct Taken {
+    scenario: String,
+    machine: Machine,
+    figures: BTreeMap<String, f64>,
 }
 
 /// `loadtest compare`.
@@ -49,9 +59,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(if worse { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read(path: &Path) -> Result<Findings> {
+fn read(path: &Path) -> Result<Taken> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no result of a scenario", path.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} is no result of a scenario or a bench", path.display()))
 }
 
 /// In percent.
@@ -61,7 +71,9 @@ fn growth(was: f64, now: f64) -> Option<f64> {
 
 /// Whether less of it is better.
 fn is_cost(name: &str) -> bool {
-    name.ends_with("_ms") || matches!(name, "cpu_percent" | "rss_mb")
+    let name = name.split(AT).next().unwrap_or(name);
+    let units = ["_ms", "_cpu_us", "_bytes", "cpu_percent", "_growth_percent", "_mb", "_ratio"];
+    units.iter().any(|unit| name.ends_with(unit))
 }
 
 #[cfg(test)]
@@ -72,6 +84,17 @@ mod tests {
     fn growth_is_in_percent() {
         assert_eq!(growth(2.0, 3.0), Some(50.0));
         assert_eq!(growth(0.0, 3.0), None);
-        assert!(is_cost("chat_p99_ms") && !is_cost("joined"));
+        for cost in [
+            "chat_p99_ms",
+            "cpu_percent",
+            "rss_mb",
+            "socket_rss_bytes",
+            "delivery_nodes_cpu_us",
+            "latency_p99_ms@1000",
+            "cluster_delivery_by_relay_cpu_ratio",
+        ] {
+            assert!(is_cost(cost), "{cost}");
+        }
+        assert!(!is_cost("joined") && !is_cost("rss_given_back_percent"));
     }
 }

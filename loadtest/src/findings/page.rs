@@ -1,9 +1,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    Findings, Series,
+    AT, Findings, Growth, Series,
     finish::shown,
-    plot::{Across, plot},
+    plot::{self, Across, plot},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -19,7 +19,7 @@ pub(super) fn page(findings: &Findings) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "tandem: " (findings.scenario) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(plot::STYLE)) (PreEscaped(STYLE)) }
             }
             body {
                 h1 { (findings.scenario) " " (word(passed)) }
@@ -35,12 +35,19 @@ pub(super) fn page(findings: &Findings) -> Markup {
                 }
                 h2 { "Plots" }
                 div.plots {
-                    (plots(&findings.curves, Across::Quantile))
-                    (plots(&findings.series, Across::Time))
+                    @for (name, lines) in findings.growth.iter().flat_map(Growth::plots) {
+                        (plot(&name, &Across::sizes(&lines), &lines.iter().collect::<Vec<_>>()))
+                    }
+                    (plots(&findings.curves, &Across::Quantile))
+                    (plots(&findings.series, &Across::Time))
+                }
+                @if let Some(growth) = &findings.growth {
+                    h2 { "By " (growth.across) }
+                    div.wide { (points(growth)) }
                 }
                 h2 { "Figures" }
                 div.figures { table { tbody {
-                    @for (name, value) in &findings.figures {
+                    @for (name, value) in findings.figures.iter().filter(|(name, _)| !name.contains(AT)) {
                         tr { td { (name) } td.n { (shown(*value)) } }
                     }
                 } } }
@@ -72,8 +79,32 @@ fn verdicts(findings: &Findings) -> Markup {
     }
 }
 
+/// One row for each.
+fn points(growth: &Growth) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th { (growth.across) }
+                @for column in growth.known() { th.n { (column.head) } }
+                th {}
+            } }
+            tbody {
+                @for point in &growth.points {
+                    tr {
+                        td { (point.name()) }
+                        @for column in growth.known() {
+                            td.n { (point.figures.get(&column.figure).copied().map(shown).unwrap_or_default()) }
+                        }
+                        td { (point.note) }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// One for each name of a plot, in the order in which they come.
-fn plots(all: &[Series], across: Across) -> Markup {
+fn plots(all: &[Series], across: &Across) -> Markup {
     let mut names: Vec<&str> = Vec::new();
     for series in all {
         if !names.contains(&series.plot.as_str()) {
@@ -99,7 +130,10 @@ mod tests {
         let mut findings = Findings::new("party");
         findings.take(&record, 4);
         findings.judge(["lost=0".parse().unwrap()].into_iter());
+        findings.growth = Some(super::super::growth::tests::growth());
+        findings.figure(&format!("a{AT}1"), 5.0);
         let page = page(&findings).into_string();
+        assert!(page.contains("P, by nodes") && !page.contains("a@1"));
         assert!(page.contains("<svg") && page.contains("passed"));
         for foreign in ["src=", "href=", "@import", "url("] {
             assert!(!page.contains(foreign), "{foreign}");

@@ -4,6 +4,7 @@ use comfy_table::{Cell, Table};
 
 use super::table::{STYLE, right};
 use crate::{
+    audit::Audit,
     bench::cluster::{Clash, Figures, RedisShare},
     fleet::MEMBERS,
     scenario::trips::{Caused, Trips},
@@ -19,6 +20,9 @@ pub(super) fn table(figures: &Figures) -> Table {
     redis(&mut table, &figures.redis);
     if let Some(clash) = &figures.clash {
         self::clash(&mut table, clash);
+    }
+    if let Some(audit) = &figures.ledger {
+        ledger(&mut table, audit);
     }
     table
 }
@@ -61,6 +65,15 @@ fn redis(table: &mut Table, share: &RedisShare) {
     row(table, "bytes out", &format!("{:.0}", share.bytes_out), "");
 }
 
+fn ledger(table: &mut Table, audit: &Audit) {
+    table.add_row([""]);
+    table.add_row(["In PostgreSQL"]);
+    let (lost, unasked) = audit.differ();
+    row(table, "events", &grouped(audit.rows), "");
+    row(table, "changes lost, doubled, never made", &grouped(lost + audit.doubled + unasked), "must be 0");
+    row(table, "still waiting in Redis", &grouped(audit.waiting), "must be 0");
+}
+
 fn clash(table: &mut Table, Clash { figures, conflicts }: &Clash) {
     table.add_row([""]);
     table.add_row(["Two members at once, on two nodes"]);
@@ -68,10 +81,15 @@ fn clash(table: &mut Table, Clash { figures, conflicts }: &Clash) {
     row(table, "changes", &grouped(measured), "");
     let share = format!("{:.2} a change", per(float(*conflicts), measured));
     row(table, "conflicts", &grouped(*conflicts), &share);
-    let faults = figures.faults;
+    let faults = figures.outcome.faults;
     let wrong = faults.lost + faults.doubled + faults.out_of_order + faults.differing;
     row(table, "lost, doubled, out of order, different", &grouped(wrong), "must be 0");
-    row(table, "errors and closes, not sent", &grouped(figures.complaints + figures.unsent), "must be 0");
+    row(
+        table,
+        "errors and closes, not sent",
+        &grouped(figures.outcome.complaints + figures.outcome.unsent),
+        "must be 0",
+    );
     let latency = figures.latency;
     row(table, "p50", &time(latency.p50), "since due");
     row(table, "p99", &time(latency.p99), "");

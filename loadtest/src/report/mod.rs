@@ -1,11 +1,14 @@
 //! The figures as a table for people and as JSON for everything else.
 
 mod cluster_table;
+mod figures;
 mod table;
 
+pub(crate) use figures::latencies;
 pub(crate) use table::{STYLE, right};
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     process::ExitCode,
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bench::cluster,
+    peers::Phase,
     progress::Progress,
     scenario::{control, idle},
 };
@@ -36,10 +40,26 @@ pub(crate) struct Report {
     pub(crate) cpu_ratios: Vec<Ratio>,
     /// What was measured of a cluster alone.
     pub(crate) cluster: Option<cluster::Figures>,
+    /// What else nodes of all kinds were asked for.
+    pub(crate) phases: Vec<Phase>,
+    /// Threads of tandem's servers, and of the relay.
+    pub(crate) threads: Option<u32>,
     /// What must hold.
     pub(crate) checks: Vec<Check>,
     /// Warnings that the servers logged.
     pub(crate) warnings: Vec<String>,
+}
+
+/// The name of a run in its file, where scenarios have theirs.
+const BENCH: &str = "bench";
+
+/// What is written.
+#[derive(Debug, Serialize)]
+struct Saved<'a> {
+    scenario: &'static str,
+    figures: BTreeMap<String, f64>,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 /// Where it was measured.
@@ -86,6 +106,8 @@ pub(crate) enum Subject {
     ClusterRatio,
     /// CPU of a cluster by CPU of as many nodes of Socket.IO.
     RivalRatio,
+    /// The same by as many of Centrifugo.
+    CentrifugoRatio,
 }
 
 /// A figure with its limit.
@@ -129,6 +151,8 @@ impl Report {
             columns: Vec::new(),
             cpu_ratios: Vec::new(),
             cluster: None,
+            phases: Vec::new(),
+            threads: None,
             checks: Vec::new(),
             warnings: Vec::new(),
         }
@@ -142,11 +166,14 @@ impl Report {
         if let Some(figures) = &self.cluster {
             println!("{}", cluster_table::table(figures));
         }
+        for phase in &self.phases {
+            println!("{}", phase.table());
+        }
         for note in self.notes() {
             println!(" {note}");
         }
         if let Some(path) = json {
-            let text = serde_json::to_string_pretty(self)?;
+            let text = serde_json::to_string_pretty(&self.saved())?;
             fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
             println!(" figures: {}", path.display());
         }
@@ -154,12 +181,17 @@ impl Report {
         Ok(if missed || !self.correct() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
+    fn saved(&self) -> Saved<'_> {
+        Saved { scenario: BENCH, figures: figures::figures(self), report: self }
+    }
+
     /// Whether nothing was lost.
     fn correct(&self) -> bool {
         self.cluster.as_ref().is_none_or(cluster::Figures::correct)
+            && self.phases.iter().all(Phase::correct)
             && self.columns.iter().all(|column| {
                 column.idle.as_ref().is_none_or(|idle| idle.closed == 0)
-                    && column.control.as_ref().is_none_or(control::Figures::correct)
+                    && column.control.as_ref().is_none_or(|control| control.outcome.correct())
             })
     }
 
@@ -169,17 +201,18 @@ impl Report {
 
     /// What does not fit into the table.
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.phases.iter().flat_map(Phase::notes).collect();
+        notes.extend(self.threads.map(|threads| format!("threads of tandem and of the relay: {threads}")));
         for Column { name, idle, control } in &self.columns {
             if let Some(close) = idle.as_ref().and_then(|idle| idle.first_close.as_ref()) {
                 notes.push(format!("{name}: first closed socket: {close}"));
             }
-            if let Some(complaint) = control.as_ref().and_then(|it| it.first_complaint.as_ref()) {
+            if let Some(complaint) = control.as_ref().and_then(|it| it.outcome.first_complaint.as_ref()) {
                 notes.push(format!("{name}: first complaint: {complaint}"));
             }
         }
         let clash = self.cluster.as_ref().and_then(|cluster| cluster.clash.as_ref());
-        if let Some(complaint) = clash.and_then(|clash| clash.figures.first_complaint.as_ref()) {
+        if let Some(complaint) = clash.and_then(|clash| clash.figures.outcome.first_complaint.as_ref()) {
             notes.push(format!("two at once: first complaint: {complaint}"));
         }
         notes.extend(self.warnings.iter().map(|warning| format!("logged: {warning}")));
@@ -217,7 +250,7 @@ fn times(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{latency::Summary, meter::Part, scenario::control::Share, tally::Faults};
+    use crate::{haul::Outcome, latency::Summary, meter::Part, scenario::control::Share};
 
     fn summary() -> Summary {
         Summary { count: 9, p50: 412, p90: 1_024, p99: 10_240, p999: 20_480, max: 59_000_000 }
@@ -239,20 +272,20 @@ mod tests {
                     per_socket: idle::PerSocket { rss: 123_456.0, pss: 5_000.0, private: 4_000.0 },
                     cpu_percent: 100.0,
                 }),
+                redis: None,
             }),
             control: Some(control::Figures {
-                sent: 54_000_000,
-                expected: 216_000_000,
-                delivered: 216_000_000,
-                unsent: 0,
-                faults: Faults::default(),
-                complaints: 0,
-                first_complaint: None,
+                outcome: Outcome {
+                    sent: 54_000_000,
+                    expected: 216_000_000,
+                    delivered: 216_000_000,
+                    ..Outcome::default()
+                },
                 latency: summary(),
                 generator_lag: summary(),
                 cpu: Some(share),
                 rounds: vec![share],
-                parts: vec![Part { name: "server", cpu: share }],
+                parts: vec![Part { name: "server", cpu: share, percent: 50.0 }],
             }),
         }
     }
@@ -290,10 +323,26 @@ mod tests {
     }
 
     #[test]
+    fn its_figures_are_named_like_those_of_scenarios() {
+        let mut report = full();
+        report.columns[0].control.as_mut().unwrap().latency.p99 = 2_500;
+        let saved = serde_json::to_value(report.saved()).unwrap();
+        assert_eq!(saved["scenario"], "bench");
+        let figures = saved["figures"].as_object().unwrap();
+        let some = ["tandem_delivery_cpu_us", "tandem_delivery_server_cpu_us", "tandem_delivery_p99_ms"];
+        assert_eq!(some.map(|name| figures[name].clone()), [357.9, 357.9, 2.5].map(serde_json::Value::from));
+        assert_eq!(
+            (&figures["tandem_delivery_by_relay_cpu_ratio"], &figures["relay_socket_rss_bytes"]),
+            (&1.25.into(), &123_456.0.into())
+        );
+        assert_eq!(saved["columns"][1]["name"], "relay");
+    }
+
+    #[test]
     fn a_lost_delivery_is_never_correct() {
         let mut report = full();
         assert!(report.correct());
-        report.columns[1].control.as_mut().unwrap().faults.lost = 1;
+        report.columns[1].control.as_mut().unwrap().outcome.faults.lost = 1;
         assert!(!report.correct());
     }
 

@@ -74,17 +74,17 @@ impl Rows<'_> {
     fn control(&mut self, report: &Report) {
         type Pick<T> = fn(T) -> u64;
         let control = |column: &Column| column.control.clone();
-        let faults = |pick: Pick<Faults>| move |it: &Column| Some(grouped(pick(control(it)?.faults)));
+        let faults = |pick: Pick<Faults>| move |it: &Column| Some(grouped(pick(control(it)?.outcome.faults)));
 
         self.group("Messages to rooms of 4");
-        self.row("sent", "", |it| Some(grouped(control(it)?.sent)));
-        self.row("delivered", "", |it| Some(grouped(control(it)?.delivered)));
-        self.row("not sent", "must be 0", |it| Some(grouped(control(it)?.unsent)));
+        self.row("sent", "", |it| Some(grouped(control(it)?.outcome.sent)));
+        self.row("delivered", "", |it| Some(grouped(control(it)?.outcome.delivered)));
+        self.row("not sent", "must be 0", |it| Some(grouped(control(it)?.outcome.unsent)));
         self.row("lost", "must be 0", faults(|it| it.lost));
         self.row("doubled", "must be 0", faults(|it| it.doubled));
         self.row("out of order", "must be 0", faults(|it| it.out_of_order));
         self.row("different at members", "must be 0", faults(|it| it.differing));
-        self.row("errors and closes", "must be 0", |it| Some(grouped(control(it)?.complaints)));
+        self.row("errors and closes", "must be 0", |it| Some(grouped(control(it)?.outcome.complaints)));
 
         let cpu = |pick: fn(Share) -> f64| move |it: &Column| Some(format!("{:.2} us", pick(control(it)?.cpu?)));
         self.group("Server CPU a delivery");
@@ -132,6 +132,7 @@ impl Rows<'_> {
         let subject = match ratio.by {
             "relay" => Subject::CpuRatio,
             "socket.io" => Subject::RivalRatio,
+            "centrifugo" => Subject::CentrifugoRatio,
             _ => Subject::ClusterRatio,
         };
         let verdict = report.check(subject).map(|check| check.verdict(times)).unwrap_or_default();

@@ -1,33 +1,36 @@
 //! Hosts that play and pause: what does one delivered message cost, how long does it take, and does every one arrive?
 
-use std::{iter::Sum, path::PathBuf, process::ExitCode, time::Duration};
+use std::{iter::Sum, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
 use crate::{
+    audit::Done,
     client::Peer,
-    fleet::{Cast, Manners},
+    crew::{Crew, Staff},
+    crowd::{Record, Sampler},
+    findings::{Findings, Output},
+    fleet::{BUSIEST, Cast, MEMBERS, Manners},
+    haul::Outcome,
     latency::Summary,
-    meter::{Meter, Part},
-    probe::{Cpu, Probe},
+    meter::{Meters, Part},
+    probe::Cpu,
     progress::Progress,
-    report::{Column, Report},
-    stage::Stage,
-    tally::Faults,
-    target::Target,
-    units::{median, per},
+    trial::Trial,
+    units::{float, grouped, median, per},
+    venue::{Defaults, Venue, VenueOptions},
 };
 
 /// The size of the load.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Load {
-    /// Rooms of 4
-    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Rooms
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(crate) rooms: u32,
-    /// Messages a second in each room; each is delivered to 4
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=90))]
+    /// Messages a second in each room; each is delivered to all of its members
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=i64::from(BUSIEST)))]
     pub(crate) rate: u32,
     /// Seconds of a round
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=600))]
@@ -37,69 +40,131 @@ pub(crate) struct Load {
     pub(crate) rounds: u32,
 }
 
+impl Load {
+    /// Messages a second in all rooms together.
+    pub(crate) fn per_second(&self) -> u64 {
+        u64::from(self.rooms) * u64::from(self.rate)
+    }
+}
+
 /// Options of `loadtest control`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The running server; must be on this machine
-    #[arg(long, default_value = "ws://127.0.0.1:4001/ws")]
-    url: Target,
-    /// What kind of server it is
-    #[arg(long, value_enum, default_value_t = Peer::Tandem)]
-    peer: Peer,
-    /// Process id of the server, to measure its CPU
-    #[arg(long)]
-    pid: Option<u32>,
-    /// Write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    venue: VenueOptions,
     #[command(flatten)]
     load: Load,
+    /// Members of each room; one of them sends
+    #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
+    members: u32,
+    /// Messages a second in all rooms together, instead of --rate
+    #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    total_rate: Option<u64>,
+    /// What kind of server it is that runs at --url
+    #[arg(long, value_enum, default_value_t = Peer::Tandem)]
+    peer: Peer,
+    #[command(flatten)]
+    staff: Staff,
     #[command(flatten)]
     manners: Manners,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// `loadtest control`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
-    let probe = options.pid.map(Probe::new).transpose()?;
-    let Load { rooms, rate, seconds, rounds } = options.load;
-    progress.step(&format!("{rooms} rooms on {}", options.url));
-    let meters = probe.map(|probe| Meter::new("server", [probe])).into_iter().collect();
-    let cast = Cast {
-        targets: std::slice::from_ref(&options.url),
-        peer: options.peer,
-        rooms,
-        senders: 1,
-        manners: &options.manners,
-    };
-    let mut stage = Stage::set(&cast, meters, progress).await?;
-    progress.step("warming up");
-    stage.warm_up(rate).await?;
-    for round in 1..=rounds {
-        progress.step(&format!("round {round} of {rounds}, {seconds} s"));
-        stage.round(rate, seconds).await?;
+    let (load, members) = (&options.load, options.members);
+    let per_second = options.total_rate.unwrap_or(load.per_second());
+    progress.step("control: starting");
+    let servers = options.venue.clone().for_rooms_of(members);
+    let venue = Venue::open(&servers, Defaults::NONE).await?;
+    let record = Arc::new(Record::new());
+    let sampler = Sampler::start(Arc::clone(&record), venue.meters());
+    let cast = Cast::new(venue.targets().to_vec(), options.peer, (load.rooms, members), &options.manners);
+    let rounds = Rounds { per_second, seconds: load.seconds, count: load.rounds };
+    let trial = play(&venue, options.staff.hire(cast.with_senders(1)).await?, rounds, progress).await?;
+
+    let mut findings = Findings::new("control");
+    report(&trial, &mut findings);
+    findings.figure("rooms", f64::from(load.rooms));
+    findings.figure("members", f64::from(members));
+    findings.figure("changes_per_second", float(per_second));
+    findings.gauges(&record);
+    let done = done(&trial);
+    drop((sampler, trial));
+    progress.step("control: stopping");
+    venue.close(&done, &mut findings).await?;
+    findings.conclude(&["unsent=0", "differing=0"], &options.output, progress)
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounds {
+    /// Messages a second in all rooms together.
+    pub(crate) per_second: u64,
+    /// Seconds of a round.
+    pub(crate) seconds: u32,
+    /// How many there are.
+    pub(crate) count: u32,
+}
+
+/// Brings the clients in and lets the hosts send.
+pub(crate) async fn play(venue: &Venue<'_>, crew: Crew, rounds: Rounds, progress: &Progress) -> Result<Trial> {
+    let Rounds { per_second, seconds, count } = rounds;
+    progress.step(&format!("control: {} sockets", grouped(crew.sockets().into())));
+    let mut trial = Trial::begin(crew, Meters::new(venue.meters_now()), progress).await?;
+    progress.step(&format!("control: {} messages a second: warming up", grouped(per_second)));
+    trial.warm_up(per_second, progress).await?;
+    for round in 1..=count {
+        progress.step(&format!("control: round {round} of {count}, {seconds} s"));
+        trial.round(per_second, seconds, progress).await?;
     }
-    let mut report = Report::new();
-    report.columns.push(Column { name: options.peer.name(), idle: None, control: Some(stage.figures()) });
-    report.finish(progress, options.json.as_deref(), false)
+    Ok(trial)
+}
+
+/// What is to be in the ledger.
+pub(crate) fn done(trial: &Trial) -> [Done; 2] {
+    [Done::times("PLAY_PAUSE", trial.haul().outcome.made()), Done::times("USER_JOINED", trial.sockets().into())]
+}
+
+/// Says it in figures.
+pub(crate) fn report(trial: &Trial, findings: &mut Findings) {
+    let (haul, figures) = (trial.haul(), trial.figures());
+    findings.figure("sockets", f64::from(trial.sockets()));
+    for (name, value) in [
+        ("sent", haul.outcome.sent),
+        ("expected", haul.outcome.expected),
+        ("delivered", haul.outcome.delivered),
+        ("unsent", haul.outcome.unsent),
+        ("lost", haul.outcome.faults.lost),
+        ("doubled", haul.outcome.faults.doubled),
+        ("out_of_order", haul.outcome.faults.out_of_order),
+        ("differing", haul.outcome.faults.differing),
+        ("complaints", haul.outcome.complaints),
+    ] {
+        findings.figure(name, float(value));
+    }
+    findings.distribution("latency", &haul.latency);
+    findings.distribution("generator_lag", &haul.lag);
+    if let Some(cpu) = figures.cpu {
+        findings.figure("delivery_cpu_us", cpu.total);
+        findings.figure("delivery_user_cpu_us", cpu.user);
+        findings.figure("delivery_kernel_cpu_us", cpu.system);
+    }
+    for part in &figures.parts {
+        let name = part.name.to_lowercase();
+        findings.figure(&format!("delivery_{name}_cpu_us"), part.cpu.total);
+        findings.figure(&format!("{name}_cpu_percent"), part.percent);
+    }
+    findings.complaints.extend(haul.outcome.first_complaint.clone());
 }
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
-    /// Messages sent by the hosts, warm-up included.
-    pub(crate) sent: u64,
-    /// Deliveries there should be.
-    pub(crate) expected: u64,
-    /// Different deliveries there were.
-    pub(crate) delivered: u64,
-    /// Messages the generator could not even hand to a client.
-    pub(crate) unsent: u64,
-    /// What was wrong with the deliveries.
-    pub(crate) faults: Faults,
-    /// ERROR frames and closed sockets.
-    pub(crate) complaints: u64,
-    /// The first of them.
-    pub(crate) first_complaint: Option<String>,
+    /// What was sent and what arrived.
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
     /// From the time a message was due to the time it arrived.
     pub(crate) latency: Summary,
     /// How late the generator was by itself.
@@ -110,13 +175,6 @@ pub(crate) struct Figures {
     pub(crate) rounds: Vec<Share>,
     /// The same, by the parts that the server consists of.
     pub(crate) parts: Vec<Part>,
-}
-
-impl Figures {
-    /// Whether every delivery arrived once and in order.
-    pub(crate) fn correct(&self) -> bool {
-        self.faults.none() && self.unsent == 0 && self.complaints == 0
-    }
 }
 
 /// CPU time by delivery, in microseconds.

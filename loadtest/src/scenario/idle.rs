@@ -1,50 +1,67 @@
-//! Sockets that are joined and do nothing: what does one cost in memory?
+//! Sockets that are joined and do nothing: what does one cost, and is it given back?
 
 use std::{
-    path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
-    client::{Client, Peer},
-    fleet::{Cast, Fleet, MEMBERS, Manners},
-    probe::{Memory, Probe},
+    audit::Done,
+    client::Peer,
+    crew::{Crew, Staff},
+    crowd::{Record, Sampler},
+    findings::{Findings, Output},
+    fleet::{Cast, MEMBERS, Manners},
+    http,
+    meter::Meter,
+    probe::Memory,
     progress::Progress,
-    report::{Column, Report},
     target::Target,
-    units::{float, per},
+    units::{float, grouped, per},
+    venue::{Defaults, Venue, VenueOptions},
 };
+
+/// How long servers may take to find out that all sockets are gone.
+const GONE: Duration = Duration::from_mins(1);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Bytes of a megabyte, as everywhere in the figures.
+const MEGABYTE: f64 = 1_048_576.0;
 
 /// Options of `loadtest idle`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The running server; must be on this machine
-    #[arg(long, default_value = "ws://127.0.0.1:4001/ws")]
-    url: Target,
-    /// What kind of server it is
+    #[command(flatten)]
+    venue: VenueOptions,
+    /// Sockets, in rooms of --members
+    #[arg(long, value_name = "N", default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(2..=200_000))]
+    sockets: u32,
+    /// Members of each room
+    #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
+    members: u32,
+    /// Seconds to hold them; they settle in the first half, and the second is measured
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=3_600))]
+    seconds: u32,
+    /// Seconds between the break of all sockets and the next look at the memory
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    rest: u32,
+    /// What kind of server it is that runs at --url
     #[arg(long, value_enum, default_value_t = Peer::Tandem)]
     peer: Peer,
-    /// Sockets, in rooms of 4
-    #[arg(long, value_name = "N", default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(4..=200_000))]
-    sockets: u32,
-    /// Seconds to hold them
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
-    seconds: u32,
-    /// Process id of the server, to measure its memory and CPU
-    #[arg(long)]
-    pid: Option<u32>,
-    /// Write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    staff: Staff,
     #[command(flatten)]
     manners: Manners,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What was measured.
@@ -58,8 +75,10 @@ pub(crate) struct Figures {
     pub(crate) first_close: Option<String>,
     /// How fast they came.
     pub(crate) joins_per_second: f64,
-    /// The server's side, when its process is known.
+    /// The server's side, when its process is known: that of all nodes together.
     pub(crate) server: Option<ServerFigures>,
+    /// The same of Redis, where there is one.
+    pub(crate) redis: Option<ServerFigures>,
 }
 
 /// What the sockets cost the server.
@@ -102,83 +121,138 @@ impl PerSocket {
 
 /// `loadtest idle`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
-    let probe = options.pid.map(Probe::new).transpose()?;
-    progress.step(&format!("{} idle sockets on {}", options.sockets, options.url));
-    let load = Load {
-        rooms: options.sockets / MEMBERS,
-        hold: Duration::from_secs(options.seconds.into()),
-        manners: &options.manners,
-    };
-    let figures = measure(&options.url, options.peer, probe, &load, progress).await?;
-    let mut report = Report::new();
-    report.columns.push(Column { name: options.peer.name(), idle: Some(figures), control: None });
-    report.finish(progress, options.json.as_deref(), false)
-}
+    let shape = ((options.sockets / options.members).max(1), options.members);
+    progress.step("idle: starting");
+    let servers = options.venue.clone().for_rooms_of(options.members);
+    let venue = Venue::open(&servers, Defaults::NONE).await?;
+    let record = Arc::new(Record::new());
+    let sampler = Sampler::start(Arc::clone(&record), venue.meters());
+    let meters = venue.meters_now();
+    let cast = Cast::new(venue.targets().to_vec(), options.peer, shape, &options.manners);
+    let mut crew = options.staff.hire(cast).await?;
+    let hold = Duration::from_secs(options.seconds.into());
 
-/// How many sockets, and for how long.
-#[derive(Debug)]
-pub(crate) struct Load<'a> {
-    /// Rooms of [`MEMBERS`].
-    pub(crate) rooms: u32,
-    /// How long they are held before the measurement.
-    pub(crate) hold: Duration,
-    /// How they join.
-    pub(crate) manners: &'a Manners,
-}
+    progress.step(&format!("idle: {} sockets", grouped(crew.sockets().into())));
+    let figures = measure(&mut crew, &meters, hold, progress).await?;
+    let mut findings = Findings::new("idle");
+    findings.figure("members", f64::from(options.members));
+    report(&figures, &mut findings);
 
-/// Brings the sockets in, lets them settle, and measures.
-pub(crate) async fn measure(
-    target: &Target,
-    peer: Peer,
-    probe: Option<Probe>,
-    load: &Load<'_>,
-    progress: &Progress,
-) -> Result<Figures> {
-    let before = probe.map(Probe::memory).transpose()?;
-    let cast =
-        Cast { targets: std::slice::from_ref(target), peer, rooms: load.rooms, senders: 0, manners: load.manners };
-    let fleet = Fleet::gather(&cast, progress).await?;
-    let sockets = fleet.sockets();
-    let joins_per_second = fleet.joins_per_second();
-
-    let closes = Arc::<Mutex<Vec<String>>>::default();
-    let mut tasks = JoinSet::new();
-    for client in fleet.rooms.into_iter().flatten() {
-        tasks.spawn(stay(client, Arc::clone(&closes)));
+    progress.step("idle: all sockets break");
+    let begun = Instant::now();
+    crew.scatter(progress).await?;
+    if options.peer == Peer::Tandem && !meters.is_empty() {
+        let left = until_gone(venue.targets()).await?;
+        findings.figure("break_noticed_ms", begun.elapsed().as_secs_f64() * 1e3);
+        findings.figure("ghosts", left);
     }
-    progress.detail(&format!("{}: all joined, settling", peer.name()));
-    let half = load.hold / 2;
+    sleep(Duration::from_secs(options.rest.into())).await;
+    let left = nodes(&meters).map(Meter::memory).transpose()?;
+
+    progress.step("idle: all connect again");
+    let joins_per_second = crew.gather(progress).await?;
+    sleep(hold / 2).await;
+    let again = nodes(&meters).map(Meter::memory).transpose()?;
+    let (closed, first) = crew.complaints(progress).await?;
+    findings.figure("again_joins_per_second", joins_per_second);
+    findings.add("complaints", float(closed));
+    findings.complaints.extend(first);
+    if let (Some(server), Some(left), Some(again)) = (&figures.server, left, again) {
+        aftermath(server, [left, again], figures.sockets, &mut findings);
+    }
+
+    findings.gauges(&record);
+    drop((sampler, crew));
+    progress.step("idle: stopping");
+    venue.close(&[Done::times("USER_JOINED", 2 * figures.sockets)], &mut findings).await?;
+    findings.conclude(&[], &options.output, progress)
+}
+
+/// Memory after the break, and when all are back.
+fn aftermath(server: &ServerFigures, [left, again]: [Memory; 2], sockets: u64, findings: &mut Findings) {
+    let kept = float(left.rss) - float(server.before.rss);
+    let grown = float(server.after.rss) - float(server.before.rss);
+    findings.figure("rss_left_mb", float(left.rss) / MEGABYTE);
+    findings.figure("rss_again_mb", float(again.rss) / MEGABYTE);
+    findings.figure("rss_given_back_percent", (1.0 - kept / grown.max(1.0)) * 100.0);
+    findings.figure("rss_again_growth_percent", (float(again.rss) / float(server.after.rss).max(1.0) - 1.0) * 100.0);
+    findings.figure("again_socket_rss_bytes", PerSocket::new(server.before, again, sockets).rss);
+}
+
+/// Says it in figures.
+pub(crate) fn report(figures: &Figures, findings: &mut Findings) {
+    findings.figure("sockets", float(figures.sockets));
+    findings.figure("joins_per_second", figures.joins_per_second);
+    findings.add("complaints", float(figures.closed));
+    findings.complaints.extend(figures.first_close.clone());
+    if let Some(server) = &figures.server {
+        findings.figure("socket_rss_bytes", server.per_socket.rss);
+        findings.figure("socket_pss_bytes", server.per_socket.pss);
+        findings.figure("socket_private_bytes", server.per_socket.private);
+        findings.figure("idle_cpu_percent", server.cpu_percent);
+        findings.figure("rss_before_mb", float(server.before.rss) / MEGABYTE);
+        findings.figure("rss_with_mb", float(server.after.rss) / MEGABYTE);
+    }
+    if let Some(redis) = &figures.redis {
+        findings.figure("socket_redis_rss_bytes", redis.per_socket.rss);
+        findings.figure("idle_redis_cpu_percent", redis.cpu_percent);
+    }
+}
+
+/// The servers that hold the sockets come first.
+fn nodes(meters: &[Meter]) -> Option<&Meter> {
+    meters.first()
+}
+
+fn redis(meters: &[Meter]) -> Option<&Meter> {
+    meters.iter().find(|meter| meter.part() == "Redis")
+}
+
+/// Brings the sockets in, lets them settle for half the time, and measures the other half.
+pub(crate) async fn measure(crew: &mut Crew, meters: &[Meter], hold: Duration, progress: &Progress) -> Result<Figures> {
+    let watched = [nodes(meters), redis(meters)];
+    let before = watched.map(|meter| meter.map(Meter::memory));
+    let joins_per_second = crew.gather(progress).await?;
+    progress.detail("all joined, settling");
+    let half = hold / 2;
     sleep(half).await;
-    let (rest, cpu_before) = (Instant::now(), probe.map(Probe::cpu).transpose()?);
+    let (rest, at_rest) = (Instant::now(), watched.map(|meter| meter.map(Meter::cpu)));
     sleep(half).await;
-    let mut server = None;
-    if let (Some(probe), Some(before), Some(cpu_before)) = (probe, before, cpu_before) {
-        let after = probe.memory()?;
-        let cpu = (probe.cpu()? - cpu_before).total();
-        server = Some(ServerFigures {
+    let seconds = rest.elapsed().as_secs_f64();
+    let sockets = u64::from(crew.sockets());
+    let mut servers = Vec::new();
+    for ((meter, before), cpu) in watched.into_iter().zip(before).zip(at_rest) {
+        let (Some(meter), Some(before), Some(cpu)) = (meter, before.transpose()?, cpu.transpose()?) else {
+            servers.push(None);
+            continue;
+        };
+        let (after, cpu) = (meter.memory()?, (meter.cpu()? - cpu).total());
+        servers.push(Some(ServerFigures {
             before,
             after,
             per_socket: PerSocket::new(before, after, sockets),
-            cpu_percent: cpu.as_secs_f64() / rest.elapsed().as_secs_f64() * 100.0,
-        });
+            cpu_percent: cpu.as_secs_f64() / seconds * 100.0,
+        }));
     }
-    let closes = closes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Figures {
-        sockets,
-        closed: u64::try_from(closes.len())?,
-        first_close: closes.into_iter().next(),
-        joins_per_second,
-        server,
-    })
+    let (closed, first_close) = crew.complaints(progress).await?;
+    let mut servers = servers.into_iter();
+    let (server, redis) = (servers.next().flatten(), servers.next().flatten());
+    Ok(Figures { sockets, closed, first_close, joins_per_second, server, redis })
 }
 
-/// Reads, and answers pings, until the socket is closed.
-async fn stay(mut client: Client, closes: Arc<Mutex<Vec<String>>>) {
+/// Waits until the nodes know that all sockets are gone; how many they still take for open.
+async fn until_gone(targets: &[Target]) -> Result<f64> {
+    let begun = Instant::now();
     loop {
-        if let Err(error) = client.receive().await {
-            closes.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
-            return;
+        let mut open = 0.0;
+        for target in targets {
+            let (_, text) = http::get(target.address(), "/metrics").await?;
+            open += http::metric(&text, "tandem_connections").context("nodes count no connections")?;
         }
+        if open < 1.0 || begun.elapsed() > GONE {
+            return Ok(open);
+        }
+        sleep(LOOK).await;
     }
 }
 
