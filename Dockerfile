@@ -11,6 +11,7 @@ COPY scripts/install-compilers.sh scripts/build-binary.sh scripts/
 RUN scripts/install-compilers.sh
 # What is depended on is built first, beside empty sources: this layer stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
+COPY benches/instructions/Cargo.toml benches/instructions/
 COPY loadtest/Cargo.toml loadtest/
 RUN scripts/build-binary.sh dependencies
 COPY build.rs ./

@@ -12,14 +12,15 @@
 #[path = "../tests/backend/fixture.rs"]
 mod fixture;
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
 use tandem::{
     hub::Outbox,
-    protocol::{Frame, Stamp, announce, decode, encode},
+    protocol::{Frame, Received, Sent, Stamp, announce, decode, encode},
     room::{Action, Policy, Room, Update, decide},
+    telemetry::Metrics,
 };
 
 use fixture::{NOW, act, join, room};
@@ -102,5 +103,29 @@ fn pushing(c: &mut Criterion) {
     }
 }
 
-criterion_group!(steps, decoding, deciding, encoding, pushing);
+/// What the metrics add to a frame that comes, and to a write of so many that go.
+fn counting(c: &mut Criterion) {
+    let mut group = c.benchmark_group("count");
+    let metrics = Metrics::new("node");
+    let frames =
+        [r#"{"type":"BROADCAST","userId":"u"}"#, r#"{"type":"SERVER_DRAINING","resume":true}"#].map(Frame::from);
+    let play = decode(r#"{"type":"PLAY_PAUSE","control":"play","currentTime":41.5}"#).unwrap().message;
+    group.bench_function("received", |b| {
+        let came = Instant::now();
+        b.iter(|| {
+            metrics.received.inc(Received::of(black_box(&play)));
+            metrics.relay.observe(came.elapsed());
+        });
+    });
+    for frame in &frames {
+        group.bench_function(format!("sent_{}", Sent::of(frame).as_str()), |b| {
+            b.iter(|| {
+                metrics.sent.add(Sent::of(black_box(frame)), 1);
+                metrics.writes.inc();
+            });
+        });
+    }
+}
+
+criterion_group!(steps, decoding, deciding, encoding, pushing, counting);
 criterion_main!(steps);

@@ -12,18 +12,20 @@ arm64) target=aarch64-unknown-linux-gnu tools=aarch64-linux-gnu ;;
 *) echo "TARGETARCH is amd64 or arm64, not $TARGETARCH" >&2; exit 64 ;;
 esac
 name=${target//-/_}
+# arm64 machines have pages of 4, 16 or 64 KiB: an allocator built for the largest runs on all of them.
+if [ "$tools" = aarch64-linux-gnu ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi
 export "CC_$name=$tools-gcc" "AR_$name=$tools-ar" "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
 export RUSTFLAGS="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then rustup target add "$target"; fi
-build=(cargo build --release --locked --target "$target" --package tandem --bin tandem)
+build=(cargo build --release --locked --target "$target" --package tandem --bin tandem --features jemalloc)
 
 case ${1:-} in
 dependencies)
     if [ -e src ]; then echo "src is there: this step is for a tree without sources" >&2; exit 64; fi
-    mkdir -p src loadtest/src
+    mkdir -p src benches/instructions/src loadtest/src
     touch src/lib.rs
-    for file in src/main.rs loadtest/src/main.rs build.rs; do echo 'fn main() {}' >"$file"; done
+    for file in src/main.rs benches/instructions/src/main.rs loadtest/src/main.rs build.rs; do echo 'fn main() {}' >"$file"; done
     "${build[@]}"
     # Cargo goes by times, and a checkout may be older than what was just built: none of the empty tandem may stay.
     cargo clean --release --target "$target" --package tandem

@@ -4,13 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 site=${1:-localhost}
+case $site in -* | *[!A-Za-z0-9.-]*) echo "usage: scripts/compose-secrets.sh [SITE]     SITE: the name of this machine, such as watch.example.org" >&2; exit 64 ;; esac
 if [ -e .env ]; then echo ".env is there already: nothing is changed" >&2; exit 0; fi
 secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 umask 077
 cat >.env <<EOF
 # Written by scripts/compose-secrets.sh. The secrets of a deployment: not for git, and the same for as long as its volumes live.
 SITE=$site
-PUBLIC_URL=https://$site
 # Where browsers find coturn, and the public address of this machine.
 TURN_HOST=$site
 TURN_EXTERNAL_IP=127.0.0.1

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the image's build stage needs on Debian: a C compiler (for SQLite and ring), the one for TARGETARCH too, and certificates.
+# What the image's build stage needs on Debian: a C compiler and make (for SQLite, ring and jemalloc), the one for TARGETARCH too, and certificates.
 set -euo pipefail
 here=$(dpkg --print-architecture)
-packages=(binutils ca-certificates gcc libc6-dev)
+packages=(binutils ca-certificates gcc libc6-dev make)
 case ${TARGETARCH:-$here} in
 "$here") ;;
 arm64) packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;;

@@ -69,11 +69,18 @@ impl Memory {
     fn sink(&self, node: &NodeId) -> Option<Arc<dyn Sink>> {
         self.nodes.get(node)?.upgrade()?.sink.get().cloned()
     }
+}
 
+impl MemoryNode {
     /// Publishing happens under the room's lock: that is what keeps the order of versions.
     fn publish(&self, stored: &Stored, update: &Arc<Update>) {
         for node in &stored.subscribers {
-            if let Some(sink) = self.sink(node) {
+            // As a rule it is this one, which need not be looked up.
+            if *node == self.name {
+                if let Some(sink) = self.sink.get() {
+                    sink.update(update);
+                }
+            } else if let Some(sink) = self.shared.sink(node) {
                 sink.update(update);
             }
         }
@@ -139,7 +146,7 @@ impl Backend for MemoryNode {
         if let (Some(journal), Some(entry)) = (&self.shared.journal, proposal.entry) {
             journal.append(entry);
         }
-        self.shared.publish(&stored, update);
+        self.publish(&stored, update);
         Ok(Commit::Applied)
     }
 

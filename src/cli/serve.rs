@@ -1,8 +1,13 @@
-use std::process::ExitCode;
+use std::{process::ExitCode, thread::available_parallelism};
 
 use clap::Args;
+use tokio::runtime::{Builder, Runtime};
 
-use crate::{config::Config, node::Node, telemetry};
+use crate::{
+    config::{Config, ServerConfig},
+    node::Node,
+    telemetry,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -14,7 +19,7 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::init_log(&config.log)?;
     let people = telemetry::is_for_people(&config.log);
     raise_file_limit(config.server.max_connections);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime(&config.server)?;
     runtime.block_on(async {
         let node = Node::start(config).await?;
         if people {
@@ -23,6 +28,12 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
         node.run().await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// One CPU is left to the kernel's side of the sockets, and to the ledger of a single node.
+fn runtime(server: &ServerConfig) -> std::io::Result<Runtime> {
+    let spare = || available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1));
+    Builder::new_multi_thread().worker_threads(server.worker_threads.unwrap_or_else(spare)).enable_all().build()
 }
 
 /// Files that a node needs beside its sockets.

@@ -18,10 +18,10 @@ pub struct IceConfig {
     #[arg(long = "ice-servers", env = "ICE_SERVERS", value_parser = servers, hide_env_values = true)]
     pub ice_servers: Option<IceServers>,
     /// STUN servers, comma-separated, such as stun:stun.example.org:3478
-    #[arg(long = "stun-urls", env = "STUN_URLS", value_delimiter = ',')]
+    #[arg(long = "stun-urls", env = "STUN_URLS", value_delimiter = ',', value_parser = parse::stun)]
     pub stun_urls: Vec<String>,
     /// TURN servers, comma-separated, such as turn:turn.example.org:3478?transport=udp
-    #[arg(long = "turn-urls", env = "TURN_URLS", value_delimiter = ',', requires = "turn_secret")]
+    #[arg(long = "turn-urls", env = "TURN_URLS", value_delimiter = ',', value_parser = parse::turn, requires = "turn_secret")]
     pub turn_urls: Vec<String>,
     /// The secret shared with the TURN servers (coturn: static-auth-secret)
     #[arg(long = "turn-secret", env = "TURN_SECRET", hide_env_values = true)]

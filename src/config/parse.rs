@@ -21,10 +21,95 @@ pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A host's name.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let host = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
+        return Err("expected the name of a host, such as netflix.com, whose subdomains are included".to_owned());
+    }
+    Ok(host)
+}
+
+/// `*`, or an origin as browsers send it.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let origin = text.trim().trim_end_matches('/').to_ascii_lowercase();
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    if origin == "*" || !(host.is_empty() || host.contains(['/', '?', '#', '@', ' '])) {
+        return Ok(origin);
+    }
+    Err("expected * or an origin without a path, such as https://watch.example.org".to_owned())
+}
+
+/// A path of this service, or an address elsewhere.
+pub(super) fn target(text: &str) -> Result<String, String> {
+    let here = text.starts_with('/') && !text.starts_with("//");
+    let elsewhere = || url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if here || elsewhere() {
+        return Ok(text.to_owned());
+    }
+    Err("expected an address such as https://www.netflix.com/, or a path such as /".to_owned())
+}
+
+/// A STUN server (RFC 7064).
+pub(super) fn stun(text: &str) -> Result<String, String> {
+    server(text, &["stun:", "stuns:"]).ok_or_else(|| "expected stun:HOST or stun:HOST:PORT".to_owned())
+}
+
+/// A TURN server (RFC 7065).
+pub(super) fn turn(text: &str) -> Result<String, String> {
+    server(text, &["turn:", "turns:"])
+        .ok_or_else(|| "expected turn:HOST, turn:HOST:PORT or turn:HOST:PORT?transport=udp".to_owned())
+}
+
+fn server(text: &str, schemes: &[&str]) -> Option<String> {
+    let text = text.trim();
+    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme))?;
+    (!rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace)).then(|| text.to_owned())
+}
+
 /// A number of things, at least one.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a whole number above 0".to_owned()),
         Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_meant_is_refused_and_not_taken_for_something_else() {
+        assert_eq!(host(" Netflix.com ").unwrap(), "netflix.com");
+        for wrong in ["https://netflix.com/", "netflix.com/", "netflix.com:443", "*.netflix.com", ".com", ""] {
+            host(wrong).unwrap_err();
+        }
+        for (given, taken) in [
+            ("*", "*"),
+            ("https://A.org/", "https://a.org"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ] {
+            assert_eq!(origin(given).unwrap(), taken);
+        }
+        for wrong in ["a.org", "https://a.org/app", "https://", "*.a.org"] {
+            origin(wrong).unwrap_err();
+        }
+        for right in ["/", "/start", "https://www.netflix.com/"] {
+            assert_eq!(target(right).unwrap(), right);
+        }
+        for wrong in ["netflix.com", "//netflix.com", "javascript:alert(1)", ""] {
+            target(wrong).unwrap_err();
+        }
+        for right in ["stun:stun.example.org", "stuns:[2001:db8::1]:5349"] {
+            assert_eq!(stun(right).unwrap(), right);
+        }
+        for wrong in ["nonsense", "stun:", "stun://a.org", "turn:a.org"] {
+            stun(wrong).unwrap_err();
+        }
+        assert_eq!(turn("turn:a.org:3478?transport=udp").unwrap(), "turn:a.org:3478?transport=udp");
+        turn("stun:a.org").unwrap_err();
     }
 }

@@ -31,7 +31,7 @@ pub struct RoomConfig {
     #[arg(long = "enforce-control", env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
     pub enforce_control: bool,
     /// Hosts that URL_CHANGE may lead to, comma-separated, subdomains included; empty allows all
-    #[arg(long = "url-hosts", env = "URL_HOSTS", value_delimiter = ',')]
+    #[arg(long = "url-hosts", env = "URL_HOSTS", value_delimiter = ',', value_parser = parse::host)]
     pub url_hosts: Vec<String>,
 }
 
@@ -50,15 +50,13 @@ impl RoomConfig {
 
     /// Whether a room may watch something on the host of `url`.
     pub fn allows_url(&self, url: &str) -> bool {
-        let hosts = self.url_hosts.iter().map(|host| host.trim().to_ascii_lowercase());
-        let mut allowed = hosts.filter(|host| !host.is_empty()).peekable();
-        if allowed.peek().is_none() {
+        if self.url_hosts.is_empty() {
             return true;
         }
         let Ok(url) = url::Url::parse(url) else { return false };
         let host = url.host_str().unwrap_or_default();
-        allowed
-            .any(|allowed| host == allowed || host.strip_suffix(allowed.as_str()).is_some_and(|sub| sub.ends_with('.')))
+        let of = |allowed: &String| host.strip_suffix(allowed.as_str());
+        self.url_hosts.iter().filter_map(of).any(|sub| sub.is_empty() || sub.ends_with('.'))
     }
 }
 

@@ -14,6 +14,10 @@ pub struct ServerConfig {
     /// Port for everything: page, WebSocket, API, metrics; 0 takes a free one
     #[arg(long = "port", env = "PORT", default_value_t = 4001)]
     pub port: u16,
+    /// Threads that serve sockets [default: the CPUs that this process may use, without one]. Each hop between threads costs more than
+    /// most messages do
+    #[arg(long = "worker-threads", env = "WORKER_THREADS", value_parser = parse::count)]
+    pub worker_threads: Option<usize>,
     /// Name of this node; made up at every start if not given
     #[arg(long = "node-id", env = "NODE_ID")]
     pub node_id: Option<String>,
@@ -24,7 +28,7 @@ pub struct ServerConfig {
     #[arg(long = "trust-proxy-hops", env = "TRUST_PROXY_HOPS", default_value_t = 0)]
     pub trust_proxy_hops: usize,
     /// Origins that may open a WebSocket, comma-separated; * allows all (extensions have an origin per install)
-    #[arg(long = "allowed-origins", env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',')]
+    #[arg(long = "allowed-origins", env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',', value_parser = parse::origin)]
     pub allowed_origins: Vec<String>,
     /// How long a client may take to send its request headers, in seconds
     #[arg(long = "header-timeout-seconds", env = "HEADER_TIMEOUT_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
@@ -33,7 +37,7 @@ pub struct ServerConfig {
     #[arg(long = "public-url", env = "PUBLIC_URL")]
     pub public_url: Option<url::Url>,
     /// Where an invite link leads; gets ?tandemRoom=...&pin=... The page of this node, or <https://www.netflix.com/> for the extension
-    #[arg(long = "invite-url", env = "INVITE_URL", default_value = "/")]
+    #[arg(long = "invite-url", env = "INVITE_URL", default_value = "/", value_parser = parse::target)]
     pub invite_url: String,
     /// What /status lists: only counts, or every room with its members (public!)
     #[arg(long = "status-detail", env = "STATUS_DETAIL", default_value = "counts")]

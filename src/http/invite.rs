@@ -130,8 +130,10 @@ async fn claim(site: &Site, room: &RoomId) -> Result<Claim, BackendError> {
 async fn resolve(site: &Site, code: &str) -> Result<Option<RoomId>, BackendError> {
     let now = site.clock.now();
     let room = site.backend.resolve_code(code, now).await?;
-    if let Some(room) = &room {
-        // Used: it lives on. If that cannot be noted, it still leads to its room.
+    if let Some(room) = &room
+        && site.backend.exists(room).await?
+    {
+        // Used: it lives on, unless it was made for a room that nobody ever entered. If that cannot be noted, it still leads to its room.
         let _ = site.backend.claim_code(code, room, now + LIFE, now).await;
     }
     Ok(room)

@@ -5,6 +5,7 @@ mod invite;
 mod peer;
 mod probe;
 mod router;
+mod scoop;
 mod serve;
 mod status;
 

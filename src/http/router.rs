@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::{Config, StatusDetail},
     hub::Hub,
-    ledger::Journal,
+    ledger::{Database, Journal},
     limit::Bucket,
     socket::{self, Admission, Door},
     telemetry::Metrics,
@@ -46,6 +46,8 @@ pub struct SiteParts {
     pub backend: Arc<dyn Backend>,
     /// The way to the ledger of a single node.
     pub journal: Option<Journal>,
+    /// The way to the ledger of a cluster.
+    pub database: Option<Database>,
     pub keys: Keys,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,

@@ -3,11 +3,11 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
-use super::Peer;
+use super::{Peer, scoop::Scoop};
 
 /// The largest request head, in bytes: beyond it hyper answers 431.
 const MAX_HEAD: usize = 32 * 1024;
@@ -31,6 +31,10 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY");
+                }
+                let stream = Scoop::new(stream, tasks.clone());
                 let connection = connection(stream, Peer(address), Arc::clone(&router), header_timeout);
                 let stop = stop.clone();
                 tasks.spawn(async move {
@@ -48,10 +52,7 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: Arc<Router>, header_timeout: Duration) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
-    }
+async fn connection(stream: Scoop, peer: Peer, router: Arc<Router>, header_timeout: Duration) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let mut router = Router::clone(&router);

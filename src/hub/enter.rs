@@ -13,6 +13,7 @@ use crate::{
     id::{ConnId, RoomId, UserId},
     protocol::{Frame, ServerFrame, Stamp, announce, encode},
     room::{Command, Join, Refusal, Resume, Update},
+    telemetry::Resumed,
 };
 
 /// How long somebody who comes waits for shared state that is just coming back.
@@ -26,7 +27,8 @@ impl Hub {
 
     /// Lets somebody back into its seat: RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
     pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
-        self.enter(id, arrival, &resume.user.clone(), Command::Resume(resume)).await
+        let resumed = self.enter(id, arrival, &resume.user.clone(), Command::Resume(resume)).await;
+        resumed.inspect_err(|_| self.parts.metrics.resumed.inc(Resumed::Refused))
     }
 
     async fn enter(
@@ -138,14 +140,14 @@ impl Hub {
                 ice_servers: &self.parts.ice.for_user(user, context.now),
             }));
             frames.extend(replayed);
-            self.parts.metrics.resumed.replayed();
+            self.parts.metrics.resumed.inc(Resumed::Replayed);
         } else {
             let reason = if local.replica.epoch == epoch { "history_gone" } else { "epoch_changed" };
             frames.push(encode(&ServerFrame::Discontinuity { reason }));
             frames.push(local.snapshot(&arrival, user, context));
             // The snapshot has them already.
             held.retain(|(_, kind)| *kind == Kind::Direct);
-            self.parts.metrics.resumed.snapshot();
+            self.parts.metrics.resumed.inc(Resumed::Snapshot);
         }
         if bytes(&inbox) <= arrival.outbox.budget() / 2 {
             frames.extend(inbox);

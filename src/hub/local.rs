@@ -14,6 +14,7 @@ use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{Audience, Close, Frame, IceServer, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
     room::{Change, LeftReason, Member, Room, Update},
+    telemetry::{Metrics, Share},
 };
 
 /// A room as this node has it: a replica of the room itself, and the seats of the members whose sockets are here.
@@ -47,6 +48,10 @@ pub(super) struct Local {
     pub(super) scheduled: Option<Millis>,
     /// Updates may have been missed, or members of this node are not as they should be: when to look.
     pub(super) doubt: Option<Millis>,
+    /// The version that this node last decided on, and when: whose an update is that comes from shared state.
+    pub(super) own: Option<(u64, Millis)>,
+    /// Members that are away and were last here.
+    away: Share,
     /// While the room is being read, what is heard meanwhile waits here.
     catching: Option<Vec<Arc<Update>>>,
     /// Members that were taken for gone while their sockets live, as they were.
@@ -73,11 +78,12 @@ pub(super) struct Context<'a> {
     pub(super) node: &'a NodeId,
     pub(super) ping_interval: Millis,
     pub(super) ice: &'a IceConfig,
+    pub(super) metrics: &'a Metrics,
     pub(super) now: Millis,
 }
 
 impl LocalRoom {
-    pub(super) fn new(id: RoomId) -> Self {
+    pub(super) fn new(id: RoomId, metrics: &Metrics) -> Self {
         let local = Local {
             replica: Room::vacant(id.clone()),
             seats: HashMap::new(),
@@ -86,6 +92,8 @@ impl LocalRoom {
             doubt: None,
             catching: None,
             contested: Vec::new(),
+            own: None,
+            away: Share::new(&metrics.away, 0),
         };
         Self { id, turn: tokio::sync::Mutex::new(Phase::New), state: Mutex::new(local) }
     }
@@ -146,6 +154,9 @@ impl Local {
             self.tell(change, Stamp { epoch: update.epoch, version, timestamp: update.at });
             self.unseat(change);
         }
+        if update.changes.iter().any(moves) {
+            self.count_away(context);
+        }
         Fit::Applied
     }
 
@@ -192,13 +203,16 @@ impl Local {
         });
         let room = &self.replica;
         for (user, seat) in &mut self.seats {
-            if seat.modern {
-                seat.push(&encode(&ServerFrame::Discontinuity { reason }), Kind::Direct);
-            }
-            let ice_servers = context.ice.for_user(user, context.now);
-            let state = whole(room, seat.conn, seat.features, None, &ice_servers, context);
-            seat.push(&state, Kind::Direct);
+            start_over(seat, room, user, reason, context);
         }
+        self.count_away(context);
+    }
+
+    /// Those whose seats this node keeps for them.
+    fn count_away(&mut self, context: Context<'_>) {
+        let members = self.replica.members.values();
+        let away = members.filter(|member| !member.present() && member.node == *context.node).count();
+        self.away.set(i64::try_from(away).unwrap_or(i64::MAX));
     }
 
     /// A newcomer on this node gets its seat, and the room as it is now.
@@ -208,7 +222,14 @@ impl Local {
             return;
         };
         let Some(index) = self.arrivals.iter().position(|arrival| arrival.conn == member.conn) else {
-            self.seat_elsewhere(member, context);
+            match self.seats.get_mut(&member.user).filter(|seat| seat.conn == member.conn) {
+                Some(seat) if matches!(change, Change::Joined { .. }) => {
+                    // Its place was given up meanwhile, and it has another one.
+                    start_over(seat, &self.replica, &member.user, "history_gone", context);
+                }
+                Some(_) => {}
+                None => self.seat_elsewhere(member, context),
+            }
             return;
         };
         let arrival = self.arrivals.swap_remove(index);
@@ -224,6 +245,7 @@ impl Local {
             reported: member.watching.then_some(context.now),
             held: None,
             outbox: Arc::clone(&arrival.outbox),
+            present: Share::new(&context.metrics.present, 1),
         };
         if arrival.missed.is_some() {
             seat.held = Some(Box::new(Held { arrival, frames: Vec::new() }));
@@ -243,9 +265,6 @@ impl Local {
 
     /// A seat was taken by a socket that is not about to take one here.
     fn seat_elsewhere(&mut self, member: &Member, context: Context<'_>) {
-        if self.seats.get(&member.user).is_some_and(|seat| seat.conn == member.conn) {
-            return;
-        }
         self.seats.remove(&member.user);
         if member.node == *context.node {
             // It gave up waiting for the answer.
@@ -262,11 +281,17 @@ impl Local {
 
     /// Each frame is written once, and only if somebody here gets it.
     fn tell(&mut self, change: &Change, stamp: Stamp) {
+        // Who is contested has not left.
+        let spared = match change {
+            Change::Left { user, .. } if self.is_contested(user) => Some(user),
+            _ => None,
+        };
         let seats = &mut self.seats;
         announce(change, stamp, |audience, frame| {
             let kind = if matches!(frame, ServerFrame::HostHeartbeat { .. }) { Kind::Fleeting } else { Kind::Room };
             let mut written: Option<Frame> = None;
-            for (_, seat) in seats.iter_mut().filter(|(user, seat)| is_for(audience, user, seat.modern)) {
+            let told = |user: &UserId, seat: &Seat| Some(user) != spared && is_for(audience, user, seat.modern);
+            for (_, seat) in seats.iter_mut().filter(|(user, seat)| told(user, seat)) {
                 seat.push(written.get_or_insert_with(|| encode(&frame)), kind);
             }
         });
@@ -287,6 +312,29 @@ impl Local {
             _ => {}
         }
     }
+}
+
+/// Whether it changes who is here or away.
+fn moves(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Joined { .. }
+            | Change::Rejoined { .. }
+            | Change::Back { .. }
+            | Change::Away { .. }
+            | Change::Left { .. }
+            | Change::Closed
+    )
+}
+
+/// What a seat was told so far does not lead to how things are now.
+fn start_over(seat: &mut Seat, room: &Room, user: &UserId, reason: &'static str, context: Context<'_>) {
+    if seat.modern {
+        seat.push(&encode(&ServerFrame::Discontinuity { reason }), Kind::Direct);
+    }
+    let ice_servers = context.ice.for_user(user, context.now);
+    let state = whole(room, seat.conn, seat.features, None, &ice_servers, context);
+    seat.push(&state, Kind::Direct);
 }
 
 /// ROOM_STATE.

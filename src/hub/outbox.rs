@@ -76,13 +76,18 @@ impl Outbox {
 
     fn poll_take(&self, context: &Context<'_>) -> Poll<Batch> {
         self.reader.register(context.waker());
+        self.try_take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes all that waits, if something does.
+    pub fn try_take(&self) -> Option<Batch> {
         let mut inner = self.inner();
         if inner.frames.is_empty() && inner.close.is_none() {
-            return Poll::Pending;
+            return None;
         }
         inner.bytes = 0;
         // The queue's memory goes with it: an idle socket keeps none.
-        Poll::Ready(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close })
+        Some(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close })
     }
 
     /// Waits until the reader is not worth waiting for any longer. Whoever is stuck in writing to it waits for this.
@@ -95,6 +100,11 @@ impl Outbox {
             }
         })
         .await
+    }
+
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.inner().bytes
     }
 
     /// The most bytes that may wait.

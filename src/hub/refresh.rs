@@ -1,6 +1,6 @@
 //! Reading a room anew when updates may have been missed, and setting right what became wrong meanwhile.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{Hub, HubError, LocalRoom, local::Fit, state::due_after, tick::RETRY};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     id::{ConnId, UserId},
     protocol::Close,
     room::{Command, Member, Room, Update},
+    telemetry::Gap,
 };
 
 /// How often a room is read anew because it changes meanwhile.
@@ -70,25 +71,25 @@ impl Hub {
             Standing::Ahead => {
                 let history = self.backend().history(&room.id, old.epoch, old.version).await.unwrap_or_default();
                 if let Some(missed) = history.filter(|missed| leads_to(&old, missed, &fresh)) {
-                    gaps.replayed();
+                    gaps.inc(Gap::Replayed);
                     return Ok(self.go_on(room, &missed));
                 }
-                gaps.snapshot();
+                gaps.inc(Gap::Snapshot);
                 Ok(self.start_over(room, fresh, "history_gone"))
             }
             Standing::Other => {
                 if old.exists() {
-                    gaps.snapshot();
+                    gaps.inc(Gap::Snapshot);
                 }
                 Ok(self.start_over(room, fresh, "epoch_changed"))
             }
             Standing::Behind(found) => {
-                let again = Room { epoch: self.now().max(old.epoch + 1), ..old };
+                let again = Room { epoch: self.now().max(old.epoch.saturating_add(1)), ..old };
                 let due = due_after(None, &again, &self.parts.policy);
                 if self.backend().restore(&again, found, due).await? == Commit::Conflict {
                     return Ok(false);
                 }
-                gaps.restored();
+                gaps.inc(Gap::Restored);
                 Ok(self.start_over(room, again, "epoch_changed"))
             }
         }
@@ -160,15 +161,13 @@ fn standing(old: &Room, fresh: &Room, seated: bool, now: u64) -> Standing {
         let over = fresh.epoch >= old.epoch || (!seated && old.empty_until.is_some_and(|until| until <= now));
         return if over { Standing::Other } else { Standing::Behind(None) };
     }
-    if fresh.epoch != old.epoch {
-        return Standing::Other;
-    }
-    match fresh.version.cmp(&old.version) {
-        std::cmp::Ordering::Greater => Standing::Ahead,
-        std::cmp::Ordering::Less => Standing::Behind(Some((fresh.epoch, fresh.version))),
-        std::cmp::Ordering::Equal if fresh.mark == old.mark => Standing::Same,
+    // Epochs only grow: an earlier one is what is left when shared state has lost where a room was put back.
+    match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
+        (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some((fresh.epoch, fresh.version))),
+        (Ordering::Equal, Ordering::Greater) => Standing::Ahead,
+        (Ordering::Equal, Ordering::Equal) if fresh.mark == old.mark => Standing::Same,
         // Shared state had lost something and has gone on in another way since.
-        std::cmp::Ordering::Equal => Standing::Other,
+        (Ordering::Equal, Ordering::Equal) | (Ordering::Greater, _) => Standing::Other,
     }
 }
 

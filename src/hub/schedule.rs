@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
@@ -9,6 +10,9 @@ use crate::{
     clock::{Clock, Millis},
     id::RoomId,
 };
+
+/// How long it waits at most before it asks the clock again.
+const RECKON: Duration = Duration::from_secs(10);
 
 /// When which room has something to do by itself. One timer for all of them.
 #[derive(Debug, Default)]
@@ -60,6 +64,8 @@ impl Schedule {
                 Some(at) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(clock.instant(at)) => {}
+                        // The clock may have been set meanwhile.
+                        () = tokio::time::sleep(RECKON) => {}
                         () = sooner => {}
                     }
                 }

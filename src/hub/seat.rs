@@ -5,6 +5,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, UserId},
     protocol::Frame,
+    telemetry::Share,
 };
 
 /// A socket that is about to take a seat. It does so at the very update that lets it in: its ROOM_STATE is of that version, and
@@ -63,6 +64,9 @@ pub(super) struct Seat {
     pub(super) reported: Option<Millis>,
     /// While a resuming client is being told what it missed, what happens meanwhile waits here.
     pub(super) held: Option<Box<Held>>,
+    /// For as long as it is somebody's.
+    #[expect(dead_code, reason = "it counts by being there")]
+    pub(super) present: Share,
 }
 
 /// A resuming client that is still being told what it missed.

@@ -17,7 +17,7 @@ use crate::{
     ledger::{Archive, Entry, events},
     protocol::Frame,
     room::{Command, Policy, Refusal, Room, Update, decide, next_due},
-    telemetry::Metrics,
+    telemetry::{Gap, Metrics},
 };
 
 /// How often a command is decided anew because others changed the room meanwhile.
@@ -104,6 +104,7 @@ impl Hub {
             node: &self.parts.node,
             ping_interval: self.parts.ping_interval,
             ice: &self.parts.ice,
+            metrics: &self.parts.metrics,
             now: self.now(),
         }
     }
@@ -116,7 +117,9 @@ impl Hub {
     }
 
     pub(super) fn open(&self, id: &RoomId) -> Arc<LocalRoom> {
-        Arc::clone(&self.rooms.entry(id.clone()).or_insert_with(|| Arc::new(LocalRoom::new(id.clone()))))
+        Arc::clone(
+            &self.rooms.entry(id.clone()).or_insert_with(|| Arc::new(LocalRoom::new(id.clone(), &self.parts.metrics))),
+        )
     }
 
     pub(super) async fn submit(&self, room: &Arc<LocalRoom>, command: &Command) -> Result<u64, HubError> {
@@ -135,7 +138,7 @@ impl Hub {
         for attempt in 0..TRIES {
             let now = self.now();
             let proposal = {
-                let local = room.local();
+                let mut local = room.local();
                 let before = &local.replica;
                 let draft = decide(before, command, &self.parts.policy, now)?;
                 if draft.changes.is_empty() {
@@ -147,6 +150,7 @@ impl Hub {
                 let audited = events(&update, &self.parts.node);
                 let entry = Entry::new(&update, audited, &draft.after);
                 let due = due_after(Some(before), &draft.after, &self.parts.policy);
+                local.own = Some((update.base, update.at));
                 Proposal { update: Arc::new(update), after: draft.after, due, entry }
             };
             let update = Arc::clone(&proposal.update);
@@ -176,9 +180,14 @@ impl Hub {
         match local.hear(update, self.context()) {
             // The second of the two: nothing is new.
             Fit::Known => return,
-            Fit::Applied => {}
+            // What this node decided itself is measured from the frame's arrival.
+            Fit::Applied if local.own == Some((update.base, update.at)) => {}
+            Fit::Applied => {
+                let age = self.now().saturating_sub(update.at);
+                self.parts.metrics.relay_remote.observe(Duration::from_millis(age));
+            }
             Fit::Gap => {
-                self.parts.metrics.gaps.noticed();
+                self.parts.metrics.gaps.inc(Gap::Noticed);
                 local.doubt = Some(self.now());
             }
         }

@@ -103,9 +103,11 @@ impl Hub {
     pub(super) fn place(&self, local: &mut Local) {
         let due = next_due(&local.replica, &self.parts.policy);
         let idle = local.seats.values().filter_map(|seat| seat.reported).min().map(|at| at + WATCHING);
-        let linger = self.now() + LINGER;
         // However often it changes meanwhile.
-        let leave = self.is_left(local).then(|| local.scheduled.map_or(linger, |at| at.min(linger)));
+        let leave = self.is_left(local).then(|| {
+            let linger = self.now() + LINGER;
+            local.scheduled.map_or(linger, |at| at.min(linger))
+        });
         let next = [due, idle, local.doubt, leave].into_iter().flatten().min();
         self.schedule.set(&local.replica.id, local.scheduled, next);
         local.scheduled = next;

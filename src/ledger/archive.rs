@@ -77,7 +77,7 @@ impl RoomRow {
         let until = now + policy.host_grace;
         let vacancy = self.host.map(|user| Vacancy { user, origin: self.host_origin, until });
         Some(Room {
-            epoch: now.max(self.epoch + 1),
+            epoch: now.max(self.epoch.saturating_add(1)),
             version: self.version,
             pin: self.pin,
             vacancy,

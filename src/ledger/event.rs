@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use uuid::{Builder, Uuid};
 
+use super::detail::describe;
 use crate::{
     clock::Millis,
     id::{NodeId, RoomId, SERVER, UserId},
-    room::{Change, LeftReason, Update},
+    room::{Json, Update},
 };
 
 /// The closed list of event types.
@@ -63,7 +63,7 @@ pub struct Event {
     pub room: RoomId,
     pub kind: EventType,
     pub user: Box<str>,
-    pub data: Value,
+    pub data: Json,
     pub at: Millis,
     pub epoch: u64,
     pub version: u64,
@@ -88,65 +88,4 @@ pub fn events(update: &Update, node: &NodeId) -> Vec<Event> {
         });
     }
     events
-}
-
-fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, Value)> {
-    Some(match change {
-        Change::Created { by, pin, .. } => (EventType::RoomCreated, Some(by), json!({ "hasPin": pin.is_some() })),
-        Change::Joined { member, host } => (
-            EventType::UserJoined,
-            Some(&member.user),
-            json!({ "username": member.username, "peerId": member.conn, "host": host }),
-        ),
-        Change::Rejoined { member, was_away, .. } => (
-            EventType::UserJoined,
-            Some(&member.user),
-            json!({ "username": member.username, "peerId": member.conn, "again": true, "wasAway": was_away }),
-        ),
-        Change::Back { member, .. } => (EventType::MemberBack, Some(&member.user), json!({ "peerId": member.conn })),
-        Change::Away { user, until, .. } => (EventType::MemberAway, Some(user), json!({ "until": until })),
-        Change::Left { user, reason: LeftReason::Kicked { by, note }, conn, .. } => {
-            (EventType::UserKicked, Some(user), json!({ "by": by, "reason": note, "peerId": conn }))
-        }
-        Change::Left { user, reason, conn, .. } => {
-            (EventType::UserLeft, Some(user), json!({ "reason": reason.as_str(), "peerId": conn }))
-        }
-        Change::HostChanged { host } => (EventType::HostChanged, Some(host), json!({ "hostUserId": host })),
-        Change::RoleChanged { user, role, by } => {
-            (EventType::RoleChanged, Some(user), json!({ "role": role, "by": by }))
-        }
-        Change::GuestControl { enabled, by } => (EventType::GuestControl, Some(by), json!({ "enabled": enabled })),
-        Change::Renamed { user, username } => (EventType::UsernameUpdated, Some(user), json!({ "username": username })),
-        Change::PlayPause { by, timeline, event, rate, .. } => (
-            EventType::PlayPause,
-            Some(by),
-            json!({ "control": control(timeline.playing), "currentTime": timeline.position, "eventTimestamp": event, "rate": rate }),
-        ),
-        Change::Sought { by, timeline, event, .. } => (
-            EventType::Seek,
-            Some(by),
-            json!({ "currentTime": timeline.position, "isPlaying": timeline.playing, "eventTimestamp": event }),
-        ),
-        Change::Released { target, .. } => {
-            (EventType::PlayPause, None, json!({ "control": control(true), "currentTime": target, "gate": true }))
-        }
-        Change::UrlChanged { by, url, time, .. } => {
-            (EventType::UrlChange, Some(by), json!({ "url": url, "currentTime": time }))
-        }
-        Change::Broadcast { by, event, data } => (
-            EventType::Broadcast,
-            Some(by),
-            json!({ "event": event, "bytes": data.as_ref().map_or(0, |data| data.0.get().len()) }),
-        ),
-        Change::Closed => (EventType::RoomClosed, None, json!({})),
-        Change::Ready { .. }
-        | Change::Heartbeat { .. }
-        | Change::Corrected { .. }
-        | Change::Watching { .. }
-        | Change::PinMissed { .. } => return None,
-    })
-}
-
-fn control(playing: bool) -> &'static str {
-    if playing { "play" } else { "pause" }
 }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod column;
+mod detail;
 mod entry;
 mod event;
 mod journal;
@@ -19,7 +20,9 @@ pub use archive::{Archive, ArchiveError, Recaller};
 pub use entry::{Entry, RoomRow};
 pub use event::{Event, EventType, events};
 pub use journal::Journal;
-pub use postgres::{Claim, Database, DeadLetter, DeadRow, LedgerError, Lock, MigrateError, Schema, without_nul};
+pub use postgres::{
+    Claim, Database, DeadLetter, DeadRow, LedgerError, Lock, MigrateError, PoolUse, Schema, without_nul,
+};
 pub use query::{EventRow, Query, query};
 pub use restore::restore;
 pub use writer::{Writer, WriterError};

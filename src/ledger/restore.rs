@@ -1,10 +1,9 @@
 use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, Row, params};
-use serde_json::json;
 use uuid::Builder;
 
-use super::{Event, EventType, RoomRow, WriterError, column, sqlite};
+use super::{Event, EventType, RoomRow, WriterError, column, detail::ended_by_restart, sqlite};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
@@ -22,7 +21,7 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
     let last_alive: Millis = db.query_row("SELECT coalesce(max(at_ms), 0) FROM node_alive", [], |row| row.get(0))?;
     let step = db.transaction()?;
     for event in lost(&step, node, policy, last_alive, now)? {
-        sqlite::record(&step, &event)?;
+        sqlite::Recorder::new(&step)?.record(&event)?;
         if event.kind == EventType::RoomClosed {
             let archive = "UPDATE rooms SET archived_at = ?2, updated_at = ?2 WHERE id = ?1";
             step.prepare_cached(archive)?.execute(params![event.room.as_str(), column::iso(now)])?;
@@ -53,7 +52,7 @@ fn lost(
             room,
             kind,
             user: row.get::<_, String>("user_id")?.into(),
-            data: json!({ "reason": "restart" }),
+            data: ended_by_restart(),
             at: now,
             epoch: row.get("epoch")?,
             version: row.get("version")?,

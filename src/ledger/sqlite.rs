@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, Transaction, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
+use uuid::Uuid;
 
 use super::{
     Entry, Event, EventType, RoomRow,
@@ -11,7 +12,10 @@ use super::{
 use crate::{clock::Millis, id::RoomId, room::Member};
 
 /// Forward only; the position in this list is the schema's version (`PRAGMA user_version`).
-const MIGRATIONS: &[&str] = &[include_str!("../../schema/sqlite/0001_ledger.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../schema/sqlite/0001_ledger.sql"),
+    include_str!("../../schema/sqlite/0002_room_events_by_room.sql"),
+];
 
 /// How long SQLite itself waits for a lock before it says so.
 const BUSY: Duration = Duration::from_millis(200);
@@ -40,15 +44,17 @@ pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusq
     let batch = db.transaction()?;
     // Of each room only its last state matters.
     let mut rooms: HashMap<&RoomId, &RoomRow> = HashMap::new();
+    let mut recorder = Recorder::new(&batch)?;
     for entry in entries {
         for event in &entry.events {
-            record(&batch, event)?;
+            recorder.record(event)?;
         }
         for seat in &entry.seats {
             project_seat(&batch, &entry.room, seat)?;
         }
         rooms.insert(&entry.room.id, &entry.room);
     }
+    drop(recorder);
     for row in rooms.into_values() {
         project_room(&batch, row)?;
     }
@@ -56,24 +62,38 @@ pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusq
     batch.commit()
 }
 
-/// Writes one event, once.
-pub(super) fn record(db: &Connection, event: &Event) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-    )?
-    .execute(params![
-        event.id.to_string(),
-        event.room.as_str(),
-        event.kind.as_str(),
-        event.user,
-        event.data.to_string(),
-        iso(event.at),
-        event.epoch,
-        event.version,
-        event.node.as_str(),
-    ])?;
-    project_departure(db, event)
+/// Writes events. Its statement is looked up once, not for each of them.
+pub(super) struct Recorder<'a> {
+    db: &'a Connection,
+    insert: CachedStatement<'a>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
+        let insert = db.prepare_cached(
+            "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?;
+        Ok(Self { db, insert })
+    }
+
+    /// Writes one event, once.
+    pub(super) fn record(&mut self, event: &Event) -> rusqlite::Result<()> {
+        let mut id = Uuid::encode_buffer();
+        let id: &str = event.id.hyphenated().encode_lower(&mut id);
+        self.insert.execute(params![
+            id,
+            event.room.as_str(),
+            event.kind.as_str(),
+            event.user,
+            event.data.0.get(),
+            iso(event.at),
+            event.epoch,
+            event.version,
+            event.node.as_str(),
+        ])?;
+        project_departure(self.db, event)
+    }
 }
 
 /// Notes that the node runs.
@@ -124,6 +144,36 @@ fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> 
             .execute(params![row.id.as_str(), iso(row.at), row.version])
             .map(|_| ());
     }
+    let host = row.host.as_ref().map(crate::id::UserId::as_str);
+    let (at, pin, host_origin) = (iso(row.at), row.pin.map(String::from), row.host_origin.map(String::from));
+    let values = params![
+        row.id.as_str(),
+        host,
+        row.url,
+        row.position,
+        row.playing,
+        row.guest_control,
+        at,
+        row.epoch,
+        row.version,
+        row.rate,
+        row.position_at,
+        row.empty_until,
+        pin,
+        host_origin,
+    ];
+    // As a rule it is there. An upsert would cost more, and write the index of rooms that are open anew.
+    let known = batch
+        .prepare_cached(
+            "UPDATE rooms SET host_user_id = ?2, current_url = ?3, \"current_time\" = ?4, is_playing = ?5, guest_control_enabled = ?6,
+                 updated_at = ?7, epoch = ?8, version = ?9, rate = ?10, position_at_ms = ?11, empty_until_ms = ?12,
+                 pin_digest = ?13, host_origin = ?14
+             WHERE id = ?1 AND archived_at IS NULL",
+        )?
+        .execute(values)?;
+    if known > 0 {
+        return Ok(());
+    }
     batch
         .prepare_cached(
             "INSERT INTO rooms (id, host_user_id, current_url, \"current_time\", is_playing, guest_control_enabled, created_at,
@@ -132,27 +182,11 @@ fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> 
              ON CONFLICT DO UPDATE SET host_user_id = excluded.host_user_id, current_url = excluded.current_url,
                  \"current_time\" = excluded.\"current_time\", is_playing = excluded.is_playing,
                  guest_control_enabled = excluded.guest_control_enabled, updated_at = excluded.updated_at, archived_at = NULL,
-                 created_at = CASE WHEN archived_at IS NULL THEN created_at ELSE excluded.created_at END,
-                 epoch = excluded.epoch, version = excluded.version, rate = excluded.rate,
+                 created_at = excluded.created_at, epoch = excluded.epoch, version = excluded.version, rate = excluded.rate,
                  position_at_ms = excluded.position_at_ms, empty_until_ms = excluded.empty_until_ms,
                  pin_digest = excluded.pin_digest, host_origin = excluded.host_origin",
         )?
-        .execute(params![
-            row.id.as_str(),
-            row.host.as_ref().map(crate::id::UserId::as_str),
-            row.url,
-            row.position,
-            row.playing,
-            row.guest_control,
-            iso(row.at),
-            row.epoch,
-            row.version,
-            row.rate,
-            row.position_at,
-            row.empty_until,
-            row.pin.map(String::from),
-            row.host_origin.map(String::from),
-        ])
+        .execute(values)
         .map(|_| ())
 }
 

@@ -82,6 +82,7 @@ impl Node {
             hub: Arc::clone(&hub),
             backend: Arc::clone(&state.backend),
             journal: state.journal(),
+            database: state.database.clone(),
             keys: state.keys.clone(),
             clock,
             metrics: Arc::clone(&metrics),
@@ -110,6 +111,7 @@ impl Node {
         let mut background = JoinSet::new();
         let hub = Arc::clone(&self.hub);
         background.spawn(async move { hub.run().await });
+        background.spawn(self.clock.follow());
         background.spawn(refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock));
         let mut keeper = JoinSet::new();
         if let (Some(redis), Some(of)) = (&redis, keeper_of) {
@@ -158,7 +160,6 @@ impl Node {
         self.state.close().await;
         if let Some(sockets) = drained {
             let clean = sockets.saturating_sub(forced);
-            self.metrics.drained.count(clean, forced, lost);
             tracing::info!(clean, forced, lost, "stopped");
         } else {
             tracing::warn!(forced, lost, "stopped at once by a second signal");

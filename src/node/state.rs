@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct State {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) archive: Option<Arc<dyn Archive>>,
+    /// What the archive asks.
+    pub(super) database: Option<Database>,
     pub(super) keys: Keys,
     kind: Kind,
 }
@@ -110,7 +112,7 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeErro
         memory.restore(room);
     }
     let backend = memory.node(name.clone());
-    Ok(State { backend, archive: None, keys, kind: Kind::Alone { writer, journal, restored, lock } })
+    Ok(State { backend, archive: None, database: None, keys, kind: Kind::Alone { writer, journal, restored, lock } })
 }
 
 fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<State, NodeError> {
@@ -128,9 +130,9 @@ fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<Sta
     };
     let redis = RedisNode::new(parts)?;
     let backend = Arc::clone(&redis) as Arc<dyn Backend>;
-    let archive =
-        if ledger { Some(Arc::new(Recaller::new(Database::new(&config.postgres)?)) as Arc<dyn Archive>) } else { None };
-    Ok(State { backend, archive, keys: Keys::new(secret.as_bytes()), kind: Kind::Cluster(redis) })
+    let database = if ledger { Some(Database::new(&config.postgres)?) } else { None };
+    let archive = database.clone().map(|database| Arc::new(Recaller::new(database)) as Arc<dyn Archive>);
+    Ok(State { backend, archive, database, keys: Keys::new(secret.as_bytes()), kind: Kind::Cluster(redis) })
 }
 
 /// One node a data directory: two would archive each other's rooms.

@@ -24,6 +24,19 @@ pub enum Close {
 }
 
 impl Close {
+    /// All of them, for whoever counts.
+    pub const ALL: [Self; 9] = [
+        Self::Left,
+        Self::Policy,
+        Self::TooLarge,
+        Self::Draining,
+        Self::SlowConsumer,
+        Self::HeartbeatLost,
+        Self::SeatLost,
+        Self::TryLater,
+        Self::Kicked,
+    ];
+
     /// The number of the close frame.
     pub fn code(self) -> u16 {
         match self {

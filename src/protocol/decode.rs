@@ -329,11 +329,25 @@ mod tests {
 
     #[test]
     fn urls_are_absolute_and_of_the_web() {
-        for bad in ["javascript:alert(1)", "/watch/1", "data:text/html,x", "ftp://x/y", "http:", "https://a b/", ""] {
+        let strange = ["javascript:alert(1)", "/watch/1", "data:text/html,x", "ftp://x/y", "http:", "https://a b/", ""];
+        let mended = [
+            "https:/x.org/",
+            "https:x.org",
+            "https:///x.org",
+            "https:\\\\x.org",
+            "https://x.org\\@y.org/",
+            "https://?x",
+        ];
+        for bad in strange.into_iter().chain(mended) {
             let text = serde_json::json!({"type": "URL_CHANGE", "url": bad}).to_string();
             assert_eq!(code(&text), Code::InvalidMessage, "{bad}");
         }
-        assert!(decode("{\"type\":\"URL_CHANGE\",\"url\":\"https://www.netflix.com/watch/1?trackId=2\"}").is_ok());
+        for good in
+            ["https://www.netflix.com/watch/1?trackId=2", "http://x", "http://[::1]:80/#/a", "https://x.org/?a=\\b"]
+        {
+            let text = serde_json::json!({"type": "URL_CHANGE", "url": good}).to_string();
+            assert!(decode(&text).is_ok(), "{good}");
+        }
     }
 
     #[test]

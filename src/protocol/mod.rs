@@ -5,6 +5,7 @@ mod close;
 mod code;
 mod decode;
 mod ice;
+mod kind;
 mod number;
 mod server;
 mod snapshot;
@@ -14,6 +15,7 @@ pub use close::Close;
 pub use code::Code;
 pub use decode::{ClientMessage, Inbound, JoinFrame, Malformed, ResumeFrame, Signal, Whisper, decode};
 pub use ice::IceServer;
+pub use kind::{Received, Sent};
 pub use server::{Frame, Line, ServerFrame, SignalFrame, Standing, encode};
 pub use snapshot::{RoomState, RoomStateParts};
 

@@ -280,7 +280,7 @@ impl Serialize for SignalFrame<'_> {
 /// Writes a frame. Every value in a [`ServerFrame`] can be written, so the other branch is for the types only; it would be an
 /// `ERROR internal`.
 pub fn encode(frame: &ServerFrame<'_>) -> Frame {
-    let mut bytes = Vec::with_capacity(256);
+    let mut bytes = Vec::with_capacity(512);
     let written = serde_json::to_writer(&mut bytes, frame).is_ok();
     match String::from_utf8(bytes) {
         Ok(text) if written => text.into(),

@@ -19,7 +19,7 @@ const PIPELINE: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum SharedError {
     /// A setting leads nowhere.
-    #[error("REDIS_URL {0}")]
+    #[error("REDIS_URL {0}; expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
     Url(RedisError),
     /// The file of certificate authorities cannot be read.
     #[error("REDIS_CA_FILE {0}")]
@@ -33,6 +33,8 @@ pub enum SharedError {
 pub struct Connector {
     servers: Servers,
     timeout: Duration,
+    /// Hosts and ports, for people.
+    at: String,
 }
 
 enum Servers {
@@ -70,6 +72,7 @@ impl Connector {
     /// Reads the settings; connects to nothing yet.
     pub fn new(config: &RedisConfig) -> Result<Self, SharedError> {
         let seeds = seeds(config)?;
+        let at = seeds.iter().map(|seed| seed.addr().to_string()).collect::<Vec<_>>().join(", ");
         let ca = match &config.redis_ca_file {
             Some(path) => Some(std::fs::read(path).map_err(SharedError::Ca)?),
             None => None,
@@ -85,7 +88,12 @@ impl Connector {
             RedisMode::Sentinel => Servers::Sentinel(Mutex::new(sentinel(config, &seeds, ca)?)),
             RedisMode::Cluster => Servers::Cluster { seeds, ca },
         };
-        Ok(Self { servers, timeout: config.redis_timeout })
+        Ok(Self { servers, timeout: config.redis_timeout, at })
+    }
+
+    /// Which servers are asked first: hosts and ports.
+    pub fn at(&self) -> &str {
+        &self.at
     }
 
     /// A new connection, within the deadline of the settings. What Redis says unasked (messages of channels, and that the connection

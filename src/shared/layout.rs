@@ -109,6 +109,17 @@ impl Layout {
     pub fn deployment(&self) -> String {
         format!("{}deployment", self.prefix)
     }
+
+    /// What is written there by a node whose secret has this fingerprint.
+    pub fn common(&self, fingerprint: &str) -> String {
+        format!("{}:{fingerprint}", self.partitions)
+    }
+
+    /// Whether the nodes that wrote this have as many partitions; then the fingerprint of their secret.
+    pub fn fits<'a>(&self, common: &'a str) -> Option<&'a str> {
+        let (partitions, fingerprint) = common.split_once(':')?;
+        (partitions.parse() == Ok(self.partitions)).then_some(fingerprint)
+    }
 }
 
 #[cfg(test)]

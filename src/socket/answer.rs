@@ -9,14 +9,16 @@ use crate::{
 
 /// What a frame with an `id` is answered with, and what any frame is answered with that cannot be granted.
 impl Speaker {
-    pub(super) fn ack(&self, id: Option<&Json>, version: u64) {
+    /// Always true: it was granted.
+    pub(super) fn ack(&self, id: Option<&Json>, version: u64) -> bool {
         if let Some(id) = id {
             self.send(encode(&ServerFrame::Ack { id, version }));
         }
+        true
     }
 
     pub(super) fn error(&self, id: Option<&Json>, code: Code, message: &str, retry_after_ms: Option<Millis>) {
-        self.door.metrics.error(code);
+        self.door.metrics.errors.inc(code);
         let retryable = code.retryable();
         self.send(encode(&ServerFrame::Error { code, message, retryable, retry_after_ms, id }));
     }
@@ -25,11 +27,13 @@ impl Speaker {
         self.error(error.id.as_ref(), error.code, &error.message, None);
     }
 
-    pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) {
+    /// Always false: it was not granted.
+    pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) -> bool {
         if let HubError::Backend(cause @ BackendError::Unavailable(_)) = error {
             // Whoever talks to shared state says so once when it is away: not here, for everybody.
             tracing::debug!(error = %cause, "a member's wish could not be committed");
         }
         self.error(id, error.code(), &error.to_string(), error.retry_after());
+        false
     }
 }

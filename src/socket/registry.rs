@@ -35,6 +35,12 @@ impl Registry {
         Open { conn, outbox, registry: Arc::clone(self), _place: place }
     }
 
+    /// Bytes that wait in all outboxes, and in the fullest one. Looked up for each scrape, not kept: it costs less than counting each frame.
+    pub fn waiting(&self) -> (usize, usize) {
+        let bytes = self.sockets.iter().map(|socket| socket.waiting());
+        bytes.fold((0, 0), |(sum, most), bytes| (sum + bytes, most.max(bytes)))
+    }
+
     /// The outboxes of all that are open now.
     pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
         self.sockets.iter().map(|entry| Arc::clone(entry.value())).collect()

@@ -1,22 +1,40 @@
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::{Future, Ready, poll_fn, ready},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use tokio::time::{Instant, sleep_until, timeout};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::{
+    FutureExt as _, Sink, SinkExt as _, StreamExt as _,
+    future::{BoxFuture, Either},
+};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_tungstenite::tungstenite;
 
 use super::{
     heartbeat::{Beat, Heartbeat},
     registry::Open,
     speaker::Speaker,
+    upgrade::Door,
 };
 use crate::{
     hub::{Batch, Outbox},
-    protocol::{Close, Code},
+    protocol::{Close, Code, Frame, Received, Sent},
+    telemetry::Parting,
 };
 
 /// Frames of a peer that are still read once it has been told to go, until its own close comes.
 const LAST_FRAMES: usize = 1_000;
+/// How much a peer may say before the others of its thread have a turn. Otherwise some who have filled their sockets would fill the
+/// outboxes of their room before anybody there could write.
+const WORDS: usize = 16;
+/// So many bytes count as another word.
+const BYTES_PER_WORD: usize = 256;
 /// How long the last words to a peer may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -26,7 +44,8 @@ pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> im
     async move {
         let mut heart =
             Heartbeat::new(Instant::now(), speaker.door.ping_interval, speaker.door.ping_timeout, rand::random());
-        let mut wire = Wire { socket: &mut socket, outbox: &open.outbox, stall: speaker.door.ping_timeout };
+        let door = Arc::clone(&speaker.door);
+        let mut wire = Wire { socket: &mut socket, outbox: &open.outbox, door: &door };
         let end = wire.converse(&mut speaker, &mut heart).await;
         // What is needed once is on the heap: idle sockets, which are most, stay small.
         Box::pin(part(socket, speaker, end)).await;
@@ -39,13 +58,17 @@ async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
     let close = match end {
         End::Close(close) => close,
         End::Closed => {
+            speaker.door.metrics.partings.inc(Parting::Closed);
             // The peer's close frame has its answer waiting.
             let _ = tokio::join!(timeout(FAREWELL, socket.flush()), speaker.depart());
             return;
         }
-        End::Gone => return speaker.depart().await,
+        End::Gone => {
+            speaker.door.metrics.partings.inc(Parting::Gone);
+            return speaker.depart().await;
+        }
     };
-    speaker.door.metrics.closed(close);
+    speaker.door.metrics.closes.inc(close);
     let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
     let farewell = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
@@ -73,92 +96,125 @@ enum End {
 struct Wire<'a> {
     socket: &'a mut WebSocket,
     outbox: &'a Outbox,
-    /// How long a write may take in all.
-    stall: Duration,
+    door: &'a Door,
+}
+
+/// What is done at once, or, on the heap, what has to be waited for: so that idle sockets, which are most, stay small.
+type Done<'a> = Either<Ready<Result<(), End>>, BoxFuture<'a, Result<(), End>>>;
+
+fn done<'a>(how: Result<(), End>) -> Done<'a> {
+    Either::Left(ready(how))
 }
 
 impl Wire<'_> {
     async fn converse(&mut self, speaker: &mut Speaker, heart: &mut Heartbeat) -> End {
-        let door = Arc::clone(&speaker.door);
+        let mut spoken = 0;
         let timer = sleep_until(heart.next());
         tokio::pin!(timer);
         loop {
+            // As a rule that is what the task was woken for: no need to look at everything else before.
+            if let Some(batch) = self.outbox.try_take()
+                && let Err(end) = self.write(batch).await
+            {
+                return end;
+            }
             // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
-            tokio::select! {
-                batch = self.outbox.take() => {
-                    door.metrics.frames_sent.inc_by(batch.frames.len() as u64);
-                    door.metrics.batches_sent.inc();
-                    if let Err(end) = self.write(batch).await {
-                        return end;
-                    }
-                }
+            let step = tokio::select! {
+                batch = self.outbox.take() => self.write(batch),
                 () = &mut timer => {
-                    match heart.fire(Instant::now()) {
-                        Beat::Wait => {}
-                        Beat::Ping => {
-                            if let Err(end) = self.feed([Message::Ping(bytes::Bytes::new())]).await {
-                                return end;
-                            }
-                        }
-                        Beat::Lost => return End::Close(Close::HeartbeatLost),
-                    }
+                    let beat = heart.fire(Instant::now());
                     timer.as_mut().reset(heart.next());
+                    match beat {
+                        Beat::Wait => done(Ok(())),
+                        Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
+                        Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
+                    }
                 }
                 frame = self.socket.next() => {
-                    heart.heard(Instant::now());
-                    let text = match frame {
-                        Some(Ok(Message::Text(text))) => text,
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                            speaker.admit(0, door.clock.now());
-                            continue;
+                    let came = Instant::now();
+                    heart.heard(came);
+                    match frame {
+                        Some(Ok(Message::Text(text))) => {
+                            spoken += 1 + text.len() / BYTES_PER_WORD;
+                            self.answer(speaker, text, came)
                         }
-                        Some(Ok(Message::Binary(_))) => {
-                            door.metrics.frames_received.inc();
-                            if speaker.admit(0, door.clock.now()) {
-                                speaker.error(None, Code::InvalidMessage, "binary frames have no meaning here", None);
-                            }
-                            continue;
-                        }
-                        Some(Ok(Message::Close(_))) => return End::Closed,
-                        None => return End::Gone,
-                        Some(Err(error)) => return broken(error),
-                    };
-                    door.metrics.frames_received.inc();
-                    if let Err(end) = self.answer(speaker, &text).await {
-                        return end;
+                        Some(Ok(other)) => done(self.other(speaker, &other)),
+                        None => done(Err(End::Gone)),
+                        Some(Err(error)) => done(Err(broken(error))),
                     }
                 }
+            };
+            if let Err(end) = step.await {
+                return end;
+            }
+            if spoken >= WORDS {
+                spoken = 0;
+                yield_now().await;
             }
         }
     }
 
     /// Hands a frame over; while that takes time, goes on writing.
-    async fn answer(&mut self, speaker: &mut Speaker, text: &str) -> Result<(), End> {
-        let received = speaker.door.clock.now();
+    fn answer<'a>(&'a mut self, speaker: &'a mut Speaker, text: Utf8Bytes, came: Instant) -> Done<'a> {
+        let received = self.door.clock.now();
         if !speaker.admit(text.len(), received) {
-            return Ok(());
+            self.door.metrics.received.inc(Received::Dropped);
+            return done(Ok(()));
         }
-        let mut work = Box::pin(speaker.hear(text, received));
-        let pong = match (&mut work).now_or_never() {
-            Some(pong) => pong,
-            None => Box::pin(self.write_while(work)).await?,
-        };
-        match pong {
-            Some(pong) => self.feed([Message::Text(pong)]).await,
-            None => Ok(()),
+        let mut work = Box::pin(async move { speaker.hear(&text, received, came).await });
+        match (&mut work).now_or_never() {
+            Some(pong) => self.pong(pong),
+            None => Either::Right(Box::pin(async move {
+                let pong = self.write_while(work).await?;
+                self.pong(pong).await
+            })),
         }
     }
 
-    async fn write(&mut self, batch: Batch) -> Result<(), End> {
+    fn pong(&mut self, pong: Option<Frame>) -> Done<'_> {
+        let Some(pong) = pong else { return done(Ok(())) };
+        self.door.metrics.sent.inc(Sent::Pong);
+        self.door.metrics.writes.inc();
+        self.feed([Message::Text(pong)], None)
+    }
+
+    /// A frame that is no text.
+    fn other(&self, speaker: &mut Speaker, frame: &Message) -> Result<(), End> {
+        match frame {
+            Message::Close(_) => return Err(End::Closed),
+            Message::Binary(_) => {
+                self.door.metrics.received.inc(Received::Invalid);
+                if speaker.admit(0, self.door.clock.now()) {
+                    speaker.error(None, Code::InvalidMessage, "binary frames have no meaning here", None);
+                }
+            }
+            _ => {
+                speaker.admit(0, self.door.clock.now());
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Batch) -> Done<'_> {
         let Batch { frames, close } = batch;
         if close == Some(Close::SlowConsumer) {
-            return Err(End::Close(Close::SlowConsumer));
+            return done(Err(End::Close(Close::SlowConsumer)));
         }
-        self.feed(frames.into_iter().map(|(frame, _)| Message::Text(frame))).await?;
-        match close {
-            Some(close) => Err(End::Close(close)),
-            None => Ok(()),
+        self.count(&frames);
+        self.feed(frames.into_iter().map(|(frame, _)| Message::Text(frame)), close)
+    }
+
+    /// Those of one type, which as a rule come together, at once.
+    fn count(&self, frames: &VecDeque<(Frame, bool)>) {
+        let mut kinds = frames.iter().map(|(frame, _)| Sent::of(frame)).peekable();
+        while let Some(kind) = kinds.next() {
+            let mut more = 1;
+            while kinds.next_if_eq(&kind).is_some() {
+                more += 1;
+            }
+            self.door.metrics.sent.add(kind, more);
         }
+        self.door.metrics.writes.inc();
     }
 
     /// Goes on writing until `work` is done. Neither waits for the other: `work` may be holding a room's turn, which a slow reader must
@@ -170,8 +226,7 @@ impl Wire<'_> {
                 done = &mut work => return Ok(done),
                 batch = self.outbox.take() => batch,
             };
-            let write = self.write(batch);
-            tokio::pin!(write);
+            let mut write = self.write(batch);
             let written = tokio::select! {
                 biased;
                 written = &mut write => written,
@@ -184,19 +239,33 @@ impl Wire<'_> {
         }
     }
 
-    /// One write for all of them. As a rule the kernel takes it at once.
-    async fn feed(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), End> {
-        let Self { socket, outbox, stall } = self;
-        let write = async {
-            for message in messages {
-                socket.feed(message).await?;
-            }
-            socket.flush().await
-        };
-        tokio::pin!(write);
-        match write.as_mut().now_or_never() {
-            Some(written) => written.map_err(|_| End::Gone),
-            None => Box::pin(patiently(write, outbox, *stall)).await,
+    /// One write for all of them, and the end if there is to be one after it. As a rule the kernel takes it at once.
+    fn feed<'a, I>(&'a mut self, messages: I, close: Option<Close>) -> Done<'a>
+    where
+        I: IntoIterator<Item = Message, IntoIter: Send + 'a>,
+    {
+        let Self { socket, outbox, door } = self;
+        let mut messages = messages.into_iter();
+        let end = close.map_or(Ok(()), |close| Err(End::Close(close)));
+        match put(socket, &mut messages).now_or_never() {
+            Some(written) => done(written.map_err(|_| End::Gone).and(end)),
+            None => Either::Right(Box::pin(async move {
+                patiently(put(socket, &mut messages), outbox, door.ping_timeout).await.and(end)
+            })),
+        }
+    }
+}
+
+/// Writes all of them. Takes no message before there is room for it: dropped halfway it can be begun again, and nothing is lost.
+async fn put<S: Sink<Message> + Unpin>(
+    socket: &mut S,
+    messages: &mut impl Iterator<Item = Message>,
+) -> Result<(), S::Error> {
+    loop {
+        poll_fn(|context| socket.poll_ready_unpin(context)).await?;
+        match messages.next() {
+            Some(message) => socket.start_send_unpin(message)?,
+            None => return socket.flush().await,
         }
     }
 }
@@ -223,5 +292,59 @@ fn broken(error: axum::Error) -> End {
     match error.into_inner().downcast_ref() {
         Some(tungstenite::Error::Capacity(_)) => Code::TooLarge.close().map_or(End::Gone, End::Close),
         _ => End::Gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use super::*;
+
+    /// Has room for so many more.
+    struct Narrow {
+        room: usize,
+        came: Vec<Message>,
+    }
+
+    impl Sink<Message> for Narrow {
+        type Error = Infallible;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            if self.room > 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Infallible> {
+            self.room -= 1;
+            self.came.push(message);
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.poll_ready(context)
+        }
+
+        fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.poll_ready(context)
+        }
+    }
+
+    #[test]
+    fn what_has_to_wait_is_not_lost() {
+        let messages: Vec<_> = ["one", "two", "three"].map(Message::text).into();
+        let mut socket = Narrow { room: 0, came: Vec::new() };
+        let mut left = messages.clone().into_iter();
+        for _ in 0..messages.len() {
+            assert!(put(&mut socket, &mut left).now_or_never().is_none());
+            socket.room += 1;
+        }
+        assert!(put(&mut socket, &mut left).now_or_never().is_none(), "the last is not flushed yet");
+        socket.room += 1;
+        assert!(put(&mut socket, &mut left).now_or_never().is_some());
+        assert_eq!(socket.came, messages);
     }
 }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{features::Features, upgrade::Door};
 use crate::{
     auth::ResumeToken,
@@ -7,7 +9,9 @@ use crate::{
     hub::{Arrival, Membership, Missed, Outbox},
     id::ConnId,
     limit::Bucket,
-    protocol::{ClientMessage, Close, Code, Frame, Inbound, JoinFrame, ResumeFrame, ServerFrame, decode, encode},
+    protocol::{
+        ClientMessage, Close, Code, Frame, Inbound, JoinFrame, Received, ResumeFrame, ServerFrame, decode, encode,
+    },
     room::{Action, Digest, Join, Json, Refusal, Resume},
 };
 
@@ -87,31 +91,38 @@ impl Speaker {
         false
     }
 
-    /// Does what a frame asks for. A pong, if it was a PING.
-    pub(super) async fn hear(&mut self, text: &str, received: Millis) -> Option<Frame> {
+    /// Does what a frame asks for that came at `received`, or `came` by the clock that never jumps. A pong, if it was a PING.
+    pub(super) async fn hear(&mut self, text: &str, received: Millis, came: Instant) -> Option<Frame> {
         let Inbound { id, message } = match decode(text) {
             Ok(inbound) => inbound,
             Err(error) => {
+                self.door.metrics.received.inc(Received::Invalid);
                 self.malformed(&error);
                 return None;
             }
         };
+        let kind = Received::of(&message);
+        self.door.metrics.received.inc(kind);
         let id = id.as_ref();
-        match message {
+        let done = match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
-            _ if self.left => {}
-            ClientMessage::Join(_) | ClientMessage::Resume(_) if !self.charge(ENTRY, received) => {}
+            _ if self.left => false,
+            ClientMessage::Join(_) | ClientMessage::Resume(_) if !self.charge(ENTRY, received) => false,
             ClientMessage::Join(join) => self.join(join, id).await,
             ClientMessage::Resume(resume) => self.resume(resume, id).await,
             message => match self.seat.clone() {
                 Some(seat) => self.speak(&seat, message, id).await,
                 None => self.refused(id, &Refusal::NotJoined.into()),
             },
+        };
+        if done && kind.is_relayed() {
+            self.door.metrics.relay.observe(came.elapsed());
         }
         None
     }
 
-    async fn speak(&mut self, seat: &Membership, message: ClientMessage, id: Option<&Json>) {
+    /// Whether it was granted.
+    async fn speak(&mut self, seat: &Membership, message: ClientMessage, id: Option<&Json>) -> bool {
         let hub = &self.door.hub;
         let done = match message {
             ClientMessage::Act(Action::Leave) => {
@@ -136,16 +147,17 @@ impl Speaker {
                 Ok(seat.version())
             }
         };
-        match done {
+        let granted = match done {
             Ok(version) => self.ack(id, version),
             // A peer that has just left is no mistake; only who asked for it is told.
-            Err(crate::hub::HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => {}
+            Err(crate::hub::HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => false,
             Err(error) => self.refused(id, &error),
-        }
+        };
         if self.left {
             self.seat = None;
             self.outbox.close(Close::Left);
         }
+        granted
     }
 
     /// What depends on the sender's generation and on this deployment.
@@ -159,7 +171,7 @@ impl Speaker {
         }
     }
 
-    async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) {
+    async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) -> bool {
         // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
         let elsewhere = self.seat.clone().filter(|seat| seat.room.id != frame.room_id || seat.user != frame.user_id);
         if let Some(seat) = elsewhere {
@@ -186,7 +198,7 @@ impl Speaker {
             Ok((seat, version)) => {
                 self.features = features;
                 self.seat = Some(seat);
-                self.ack(id, version);
+                self.ack(id, version)
             }
             Err(error) => {
                 self.refused(id, &error);
@@ -195,14 +207,15 @@ impl Speaker {
                 if !features.modern && error.code() == Code::Unavailable {
                     self.outbox.close(Close::TryLater);
                 }
+                false
             }
         }
     }
 
-    async fn resume(&mut self, frame: ResumeFrame, id: Option<&Json>) {
+    async fn resume(&mut self, frame: ResumeFrame, id: Option<&Json>) -> bool {
         if self.seat.is_some() {
             self.error(id, Code::InvalidMessage, "RESUME is for a new socket", None);
-            return;
+            return false;
         }
         let features = Features::new(Some(frame.features.as_deref().unwrap_or(&["resume".into(), "ack".into()])));
         let keys = &self.door.keys;
@@ -221,7 +234,7 @@ impl Speaker {
             Ok((seat, version)) => {
                 self.features = features;
                 self.seat = Some(seat);
-                self.ack(id, version);
+                self.ack(id, version)
             }
             Err(error) => self.refused(id, &error),
         }

@@ -14,11 +14,11 @@ use crate::{
     config::{Config, RoomConfig},
     hub::{Hub, Outbox},
     protocol::MAX_TRANSPORT_BYTES,
-    telemetry::Metrics,
+    telemetry::{Metrics, Refused},
 };
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
-const READ_BUFFER: usize = 1024;
+const READ_BUFFER: usize = 256;
 /// Frames that wait to be written together before the kernel is asked.
 const WRITE_BUFFER: usize = 8 * 1024;
 /// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
@@ -77,23 +77,23 @@ impl Door {
             return true;
         }
         let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        origin.is_some_and(|origin| self.origins.iter().any(|allowed| allowed.trim() == origin))
+        origin.is_some_and(|origin| self.origins.iter().any(|allowed| allowed == origin))
     }
 }
 
 /// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
 pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     if !door.allows_origin(headers) {
-        door.metrics.upgrades_refused.inc();
+        door.metrics.upgrades_refused.inc(Refused::Origin);
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
     let Some(place) = door.admission.enter() else {
-        door.metrics.upgrades_refused.inc();
-        let why = match (door.admission.is_closed(), door.admission.is_paused()) {
-            (true, _) => "this node is draining\n",
-            (_, true) => "this node cannot reach shared state\n",
-            _ => "this node is full\n",
+        let (reason, why) = match (door.admission.is_closed(), door.admission.is_paused()) {
+            (true, _) => (Refused::Draining, "this node is draining\n"),
+            (_, true) => (Refused::Unavailable, "this node cannot reach shared state\n"),
+            _ => (Refused::Full, "this node is full\n"),
         };
+        door.metrics.upgrades_refused.inc(reason);
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], why).into_response();
     };
     let upgrade = upgrade

@@ -1,136 +1,115 @@
-use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-        info::Info,
-    },
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
-use crate::protocol::{Close, Code};
+use super::{
+    Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, Sharded, Tally, Timing,
+    labels::Journaled,
+};
+use crate::{
+    ledger::PoolUse,
+    protocol::{Close, Code, Received, Sent},
+};
 
-/// The counters of a node. Handles are resolved once, here; whoever counts only adds.
+const fn micros(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Upper bounds for what happens within a node, and for what waits for Redis on the way.
+const RELAY: [Duration; 15] = [
+    micros(10),
+    micros(25),
+    micros(50),
+    micros(100),
+    micros(250),
+    micros(500),
+    millis(1),
+    micros(2_500),
+    millis(5),
+    millis(10),
+    millis(25),
+    millis(100),
+    millis(250),
+    millis(1_000),
+    millis(2_500),
+];
+/// For what is known to the millisecond, of another node's clock.
+const REMOTE: [Duration; 11] = [
+    millis(1),
+    millis(2),
+    millis(3),
+    millis(5),
+    millis(10),
+    millis(25),
+    millis(50),
+    millis(100),
+    millis(250),
+    millis(1_000),
+    millis(5_000),
+];
+/// For a round trip to Redis: its deadline is two seconds.
+const COMMIT: [Duration; 14] = [
+    micros(100),
+    micros(250),
+    micros(500),
+    millis(1),
+    micros(2_500),
+    millis(5),
+    millis(10),
+    millis(25),
+    millis(50),
+    millis(100),
+    millis(250),
+    millis(500),
+    millis(1_000),
+    millis(2_500),
+];
+
+/// The numbers of a node. Handles are resolved once, here; whoever counts only adds, in a place of its own thread where it does so for each
+/// frame. `docs/METRICS.md` is the list.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct Metrics {
     registry: Registry,
     pub connections: Gauge,
     pub connections_total: Counter,
-    pub frames_received: Counter,
-    pub frames_sent: Counter,
-    pub batches_sent: Counter,
+    pub upgrades_refused: Tally<Refused>,
+    pub received: Tally<Received, Sharded>,
+    pub sent: Tally<Sent, Sharded>,
+    pub writes: Counter<u64, Sharded>,
+    pub errors: Tally<Code>,
+    pub closes: Tally<Close>,
+    pub partings: Tally<Parting>,
+    pub present: Gauge,
+    pub away: Gauge,
+    pub relay: Timing,
+    pub relay_remote: Timing,
+    pub commit: Timing,
     pub commit_conflicts: Counter,
+    pub resumed: Tally<Resumed>,
+    pub gaps: Tally<Gap>,
+    pub reaped_members: Counter,
     pub draining: Gauge,
-    pub resumed: Resumed,
-    pub gaps: Gaps,
-    pub drained: Drained,
     pub link_up: Gauge,
     pub link_restarts: Counter,
-    pub echo_seconds: Gauge<f64, AtomicU64>,
-    pub commit_seconds: Histogram,
-    pub reaped_members: Counter,
+    pub resubscribed: Counter,
+    pub echo: Echo,
     pub lease_lost: Counter,
     pub stream_entries: Gauge,
-    pub upgrades_refused: Counter,
-    errors: Vec<Counter>,
-    closes: Family<CloseLabel, Counter>,
     rooms: Gauge,
-    members: Gauge,
-    memory: Gauge,
+    outbox_bytes: Gauge,
+    outbox_fullest: Gauge,
     journal_waiting: Gauge,
-    journal: Family<JournalLabel, Counter<u64, AtomicU64>>,
-}
-
-/// How resuming went.
-#[derive(Debug, Default)]
-pub struct Resumed {
-    replayed: Counter,
-    snapshot: Counter,
-}
-
-impl Resumed {
-    /// With what was missed.
-    pub fn replayed(&self) {
-        self.replayed.inc();
-    }
-
-    /// With a DISCONTINUITY.
-    pub fn snapshot(&self) {
-        self.snapshot.inc();
-    }
-}
-
-/// How the sockets of a node that was stopped ended. Nobody scrapes a node that is gone: what counts is the log line, and the last scrape.
-#[derive(Debug)]
-pub struct Drained {
-    clean: Counter,
-    forced: Counter,
-    lost: Counter,
-}
-
-impl Drained {
-    /// Closed with a goodbye, cut off, and seats that nobody could be told about.
-    pub fn count(&self, clean: usize, forced: usize, lost: usize) {
-        self.clean.inc_by(clean as u64);
-        self.forced.inc_by(forced as u64);
-        self.lost.inc_by(lost as u64);
-    }
-}
-
-/// What became of rooms whose updates may have been missed.
-#[derive(Debug)]
-pub struct Gaps {
-    noticed: Counter,
-    replayed: Counter,
-    snapshot: Counter,
-    restored: Counter,
-}
-
-impl Gaps {
-    /// An update came that does not follow the one before it.
-    pub fn noticed(&self) {
-        self.noticed.inc();
-    }
-
-    /// What was missed was found, and told.
-    pub fn replayed(&self) {
-        self.replayed.inc();
-    }
-
-    /// What was missed is gone: members got a DISCONTINUITY and the whole room.
-    pub fn snapshot(&self) {
-        self.snapshot.inc();
-    }
-
-    /// Shared state had lost the room, and got it back from this node.
-    pub fn restored(&self) {
-        self.restored.inc();
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CloseLabel {
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct JournalLabel {
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CodeLabel {
-    code: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
+    journal: Tally<Journaled>,
+    pool: PoolGauges,
 }
 
 /// What is looked up only when somebody asks for the metrics.
@@ -138,134 +117,145 @@ struct OutcomeLabel {
 #[allow(missing_docs, reason = "each is its own name")]
 pub struct Snapshot {
     pub rooms: usize,
-    pub members: usize,
+    /// Bytes that wait in all outboxes, and in the fullest one.
+    pub outbox: (usize, usize),
     pub journal_waiting: u64,
     pub journal_written: u64,
     pub journal_lost: u64,
     pub journal_failures: u64,
+    pub pool: PoolUse,
 }
 
 impl Metrics {
     /// All at zero.
     pub fn new(node: &str) -> Self {
-        let mut registry = Registry::with_prefix("tandem");
+        let mut all = Registry::default();
+        all.register_collector(Box::new(ProcessCollector));
+        let registry = all.sub_registry_with_prefix("tandem");
         let build =
             vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()), ("node".to_owned(), node.to_owned())];
         registry.register("build", "What runs here", Info::new(build));
-        let errors = Family::<CodeLabel, Counter>::default();
-        registry.register("errors", "ERROR frames sent, by code", errors.clone());
-        let resumed = Family::<OutcomeLabel, Counter>::default();
-        registry.register("resumes", "Seats taken again, by how", resumed.clone());
-        let gaps = Family::<OutcomeLabel, Counter>::default();
-        registry.register("gaps", "Rooms whose updates were missed, by what became of that", gaps.clone());
-        let gap = |outcome| gaps.get_or_create_owned(&OutcomeLabel { outcome });
-        let drained = Family::<OutcomeLabel, Counter>::default();
-        registry.register("drained_sockets", "Sockets when this node was stopped, by how they ended", drained.clone());
-        let drain = |outcome| drained.get_or_create_owned(&OutcomeLabel { outcome });
-        let metrics = Self {
-            connections: Gauge::default(),
-            connections_total: Counter::default(),
-            frames_received: Counter::default(),
-            frames_sent: Counter::default(),
-            batches_sent: Counter::default(),
-            commit_conflicts: Counter::default(),
-            draining: Gauge::default(),
-            resumed: Resumed {
-                replayed: resumed.get_or_create_owned(&OutcomeLabel { outcome: "replayed" }),
-                snapshot: resumed.get_or_create_owned(&OutcomeLabel { outcome: "snapshot" }),
-            },
-            gaps: Gaps {
-                noticed: gap("noticed"),
-                replayed: gap("replayed"),
-                snapshot: gap("snapshot"),
-                restored: gap("restored"),
-            },
-            drained: Drained { clean: drain("clean"), forced: drain("forced"), lost: drain("lost") },
-            link_up: Gauge::default(),
-            link_restarts: Counter::default(),
-            echo_seconds: Gauge::default(),
-            commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
-            reaped_members: Counter::default(),
-            lease_lost: Counter::default(),
-            stream_entries: Gauge::default(),
-            upgrades_refused: Counter::default(),
-            errors: Code::ALL
-                .iter()
-                .map(|code| errors.get_or_create_owned(&CodeLabel { code: code.as_str() }))
-                .collect(),
-            closes: Family::default(),
-            rooms: Gauge::default(),
-            members: Gauge::default(),
-            memory: Gauge::default(),
-            journal_waiting: Gauge::default(),
-            journal: Family::default(),
-            registry: Registry::default(),
-        };
-        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
-        gauge("connections", "WebSockets open", &metrics.connections);
-        gauge("draining", "1 while the node is being stopped", &metrics.draining);
-        gauge("rooms", "Rooms that this node takes part in", &metrics.rooms);
-        gauge("members", "Members whose socket is on this node", &metrics.members);
-        gauge("resident_memory_bytes", "Resident memory", &metrics.memory);
-        gauge("ledger_waiting", "Entries that wait for the ledger of a single node", &metrics.journal_waiting);
-        gauge("link_up", "1 while shared state can be reached", &metrics.link_up);
-        gauge("ledger_stream_entries", "Entries in Redis that wait for a worker", &metrics.stream_entries);
-        registry.register(
-            "echo_seconds",
-            "How long this node's last word to itself took",
-            metrics.echo_seconds.clone(),
-        );
-        registry.register("commit_seconds", "How long Redis took for a commit", metrics.commit_seconds.clone());
-        let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
-        counter("connections_opened", "WebSockets opened", &metrics.connections_total);
-        counter("upgrades_refused", "Upgrades refused with 503 or 403", &metrics.upgrades_refused);
-        counter("frames_received", "Text and binary frames received", &metrics.frames_received);
-        counter("frames_sent", "Frames sent: deliveries", &metrics.frames_sent);
-        counter("writes", "Writes to sockets; each sends all frames that wait", &metrics.batches_sent);
-        counter("commit_conflicts", "Decisions made anew because another was first", &metrics.commit_conflicts);
-        let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
-        counter("link_restarts", "Connections to Redis that were made anew", &metrics.link_restarts);
-        counter("reaped_members", "Seats of dead nodes that this node gave up", &metrics.reaped_members);
-        counter("lease_lost", "Times that this node was taken for dead", &metrics.lease_lost);
-        registry.register("closes", "Sockets closed by this node, by reason", metrics.closes.clone());
-        registry.register(
-            "ledger_events",
-            "Events by what became of them; retries counts batches",
-            metrics.journal.clone(),
-        );
-        Self { registry, ..metrics }
-    }
-
-    /// Counts an ERROR.
-    pub fn error(&self, code: Code) {
-        if let Some(index) = Code::ALL.iter().position(|known| *known == code)
-            && let Some(counter) = self.errors.get(index)
-        {
-            counter.inc();
+        registry.register_collector(Box::new(RuntimeCollector));
+        let members = Family::<[(&'static str, &'static str); 1], Gauge>::default();
+        registry.register("members", "Members of this node, by whether they have a socket", members.clone());
+        let state = |state| members.get_or_create_owned(&[("state", state)]);
+        let (present, away) = (state("present"), state("away"));
+        let echo = Echo::default();
+        registry.register_collector(Box::new(echo.clone()));
+        Self {
+            connections: gauge(registry, "connections", "WebSockets open"),
+            connections_total: counter(registry, "connections_opened", "WebSockets opened"),
+            upgrades_refused: Tally::register(
+                registry,
+                "upgrades_refused",
+                "Upgrades refused, by why: 403 for the origin, else 503",
+            ),
+            received: Tally::register(
+                registry,
+                "frames_received",
+                "Frames received, by type; invalid ones, those beyond the budget (dropped), and those that mean nothing here (ignored)",
+            ),
+            sent: Tally::register(
+                registry,
+                "frames_sent",
+                "Frames written to sockets, by type: the sum is the deliveries",
+            ),
+            writes: counter(registry, "writes", "Writes to sockets; each takes all frames that wait"),
+            errors: Tally::register(registry, "errors", "ERROR frames, by code"),
+            closes: Tally::register(registry, "closes", "Sockets closed by this node, by reason"),
+            partings: Tally::register(
+                registry,
+                "partings",
+                "Sockets that ended otherwise: closed by the client, or gone without a word",
+            ),
+            present,
+            away,
+            relay: timing(
+                registry,
+                "relay_seconds",
+                "From a frame's arrival until all that follows from it on this node is in the outboxes; in a cluster with the commit",
+                &RELAY,
+            ),
+            relay_remote: timing(
+                registry,
+                "relay_remote_seconds",
+                "From another node's decision until its update is in the outboxes here: by two clocks, in whole milliseconds, 0 if theirs is ahead",
+                &REMOTE,
+            ),
+            commit: timing(
+                registry,
+                "commit_seconds",
+                "How long Redis took for a commit; none on a single node",
+                &COMMIT,
+            ),
+            commit_conflicts: counter(registry, "commit_conflicts", "Decisions made anew because another was first"),
+            resumed: Tally::register(registry, "resumes", "RESUMEs, by what became of them"),
+            gaps: Tally::register(registry, "gaps", "Rooms whose updates were missed, by what became of that"),
+            reaped_members: counter(registry, "reaped_members", "Seats of dead nodes that this node gave up"),
+            draining: gauge(registry, "draining", "1 while the node is being stopped"),
+            link_up: gauge(registry, "link_up", "1 while shared state can be reached"),
+            link_restarts: counter(registry, "link_restarts", "Connections to Redis that were made anew"),
+            resubscribed: counter(
+                registry,
+                "resubscribed_rooms",
+                "Rooms listened to again after such a connection was made anew",
+            ),
+            echo,
+            lease_lost: counter(registry, "lease_lost", "Times that this node was taken for dead"),
+            stream_entries: gauge(registry, "ledger_stream_entries", "Entries in Redis that wait for a worker"),
+            rooms: gauge(registry, "rooms", "Rooms that this node takes part in"),
+            outbox_bytes: gauge(registry, "outbox_bytes", "Bytes that wait in the outboxes of all sockets"),
+            outbox_fullest: gauge(
+                registry,
+                "outbox_fullest_bytes",
+                "Bytes that wait in the fullest outbox; OUTBOX_BYTES is the most",
+            ),
+            journal_waiting: gauge(registry, "ledger_waiting", "Entries that wait for the ledger of a single node"),
+            journal: Tally::register(
+                registry,
+                "ledger_events",
+                "Events by what became of them; retries counts batches",
+            ),
+            pool: PoolGauges::register(registry),
+            registry: all,
         }
-    }
-
-    /// Counts a socket that this node closed.
-    pub fn closed(&self, close: Close) {
-        self.closes.get_or_create(&CloseLabel { reason: close.reason() }).inc();
     }
 
     /// The Prometheus text format (`OpenMetrics`).
     pub fn render(&self, now: Snapshot) -> String {
-        let gauge = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        gauge(&self.rooms, now.rooms as u64);
-        gauge(&self.members, now.members as u64);
-        gauge(&self.journal_waiting, now.journal_waiting);
-        gauge(&self.memory, super::memory().resident);
-        for (outcome, value) in
-            [("written", now.journal_written), ("lost", now.journal_lost), ("retries", now.journal_failures)]
-        {
-            let counter = self.journal.get_or_create(&JournalLabel { outcome });
-            counter.inc_by(value.saturating_sub(counter.get()));
-        }
+        let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.rooms, now.rooms);
+        set(&self.outbox_bytes, now.outbox.0);
+        set(&self.outbox_fullest, now.outbox.1);
+        self.journal_waiting.set(i64::try_from(now.journal_waiting).unwrap_or(i64::MAX));
+        self.journal.raise(Journaled::Written, now.journal_written);
+        self.journal.raise(Journaled::Lost, now.journal_lost);
+        self.journal.raise(Journaled::Retries, now.journal_failures);
+        self.pool.set(now.pool);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+fn counter<A>(registry: &mut Registry, name: &str, help: &str) -> Counter<u64, A>
+where
+    A: prometheus_client::metrics::counter::Atomic<u64> + Default + std::fmt::Debug + Send + Sync + 'static,
+{
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+fn timing(registry: &mut Registry, name: &str, help: &str, bounds: &'static [Duration]) -> Timing {
+    let timing = Timing::new(bounds);
+    registry.register(name, help, timing.clone());
+    timing
 }

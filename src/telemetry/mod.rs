@@ -1,9 +1,26 @@
 //! What operators see: log lines and metrics.
 
+mod echo;
+mod encoded;
+mod labels;
 mod log;
 mod metrics;
+mod pool;
 mod process;
+mod runtime;
+mod sharded;
+mod share;
+mod tally;
+mod timing;
 
+pub use echo::Echo;
+pub use labels::{Gap, Parting, Refused, Resumed};
 pub use log::{LogError, init as init_log, is_for_people};
-pub use metrics::{Drained, Gaps, Metrics, Snapshot};
-pub use process::{Memory, memory};
+pub use metrics::{Metrics, Snapshot};
+pub use pool::PoolGauges;
+pub use process::{Memory, ProcessCollector, memory};
+pub use runtime::RuntimeCollector;
+pub use sharded::Sharded;
+pub use share::Share;
+pub use tally::{Label, Tally};
+pub use timing::Timing;

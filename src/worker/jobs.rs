@@ -79,14 +79,15 @@ impl Jobs {
         for table in claim.make_partitions_ahead().await? {
             tracing::info!(%table, "partition made");
         }
+        let rooms = claim.archive_rooms().await?;
+        if rooms > 0 {
+            tracing::info!(rooms, "archived: nobody has touched them for a week");
+        }
+        // Last: a long reader can be in the way.
         if self.retention > 0 {
             for table in claim.drop_partitions(self.retention).await? {
                 tracing::info!(%table, months = self.retention, "partition dropped: it is past LEDGER_RETENTION_MONTHS");
             }
-        }
-        let rooms = claim.archive_rooms().await?;
-        if rooms > 0 {
-            tracing::info!(rooms, "archived: nobody has touched them for a week");
         }
         Ok(())
     }

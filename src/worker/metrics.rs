@@ -6,7 +6,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::telemetry::memory;
+use crate::{
+    ledger::PoolUse,
+    telemetry::{PoolGauges, ProcessCollector, RuntimeCollector},
+};
 
 /// Bounds of batches, in seconds.
 const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -26,15 +29,16 @@ pub struct WorkerMetrics {
     pub stream_length: Gauge,
     pub lag_seconds: Gauge<f64, AtomicU64>,
     pub jobs: Gauge,
-    pool_size: Gauge,
-    pool_available: Gauge,
-    memory: Gauge,
+    pool: PoolGauges,
 }
 
 impl WorkerMetrics {
     /// All at zero.
     pub fn new(worker: &str) -> Self {
-        let mut registry = Registry::with_prefix("tandem");
+        let mut all = Registry::default();
+        all.register_collector(Box::new(ProcessCollector));
+        let registry = all.sub_registry_with_prefix("tandem");
+        registry.register_collector(Box::new(RuntimeCollector));
         let build = vec![
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("worker".to_owned(), worker.to_owned()),
@@ -51,9 +55,7 @@ impl WorkerMetrics {
             stream_length: Gauge::default(),
             lag_seconds: Gauge::default(),
             jobs: Gauge::default(),
-            pool_size: Gauge::default(),
-            pool_available: Gauge::default(),
-            memory: Gauge::default(),
+            pool: PoolGauges::register(registry),
             registry: Registry::default(),
         };
         let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
@@ -70,20 +72,14 @@ impl WorkerMetrics {
         );
         gauge("ledger_stream_length", "Entries in Redis, of all partitions", &metrics.stream_length);
         gauge("worker_jobs", "1 on the worker that does the hourly jobs", &metrics.jobs);
-        gauge("worker_pool_size", "Connections to PostgreSQL", &metrics.pool_size);
-        gauge("worker_pool_available", "Those that nobody uses", &metrics.pool_available);
-        gauge("worker_resident_memory_bytes", "Resident memory", &metrics.memory);
         registry.register("ledger_batch_seconds", "How long transactions took", metrics.batch_seconds.clone());
         registry.register("ledger_lag_seconds", "Age of the oldest entry in Redis", metrics.lag_seconds.clone());
-        Self { registry, ..metrics }
+        Self { registry: all, ..metrics }
     }
 
-    /// The Prometheus text format. `pool` is its size and how many are available.
-    pub fn render(&self, pool: (usize, usize)) -> String {
-        let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        set(&self.pool_size, pool.0 as u64);
-        set(&self.pool_available, pool.1 as u64);
-        set(&self.memory, memory().resident);
+    /// The Prometheus text format.
+    pub fn render(&self, pool: PoolUse) -> String {
+        self.pool.set(pool);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -14,8 +14,9 @@ use super::{
     trouble::Trouble,
 };
 
-/// Between two looks at streams that were empty; with very many partitions longer, a millisecond for each.
-const IDLE: Duration = Duration::from_millis(75);
+/// Between two looks at streams, unless more is there than one look brings: what comes meanwhile is written together, and a transaction
+/// costs as much as some hundred rows. With very many partitions longer, a millisecond for each.
+const PACE: Duration = Duration::from_millis(75);
 /// Between two tries while Redis is out of order.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -36,17 +37,17 @@ impl Pump {
     /// Until told to stop; what is in hand then is still written, if PostgreSQL takes it.
     pub(super) async fn run(mut self) {
         let mut trouble = Trouble::new("Redis");
-        let idle = IDLE.max(Duration::from_millis(self.streams.layout().partitions().into()));
+        let pace = PACE.max(Duration::from_millis(self.streams.layout().partitions().into()));
         let mut look = Instant::now();
         while !self.stop.is_cancelled() {
             let wait = match self.round(&mut look).await {
-                Ok(moved) => {
+                Ok(behind) => {
                     self.condition.redis.set(true);
                     trouble.over();
-                    if moved > 0 {
+                    if behind {
                         continue;
                     }
-                    idle
+                    pace
                 }
                 Err(Interrupted::Redis(error)) => {
                     self.condition.redis.set(false);
@@ -62,9 +63,10 @@ impl Pump {
         }
     }
 
-    /// How many entries were moved.
-    async fn round(&mut self, look: &mut Instant) -> Result<usize, Interrupted> {
+    /// Whether there is more.
+    async fn round(&mut self, look: &mut Instant) -> Result<bool, Interrupted> {
         let mut entries = self.streams.read().await?;
+        let mut behind = self.streams.is_behind();
         if Instant::now() >= *look {
             let taken = self.streams.take_over(self.claim).await?;
             // What is left behind should not wait for a whole round again.
@@ -73,12 +75,13 @@ impl Pump {
                 self.metrics.taken_over.inc_by(taken.len() as u64);
                 tracing::warn!(entries = taken.len(), "taken over from a worker that has had them for too long");
                 entries.extend(taken);
+                behind = true;
             }
         }
         for batch in entries.chunks(self.batch) {
             self.hand_over(batch).await?;
         }
-        Ok(entries.len())
+        Ok(behind)
     }
 
     async fn hand_over(&mut self, batch: &[Delivery]) -> Result<(), Interrupted> {

@@ -18,7 +18,7 @@ use super::{
     site::{Site, router},
     streams::Streams,
     trouble::Trouble,
-    watch::Watch,
+    watch::{Misfit, Watch},
 };
 use crate::{
     config::{PostgresConfig, RedisConfig, WorkerConfig},
@@ -57,6 +57,11 @@ pub enum WorkerError {
     /// A task has ended that should not.
     #[error("a part of the worker has died: {0}")]
     Died(String),
+    /// Entries would stay where it never looks.
+    #[error(
+        "the nodes of this deployment have another REDIS_PARTITIONS: give the workers the same; REDIS_PREFIX keeps deployments apart"
+    )]
+    Partitions,
     /// The settings of Redis lead nowhere.
     #[error("{0}")]
     Redis(#[from] SharedError),
@@ -153,13 +158,18 @@ impl Worker {
             if schema_is_there(&database, &ready, &told).await {
                 tokio::join!(pump.run(), jobs.run());
             }
+            Ok(())
         });
 
         let died = tokio::select! {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
-            // None of them ends by itself.
-            Some(ended) = tasks.join_next() => Some(format!("{ended:?}")),
+            // None of them ends by itself, but for one that does not fit.
+            Some(ended) = tasks.join_next() => Some(match ended {
+                Ok(Err(Misfit)) => WorkerError::Partitions,
+                Ok(Ok(())) => WorkerError::Died("it ended".to_owned()),
+                Err(died) => WorkerError::Died(died.to_string()),
+            }),
         };
         tracing::info!("stopping");
         condition.stopping.set(true);
@@ -174,7 +184,7 @@ impl Worker {
         // Cancelled ones end at once.
         let _ = timeout(HEAD, async { tokio::join!(serving, connections.wait()) }).await;
         tracing::info!("stopped");
-        died.map_or(Ok(()), |ended| Err(WorkerError::Died(ended)))
+        died.map_or(Ok(()), Err)
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Streams {
     parts: Vec<Part>,
     /// Entries that should come at once, of all partitions.
     batch: usize,
+    /// Whether more was there than was taken, last time.
+    behind: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ impl Streams {
     pub(super) fn new(connector: Connector, layout: Layout, consumer: String, batch: usize) -> Self {
         let part = |number| Part { number, owed: true, busy: true, cursor: "0-0".to_owned() };
         let parts = (0..layout.partitions()).map(part).collect();
-        Self { connector, layout, consumer, wire: None, parts, batch }
+        Self { connector, layout, consumer, wire: None, parts, batch, behind: false }
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -104,11 +106,17 @@ impl Streams {
         });
         let outcome = all(join_all(reads).await);
         let lists = self.settle(outcome)?;
+        self.behind = lists.iter().any(|list| list.len() >= count);
         for (part, list) in self.parts.iter_mut().zip(&lists) {
             part.busy = !list.is_empty();
             part.owed &= part.busy;
         }
         Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// Whether there was more to read than the last time has brought.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// What other workers have had in hand for longer than `idle`: they are dead, or might as well be.

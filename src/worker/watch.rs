@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{WorkerMetrics, delivery::Delivery, streams::delete_dead};
 use crate::{
-    clock::{Clock, Millis},
+    clock::{self, Millis},
     shared::{Connector, Layout, Wire},
 };
 
@@ -15,6 +15,9 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the alarm is sounded at the most.
 const ALARM: Duration = Duration::from_mins(1);
+
+/// The nodes write to more or fewer streams than this worker reads.
+pub(super) struct Misfit;
 
 /// Sees how much waits in Redis, sounds the alarm, and clears away what dead workers have left.
 pub(super) struct Watch {
@@ -35,13 +38,13 @@ struct Waiting {
 }
 
 impl Watch {
-    pub(super) async fn run(self) {
-        let clock = Clock::system();
+    pub(super) async fn run(self) -> Result<(), Misfit> {
         let mut wire: Option<Wire> = None;
         let (mut alarmed, mut cleared): (Option<Instant>, _) = (None, Instant::now());
         while !self.stop.is_cancelled() {
             match self.look(&mut wire).await {
-                Ok(all) => self.tell(&all, clock.now(), &mut alarmed),
+                Ok(None) => return Err(Misfit),
+                Ok(Some(all)) => self.tell(&all, clock::system(), &mut alarmed),
                 Err(error) => {
                     // The pump says it, too, and louder.
                     tracing::debug!(%error, "the streams cannot be looked at");
@@ -59,13 +62,19 @@ impl Watch {
                 () = self.stop.cancelled() => {}
             }
         }
+        Ok(())
     }
 
-    async fn look(&self, wire: &mut Option<Wire>) -> Result<Vec<Waiting>, RedisError> {
+    /// What waits in each partition; nothing if the nodes have another number of them.
+    async fn look(&self, wire: &mut Option<Wire>) -> Result<Option<Vec<Waiting>>, RedisError> {
         let wire = match wire {
             Some(wire) => wire,
             None => wire.insert(self.connector.connect(|_| {}).await?),
         };
+        let common: Option<String> = redis::cmd("GET").arg(self.layout.deployment()).query_async(wire).await?;
+        if common.is_some_and(|common| self.layout.fits(&common).is_none()) {
+            return Ok(None);
+        }
         let looks = (0..self.layout.partitions()).map(|partition| {
             let (mut wire, stream) = (wire.clone(), self.layout.events(partition));
             async move {
@@ -78,7 +87,7 @@ impl Watch {
                 Ok(Waiting { length, since })
             }
         });
-        join_all(looks).await.into_iter().collect()
+        join_all(looks).await.into_iter().collect::<Result<_, _>>().map(Some)
     }
 
     fn tell(&self, all: &[Waiting], now: Millis, alarmed: &mut Option<Instant>) {

@@ -253,3 +253,33 @@ async fn what_happens_meanwhile_comes_after_what_was_missed_and_once() {
     assert_eq!(meanwhile(true).await, ["RESUMED", "before", "meanwhile", "psst"]);
     assert_eq!(meanwhile(false).await, ["DISCONTINUITY", "ROOM_STATE", "psst"], "the state has the rest");
 }
+
+#[tokio::test]
+async fn who_is_given_up_by_mistake_is_told_where_it_sits_now() {
+    let shared = Memory::new(None, 10);
+    let (north, south) = (hub(&shared, "north"), hub(&shared, "south"));
+    let ana = Client::join(&south, "ana").await;
+    let outbox = Arc::new(Outbox::new(1 << 20));
+    let Command::Join(request) = join("ben", "north", false) else { unreachable!() };
+    let (seat, _) = north.join(&room("r"), request, arrival("ben", &outbox, None)).await.unwrap();
+    let ben = Client { outbox, seat };
+    assert!(south.reap(north.node(), vec![room("r")]).await);
+    let told = async {
+        let mut told = Vec::new();
+        while told.len() < 3 {
+            told.extend(ben.frames());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        told
+    };
+    let told = tokio::select! {
+        () = north.run() => unreachable!("it does not end"),
+        told = tokio::time::timeout(Duration::from_mins(1), told) => told.expect("it is told"),
+    };
+    let types: Vec<&str> = told.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["ROOM_STATE", "DISCONTINUITY", "ROOM_STATE"], "and not that it has left");
+    let users = told[2]["users"].as_array().unwrap();
+    let orders: Vec<_> = users.iter().map(|user| (user["userId"].as_str().unwrap(), user["order"].as_u64())).collect();
+    assert_eq!(orders, [("ana", Some(0)), ("ben", Some(2))]);
+    assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED", "USER_LEFT", "USER_JOINED"]);
+}

@@ -7,14 +7,14 @@ use tandem::{id::RoomId, shared::Layout};
 use tokio::time::sleep;
 
 use crate::{
-    backing::SECRET,
+    backing::{SECRET, connect},
     kit::{
         certificates::Certificates,
         process::{DEADLINE, free_port},
         redis::{Cluster, Redis, Sentinel},
     },
     nodes::Nodes,
-    support::{Client, Incoming},
+    support::{Client, Incoming, http},
 };
 
 fn serve(env: &[(&str, &str)]) -> std::process::Output {
@@ -148,4 +148,24 @@ async fn of_two_processes_with_one_name_the_older_one_goes() {
     });
     ana.send(resume).await;
     ana.until("RESUMED").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_lives_on_when_it_is_used_if_somebody_was_ever_in_its_room() {
+    let redis = Redis::start();
+    let nodes = Nodes::start(1, &[("REDIS_URL", &redis.url())]).await;
+    let mut redis = connect(&redis.url()).await;
+    let mut ana = Client::connect_to(nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": []})).await;
+    for (room, grows) in [("room", true), ("nobody", false)] {
+        let code = http::request(nodes.addr(0), "GET", &format!("/api/short-id/{room}"), &[]).await.json();
+        let code = code["shortId"].as_str().unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS").arg(format!("*:code:{code}")).query_async(&mut redis).await.unwrap();
+        let soon = 1_000_000_i64;
+        redis::cmd("PEXPIRE").arg(&keys[0]).arg(soon).query_async::<()>(&mut redis).await.unwrap();
+        let found = http::request(nodes.addr(0), "GET", &format!("/api/room/{code}"), &[]).await.json();
+        assert_eq!(found["roomId"], room);
+        let life: i64 = redis::cmd("PTTL").arg(&keys[0]).query_async(&mut redis).await.unwrap();
+        assert_eq!(life > soon, grows, "{room}: {life}");
+    }
 }

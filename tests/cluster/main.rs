@@ -26,6 +26,7 @@ mod edge;
 mod faults;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod metrics;
 mod nodes;
 mod restore;
 mod stage;

@@ -78,3 +78,40 @@ async fn nor_does_it_when_the_ledger_is_late() {
     let state = ben.enter("room", "ben", json!({"features": [], "pin": "5678"})).await;
     assert_eq!(state["hostUserId"], "ben");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_redis_loses_twice_comes_back_twice() {
+    let stage = Stage::set(Redis::start(), &[]).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    let joined = ana.enter("room", "ana", json!({"features": ["ack"]})).await;
+    ana_changes(&mut ana, "https://films.example.org/a").await;
+    let mut redis = connect(&stage.redis.url()).await;
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*:room:room").query_async(&mut redis).await.unwrap();
+    let early: Vec<u8> = redis::cmd("DUMP").arg(&keys[0]).query_async(&mut redis).await.unwrap();
+    ana_changes(&mut ana, "https://films.example.org/b").await;
+    let mut epoch = joined["epoch"].as_u64().unwrap();
+    for _ in 0..2 {
+        let mut lose = redis::pipe();
+        lose.cmd("RESTORE").arg(&keys[0]).arg(0).arg(&early[..]).arg("REPLACE");
+        // The nodes look after their rooms when they are connected again.
+        lose.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
+        lose.cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub");
+        lose.query_async::<()>(&mut redis).await.unwrap();
+        assert_eq!(ana.until("DISCONTINUITY").await.str("reason"), "epoch_changed");
+        let state = ana.until("ROOM_STATE").await;
+        assert_eq!(state.str("url"), "https://films.example.org/b");
+        assert!(state["epoch"].as_u64().unwrap() > epoch, "{state:?}");
+        epoch = state["epoch"].as_u64().unwrap();
+    }
+    ana_changes(&mut ana, "https://films.example.org/c").await;
+    stage.ledger().await;
+    let url = stage.postgres.sql("SELECT current_url FROM rooms WHERE id = 'room'");
+    assert_eq!(url.trim(), "https://films.example.org/c");
+    let same = "SELECT count(*) - count(DISTINCT (epoch, version)) FROM room_events WHERE room_id = 'room'";
+    assert_eq!(stage.postgres.number(same), 0, "epoch and version give the order");
+}
+
+async fn ana_changes(ana: &mut Client, url: &str) {
+    ana.send(json!({"type": "URL_CHANGE", "url": url, "id": url})).await;
+    ana.until("ACK").await;
+}

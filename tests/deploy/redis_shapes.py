@@ -56,20 +56,21 @@ class Pods:
             text = text.replace(path, f"{own}/{path.strip('/').replace('/', '-')}")
         return text.replace("port 26379\n", f"port 26379\nbind {self.address(i)}\n").replace("redis-cli cluster", f"redis-cli -h {self.address(i)} cluster")
 
-    def start(self, i):
+    def _mount(self, i):
         spec = self.statefulset["template"]["spec"]
+        maps = {volume["name"]: self.maps[volume["configMap"]["name"]] for volume in spec["volumes"] if "configMap" in volume}
+        for mount in (mount for container in spec["containers"] for mount in container["volumeMounts"] if mount["name"] in maps):
+            place = self.directory / str(i) / mount["mountPath"].strip("/").replace("/", "-")
+            place.mkdir(exist_ok=True)
+            for name, text in maps[mount["name"]].items():
+                listen = f"bind {self.address(i)}\n" if name == "redis.conf" else ""
+                (place / name).write_text(self._here(i, text) + listen)
+
+    def start(self, i):
+        # Before any container starts: a shell that reads its script while it is written anew finds nothing in it, and ends well.
+        self._mount(i)
         own = self.directory / str(i)
-        for container in spec["containers"]:
-            for mount in container["volumeMounts"]:
-                for volume in spec["volumes"]:
-                    if volume["name"] == mount["name"] and "configMap" in volume:
-                        place = own / mount["mountPath"].strip("/").replace("/", "-")
-                        place.mkdir(exist_ok=True)
-                        for name, text in self.maps[volume["configMap"]["name"]].items():
-                            text = self._here(i, text)
-                            if name == "redis.conf":
-                                text += f"bind {self.address(i)}\n"
-                            (place / name).write_text(text)
+        for container in self.statefulset["template"]["spec"]["containers"]:
             command = [self._here(i, part) for part in container["command"] + container.get("args", [])]
             command = [part.replace("$(REDIS_PASSWORD)", PASSWORD).replace("$(POD_IP)", self.address(i)) for part in command]
             inside = f'hostname redis-{i} && mount --bind {self.directory}/hosts /etc/hosts && exec "$@"'

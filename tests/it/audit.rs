@@ -119,6 +119,11 @@ async fn events_can_be_picked() {
     assert_eq!(app.audit(&["--user", "pest"]).await.len(), by("user_id", "pest"));
     assert_eq!(app.audit(&["--room", "nothing"]).await.len(), 0);
     assert_eq!(app.audit(&["--limit", "3"]).await.len(), 3);
+    assert_eq!(app.audit(&["--limit", "0"]).await, all);
+    for (limit, said) in [("3", true), (all.len().to_string().as_str(), false), ("0", false)] {
+        let cut = app.run(&["audit", "events", "--limit", limit]).await;
+        assert_eq!(cut.stderr.contains("--limit 0"), said, "{limit}: {cut:?}");
+    }
     assert_eq!(app.audit(&["--room", "room", "--type", "SEEK", "--user", "host", "--limit", "10"]).await.len(), 1);
     assert_eq!(app.audit(&["--until", "2020-01-01T00:00:00Z"]).await.len(), 0);
     assert_eq!(app.audit(&["--since", "2020-01-01T00:00:00Z", "--limit", "1000"]).await.len(), all.len());

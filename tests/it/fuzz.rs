@@ -111,6 +111,11 @@ fn mutated(frames: &[Value], random: &mut StdRng) -> String {
     text
 }
 
+/// A JOIN under the calm one's name takes their place, as that of a reloaded page does: that is no fault to look for.
+fn takes_the_calm_ones_place(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|frame| frame["type"] == "JOIN" && frame["userId"] == "calm")
+}
+
 async fn rejoin(app: &TestApp) -> Client {
     let mut client = Client::connect(app).await;
     client.send_join("room", "fuzz", json!({})).await;
@@ -129,6 +134,9 @@ async fn nearly_valid_frames_harm_nobody() {
     let mut closes = 0;
     for number in 0..FRAMES {
         let text = mutated(&frames, &mut random);
+        if takes_the_calm_ones_place(&text) {
+            continue;
+        }
         let mut open = fuzz.try_send_text(&text).await;
         // Answers are read now and then, so that no outbox fills.
         if number % 20 == 19 {

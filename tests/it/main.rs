@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::float_cmp,
     missing_docs,
     unreachable_pub
 )]
@@ -25,6 +26,8 @@ mod http;
 mod ledger;
 mod lifecycle;
 mod limits;
+mod metrics;
+mod metrics_table;
 mod party;
 mod pin;
 mod protocol;

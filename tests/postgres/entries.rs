@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 use tandem::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Event, EventType, RoomRow},
-    room::{Digest, Member, Presence, Role},
+    room::{Digest, Json, Member, Presence, Role},
 };
 use uuid::Uuid;
 
@@ -44,14 +44,14 @@ pub fn row(name: &str, epoch: u64, version: u64) -> RoomRow {
     }
 }
 
-pub fn event(name: &str, epoch: u64, version: u64, kind: EventType, user: &str, data: Value) -> Event {
+pub fn event(name: &str, epoch: u64, version: u64, kind: EventType, user: &str, data: &Value) -> Event {
     let at = now();
     Event {
         id: Uuid::now_v7(),
         room: room(name),
         kind,
         user: user.into(),
-        data,
+        data: Json(to_raw_value(data).unwrap().into()),
         at,
         epoch,
         version,
@@ -63,7 +63,7 @@ pub fn event(name: &str, epoch: u64, version: u64, kind: EventType, user: &str, 
 pub fn entry(name: &str, epoch: u64, version: u64) -> Entry {
     let data = json!({ "currentTime": version, "isPlaying": true, "eventTimestamp": 1 });
     Entry {
-        events: vec![event(name, epoch, version, EventType::Seek, "ana", data)],
+        events: vec![event(name, epoch, version, EventType::Seek, "ana", &data)],
         room: row(name, epoch, version),
         seats: Vec::new(),
     }
@@ -106,7 +106,7 @@ pub fn closed(name: &str, epoch: u64, version: u64) -> Entry {
         ..row(name, epoch, version)
     };
     Entry {
-        events: vec![event(name, epoch, version, EventType::RoomClosed, "server", json!({}))],
+        events: vec![event(name, epoch, version, EventType::RoomClosed, "server", &json!({}))],
         room: empty,
         seats: Vec::new(),
     }
@@ -119,5 +119,5 @@ pub fn with_seat(mut entry: Entry, member: Member) -> Entry {
 
 pub fn left(name: &str, epoch: u64, version: u64, user: &str) -> Entry {
     let data = json!({ "reason": "left" });
-    Entry { events: vec![event(name, epoch, version, EventType::UserLeft, user, data)], ..entry(name, epoch, version) }
+    Entry { events: vec![event(name, epoch, version, EventType::UserLeft, user, &data)], ..entry(name, epoch, version) }
 }

@@ -77,3 +77,34 @@ fn a_month_that_is_dropped_is_made_again_for_what_comes_late() {
     cluster.settled(&all);
     assert!(worker.says("events of months that have no table yet"));
 }
+
+#[test]
+fn a_long_reader_keeps_an_old_month_but_nobody_waiting() {
+    let mut cluster = Cluster::start();
+    let mut worker = cluster.worker();
+    until("the tables are there", || tables(&cluster).contains(&table(2)));
+    worker.kill();
+    let old = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date().first_of_month() - 5.months();
+    cluster.postgres.sql(&format!(
+        "CREATE TABLE {} PARTITION OF room_events FOR VALUES FROM ('{old} 00:00+00') TO ('{} 00:00+00')",
+        table(-5),
+        old + 1.month()
+    ));
+    cluster.set("LEDGER_RETENTION_MONTHS", "3");
+    let reading =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND wait_event = 'PgSleep'";
+    let mut reader = cluster.postgres.session("BEGIN; SELECT count(*) FROM room_events; SELECT pg_sleep(3600)");
+    until("somebody reads", || cluster.postgres.number(reading) == 1);
+    let mut worker = cluster.worker();
+    worker.until_it_says("lock timeout");
+    let all = entries(10);
+    cluster.append(&all);
+    cluster.settled(&all);
+    assert!(tables(&cluster).contains(&table(-5)) && cluster.postgres.number(reading) == 1);
+    reader.kill();
+    cluster.postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+    // Not in a minute: at once.
+    worker.kill();
+    let _another = cluster.worker();
+    until("the month is gone", || !tables(&cluster).contains(&table(-5)));
+}

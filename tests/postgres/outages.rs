@@ -134,3 +134,21 @@ fn the_alarm_is_sounded() {
     assert!(worker.metric("tandem_ledger_stream_length") > 1_000.0);
     until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
 }
+
+#[test]
+fn a_worker_with_fewer_partitions_than_the_nodes_says_so_and_ends() {
+    let (cluster, mut worker) = ready();
+    let partitions = Cluster::layout().partitions();
+    let tell = |partitions: u16| {
+        let mut set = redis::cmd("SET");
+        set.arg(Cluster::layout().deployment()).arg(format!("{partitions}:fingerprint"));
+        set.query::<()>(&mut cluster.redis()).unwrap();
+    };
+    tell(partitions);
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(worker.is_ready(), "it fits");
+    tell(partitions * 4);
+    worker.until_it_says("another REDIS_PARTITIONS");
+    let (_, code) = worker.terminate();
+    assert_eq!(code, Some(1));
+}

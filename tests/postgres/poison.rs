@@ -1,4 +1,5 @@
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
+use tandem::room::Json;
 
 use crate::{
     entries::{entries, entry},
@@ -37,6 +38,12 @@ fn one_that_is_not_taken_keeps_nobody_out() {
     assert!(forbidden["error"].as_str().unwrap().contains("decent"), "{forbidden}");
     assert!((worker.metric("tandem_ledger_dead_letters_total") - 2.0).abs() < 0.5);
 
+    for (limit, shown, said) in [("1", 1, true), ("2", 2, false), ("0", 2, false)] {
+        let cut = cluster.run(&["audit", "dead-letters", "--format", "json", "--limit", limit]);
+        let rows: Vec<Value> = serde_json::from_str(&cut.stdout).unwrap();
+        assert_eq!((rows.len(), cut.stderr.contains("--limit 0")), (shown, said), "{limit}: {cut:?}");
+    }
+
     let replay = cluster.run(&["audit", "dead-letters", "replay", "--all"]);
     assert_eq!((replay.code, replay.stdout.trim()), (Some(1), "0 written, 2 refused, 0 not found"), "{replay:?}");
     assert!(replay.stderr.contains("decent") && replay.stderr.contains("no entry"), "{replay:?}");
@@ -74,7 +81,8 @@ fn a_nul_is_no_reason_to_lose_an_event() {
     let cluster = Cluster::start();
     let mut odd = entry("room", 1, 1);
     odd.room.url = Some("https://example.org/\0".into());
-    odd.events[0].data = json!({ "username": "a\0b", "k\0": ["\0"], "harmless": "\\u0000" });
+    let data = json!({ "username": "a\0b", "k\0": ["\0"], "harmless": "\\u0000" });
+    odd.events[0].data = Json(to_raw_value(&data).unwrap().into());
     cluster.append(&[odd.clone()]);
     let _worker = cluster.worker();
     cluster.settled(&[odd]);

@@ -31,11 +31,14 @@ pub(super) struct Stored {
     history: VecDeque<Arc<Update>>,
     history_bytes: usize,
     inboxes: HashMap<UserId, VecDeque<Frame>>,
+    /// Whether a member has a token: only those can ask for what they missed.
+    resumable: bool,
 }
 
 impl Stored {
     pub(super) fn new(room: Room) -> Self {
         Self {
+            resumable: resumable(&room),
             room,
             subscribers: Vec::new(),
             dropped: false,
@@ -68,8 +71,11 @@ impl Stored {
             self.inboxes.clear();
             return;
         }
-        // Only those with a token can ask for it.
-        if self.room.members.values().any(|member| member.token.is_some()) {
+        // Most updates leave the seats alone, and then members need not be looked at.
+        if update.changes.iter().any(|change| change.seat().is_some()) {
+            self.resumable = resumable(&self.room);
+        }
+        if self.resumable {
             let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > HISTORY_AGE;
             self.history_bytes += update.weight();
             self.history.push_back(Arc::clone(update));
@@ -88,6 +94,7 @@ impl Stored {
     /// Another room in place of this one: nothing that led to it is known.
     pub(super) fn replace(&mut self, room: Room) {
         self.room = room;
+        self.resumable = resumable(&self.room);
         self.forget();
         self.inboxes.clear();
     }
@@ -120,4 +127,8 @@ impl Stored {
     pub(super) fn take_inbox(&mut self, user: &UserId) -> Vec<Frame> {
         self.inboxes.remove(user).map(Vec::from).unwrap_or_default()
     }
+}
+
+fn resumable(room: &Room) -> bool {
+    room.members.values().any(|member| member.token.is_some())
 }

@@ -11,6 +11,8 @@ use crate::shared::Wire;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often it is said that there is none.
+const AGAIN: Duration = Duration::from_mins(1);
 /// Channels that are listened to with one command.
 const BATCH: usize = 200;
 
@@ -19,14 +21,14 @@ impl RedisNode {
     pub(super) async fn keep_link(self: &Arc<Self>, link: &Arc<Link>) {
         let mut wait = FIRST_WAIT;
         let mut trouble: Option<Instant> = None;
-        let mut said = false;
+        let mut said: Option<Instant> = None;
         loop {
             match self.establish(link).await {
                 Ok(()) => {
                     if let Some(since) = trouble.take() {
                         tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
                     }
-                    (wait, said) = (FIRST_WAIT, false);
+                    (wait, said) = (FIRST_WAIT, None);
                     self.links_up(link, true);
                     let why = self.watch(link).await;
                     self.links_up(link, false);
@@ -38,8 +40,10 @@ impl RedisNode {
                 Err(error) => {
                     link.set(None);
                     trouble.get_or_insert_with(Instant::now);
-                    if !std::mem::replace(&mut said, true) {
-                        tracing::warn!(link = link.number, error, "Redis cannot be reached, trying again");
+                    if said.is_none_or(|said| said.elapsed() >= AGAIN) {
+                        said = Some(Instant::now());
+                        let at = self.connector.at();
+                        tracing::warn!(link = link.number, at, error, "Redis cannot be reached, trying again");
                     }
                     // Spread, so that not all nodes come in the same instant.
                     sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
@@ -84,6 +88,7 @@ impl RedisNode {
             wire.listen(std::slice::from_ref(&self.channel)).await?;
         }
         let rooms: Vec<_> = link.rooms.iter().map(|room| room.clone()).collect();
+        self.metrics.resubscribed.inc_by(rooms.len() as u64);
         let mut by_partition: Vec<Vec<String>> = vec![Vec::new(); usize::from(self.layout.partitions())];
         for room in &rooms {
             if let Some(channels) = by_partition.get_mut(usize::from(self.layout.partition(room))) {
@@ -129,7 +134,7 @@ impl RedisNode {
             };
             match probed {
                 Ok(took) => {
-                    self.metrics.echo_seconds.set(took.as_secs_f64());
+                    self.metrics.echo.back(link.number, took, !self.probe.is_zero());
                     self.metrics.link_up.set(i64::from(self.links.iter().all(|link| link.is_up())));
                 }
                 Err(error) => return error.to_string(),

@@ -132,15 +132,13 @@ impl RedisNode {
 
     /// Compares what all nodes of a deployment must have in common, and notes it if this is the first one.
     pub async fn check_deployment(&self, fingerprint: &str) -> Result<(), StartError> {
-        let mine = format!("{}:{fingerprint}", self.layout.partitions());
+        let mine = self.layout.common(fingerprint);
         let mut set = redis::cmd("SET");
         set.arg(self.layout.deployment()).arg(&mine).arg("NX").arg("GET");
         let theirs: Option<String> = self.main().ask(&set).await?;
-        match theirs.as_deref().and_then(|theirs| theirs.split_once(':')) {
-            Some((partitions, _)) if partitions != self.layout.partitions().to_string() => {
-                Err(StartError::Mismatch("another REDIS_PARTITIONS"))
-            }
-            Some((_, theirs)) if theirs != fingerprint => Err(StartError::Mismatch("another TANDEM_SECRET")),
+        match theirs.as_deref().map(|theirs| self.layout.fits(theirs)) {
+            Some(None) => Err(StartError::Mismatch("another REDIS_PARTITIONS")),
+            Some(Some(theirs)) if theirs != fingerprint => Err(StartError::Mismatch("another TANDEM_SECRET")),
             _ => Ok(()),
         }
     }
@@ -235,7 +233,7 @@ impl Backend for RedisNode {
         let call = self.commit_script(&self.scripts.commit, &proposal, &entry).map_err(|error| unreadable(&error))?;
         let begun = tokio::time::Instant::now();
         let said: Option<String> = self.link(room).invoke(&call).await?;
-        self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+        self.metrics.commit.observe(begun.elapsed());
         let Some(said) = said else { return Ok(Commit::Conflict) };
         if said == "full" {
             return Err(BackendError::Unavailable("the ledger's queue is full (LEDGER_STREAM_MAX)".to_owned()));

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     ask,
+    limit::Limit,
     print::{Format, print},
 };
 use crate::{
@@ -34,9 +35,9 @@ enum What {
 struct List {
     #[command(flatten)]
     postgres: PostgresConfig,
-    /// The oldest so many
-    #[arg(long, default_value_t = 1000)]
-    limit: u32,
+    /// The oldest so many; 0 for all
+    #[arg(long, default_value = "1000")]
+    limit: Limit,
     /// How to print them
     #[arg(long, default_value = "table")]
     format: Format,
@@ -76,7 +77,8 @@ impl List {
         if !is_given(&self.postgres) {
             return Ok(ExitCode::from(crate::cli::USAGE));
         }
-        let rows = ask(&self.postgres, async |database| Ok(database.dead_letters(0, self.limit).await?))?;
+        let mut rows = ask(&self.postgres, async |database| Ok(database.dead_letters(0, self.limit.asked()).await?))?;
+        rows.truncate(self.limit.printed(rows.len()));
         print(&rows, self.format)?;
         Ok(ExitCode::SUCCESS)
     }

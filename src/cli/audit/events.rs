@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::{
     ask,
+    limit::Limit,
     moment::moment,
     print::{Format, print},
 };
@@ -35,9 +36,9 @@ pub(super) struct Events {
     /// Only up to here
     #[arg(long, value_parser = moment)]
     until: Option<Millis>,
-    /// The newest so many
-    #[arg(long, default_value_t = 1000)]
-    limit: u32,
+    /// The newest so many; 0 for all
+    #[arg(long, default_value = "1000")]
+    limit: Limit,
     /// How to print them
     #[arg(long, default_value = "table")]
     format: Format,
@@ -51,9 +52,9 @@ impl Events {
             kind: self.kind,
             since: self.since,
             until: self.until,
-            limit: self.limit,
+            limit: self.limit.asked(),
         };
-        let rows = if self.postgres.is_given() {
+        let mut rows = if self.postgres.is_given() {
             ask(&self.postgres, async |database| Ok(database.events(&asked).await?))?
         } else {
             let path = self.ledger.database();
@@ -61,6 +62,7 @@ impl Events {
                 format!("cannot read the ledger {} (TANDEM_DATA_DIR says where it is)", path.display())
             })?
         };
+        rows.drain(..rows.len() - self.limit.printed(rows.len()));
         print(&rows, self.format)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod events;
+mod limit;
 mod moment;
 mod print;
 

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::{
@@ -60,7 +61,7 @@ struct Columns<'a> {
     room: Vec<&'a str>,
     kind: Vec<&'static str>,
     user: Vec<&'a str>,
-    data: Vec<&'a Value>,
+    data: Vec<Json<&'a RawValue>>,
     at: Vec<Timestamp>,
     epoch: Vec<i64>,
     version: Vec<i64>,
@@ -80,7 +81,7 @@ async fn write_events(step: &Transaction<'_>, entries: &[&Entry]) -> Result<u64,
         of.room.push(event.room.as_str());
         of.kind.push(event.kind.as_str());
         of.user.push(&event.user);
-        of.data.push(&event.data);
+        of.data.push(Json(&event.data.0));
         of.at.push(at(event)?);
         of.epoch.push(bigint(event.epoch, "epoch")?);
         of.version.push(bigint(event.version, "version")?);

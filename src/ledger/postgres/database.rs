@@ -17,6 +17,19 @@ pub struct Database {
     patience: Duration,
 }
 
+/// How the connections to PostgreSQL are used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PoolUse {
+    /// How many there are.
+    pub size: usize,
+    /// How many of them nobody uses.
+    pub available: usize,
+    /// How many wait for one.
+    pub waiting: usize,
+    /// How many there may be.
+    pub most: usize,
+}
+
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("patience", &self.patience).finish_non_exhaustive()
@@ -54,10 +67,10 @@ impl Database {
         self.lend().await.map(drop)
     }
 
-    /// Connections of the pool: how many there are, and how many of them are free.
-    pub fn connections(&self) -> (usize, usize) {
+    /// How its connections are used.
+    pub fn connections(&self) -> PoolUse {
         let status = self.pool.status();
-        (status.size, status.available)
+        PoolUse { size: status.size, available: status.available, waiting: status.waiting, most: status.max_size }
     }
 
     pub(super) async fn lend(&self) -> Result<Client, LedgerError> {

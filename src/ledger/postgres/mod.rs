@@ -14,7 +14,7 @@ mod recall;
 mod server;
 mod tls;
 
-pub use database::Database;
+pub use database::{Database, PoolUse};
 pub use dead::{DeadLetter, DeadRow};
 pub use error::LedgerError;
 pub use lock::{Claim, Lock};

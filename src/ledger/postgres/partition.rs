@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use jiff::{Timestamp, civil, tz::TimeZone};
@@ -9,6 +10,8 @@ use super::{Claim, Database, LedgerError, Lock};
 
 /// Months ahead of the current one that have their table in time.
 const AHEAD: u32 = 2;
+/// How long a change of tables may wait for those who read them.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A month in UTC: what a partition of `room_events` holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +73,12 @@ async fn create(client: &tokio_postgres::Client, months: impl Iterator<Item = Mo
     // One at a time: IF NOT EXISTS alone does not keep two workers from making the same table.
     let lock = Lock::Partitions.key();
     let tables: Vec<String> = months.map(Month::create).collect();
-    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock({lock}); {}; COMMIT", tables.join("; "));
+    change(client, &format!("SELECT pg_advisory_xact_lock({lock}); {}", tables.join("; "))).await
+}
+
+/// Changes which tables there are, or gives up soon: who waits for a table behind a long reader has everybody else wait behind it.
+async fn change(client: &tokio_postgres::Client, sql: &str) -> Result<(), LedgerError> {
+    let sql = format!("BEGIN; SET LOCAL lock_timeout = {}; {sql}; COMMIT", PATIENCE.as_millis());
     if let Err(error) = client.batch_execute(&sql).await {
         client.batch_execute("ROLLBACK").await?;
         return Err(error.into());
@@ -102,7 +110,7 @@ impl Claim {
             let mut dropped = Vec::new();
             for (month, table) in partitions(self.client()).await? {
                 if month < oldest {
-                    self.client().batch_execute(&format!("DROP TABLE IF EXISTS \"{table}\"")).await?;
+                    change(self.client(), &format!("DROP TABLE IF EXISTS \"{table}\"")).await?;
                     dropped.push(table);
                 }
             }

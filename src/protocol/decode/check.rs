@@ -92,12 +92,20 @@ pub(super) fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D:
     if text.len() > MAX_URL_BYTES {
         return Err(D::Error::custom("has more than 2048 bytes"));
     }
-    let web = Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if web && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if is_web(&text) && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         Ok(text)
     } else {
         Err(D::Error::custom("is not an absolute http(s) URL"))
     }
+}
+
+/// `Url` mends what people type (`https:/x`, `https:\\x`); clients that read the text less kindly would go elsewhere than
+/// the host that was checked, so it has to be in order as it came.
+fn is_web(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.starts_with(['/', '?', '#']))
+        && !text.split(['?', '#']).next().unwrap_or_default().contains('\\')
+        && Url::parse(text).is_ok_and(|url| url.has_host())
 }
 
 /// A field that is there, even if it is null.

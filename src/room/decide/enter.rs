@@ -9,8 +9,9 @@ use crate::{
 
 pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
     if !room.exists() {
-        // The clock makes epochs differ between incarnations without any memory of the earlier ones.
-        let created = Change::Created { epoch: now, pin: join.pin, by: join.user.clone() };
+        // The clock makes epochs grow without any memory of earlier incarnations; where there is one, whatever the clock says.
+        let epoch = now.max(room.epoch.saturating_add(1));
+        let created = Change::Created { epoch, pin: join.pin, by: join.user.clone() };
         return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
     }
     if let Some(seated) = room.members.get(&join.user) {

@@ -1,0 +1,191 @@
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy, sink},
+    net::TcpStream,
+    runtime::Handle,
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+
+/// What is asked of the kernel at once.
+const SCOOP: usize = 4 * 1024;
+/// How long it is listened to a peer that was still speaking when it was left,
+const LINGER: Duration = Duration::from_secs(2);
+/// and to how many bytes.
+const LEAVINGS: u64 = 4 * 1024 * 1024;
+
+/// A connection that takes what the kernel has, however little is asked of it, and keeps the rest for as long as there is one. So
+/// the buffer above it, which every idle socket has, can be small without costing a system call for each of its fillings.
+///
+/// When it is dropped while the peer still speaks, what comes is read and thrown away for a moment, in a task of `tasks`: the kernel
+/// would answer it with a reset, and that overtakes the last words to the peer, such as why a frame was too large.
+#[derive(Debug)]
+pub(super) struct Scoop<S: Stream = TcpStream> {
+    /// There until it is dropped.
+    stream: Option<S>,
+    rest: Bytes,
+    tasks: TaskTracker,
+}
+
+/// What a connection is made of.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+impl<S: Stream> Scoop<S> {
+    pub(super) fn new(stream: S, tasks: TaskTracker) -> Self {
+        Self { stream: Some(stream), rest: Bytes::new(), tasks }
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// Whether there is something to read that nobody has read.
+fn is_speaking(stream: &mut impl Stream) -> bool {
+    let mut byte = [0];
+    let mut buf = ReadBuf::new(&mut byte);
+    let read = Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf);
+    matches!(read, Poll::Ready(Ok(()))) && !buf.filled().is_empty()
+}
+
+async fn linger(mut stream: impl Stream) {
+    let listen = async {
+        // Nothing more is said from here.
+        stream.shutdown().await?;
+        copy(&mut stream.take(LEAVINGS), &mut sink()).await
+    };
+    let _ = timeout(LINGER, listen).await;
+}
+
+impl<S: Stream> Drop for Scoop<S> {
+    fn drop(&mut self) {
+        if let (Some(mut stream), Ok(runtime)) = (self.stream.take(), Handle::try_current())
+            && is_speaking(&mut stream)
+        {
+            self.tasks.spawn_on(linger(stream), &runtime);
+        }
+    }
+}
+
+impl<S: Stream> AsyncRead for Scoop<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.rest.is_empty() {
+            if buf.remaining() >= SCOOP {
+                return this.stream()?.poll_read(context, buf);
+            }
+            let mut space = [const { MaybeUninit::uninit() }; SCOOP];
+            let mut scoop = ReadBuf::uninit(&mut space);
+            ready!(this.stream()?.poll_read(context, &mut scoop))?;
+            let (asked, rest) = scoop.filled().split_at(buf.remaining().min(scoop.filled().len()));
+            buf.put_slice(asked);
+            this.rest = Bytes::copy_from_slice(rest);
+        } else {
+            let asked = this.rest.len().min(buf.remaining());
+            buf.put_slice(&this.rest.split_to(asked));
+            if !this.rest.has_remaining() {
+                // Gives its memory back.
+                this.rest = Bytes::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Stream> AsyncWrite for Scoop<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(context, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(S::is_write_vectored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn gives_all_bytes_in_order_whatever_is_asked_for() {
+        let sent: Vec<u8> = (0_u8..=255).cycle().take(3 * SCOOP + 17).collect();
+        for asked in [1, 7, 300, SCOOP - 1, SCOOP, 2 * SCOOP] {
+            let (mut peer, stream) = tokio::io::duplex(2 * SCOOP);
+            let mut scoop = Scoop::new(stream, TaskTracker::new());
+            let all = sent.clone();
+            let writer = tokio::spawn(async move { peer.write_all(&all).await });
+            let mut came = Vec::new();
+            let mut buf = vec![0; asked];
+            loop {
+                let size = scoop.read(&mut buf).await.unwrap();
+                if size == 0 {
+                    break;
+                }
+                came.extend_from_slice(&buf[..size]);
+            }
+            writer.await.unwrap().unwrap();
+            assert!(came == sent, "asked for {asked} at a time");
+        }
+    }
+
+    #[tokio::test]
+    async fn keeps_what_was_not_asked_for_and_nothing_once_it_was() {
+        let (mut peer, stream) = tokio::io::duplex(SCOOP);
+        peer.write_all(b"one and two").await.unwrap();
+        let mut scoop = Scoop::new(stream, TaskTracker::new());
+        let mut buf = [0; 3];
+        scoop.read_exact(&mut buf).await.unwrap();
+        assert_eq!((&buf, &*scoop.rest), (b"one", &b" and two"[..]));
+        scoop.read_exact(&mut [0; 8]).await.unwrap();
+        assert!(scoop.rest.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_still_speaks_is_heard_out() {
+        let (mut peer, stream) = tokio::io::duplex(SCOOP);
+        let tasks = TaskTracker::new();
+        let scoop = Scoop::new(stream, tasks.clone());
+        peer.write_all(b"a").await.unwrap();
+        drop(scoop);
+        // More than there is room for: somebody takes it.
+        peer.write_all(&vec![7; 10 * SCOOP]).await.unwrap();
+        assert_eq!(peer.read(&mut [0]).await.unwrap(), 0, "the last word was said");
+        drop(peer);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_silent_is_left_at_once() {
+        let (_peer, stream) = tokio::io::duplex(SCOOP);
+        let tasks = TaskTracker::new();
+        drop(Scoop::new(stream, tasks.clone()));
+        assert!(tasks.is_empty());
+    }
+}

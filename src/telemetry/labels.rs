@@ -1,0 +1,185 @@
+//! What is counted apart. Every list is closed: nothing that a client sends becomes a label.
+
+use super::tally::Label;
+use crate::protocol::{Close, Code, Received, Sent};
+
+impl Label for Received {
+    const KEY: &'static str = "type";
+    const ALL: &'static [Self] = Received::ALL;
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Sent {
+    const KEY: &'static str = "type";
+    const ALL: &'static [Self] = Sent::ALL;
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Code {
+    const KEY: &'static str = "code";
+    const ALL: &'static [Self] = &Code::ALL;
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+/// By this node.
+impl Label for Close {
+    const KEY: &'static str = "reason";
+    const ALL: &'static [Self] = &Close::ALL;
+    fn value(self) -> &'static str {
+        self.reason()
+    }
+}
+
+/// How a socket ended that this node did not close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// Its client closed it.
+    Closed,
+    /// The connection ended without a word.
+    Gone,
+}
+
+impl Label for Parting {
+    const KEY: &'static str = "how";
+    const ALL: &'static [Self] = &[Self::Closed, Self::Gone];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Why a socket was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Its page may not connect (403).
+    Origin,
+    /// The node is being stopped (503, as the rest).
+    Draining,
+    /// Shared state cannot be reached.
+    Unavailable,
+    /// There are `MAX_CONNECTIONS`.
+    Full,
+}
+
+impl Label for Refused {
+    const KEY: &'static str = "reason";
+    const ALL: &'static [Self] = &[Self::Origin, Self::Draining, Self::Unavailable, Self::Full];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// What became of a RESUME.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    /// What was missed was told.
+    Replayed,
+    /// DISCONTINUITY, and the whole room.
+    Snapshot,
+    /// The seat was not given.
+    Refused,
+}
+
+impl Label for Resumed {
+    const KEY: &'static str = "outcome";
+    const ALL: &'static [Self] = &[Self::Replayed, Self::Snapshot, Self::Refused];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Snapshot => "snapshot",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What became of a room whose updates may have been missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// An update came that does not follow the one before it.
+    Noticed,
+    /// What was missed was found, and told.
+    Replayed,
+    /// What was missed is gone: members got a DISCONTINUITY and the whole room.
+    Snapshot,
+    /// Shared state had lost the room, and got it back from this node.
+    Restored,
+}
+
+impl Label for Gap {
+    const KEY: &'static str = "outcome";
+    const ALL: &'static [Self] = &[Self::Noticed, Self::Replayed, Self::Snapshot, Self::Restored];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Noticed => "noticed",
+            Self::Replayed => "replayed",
+            Self::Snapshot => "snapshot",
+            Self::Restored => "restored",
+        }
+    }
+}
+
+/// What became of an event on its way into the ledger of a single node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Journaled {
+    Written,
+    Lost,
+    /// A batch, not an event.
+    Retries,
+}
+
+impl Label for Journaled {
+    const KEY: &'static str = "outcome";
+    const ALL: &'static [Self] = &[Self::Written, Self::Lost, Self::Retries];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Lost => "lost",
+            Self::Retries => "retries",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<L: Label + std::fmt::Debug>() {
+        let mut values: Vec<_> = L::ALL.iter().map(|label| label.value()).collect();
+        values.sort_unstable();
+        values.dedup();
+        assert_eq!(values.len(), L::ALL.len(), "{values:?}");
+        assert!(L::ALL.iter().enumerate().all(|(place, label)| label.place() == place), "{:?}", L::ALL);
+    }
+
+    #[test]
+    fn each_value_has_a_counter_of_its_own() {
+        check::<Received>();
+        check::<Sent>();
+        check::<Code>();
+        check::<Close>();
+        check::<Parting>();
+        check::<Refused>();
+        check::<Resumed>();
+        check::<Gap>();
+        check::<Journaled>();
+    }
+}

@@ -1,0 +1,38 @@
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+
+use crate::ledger::PoolUse;
+
+/// The connections to PostgreSQL.
+#[derive(Debug, Default)]
+pub struct PoolGauges {
+    size: Gauge,
+    available: Gauge,
+    waiting: Gauge,
+    most: Gauge,
+}
+
+impl PoolGauges {
+    /// All at zero.
+    pub fn register(registry: &mut Registry) -> Self {
+        let pool = Self::default();
+        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        gauge("postgres_pool_size", "Connections to PostgreSQL", &pool.size);
+        gauge("postgres_pool_available", "Connections to PostgreSQL that nobody uses", &pool.available);
+        gauge("postgres_pool_waiting", "Tasks that wait for a connection to PostgreSQL", &pool.waiting);
+        gauge(
+            "postgres_pool_max",
+            "As many connections to PostgreSQL as there may be (POSTGRES_POOL_SIZE)",
+            &pool.most,
+        );
+        pool
+    }
+
+    /// As it is now.
+    pub fn set(&self, now: PoolUse) {
+        let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.size, now.size);
+        set(&self.available, now.available);
+        set(&self.waiting, now.waiting);
+        set(&self.most, now.most);
+    }
+}

@@ -1,0 +1,24 @@
+use std::fmt;
+
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use tokio::runtime::Handle;
+
+use super::encoded::{counter, gauge};
+
+/// The runtime that answers the scrape. Nothing outside of one.
+#[derive(Debug)]
+pub struct RuntimeCollector;
+
+impl Collector for RuntimeCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Ok(runtime) = Handle::try_current() else { return Ok(()) };
+        let runtime = runtime.metrics();
+        let busy: f64 =
+            (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker).as_secs_f64()).sum();
+        gauge(&mut encoder, "runtime_workers", "Threads that run tasks", runtime.num_workers())?;
+        gauge(&mut encoder, "runtime_tasks", "Tasks that have not ended", runtime.num_alive_tasks())?;
+        let help = "Tasks that wait for any thread, beside those that wait for a certain one";
+        gauge(&mut encoder, "runtime_queue_depth", help, runtime.global_queue_depth())?;
+        counter(&mut encoder, "runtime_busy_seconds", "How long all threads that run tasks were at work", busy)
+    }
+}

@@ -1,0 +1,64 @@
+use std::{marker::PhantomData, sync::atomic::AtomicU64};
+
+use prometheus_client::{
+    metrics::{
+        counter::{Atomic, Counter},
+        family::Family,
+    },
+    registry::Registry,
+};
+
+/// A closed list of values of one label.
+pub trait Label: Copy + PartialEq + 'static {
+    /// The name of the label.
+    const KEY: &'static str;
+    /// Every value that there is.
+    const ALL: &'static [Self];
+
+    /// As it stands in the text.
+    fn value(self) -> &'static str;
+
+    /// Where in [`Label::ALL`] it stands.
+    fn place(self) -> usize {
+        Self::ALL.iter().position(|it| *it == self).unwrap_or(0)
+    }
+}
+
+/// A counter for each value of a label. All are there from the start, at zero; counting looks nothing up.
+#[derive(Debug)]
+pub struct Tally<L, A = AtomicU64> {
+    counters: Box<[Counter<u64, A>]>,
+    of: PhantomData<L>,
+}
+
+impl<L: Label, A> Tally<L, A>
+where
+    A: Atomic<u64> + Default + std::fmt::Debug + Send + Sync + 'static,
+{
+    /// All at zero.
+    pub(super) fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
+        let family = Family::<[(&'static str, &'static str); 1], Counter<u64, A>>::default();
+        let counters = L::ALL.iter().map(|label| family.get_or_create_owned(&[(L::KEY, label.value())])).collect();
+        registry.register(name, help, family);
+        Self { counters, of: PhantomData }
+    }
+
+    /// One more.
+    pub fn inc(&self, label: L) {
+        self.add(label, 1);
+    }
+
+    /// So many more.
+    pub fn add(&self, label: L, more: u64) {
+        if let Some(counter) = self.counters.get(label.place()) {
+            counter.inc_by(more);
+        }
+    }
+
+    /// Brings it up to what somebody else has counted.
+    pub(super) fn raise(&self, label: L, to: u64) {
+        if let Some(counter) = self.counters.get(label.place()) {
+            counter.inc_by(to.saturating_sub(counter.get()));
+        }
+    }
+}
