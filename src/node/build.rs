@@ -102,6 +102,8 @@ impl Node {
         let mut stops = Stops::new()?;
         let redis = self.state.redis();
         let keeper_of = redis.as_ref().map(|redis| self.keeper(redis));
+        // Nobody is let in, or told that this node is ready, before there is somewhere to put them.
+        self.admission.pause(redis.is_some());
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
         let router = http::router(Arc::clone(&self.site));
@@ -115,8 +117,6 @@ impl Node {
         background.spawn(refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock));
         let mut keeper = JoinSet::new();
         if let (Some(redis), Some(of)) = (&redis, keeper_of) {
-            // Nobody is let in before there is somewhere to put them.
-            self.admission.pause(true);
             background.spawn(Arc::clone(redis).run());
             keeper.spawn(of.run());
         } else {

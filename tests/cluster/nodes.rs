@@ -34,6 +34,15 @@ struct Node {
 impl Nodes {
     /// So many, ready for clients.
     pub(crate) async fn start(count: usize, settings: &[(&str, &str)]) -> Self {
+        let nodes = Self::launched(count, settings);
+        for number in 0..count {
+            nodes.until_ready(number).await;
+        }
+        nodes
+    }
+
+    /// So many that have only been started.
+    pub(crate) fn launched(count: usize, settings: &[(&str, &str)]) -> Self {
         let mut env = BTreeMap::new();
         let fixed =
             [("HOST", "127.0.0.1"), ("LOG_FORMAT", "json"), ("TANDEM_SECRET", SECRET), ("MESSAGE_BURST", "10000")];
@@ -44,9 +53,6 @@ impl Nodes {
             |number| Node { name: format!("node-{number}"), port: free_port(), own: BTreeMap::new(), process: None };
         let mut nodes = Self { all: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() };
         (0..count).for_each(|number| nodes.launch(number));
-        for number in 0..count {
-            nodes.until_ready(number).await;
-        }
         nodes
     }
 
@@ -93,6 +99,19 @@ impl Nodes {
         let text = text.body;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+    }
+
+    /// Until it is at least that much.
+    pub(crate) async fn until_metric(&self, number: usize, name: &str, least: f64) {
+        let begun = Instant::now();
+        loop {
+            let is = self.metric(number, name).await;
+            if is >= least {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{name} is {is}, not {least}:\n{}", self.log(number));
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) fn addr(&self, number: usize) -> SocketAddr {
