@@ -63,7 +63,7 @@ impl Migrate {
         let mut said = false;
         loop {
             match Schema::look(database).await {
-                Err(MigrateError::Ledger(error @ (LedgerError::Connect(_) | LedgerError::Late(_)))) => {
+                Err(MigrateError::Ledger(error @ (LedgerError::Connect { .. } | LedgerError::Late(_)))) => {
                     if begun.elapsed() >= wait {
                         return Err(error).with_context(|| format!("gave up after {} s", wait.as_secs()));
                     }

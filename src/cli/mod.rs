@@ -14,6 +14,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Config, unknown_variables};
 
+/// Settings for those who start it by hand, in the directory where they do.
+const DOT_ENV: &str = ".env";
+
 /// The exit code for settings that cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
 
@@ -76,11 +79,23 @@ fn once(error: &anyhow::Error) -> String {
     })
 }
 
+/// Which line of `.env` it is, without its value: that may be a secret.
+fn unreadable(error: &dotenvy::Error) -> String {
+    let dotenvy::Error::LineParse(rest, _) = error else { return error.to_string() };
+    let text = std::fs::read_to_string(DOT_ENV).unwrap_or_default();
+    // What comes with the error is the line or its end.
+    let found = text.lines().zip(1..).find(|(line, _)| line.trim_end().ends_with(rest.trim_end()));
+    let at = found.map_or_else(String::new, |(line, number)| {
+        format!("line {number} ({}): ", line.trim_start().split(['=', ' ']).next().unwrap_or_default())
+    });
+    format!("{at}expected NAME=value, in quotes where the value has spaces, quotes or a #")
+}
+
 fn run() -> anyhow::Result<ExitCode> {
-    if let Err(error) = dotenvy::from_path(".env")
+    if let Err(error) = dotenvy::from_path(DOT_ENV)
         && !error.not_found()
     {
-        eprintln!("tandem: .env: {error}");
+        eprintln!("tandem: {DOT_ENV}: {}", unreadable(&error));
         return Ok(ExitCode::from(USAGE));
     }
     // Names only: a value that is not UTF-8 is somebody else's business.

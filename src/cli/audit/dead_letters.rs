@@ -47,8 +47,15 @@ struct List {
 struct Replay {
     #[command(flatten)]
     postgres: PostgresConfig,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
     /// This one; may be given several times
-    #[arg(long, required_unless_present = "all", conflicts_with = "all")]
+    #[arg(long)]
     id: Vec<i64>,
     /// All of them
     #[arg(long)]
@@ -99,7 +106,7 @@ impl Replay {
             let rows: Vec<DeadRow> = database.dead_letters(after, PAGE).await?;
             let Some(last) = rows.last() else { break };
             after = last.id;
-            for row in rows.iter().filter(|row| self.all || self.id.contains(&row.id)) {
+            for row in rows.iter().filter(|row| self.which.all || self.which.id.contains(&row.id)) {
                 match database.replay(row).await? {
                     Ok(()) => taken += 1,
                     Err(why) => {
@@ -109,7 +116,7 @@ impl Replay {
                 }
             }
         }
-        let unknown = (self.id.len() as u64).saturating_sub(taken + refused);
+        let unknown = (self.which.id.len() as u64).saturating_sub(taken + refused);
         println!("{taken} written, {refused} refused, {unknown} not found");
         Ok(ExitCode::from(u8::from(refused + unknown > 0)))
     }

@@ -1,9 +1,13 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Client, ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::time::{error::Elapsed, timeout};
 
-use super::{LedgerError, server::server, tls::tls};
+use super::{
+    LedgerError,
+    server::{place, server},
+    tls::tls,
+};
 use crate::config::PostgresConfig;
 
 /// How much longer than an ordinary answer a batch, a migration or an hourly job may take.
@@ -15,6 +19,8 @@ const LONG: u32 = 10;
 pub struct Database {
     pool: Pool,
     patience: Duration,
+    /// Hosts, ports and the database, for people.
+    at: Arc<str>,
 }
 
 /// How the connections to PostgreSQL are used.
@@ -49,6 +55,7 @@ impl Database {
 
     fn with_patience(config: &PostgresConfig, patience: Duration) -> Result<Self, LedgerError> {
         let (server, mode) = server(config, patience)?;
+        let at = place(&server).into();
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
         let manager = Manager::from_config(server, tls(config, mode)?, recycling);
         let deadline = Some(config.postgres_timeout);
@@ -58,7 +65,7 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| LedgerError::Settings(error.to_string()))?;
-        Ok(Self { pool, patience })
+        Ok(Self { pool, patience, at })
     }
 
     /// Whether it answers.
@@ -74,7 +81,7 @@ impl Database {
     }
 
     pub(super) async fn lend(&self) -> Result<Client, LedgerError> {
-        Ok(self.pool.get().await?)
+        self.pool.get().await.map_err(|source| LedgerError::Connect { at: Arc::clone(&self.at), source })
     }
 
     /// A connection that belongs to no pool, and ends when it is dropped.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio_postgres::error::SqlState;
 
@@ -9,8 +9,13 @@ pub enum LedgerError {
     #[error("{0}")]
     Settings(String),
     /// No connection.
-    #[error("cannot connect to PostgreSQL: {}", chain(.0))]
-    Connect(#[from] deadpool_postgres::PoolError),
+    #[error("cannot connect to PostgreSQL at {at}: {}", chain(source))]
+    Connect {
+        /// Hosts, ports and the database.
+        at: Arc<str>,
+        /// What stood in the way.
+        source: deadpool_postgres::PoolError,
+    },
     /// PostgreSQL says so.
     #[error("PostgreSQL: {}", chain(.0))]
     Postgres(#[from] tokio_postgres::Error),

@@ -1,9 +1,15 @@
 use std::time::Duration;
 
-use tokio_postgres::{Config, config::SslMode};
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode},
+};
 
 use super::LedgerError;
 use crate::config::{PostgresConfig, PostgresTls};
+
+/// The port that IANA gave PostgreSQL.
+const POSTGRES: u16 = 5432;
 
 /// The settings as the driver takes them, and how much TLS is asked for. `patience` is how long a statement may take.
 pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<(Config, PostgresTls), LedgerError> {
@@ -46,6 +52,25 @@ pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<(Con
     Ok((server, tls))
 }
 
+/// `host:port/database`, with a comma between several hosts.
+pub(super) fn place(server: &Config) -> String {
+    // As the driver pairs them: one port for all, or each host has its own.
+    let (addresses, names, ports) = (server.get_hostaddrs(), server.get_hosts(), server.get_ports());
+    let count = names.len().max(addresses.len());
+    let hosts = (0..count).map(|nth| {
+        let host = match (names.get(nth), addresses.get(nth)) {
+            (Some(Host::Tcp(name)), _) => name.clone(),
+            #[cfg(unix)]
+            (Some(Host::Unix(path)), _) => path.display().to_string(),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => String::new(),
+        };
+        let port = ports.get(nth).or(ports.first()).copied().unwrap_or(POSTGRES);
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    });
+    format!("{}/{}", hosts.collect::<Vec<_>>().join(","), server.get_dbname().unwrap_or_default())
+}
+
 fn nowhere(what: &str) -> LedgerError {
     LedgerError::Settings(what.to_owned())
 }
@@ -76,6 +101,16 @@ fn take_sslmode(url: &str) -> Result<(String, Option<PostgresTls>), LedgerError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_named() {
+        let of = |url: &str| place(&url.parse().unwrap());
+        assert_eq!(of("postgres://ana:secret@db.example/films"), "db.example:5432/films");
+        assert_eq!(of("postgres://a@one:5433,two/films"), "one:5433,two:5432/films");
+        assert_eq!(of("host=one,two port=6000 user=a dbname=films"), "one:6000,two:6000/films");
+        assert_eq!(of("hostaddr=::1 user=a dbname=films"), "[::1]:5432/films");
+        assert_eq!(of("host=/run/postgresql dbname=films"), "/run/postgresql:5432/films");
+    }
 
     #[test]
     fn sslmode_is_taken_out() {
