@@ -1,10 +1,10 @@
 //! What the servers of these tests stand on: a Redis of their own. The ledger's entries are read from its streams, so that no worker is needed.
 
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use serde_json::{Value, json};
 use tandem::{ledger::Entry, shared::Layout};
 
-use crate::kit::redis::Redis;
+use crate::kit::{process::DEADLINE, redis::Redis};
 
 pub(crate) const SECRET: &str = "the secret of a cluster under test";
 /// Nobody listens there: nodes do not need the ledger's database.
@@ -39,7 +39,9 @@ impl Backing {
 
 pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
     let client = redis::Client::open(url).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
+    client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
 /// What waits in the streams, as `tandem audit events` would list it.

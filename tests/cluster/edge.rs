@@ -3,14 +3,14 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::time::sleep;
 
 use crate::{
     kit::{
-        process::{Process, free_port, listens, program, wait_for},
+        process::{DEADLINE, Process, free_port, listens, program, wait_for},
         redis::Redis,
     },
     stage::{Stage, nobody_left},
@@ -57,6 +57,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Until the nodes have so many sockets.
+async fn until_open(stage: &Stage, wanted: &[(usize, f64)]) {
+    let begun = Instant::now();
+    for (node, count) in wanted {
+        loop {
+            let open = stage.nodes.metric(*node, "tandem_connections").await;
+            if open == *count {
+                break;
+            }
+            assert!(begun.elapsed() < DEADLINE, "node {node} has {open} sockets, not {count}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn colours_are_switched_under_load_and_nobody_notices() {
     let mut stage = Stage::set(Redis::start(), &[("TRUST_PROXY_HOPS", "1"), ("DRAIN_SECONDS", "4")]).await;
@@ -64,13 +79,13 @@ async fn colours_are_switched_under_load_and_nobody_notices() {
     let balancer = Balancer::start(stage.nodes.addr(blue), stage.nodes.addr(green));
     wait_for("HAProxy sees no node", || balancer.switch("status").contains("blue   8 up"));
     let crowd = stage.crowd_at(vec![([127, 0, 0, 1], balancer.port).into()], 40, 5).await;
-    let open = async |node: usize| stage.nodes.metric(node, "tandem_connections").await;
-    assert_eq!((open(blue).await, open(green).await), (200.0, 0.0));
+    until_open(&stage, &[(blue, 200.0), (green, 0.0)]).await;
     sleep(Duration::from_secs(2)).await;
 
     balancer.switch("green");
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(open(blue).await, 200.0, "who is there stays");
+    // Who is there stays.
+    until_open(&stage, &[(blue, 200.0), (green, 0.0)]).await;
     stage.nodes.drain(blue).await;
     wait_for("green does not have them all", || {
         balancer.switch("status").contains("green  8 up, weight 800, 200 open")
@@ -82,8 +97,7 @@ async fn colours_are_switched_under_load_and_nobody_notices() {
     wait_for("HAProxy does not see blue again", || balancer.switch("status").contains("blue   8 up"));
     balancer.switch("blue");
     stage.nodes.drain(green).await;
-    sleep(Duration::from_secs(2)).await;
-    assert_eq!(stage.nodes.metric(blue, "tandem_connections").await, 200.0);
+    until_open(&stage, &[(blue, 200.0)]).await;
 
     let (verdict, diaries) = stage.end(crowd).await;
     verdict.assert_good();

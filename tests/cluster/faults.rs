@@ -1,7 +1,10 @@
 //! A crowd on three nodes, and what goes wrong meanwhile. After each of these nothing is lost, doubled or told in silence: the judge looks
 //! at what every member was told, and at the ledger in PostgreSQL.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tokio::time::sleep;
@@ -9,6 +12,7 @@ use tokio::time::sleep;
 use crate::{
     crowd::{Diary, Row, judge, room},
     kit::{
+        process::DEADLINE,
         proxy::{Mode, Proxy},
         redis::Redis,
     },
@@ -53,19 +57,19 @@ async fn rolling_through_all_nodes_is_no_news_to_anybody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_node_is_replaced_and_its_ghosts_go() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
+    let crowd = stage.crowd(rooms(), 5).await;
     // Somebody who can not come back: of the first generation, on the node that dies, host of a room that others watch.
     let mut ghost = Client::connect_to(stage.nodes.addr(1)).await;
     ghost.enter("haunted", "ghost", json!({})).await;
     let mut witness = Client::connect_to(stage.nodes.addr(0)).await;
     witness.enter("haunted", "witness", json!({"features": ["resume"]})).await;
-    let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     stage.nodes.kill(1);
     let begun = Instant::now();
-    let left = witness.until_within("USER_LEFT", Duration::from_secs(15)).await;
+    let left = witness.until_within("USER_LEFT", Duration::from_secs(40)).await;
     assert_eq!(left.str("userId"), "ghost");
     println!("the ghost was gone after {:?}", begun.elapsed());
-    let host = witness.until_within("HOST_CHANGED", Duration::from_secs(20)).await;
+    let host = witness.until_within("HOST_CHANGED", Duration::from_secs(40)).await;
     assert_eq!(host.str("hostUserId"), "witness");
     stage.nodes.launch(1);
     stage.nodes.until_ready(1).await;
@@ -78,15 +82,20 @@ async fn a_killed_node_is_replaced_and_its_ghosts_go() {
 async fn cut_pubsub_connections_are_no_gap() {
     let stage = Stage::set(Redis::start(), &[]).await;
     let crowd = stage.crowd(rooms(), 5).await;
-    for _ in 0..4 {
-        sleep(Duration::from_secs(2)).await;
+    for round in 1..=4_u8 {
+        sleep(Duration::from_secs(1)).await;
+        for number in 0..3 {
+            stage.nodes.until_metric(number, "tandem_link_up", 1.0).await;
+        }
         assert!(stage.redis.command("CLIENT KILL TYPE pubsub").contains(":3"), "three links were cut");
+        for number in 0..3 {
+            stage.nodes.until_metric(number, "tandem_link_restarts_total", f64::from(round)).await;
+        }
     }
     let (verdict, _) = stage.end(crowd).await;
     verdict.assert_good();
     let mut replayed = 0.0;
     for number in 0..3 {
-        assert!(stage.nodes.metric(number, "tandem_link_restarts_total").await >= 4.0);
         replayed += stage.nodes.metric(number, "tandem_gaps_total{outcome=\"replayed\"}").await;
     }
     println!("{replayed} rooms got what they had missed");
@@ -186,7 +195,8 @@ async fn behind_a_proxy(stage: &mut Stage, settings: &[(&str, &str)]) -> Proxy {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_off_for_five_seconds_catches_up() {
-    let mut stage = Stage::set(Redis::start(), &[]).await;
+    // Its lease outlives the hole, however slow the machine is.
+    let mut stage = Stage::set(Redis::start(), &[("LEASE_SECONDS", "30")]).await;
     let proxy = behind_a_proxy(&mut stage, &[]).await;
     let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
@@ -203,6 +213,12 @@ async fn a_node_that_is_cut_off_for_five_seconds_catches_up() {
     assert!(stage.nodes.metric(0, "tandem_gaps_total{outcome=\"replayed\"}").await > 0.0);
 }
 
+/// Members that two nodes gave up for the third.
+async fn reaped(stage: &Stage) -> f64 {
+    let members = async |node| stage.nodes.metric(node, "tandem_reaped_members_total").await;
+    members(1).await + members(2).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
@@ -211,7 +227,12 @@ async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
     sleep(Duration::from_secs(3)).await;
     proxy.set(Mode::Hole);
     // Longer than its lease, shorter than the time for which seats are kept.
-    sleep(Duration::from_secs(14)).await;
+    let begun = Instant::now();
+    while reaped(&stage).await == 0.0 {
+        assert!(begun.elapsed() < Duration::from_secs(25), "nobody was taken for dead");
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(2)).await;
     proxy.set(Mode::Pass);
     stage.all_ready().await;
     sleep(Duration::from_secs(4)).await;
@@ -219,11 +240,6 @@ async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
     verdict.assert_good();
     nobody_left(&diaries);
     assert!(diaries.iter().any(|diary| !diary.away.is_empty()), "the others were told that its members are away");
-    let mut reaped = 0.0;
-    for number in 1..3 {
-        reaped += stage.nodes.metric(number, "tandem_reaped_members_total").await;
-    }
-    assert!(reaped > 0.0, "nobody was taken for dead");
     assert!(diaries.iter().all(|diary| diary.resumed == 0 && diary.rejoined == 0), "no socket was closed for it");
 }
 
@@ -256,8 +272,8 @@ async fn a_link_that_has_gone_deaf_is_noticed_and_made_anew() {
     assert!(stage.nodes.metric(0, "tandem_link_restarts_total").await > 0.0);
 }
 
-/// Somebody who only listens, on a node whose link goes deaf. What it is told within some seconds of what is said then.
-async fn listen_on_a_deaf_link(settings: &[(&str, &str)]) -> Vec<String> {
+/// Somebody who only listens, on a node whose link goes deaf, and two words that are said then.
+async fn listen_on_a_deaf_link(settings: &[(&str, &str)]) -> (Client, Stage, Proxy) {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let proxy = behind_a_proxy(&mut stage, settings).await;
     let mut speaker = Client::connect_to(stage.nodes.addr(1)).await;
@@ -269,20 +285,30 @@ async fn listen_on_a_deaf_link(settings: &[(&str, &str)]) -> Vec<String> {
     for word in ["one", "two"] {
         speaker.send(json!({"type": "BROADCAST", "event": word})).await;
     }
-    let heard = listener.during(Duration::from_secs(8)).await;
-    assert!(proxy.dropped() > 0, "something was lost on the way");
-    heard.iter().filter(|frame| frame.is("BROADCAST")).map(|frame| frame.str("event").to_owned()).collect()
+    let begun = Instant::now();
+    while proxy.dropped() == 0 {
+        assert!(begun.elapsed() < DEADLINE, "nothing was lost on the way");
+        sleep(Duration::from_millis(50)).await;
+    }
+    (listener, stage, proxy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_only_listens_is_told_what_a_deaf_link_lost() {
-    assert_eq!(listen_on_a_deaf_link(&[]).await, ["one", "two"]);
+    let (mut listener, _stage, _proxy) = listen_on_a_deaf_link(&[]).await;
+    for word in ["one", "two"] {
+        assert_eq!(listener.until("BROADCAST").await.str("event"), word);
+    }
 }
 
 /// The control of the one above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_probe_a_deaf_link_stays_deaf() {
-    assert!(listen_on_a_deaf_link(&[("REDIS_PROBE_SECONDS", "0")]).await.is_empty());
+    // Nor does it look after a command that came late.
+    let settings = [("REDIS_PROBE_SECONDS", "0"), ("REDIS_TIMEOUT_SECONDS", "20")];
+    let (mut listener, _stage, _proxy) = listen_on_a_deaf_link(&settings).await;
+    let heard = listener.during(Duration::from_secs(8)).await;
+    assert!(heard.iter().all(|frame| !frame.is("BROADCAST")), "{heard:?}");
 }
 
 /// The control of all of the above: what they look for is found where it is.
@@ -302,8 +328,12 @@ async fn the_judge_sees_what_is_wrong() {
     assert_eq!(judge(&diaries, &rows).doubled.len(), 1);
     rows.pop();
     // A frame that one member was not told of, and that was told to another in other words.
+    let others = diaries[1..].iter().filter(|diary| diary.room == diaries[0].room);
+    let others: BTreeSet<u64> =
+        others.flat_map(|diary| &diary.segments).flat_map(|it| it.told.keys().copied()).collect();
     let segment = diaries[0].segments.last_mut().unwrap();
-    let (version, mut told) = segment.told.pop_last().unwrap();
+    let version = *segment.told.keys().rev().find(|version| others.contains(version)).unwrap();
+    let mut told = segment.told.remove(&version).unwrap();
     assert_eq!(judge(&diaries, &rows).silent_gaps.len(), 1);
     told.digest += 1;
     diaries[0].segments.last_mut().unwrap().told.insert(version, told);

@@ -21,7 +21,8 @@ async fn pair(app: &TestApp) -> (Extension, Extension) {
 /// A party of two does not wait seven seconds for the one who sought and never says READY.
 #[tokio::test]
 async fn the_gate_does_not_wait_for_the_one_who_sought() {
-    let app = TestApp::start().await;
+    // Longer than anybody here waits.
+    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "60")]).await;
     let (mut alice, mut bob) = pair(&app).await;
     alice.position(15.0, true).await;
     bob.position(15.0, true).await;
@@ -29,10 +30,8 @@ async fn the_gate_does_not_wait_for_the_one_who_sought() {
     bob.fence().await;
     alice.seek(300.002_148, true).await;
     bob.expect("SEEK_PAUSE").await;
-    let begun = Instant::now();
     bob.ready(300.002_148).await;
     assert_eq!(bob.expect("PLAY_PAUSE").await["userId"], "server");
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
 /// The extension gives its `URL_CHANGE` milliseconds and takes seconds.
@@ -95,10 +94,10 @@ async fn watch(host: &mut Extension, rounds: u32, heartbeats: bool) -> Vec<(u32,
     let mut frames = Vec::new();
     for round in 0..rounds {
         let time = 10.0 + f64::from(round) * 0.5;
-        host.position(time, true).await;
         if heartbeats {
             host.heartbeat(time, true).await;
         }
+        host.position(time, true).await;
         let came = host.during(Duration::from_millis(500)).await;
         frames.extend(came.into_iter().map(|frame| (round, frame)));
     }
@@ -109,17 +108,22 @@ async fn watch(host: &mut Extension, rounds: u32, heartbeats: bool) -> Vec<(u32,
 #[tokio::test]
 async fn a_host_without_a_heartbeat_is_nudged() {
     let app = TestApp::start().await;
-    let mut alice = Extension::join(&app, ROOM, ALICE).await;
+    let mut alice = Extension::open(&app, ROOM, ALICE).await;
+    alice.send_join().await;
+    let state = alice.expect("ROOM_STATE").await;
     let mut bob = Extension::join(&app, ROOM, BOB).await;
     alice.expect("USER_JOINED").await;
-    let frames = watch(&mut alice, 15, false).await;
-    let nudges: Vec<u32> =
-        frames.iter().filter(|(_, frame)| frame.is("HOST_CHANGED")).map(|(round, _)| *round).collect();
-    assert_eq!(frames.len(), nudges.len(), "nothing else: {frames:?}");
-    assert!(frames.iter().all(|(_, frame)| frame["hostUserId"] == ALICE), "{frames:?}");
-    // About 1.5 s after the JOIN, and again about 5 s later.
-    assert_eq!(nudges.len(), 2, "in rounds of 0.5 s: {nudges:?}");
-    assert!((1..=5).contains(&nudges[0]), "{nudges:?}");
+    // By the server's own clock: 1.5 s after the JOIN, and again 5 s later, as far as there are reports then.
+    let mut nudges = Vec::new();
+    let begun = Instant::now();
+    while nudges.len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{nudges:?}");
+        for (_, frame) in watch(&mut alice, 1, false).await {
+            assert!(frame.is("HOST_CHANGED") && frame["hostUserId"] == ALICE, "{frame:?}");
+            nudges.push(frame.int("timestamp") - state.int("serverTime"));
+        }
+    }
+    assert!(nudges[0] >= 1_500 && nudges[1] - nudges[0] >= 5_000, "{nudges:?}");
     // Only the host is nudged.
     quiet(&mut [&mut bob]).await;
 }

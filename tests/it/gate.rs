@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::support::{
     Client, Frame, TestApp,
     client::{quiet, settle},
-    now_ms,
 };
 
 const TARGET: f64 = 300.002_148;
@@ -49,13 +48,11 @@ async fn sixty_percent_of_the_watching_open_it() {
     // One who does not watch is not counted.
     all.push(Client::join(&app, "room", "idle").await);
     settle(&mut all.iter_mut().collect::<Vec<_>>()).await;
-    let before = now_ms();
     seek(&mut all[0], TARGET).await;
     for one in &mut all {
         let pause = one.expect("SEEK_PAUSE").await;
         assert_eq!(pause["isPlaying"], true);
-        let wait = pause.int("deadline") - before;
-        assert!((6_500..=9_000).contains(&wait), "{wait} ms");
+        assert_eq!(pause.int("deadline") - pause.int("timestamp"), 7_000);
     }
     // Two of five, one of them twice, and the one who sought.
     ready(&mut all[1], TARGET).await;
@@ -83,8 +80,8 @@ async fn the_deadline_opens_it() {
     let deadline = all[1].expect("SEEK_PAUSE").await.int("deadline");
     let play = all[1].expect("PLAY_PAUSE").await;
     assert_eq!(play["userId"], "server");
-    let late = i64::try_from(now_ms()).unwrap() - i64::try_from(deadline).unwrap();
-    assert!((-50..2_000).contains(&late), "{late} ms after the deadline");
+    // Two nodes, two clocks.
+    assert!(play.int("timestamp") + 50 >= deadline, "{play:?} before {deadline}");
     // Once.
     ready(&mut all[2], TARGET).await;
     assert_eq!(releases(&all[1].during(Duration::from_millis(700)).await), 0);
@@ -92,7 +89,7 @@ async fn the_deadline_opens_it() {
 
 #[tokio::test]
 async fn a_pause_cancels_it() {
-    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "0.5")]).await;
+    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "2")]).await;
     let mut all = party(&app, 2).await;
     seek(&mut all[0], TARGET).await;
     all[0].send(json!({"type": "PLAY_PAUSE", "control": "pause", "currentTime": TARGET})).await;
@@ -102,7 +99,7 @@ async fn a_pause_cancels_it() {
     }
     ready(&mut all[1], TARGET).await;
     ready(&mut all[2], TARGET).await;
-    assert_eq!(releases(&all[1].during(Duration::from_millis(1_200)).await), 0);
+    assert_eq!(releases(&all[1].during(Duration::from_millis(2_500)).await), 0);
     let sync = {
         all[1].send(json!({"type": "REQUEST_SYNC"})).await;
         all[1].until("SYNC_RESPONSE").await
@@ -112,17 +109,17 @@ async fn a_pause_cancels_it() {
 
 #[tokio::test]
 async fn a_play_opens_it_and_the_server_says_nothing_more() {
-    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "0.5")]).await;
+    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "2")]).await;
     let mut all = party(&app, 2).await;
     seek(&mut all[0], TARGET).await;
     all[0].send(json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": TARGET})).await;
     all[1].until("PLAY_PAUSE").await;
-    assert_eq!(releases(&all[1].during(Duration::from_millis(1_200)).await), 0);
+    assert_eq!(releases(&all[1].during(Duration::from_millis(2_500)).await), 0);
 }
 
 #[tokio::test]
 async fn a_new_seek_replaces_it_and_the_old_target_counts_no_more() {
-    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "3")]).await;
+    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "5")]).await;
     let mut all = party(&app, 2).await;
     seek(&mut all[0], TARGET).await;
     let first = all[1].expect("SEEK_PAUSE").await;
@@ -139,12 +136,12 @@ async fn a_new_seek_replaces_it_and_the_old_target_counts_no_more() {
     all[1].send(json!({"type": "READY", "targetTime": TARGET + 1.0})).await;
     all[2].send(json!({"type": "READY", "targetTime": TARGET + 1.0})).await;
     all[1].until("PLAY_PAUSE").await;
-    assert_eq!(releases(&all[1].during(Duration::from_millis(3_200)).await), 0, "the first gate is gone");
+    assert_eq!(releases(&all[1].during(Duration::from_millis(5_500)).await), 0, "the first gate is gone");
 }
 
 #[tokio::test]
 async fn a_paused_seek_opens_none() {
-    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "0.3")]).await;
+    let app = TestApp::start_with(&[("READY_GATE_SECONDS", "2")]).await;
     let mut all = party(&app, 1).await;
     // It even ends one.
     seek(&mut all[0], TARGET).await;
@@ -152,7 +149,7 @@ async fn a_paused_seek_opens_none() {
     all[0].send(json!({"type": "SEEK", "currentTime": 5, "isPlaying": false})).await;
     assert!(!all[1].expect("SEEK_PAUSE").await.has("deadline"));
     ready(&mut all[1], 5.0).await;
-    assert_eq!(all[1].during(Duration::from_millis(900)).await.len(), 0);
+    assert_eq!(all[1].during(Duration::from_millis(2_500)).await.len(), 0);
 }
 
 #[tokio::test]

@@ -235,12 +235,14 @@ async fn a_version_from_the_future_is_a_discontinuity() {
 
 #[tokio::test]
 async fn too_long_a_history_is_a_discontinuity() {
-    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")]).await;
+    let settings = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000"), ("RESUME_WINDOW_SECONDS", "300")];
+    let app = TestApp::start_with(&settings).await;
     let (mut ana, ben, seat) = pair(&app).await;
     ben.reset();
     ana.expect("MEMBER_AWAY").await;
+    // A history holds 512 KB.
     let data = "x".repeat(8_000);
-    for round in 0..3_000 {
+    for round in 0..300 {
         ana.send(json!({"type": "BROADCAST", "event": "e", "data": data})).await;
         if round % 20 == 19 {
             ana.fence().await;

@@ -155,7 +155,7 @@ impl Cluster {
                 let known = node.command("CLUSTER NODES");
                 node.command("CLUSTER INFO").contains("cluster_state:ok")
                     && in_step(node)
-                    && known.matches("connected").count() >= count
+                    && known.lines().filter(|line| line.contains(" connected")).count() >= count
             })
         });
         cluster
@@ -200,7 +200,8 @@ impl Sentinel {
         let watchers: Vec<_> = ports.iter().map(|port| watcher(*port, master.port())).collect();
         wait_for("the sentinels do not find each other", || {
             ports.iter().all(|port| ask(*port, "SENTINEL ckquorum film").contains("OK 3 usable"))
-                && ask(ports[0], "SENTINEL replicas film").contains(&replica.port().to_string())
+                && ports.iter().all(|port| ask(*port, "SENTINEL replicas film").contains(&replica.port().to_string()))
+                && in_step(&replica)
         });
         Self { master, _replica: replica, ports, _watchers: watchers }
     }

@@ -234,6 +234,11 @@ impl Life {
         self.size_hint.iter().all(|user| self.diary.last_words.contains(user))
     }
 
+    /// Another one of the crowd: nobody who only looks in, and may be gone before an offer comes.
+    fn is_company(&self, user: &str) -> bool {
+        user != self.diary.user && user.starts_with("user_")
+    }
+
     fn next_words(&mut self, closing: bool) -> Vec<Value> {
         if closing {
             if self.said_last.is_some_and(|at| at.elapsed() < Duration::from_secs(2)) {
@@ -257,7 +262,7 @@ impl Life {
                 json!({"type": "SEEK", "currentTime": at, "isPlaying": true, "id": self.sent})
             }
             2 | 3 => {
-                let others: Vec<_> = self.size_hint.iter().filter(|user| **user != self.diary.user).cloned().collect();
+                let others: Vec<_> = self.size_hint.iter().filter(|user| self.is_company(user)).cloned().collect();
                 let to = others.get(self.dice.random_range(0..others.len().max(1))).cloned().unwrap_or_default();
                 json!({"type": "OFFER", "to": to, "offer": {"sdp": "x".repeat(1_000)}})
             }
