@@ -15,7 +15,8 @@ months=${KEEP_MONTHS:-12}
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 
-if [ "$(psql -XAtqc "SELECT to_regclass('room_events') IS NOT NULL" "$new")" != t ]; then
+there=$(psql -XAtqc "SELECT to_regclass('room_events') IS NOT NULL" "$new")
+if [ "$there" != t ]; then
     echo "$0: the new database has no tables yet: run \`tandem migrate\` with its DATABASE_URL first" >&2
     exit 65
 fi

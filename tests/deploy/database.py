@@ -89,6 +89,8 @@ def tell(check, skip):
         postgres.sql("old", "INSERT INTO room_events (room_id, event_type) VALUES ('film', 'LATE')")
         second = postgres.run(move, postgres.url("old"), postgres.url("new"), KEEP_MONTHS="0")
         check("a second run brings only what is new", second.returncode == 0 and postgres.sql("new", counts) == "2|2|101", second.stderr)
+        early = postgres.run(move, postgres.url("old"), postgres.url("again"))
+        check("a move into a database without tables says what to do", early.returncode == 65 and "tandem migrate" in early.stderr, early.stderr)
         for file in schema:
             postgres.sql("again", file.read_text())
         third = postgres.run(move, postgres.url("old"), postgres.url("again"))
