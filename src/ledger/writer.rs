@@ -15,7 +15,7 @@ use super::{Entry, Journal, journal::State, sqlite};
 use crate::clock::{Clock, Millis};
 
 /// How long the first entry of a batch waits for others. What a killed process loses is this, and the time that a transaction takes.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(200);
 /// The largest batch, in entries.
 const BATCH: usize = 10_000;
 /// How often an idle writer looks whether it should stop.

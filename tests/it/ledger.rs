@@ -2,11 +2,16 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::support::{Client, Incoming, TestApp};
 
@@ -37,9 +42,11 @@ async fn nothing_is_lost_in_a_drain() {
     let mut app = TestApp::start_with(&settings).await;
     // Talking all the way to the end.
     let mut tasks = JoinSet::new();
+    let talked = Arc::new(Semaphore::new(0));
     for number in 0..4 {
         let room = format!("room{number}");
         let mut host = Client::join(&app, &room, "host").await;
+        let talked = Arc::clone(&talked);
         tasks.spawn(async move {
             let mut versions = Vec::new();
             for time in 0.. {
@@ -50,6 +57,9 @@ async fn nothing_is_lost_in_a_drain() {
                     match host.poll(Duration::from_secs(10)).await {
                         Some(Incoming::Frame(frame)) if frame.is("ACK") => {
                             versions.push(frame.version());
+                            if versions.len() == 100 {
+                                talked.add_permits(1);
+                            }
                             break;
                         }
                         Some(Incoming::Frame(frame)) if frame.is("ERROR") => break,
@@ -63,13 +73,13 @@ async fn nothing_is_lost_in_a_drain() {
             (room, versions)
         });
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let all_talk = timeout(Duration::from_mins(1), talked.acquire_many(4)).await;
+    assert!(all_talk.is_ok(), "they hardly get a word in");
     app.sigterm().await;
     let rooms = tasks.join_all().await;
     assert_eq!(app.exit(Duration::from_secs(15)).await.code(), Some(0));
     for (room, versions) in rooms {
         println!("{room}: {} acknowledged", versions.len());
-        assert!(versions.len() > 20);
         let events = app.audit(&["--room", &room, "--type", "PLAY_PAUSE", "--limit", "100000"]).await;
         assert_all(&events, &versions);
     }
@@ -85,7 +95,7 @@ async fn a_kill_loses_the_last_moment_at_most() {
         host.send(play(time)).await;
         let version = host.until("ACK").await.version();
         acknowledged.push((version, Instant::now()));
-        if begun.elapsed() > Duration::from_millis(1_500) {
+        if begun.elapsed() > Duration::from_secs(3) {
             break;
         }
         // Busy, but not more so than a debug build on a machine with other things to do can follow.
@@ -100,7 +110,8 @@ async fn a_kill_loses_the_last_moment_at_most() {
     println!("{} acknowledged, {} lost, the oldest {:?} old", acknowledged.len(), lost.len(), lost.iter().max());
     let safe: Vec<u64> = acknowledged
         .iter()
-        .filter(|(_, at)| killed - *at > Duration::from_millis(200))
+        // 300 ms where there is nothing else to do (README); a thread that has to wait for a processor may take longer.
+        .filter(|(_, at)| killed - *at > Duration::from_secs(1))
         .map(|(version, _)| *version)
         .collect();
     assert!(safe.len() > 20);
@@ -126,7 +137,7 @@ async fn rooms_go_on_while_the_ledger_is_locked() {
         ledger.busy_timeout(Duration::from_secs(5)).unwrap();
         ledger.execute_batch("BEGIN EXCLUSIVE").unwrap();
         locked.send(()).unwrap();
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(4));
         ledger.execute_batch("COMMIT").unwrap();
     });
     wait.await.unwrap();
@@ -147,7 +158,8 @@ async fn rooms_go_on_while_the_ledger_is_locked() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     println!("{} changes meanwhile, the slowest took {slowest:?}", versions.len());
-    assert!(versions.len() > 30 && slowest < Duration::from_secs(1), "the rooms waited for the ledger");
+    // One that waits would wait for most of the four seconds.
+    assert!(versions.len() > 30 && slowest < Duration::from_secs(3), "the rooms waited for the ledger");
     holder.join().unwrap();
     let events =
         app.audit_until(&["--room", "room", "--type", "PLAY_PAUSE", "--limit", "100000"], versions.len()).await;
@@ -210,5 +222,5 @@ async fn rooms_go_on_while_the_disk_is_full() {
     assert_eq!(app.get("/health").await.status, 200);
     app.limit_files(None).await;
     assert_all(&app.audit_until(&args, versions.len()).await, &versions);
-    assert!(app.log().contains("the ledger can be written again"));
+    app.until_it_says("the ledger can be written again").await;
 }
