@@ -66,6 +66,8 @@ export class Controls {
     sound.setAttribute('aria-label', this.#player.volume === 0 ? 'Sound on' : 'Sound off');
     if (document.activeElement !== rate) rate.value = this.#nearest(this.#sync.rate);
     setText(hint, this.#hint());
+    // A bar that can be used knows its length: the next frame may be a click later.
+    this.#run();
   }
 
   #nearest(rate) {
