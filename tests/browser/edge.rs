@@ -1,6 +1,6 @@
 //! The page over wss, through Caddy with the very file of the deployment, on two nodes of a cluster.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command};
 
 use crate::{
     kit::{
@@ -37,9 +37,9 @@ async fn two_browsers_meet_over_wss_on_two_nodes_and_one_node_dies() {
     let north = &party.server;
     let south = Server::start(&settings);
     let dir = tempfile::tempdir().unwrap();
+    // Caddy takes a node for well until it finds that it is not.
+    wait_for("the nodes are not ready", || north.is_ready() && south.is_ready());
     let (_caddy, edge) = caddy(&[north, &south], dir.path());
-    // Both nodes are known to be well.
-    tokio::time::sleep(Duration::from_secs(2)).await;
 
     let ana = party.host_at(&edge, "Ana", "film-night").await;
     let link = ana.invitation().await;

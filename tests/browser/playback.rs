@@ -101,7 +101,10 @@ async fn play_pause_and_seek_reach_every_screen() {
 
     // A jump while it stands: a quarter of the hour that the test picture has.
     ana.page.click_at(&one("seek-bar"), 0.25).await;
-    ana.page.until("the host has jumped", "tandem.position() > 800").await;
+    for guest in [&ana, &bo] {
+        guest.page.until("everybody has jumped", "tandem.position() > 800").await;
+        guest.page.until("and shows it", &format!("{}.textContent.startsWith('00:1')", one("clock-text"))).await;
+    }
     let quarter = stand_together(&ana, &bo).await;
     assert!((quarter - 900.0).abs() < 60.0, "{quarter}");
 

@@ -1,5 +1,6 @@
 use crate::{
     audit,
+    kit::process::wait_for,
     page::{Page, one},
     party::{Guest, Party},
     server::Server,
@@ -32,6 +33,7 @@ async fn a_short_drop_is_no_farewell() {
     ana.page.click("play-button").await;
     ana.page.until("it plays", "tandem.playing()").await;
 
+    audit::until_told(&party.server, "film-night", &[("PLAY_PAUSE", ana_id.as_str())]).await;
     wire.mend();
     until_state(&bo.page, "live").await;
     bo.sees(&["Ana", "Bo"]).await;
@@ -58,7 +60,8 @@ async fn the_page_comes_back_by_itself_when_the_server_crashed() {
 }
 
 async fn comes_back(fall: fn(&mut Server)) {
-    let mut party = Party::new(&[]).await;
+    // However long it takes until the host is back.
+    let mut party = Party::new(&[("HOST_GRACE_SECONDS", "60")]).await;
     let (ana, bo) = party.two("film-night").await;
     ana.page.click("picture-button").await;
     bo.page.until_visible("test-picture").await;
@@ -68,6 +71,8 @@ async fn comes_back(fall: fn(&mut Server)) {
     audit::until_told(&party.server, "film-night", &[("PLAY_PAUSE", &ana.user_id().await)]).await;
 
     fall(&mut party.server);
+    // A page that has not heard of it yet still calls itself live.
+    wait_for("they did not come back", || party.server.metric("tandem_connections") > 1.5);
     for one in [&ana, &bo] {
         until_state(&one.page, "live").await;
     }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::Group;
+use crate::{kit::process::free_port, process::Group};
 
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -25,7 +25,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(env: &[(&'static str, &'static str)]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (process, port) = spawn(&data, 0, env);
+        // Not one that the system hands out by itself: it has to be there for the next process as well.
+        let (process, port) = spawn(&data, free_port(), env);
         Self { process, data, port, env: env.to_vec() }
     }
 
@@ -45,6 +46,15 @@ impl Server {
         stream.read_to_string(&mut text).unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
+    /// Whether it takes clients.
+    pub(crate) fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let mut text = String::new();
+        write!(stream, "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").is_ok()
+            && stream.read_to_string(&mut text).is_ok()
+            && text.starts_with("HTTP/1.1 200")
     }
 
     /// Down as an update does it, and up again at the same place with the same data.

@@ -35,7 +35,7 @@ impl Balancer {
         command.env("BIND", at(port)).env("ADMIN", at(admin)).env("STATS", at(stats)).env("STATE", &state);
         command.env("BLUE", blue.to_string()).env("GREEN", green.to_string());
         let process = Process::start(&mut command, &dir.path().join("log"));
-        wait_for("HAProxy does not listen", || listens(port));
+        wait_for("HAProxy does not listen", || listens(port) && listens(admin));
         Self { port, admin, state, _process: process, _dir: dir }
     }
 
@@ -82,6 +82,7 @@ async fn colours_are_switched_under_load_and_nobody_notices() {
     until_open(&stage, &[(blue, 200.0), (green, 0.0)]).await;
     sleep(Duration::from_secs(2)).await;
 
+    wait_for("HAProxy does not see green", || balancer.switch("status").contains("green  8 up"));
     balancer.switch("green");
     sleep(Duration::from_secs(1)).await;
     // Who is there stays.

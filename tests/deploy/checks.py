@@ -350,7 +350,7 @@ def coturn(whole):
             log = open(f"{scratch}/log", "w+")
             server = subprocess.Popen(["turnserver", *filled, "--listening-ip=127.0.0.1", f"--pidfile={scratch}/pid", f"--userdb={scratch}/db"], stdout=log, stderr=log, cwd=scratch)
             good = False
-            for _ in range(50):
+            for _ in range(300):
                 with socket.socket() as probe:
                     good = probe.connect_ex(("127.0.0.1", port)) == 0
                 if good or server.poll() is not None:

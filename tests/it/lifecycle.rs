@@ -11,7 +11,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn sigterm_drains_and_ends_well() {
-    let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "3")]).await;
+    let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "6")]).await;
     let mut party = Vec::new();
     for number in 0..32 {
         let features = if number % 2 == 0 { json!({"features": ["resume"]}) } else { json!({}) };
@@ -130,8 +130,8 @@ async fn a_room_comes_back_after_a_planned_restart() {
 async fn a_room_comes_back_after_a_kill() {
     let mut app = TestApp::start().await;
     let (_ana, _, code) = fill(&app).await;
-    // The rooms are written every moment, not with every frame.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The rooms are written every moment, not with every frame: with their events.
+    app.audit_until(&["--room", "room", "--type", "GUEST_CONTROL"], 1).await;
     app.kill9().await;
     let app = app.restart().await;
     find(&app, &code).await;
@@ -187,7 +187,7 @@ async fn old_versions_never_come_again() {
 
 #[tokio::test]
 async fn an_abrupt_end_of_the_host_makes_another_host() {
-    let app = TestApp::start_with(&[("HOST_GRACE_SECONDS", "0.5")]).await;
+    let app = TestApp::start_with(&[("HOST_GRACE_SECONDS", "3")]).await;
     let ana = Extension::join(&app, "room", "user_ana1").await;
     let mut ben = Client::join(&app, "room", "ben").await;
     let dropped = now_ms();
@@ -197,7 +197,7 @@ async fn an_abrupt_end_of_the_host_makes_another_host() {
     let changed = ben.expect("HOST_CHANGED").await;
     assert_eq!(changed["hostUserId"], "ben");
     let after = now_ms() - dropped;
-    assert!((400..5_000).contains(&after), "{after} ms");
+    assert!(after >= 2_900, "{after} ms");
     ben.acked(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
 }
 
@@ -216,6 +216,7 @@ async fn an_abandoned_room_has_a_host_again_with_its_next_member() {
     let app = TestApp::start_with(&[("HOST_GRACE_SECONDS", "0.1"), ("EMPTY_ROOM_SECONDS", "60")]).await;
     let ana = Client::join(&app, "room", "ana").await;
     ana.reset();
+    app.audit_until(&["--room", "room", "--type", "USER_LEFT"], 1).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut ben = Client::join_with(&app, "room", "ben", json!({"features": []})).await.0;
     let begun = Instant::now();
@@ -257,7 +258,8 @@ async fn a_goodbye_is_answered() {
 /// What a restart ends is as much an event as anything else.
 #[tokio::test]
 async fn a_restart_is_in_the_ledger() {
-    let mut app = TestApp::start_with(&[("EMPTY_ROOM_SECONDS", "1")]).await;
+    // From its last sign of life the next process may take this long.
+    let mut app = TestApp::start_with(&[("EMPTY_ROOM_SECONDS", "6")]).await;
     let (_ana, _) = Client::join_with(&app, "room", "ana", json!({})).await;
     let (_ben, _) = Client::join_with(&app, "room", "ben", json!({"features": ["resume"]})).await;
     app.audit_until(&["--room", "room"], 3).await;
@@ -268,7 +270,7 @@ async fn a_restart_is_in_the_ledger() {
     assert!(app.audit(&["--room", "room", "--type", "ROOM_CLOSED"]).await.is_empty());
 
     app.kill9().await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    tokio::time::sleep(Duration::from_millis(6_500)).await;
     let app = app.restart().await;
     let closed = app.audit_until(&["--room", "room", "--type", "ROOM_CLOSED"], 1).await;
     assert_eq!((closed.len(), &closed[0]["user_id"]), (1, &json!("server")));

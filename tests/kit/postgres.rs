@@ -171,7 +171,7 @@ impl Postgres {
             .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", "tandem", "-d", database, "-h"])
             .arg(self.dir.path())
             .args(["-p", &self.port.to_string(), "-c", sql])
-            .env("PGCONNECT_TIMEOUT", "5")
+            .env("PGCONNECT_TIMEOUT", "30")
             .output()
             .unwrap();
         if output.status.success() {
@@ -190,15 +190,21 @@ impl Postgres {
         self.signal_all("CONT");
     }
 
-    fn signal_all(&self, name: &str) {
+    fn signal_all(&self, name: &str) -> Vec<String> {
         let pid = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).unwrap();
         let pid = pid.lines().next().unwrap().to_owned();
+        let signal = |name: &str, id: &str| {
+            let _ = Command::new("kill").arg(format!("-{name}")).arg(id).status();
+        };
+        // The first of them all makes no more meanwhile.
+        signal("STOP", &pid);
         let children = Command::new("ps").args(["-o", "pid=", "--ppid", &pid]).output().unwrap();
         let children = String::from_utf8(children.stdout).unwrap();
-        // The first of them all makes no more meanwhile.
-        for id in std::iter::once(pid.as_str()).chain(children.split_whitespace()) {
-            let _ = Command::new("kill").arg(format!("-{name}")).arg(id).status();
+        let all: Vec<_> = children.split_whitespace().map(str::to_owned).chain([pid]).collect();
+        for id in &all {
+            signal(name, id);
         }
+        all
     }
 
     /// Ends all sessions, at once and in order.
@@ -209,8 +215,10 @@ impl Postgres {
 
     /// SIGKILL, to all of its processes.
     pub fn kill(&mut self) {
-        self.signal_all("KILL");
+        let all = self.signal_all("KILL");
         self.process.kill();
+        // Its memory is in use until the last of them is gone.
+        wait_for("PostgreSQL's processes do not end", || !all.iter().any(|id| runs(id)));
     }
 
     pub fn restart(&mut self) {
@@ -221,7 +229,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if self.dir.path().join("data/postmaster.pid").exists() {
+        if self.dir.path().join("data/postmaster.pid").exists() && self.process.is_running() {
             self.resume();
             // Immediate shutdown: its children go with it, and its shared memory.
             self.process.signal("QUIT");
@@ -233,6 +241,12 @@ impl Drop for Postgres {
             }
         }
     }
+}
+
+/// Whether there is such a process, and not only its name in the table.
+fn runs(id: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(id).join("stat"));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
 }
 
 /// A server that is paused accepts connections, too: it has to say something.

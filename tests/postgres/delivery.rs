@@ -2,8 +2,34 @@ use std::time::Duration;
 
 use crate::{
     entries::{entries, entry},
+    kit::process::Process,
     support::{Cluster, Worker, until},
 };
+
+/// From now on no event goes into PostgreSQL; whoever writes some waits, with them in hand.
+fn hold(cluster: &Cluster) -> Process {
+    let session =
+        cluster.postgres.session("BEGIN; LOCK TABLE room_events IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(3600)");
+    until("it is locked", || cluster.postgres.number(&locks(true)) > 0);
+    session
+}
+
+fn until_somebody_waits(cluster: &Cluster) {
+    until("somebody waits", || cluster.postgres.number(&locks(false)) > 0);
+}
+
+fn let_go(cluster: &Cluster, session: Process) {
+    cluster.postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+    drop(session);
+}
+
+/// Of writers that have their lock: that of [`hold`]; of those that wait: those that it keeps out.
+fn locks(granted: bool) -> String {
+    let mode = if granted { "ShareRowExclusiveLock" } else { "RowExclusiveLock" };
+    format!(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'room_events'::regclass AND mode = '{mode}' AND granted = {granted}"
+    )
+}
 
 #[test]
 fn everything_arrives_once() {
@@ -21,7 +47,7 @@ fn everything_arrives_once() {
     until("the metrics know", || worker.metric("tandem_ledger_stream_length") == 0.0);
     assert!((worker.metric("tandem_ledger_events_written_total") - 3_500.0).abs() < 0.5);
     assert_eq!(cluster.postgres.number("SELECT count(*) FROM dead_letters"), 0);
-    assert!(worker.is_ready());
+    until("it is ready", || worker.is_ready());
     assert_eq!(worker.get("/health").0, 200);
 }
 
@@ -64,15 +90,23 @@ fn one_that_is_killed_is_replaced() {
     for round in 0..4_u64 {
         let mut worker = Worker::start(&cluster, &[("WORKER_BATCH", "100")]);
         let some = entries(4_000);
+        let before = cluster.events();
         cluster.append(&some);
         all.extend(some);
-        let before = cluster.events();
         until("it works", || cluster.events() > before + 150);
         std::thread::sleep(Duration::from_millis(7 * round));
         worker.kill();
     }
+    // And once for sure with something in hand.
+    let held = hold(&cluster);
+    let mut worker = Worker::start(&cluster, &[("WORKER_BATCH", "100")]);
+    let some = entries(500);
+    cluster.append(&some);
+    all.extend(some);
+    until_somebody_waits(&cluster);
+    worker.kill();
+    let_go(&cluster, held);
     println!("{} of {} left", cluster.waiting(), all.len());
-    assert!(cluster.waiting() > 0, "they were too quick to be killed at work");
     let worker = cluster.worker();
     cluster.settled(&all);
     assert!(worker.metric("tandem_worker_taken_over_total") > 0.0, "nothing was in the hands of the dead");
@@ -85,11 +119,15 @@ fn one_that_comes_back_under_its_name_does_not_wait() {
     // Never taken over.
     let settings = [("WORKER_NAME", "w1"), ("WORKER_CLAIM_SECONDS", "3600"), ("WORKER_BATCH", "100")];
     let all = entries(4_000);
+    let (some, rest) = all.split_at(200);
     let mut worker = Worker::start(&cluster, &settings);
-    cluster.append(&all);
+    cluster.append(some);
     until("it works", || cluster.events() > 150);
+    let held = hold(&cluster);
+    cluster.append(rest);
+    until_somebody_waits(&cluster);
     worker.kill();
-    assert!(cluster.waiting() > 0, "it was too quick");
+    let_go(&cluster, held);
     let _worker = Worker::start(&cluster, &settings);
     cluster.settled(&all);
 }
@@ -121,9 +159,9 @@ fn told_to_stop_it_loses_nothing() {
     for _ in 0..3 {
         let mut worker = cluster.worker();
         let some = entries(5_000);
+        let before = cluster.events();
         cluster.append(&some);
         all.extend(some);
-        let before = cluster.events();
         until("it works", || cluster.events() > before);
         let (took, code) = worker.terminate();
         assert_eq!(code, Some(0), "{}", worker.log());

@@ -94,7 +94,9 @@ fn a_nul_is_no_reason_to_lose_an_event() {
 
 #[test]
 fn events_of_any_month_find_a_table() {
-    let cluster = Cluster::start();
+    let mut cluster = Cluster::start();
+    // The hourly jobs come right at the start, and drop months that are past it, with what has just been written.
+    cluster.set("LEDGER_RETENTION_MONTHS", "0");
     let _worker = cluster.worker();
     let mut all = entries(4);
     for (entry, at) in all.iter_mut().zip(["1970-01-01", "2031-12-31", "2024-02-29", "9000-01-01"]) {

@@ -1,7 +1,7 @@
 use crate::{
     entries::entries,
     kit::{postgres::Postgres, redis::Redis},
-    support::Cluster,
+    support::{Cluster, until},
 };
 
 #[test]
@@ -31,7 +31,7 @@ fn the_server_proves_who_it_is() {
     let all = entries(200);
     cluster.append(&all);
     cluster.settled(&all);
-    assert!(worker.is_ready());
+    until("it is ready", || worker.is_ready());
     assert_eq!(
         cluster.postgres.sql(
             "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'tandem'"

@@ -188,8 +188,10 @@ mod tests {
         record.count("a", 2);
         std::thread::sleep(Duration::from_millis(1_010));
         record.count("b", 5);
-        let a_second = |name: &str, count| (name.to_owned(), vec![(0.0, count)]);
-        assert_eq!(record.rates(), [a_second("a", 2.0), a_second("b", 0.0)]);
+        let rates = record.rates();
+        // A sleep may take longer than it was meant to.
+        assert!(!rates[0].1.is_empty() && rates[0].1.len() == rates[1].1.len(), "{rates:?}");
+        assert_eq!((rates[0].1[0], rates[1].1[0]), ((0.0, 2.0), (0.0, 0.0)));
     }
 
     #[test]

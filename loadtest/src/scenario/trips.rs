@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long nodes are listened to that nobody talks to: longer than any of their own rounds (leases, probes, overdue rooms, the streams).
-const QUIET: Duration = Duration::from_millis(3_200);
+const QUIET: Duration = Duration::from_millis(5_200);
 
 /// Operations of each kind.
 const TIMES: u32 = 100;

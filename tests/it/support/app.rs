@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
@@ -44,6 +45,8 @@ pub(crate) struct TestApp {
 struct Node {
     child: Child,
     addr: SocketAddr,
+    /// What takes down its words; at their end with the process.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl TestApp {
@@ -96,12 +99,14 @@ impl Node {
             .spawn()
             .unwrap_or_else(|error| panic!("{BINARY}: {error}"));
         let lines = Lines::default();
-        collect(child.stdout.take().unwrap(), &[&lines, all]);
-        collect(child.stderr.take().unwrap(), &[&lines, all]);
+        let readers = vec![
+            collect(child.stdout.take().unwrap(), &[&lines, all]),
+            collect(child.stderr.take().unwrap(), &[&lines, all]),
+        ];
         let begun = Instant::now();
         loop {
             if let Some(addr) = listening(&lines) {
-                return Ok(Self { child, addr });
+                return Ok(Self { child, addr, readers });
             }
             let ended = child.try_wait().unwrap();
             if ended.is_some() || begun.elapsed() > 2 * DEADLINE {
@@ -154,6 +159,15 @@ impl TestApp {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// What the process says comes through a pipe, a little later than what it does.
+    pub(crate) async fn until_it_says(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(what) {
+            assert!(begun.elapsed() < DEADLINE, "it never says {what:?}:\n{}", self.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Reply {
         http::request(self.addr(), "GET", target, &[]).await
     }
@@ -196,6 +210,10 @@ impl TestApp {
             match timeout(within, self.nodes[node].child.wait()).await {
                 Ok(status) => last = Some(status.unwrap()),
                 Err(elapsed) => panic!("still running: {elapsed}:\n{}", self.log()),
+            }
+            // Its last words are still in the pipe.
+            for reader in self.nodes[node].readers.drain(..) {
+                timeout(DEADLINE, reader).await.expect("the end of what it says").unwrap();
             }
         }
         last.unwrap()
@@ -283,7 +301,7 @@ fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
     command
 }
 
-fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines]) {
+fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines]) -> JoinHandle<()> {
     let to: Vec<_> = to.iter().map(|lines| Arc::clone(lines)).collect();
     tokio::spawn(async move {
         let mut reader = BufReader::new(stream).lines();
@@ -292,7 +310,7 @@ fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines]) {
                 lines.lock().unwrap().push(line.clone());
             }
         }
-    });
+    })
 }
 
 fn listening(lines: &Lines) -> Option<SocketAddr> {
