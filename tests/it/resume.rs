@@ -235,25 +235,33 @@ async fn a_version_from_the_future_is_a_discontinuity() {
 
 #[tokio::test]
 async fn too_long_a_history_is_a_discontinuity() {
-    let settings = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000"), ("RESUME_WINDOW_SECONDS", "300")];
-    let app = TestApp::start_with(&settings).await;
-    let (mut ana, ben, seat) = pair(&app).await;
-    ben.reset();
-    ana.expect("MEMBER_AWAY").await;
-    // A history holds 512 KB.
-    let data = "x".repeat(8_000);
-    for round in 0..300 {
-        ana.send(json!({"type": "BROADCAST", "event": "e", "data": data})).await;
-        if round % 20 == 19 {
-            ana.fence().await;
+    let settings = [
+        ("MESSAGES_PER_SECOND", "100000"),
+        ("MESSAGE_BURST", "100000"),
+        ("RESUME_WINDOW_SECONDS", "300"),
+        // It would hold all of it.
+        ("OUTBOX_BYTES", "4194304"),
+    ];
+    // A history has 512 updates at most, and 512 KB.
+    for (count, length) in [(600, 10), (100, 8_000)] {
+        let app = TestApp::start_with(&settings).await;
+        let (mut ana, ben, seat) = pair(&app).await;
+        ben.reset();
+        ana.expect("MEMBER_AWAY").await;
+        let data = "x".repeat(length);
+        for round in 0..count {
+            ana.send(json!({"type": "BROADCAST", "event": "e", "data": data})).await;
+            if round % 20 == 19 {
+                ana.fence().await;
+            }
         }
+        let mut ben = seat.resume(&app).await;
+        assert_eq!(ben.expect("DISCONTINUITY").await["reason"], "history_gone");
+        ben.expect("ROOM_STATE").await;
+        // From here on it is up to date.
+        ana.fence().await;
+        quiet(&mut [&mut ana, &mut ben]).await;
     }
-    let mut ben = seat.resume(&app).await;
-    assert_eq!(ben.expect("DISCONTINUITY").await["reason"], "history_gone");
-    ben.expect("ROOM_STATE").await;
-    // From here on it is up to date.
-    ana.fence().await;
-    quiet(&mut [&mut ana, &mut ben]).await;
 }
 
 #[tokio::test]
