@@ -23,6 +23,8 @@ use crate::{
 /// How often a command is decided anew because others changed the room meanwhile. Each time costs a round trip, and somebody else's change
 /// got in: sixteen were too few for a node that is slower than the others while hundreds of changes of one room are under way.
 const TRIES: usize = 100;
+/// How many of these in a row may find the replica as it was: more of them only put off that the room is read anew.
+const BLIND: u32 = 16;
 
 /// All rooms of a node.
 pub struct Hub {
@@ -136,7 +138,8 @@ impl Hub {
 
     /// Decides on the replica and commits; when others were first, decides again. The caller holds the room's turn.
     pub(super) async fn commit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
-        for attempt in 0..TRIES {
+        let mut blind = 0;
+        for _ in 0..TRIES {
             let now = self.now();
             let proposal = {
                 let mut local = room.local();
@@ -165,7 +168,13 @@ impl Hub {
                     self.parts.metrics.commit_conflicts.inc();
                     // Others' updates are here before the conflict is. Where they are not, something is on its way, or lost.
                     if room.local().replica.version == update.base {
-                        tokio::time::sleep(Duration::from_millis(1 << attempt.min(5))).await;
+                        if blind == BLIND {
+                            break;
+                        }
+                        tokio::time::sleep(Duration::from_millis(1 << blind.min(5))).await;
+                        blind += 1;
+                    } else {
+                        blind = 0;
                     }
                 }
             }
