@@ -37,7 +37,7 @@ impl Migrate {
             );
             return Ok(ExitCode::from(super::USAGE));
         }
-        telemetry::init_log(&self.log)?;
+        telemetry::init_log(&self.log, None)?;
         let database = Database::patient(&self.postgres)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

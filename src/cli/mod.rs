@@ -2,6 +2,7 @@
 
 mod audit;
 mod config;
+mod hangup;
 mod healthcheck;
 mod migrate;
 mod serve;
@@ -12,7 +13,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::{Config, unknown_variables};
+use crate::{
+    config::{Config, unknown_variables},
+    telemetry,
+};
 
 /// Settings for those who start it by hand, in the directory where they do.
 const DOT_ENV: &str = ".env";
@@ -61,13 +65,12 @@ fn settle(command: clap::Command) -> clap::Command {
 
 /// Runs the command that this process was started for.
 pub fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("tandem: {}", once(&error));
-            ExitCode::FAILURE
-        }
-    }
+    let code = run().unwrap_or_else(|error| {
+        eprintln!("tandem: {}", once(&error));
+        ExitCode::FAILURE
+    });
+    telemetry::flush_log();
+    code
 }
 
 /// An error and its causes, without those that it names itself.

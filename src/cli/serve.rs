@@ -3,6 +3,7 @@ use std::{process::ExitCode, thread::available_parallelism};
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 
+use super::hangup;
 use crate::{
     config::{Config, ServerConfig},
     node::Node,
@@ -16,16 +17,17 @@ pub(super) struct Serve {
 }
 
 pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
-    telemetry::init_log(&config.log)?;
+    telemetry::init_log(&config.log, config.server.secret.as_deref())?;
     let people = telemetry::is_for_people(&config.log);
     raise_file_limit(config.server.max_connections);
     let runtime = runtime(&config.server)?;
     runtime.block_on(async {
+        hangup::ignore_hangups()?;
         let node = Node::start(config).await?;
         if people {
             println!("\n  Open http://localhost:{} in two browsers. Ctrl-C stops.\n", node.address().port());
         }
-        node.run().await
+        anyhow::Ok(node.run().await?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::hangup;
 use crate::{
     config::{LogConfig, PostgresConfig, RedisConfig, WorkerConfig},
     telemetry,
@@ -29,11 +30,14 @@ impl Work {
             eprintln!("tandem: a worker needs REDIS_URL (or REDIS_HOST) and DATABASE_URL (or POSTGRES_HOST)");
             return Ok(ExitCode::from(super::USAGE));
         }
-        telemetry::init_log(&self.log)?;
+        telemetry::init_log(&self.log, None)?;
         let settings =
             WorkerSettings { host: self.host, redis: self.redis, postgres: self.postgres, worker: self.worker };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async { Worker::start(settings).await?.run().await })?;
+        runtime.block_on(async {
+            hangup::ignore_hangups()?;
+            anyhow::Ok(Worker::start(settings).await?.run().await?)
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,6 +10,9 @@ pub struct LogConfig {
     /// JSON lines (as pino writes them), or text for people; auto is text on a terminal
     #[arg(long = "log-format", env = "LOG_FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
+    /// Replace the ids of rooms and users, and names, by keyed hashes, in lines of level info and above
+    #[arg(long = "log-mask-ids", env = "LOG_MASK_IDS", default_value = "false", action = clap::ArgAction::Set)]
+    pub log_mask_ids: bool,
 }
 
 /// pino's levels.

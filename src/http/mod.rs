@@ -4,6 +4,7 @@ mod cors;
 mod invite;
 mod peer;
 mod probe;
+mod request_id;
 mod router;
 mod scoop;
 mod serve;

@@ -6,23 +6,28 @@ use std::{
 use axum::{
     Router,
     extract::{Extension, FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 
-use super::{Peer, cors, invite, probe, status};
+use super::{
+    Peer, cors, invite, probe,
+    request_id::{self, GivenId, X_REQUEST_ID},
+    status,
+};
 use crate::{
     auth::Keys,
     backend::Backend,
     clock::Clock,
     config::{Config, StatusDetail},
     hub::Hub,
+    id::ConnId,
     ledger::{Database, Journal},
     limit::Bucket,
     socket::{self, Admission, Door},
-    telemetry::Metrics,
+    telemetry::{Metrics, Subject},
     web,
 };
 
@@ -98,15 +103,30 @@ pub fn router(site: Arc<Site>) -> Router {
         .fallback(elsewhere)
         .layer(middleware::from_fn(sockets_only_at_ws))
         .layer(middleware::from_fn(cors::cors))
+        .layer(middleware::from_fn(request_id::request_id))
         .with_state(site)
 }
 
-async fn socket(State(site): State<Arc<Site>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+async fn socket(
+    State(site): State<Arc<Site>>,
+    Extension(peer): Extension<Peer>,
+    Extension(GivenId(request_id)): Extension<GivenId>,
+    request: Request,
+) -> Response {
     let (mut parts, _) = request.into_parts();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => {
             let address = peer.client(&parts.headers, site.hops);
-            socket::upgrade(Arc::clone(&site.door), address, &parts.headers, upgrade)
+            let conn = ConnId::random();
+            let name =
+                request_id.as_deref().map_or_else(|| HeaderValue::from_str(&conn.to_string()), HeaderValue::from_str);
+            let subject = Subject::socket(conn, request_id);
+            let mut response =
+                socket::upgrade(Arc::clone(&site.door), address, &parts.headers, (conn, subject), upgrade);
+            if let Ok(name) = name {
+                response.headers_mut().insert(X_REQUEST_ID, name);
+            }
+            response
         }
         Err(refusal) => refusal.into_response(),
     }

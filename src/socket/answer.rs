@@ -29,11 +29,14 @@ impl Speaker {
 
     /// Always false: it was not granted.
     pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) -> bool {
+        let code = error.code();
         if let HubError::Backend(cause @ BackendError::Unavailable(_)) = error {
             // Whoever talks to shared state says so once when it is away: not here, for everybody.
             tracing::debug!(error = %cause, "a member's wish could not be committed");
+        } else if let Some(skipped) = self.door.refusals.pass(self.door.clock.now()) {
+            tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), skipped, "refused");
         }
-        self.error(id, error.code(), &error.to_string(), error.retry_after());
+        self.error(id, code, &error.to_string(), error.retry_after());
         false
     }
 }

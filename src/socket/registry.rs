@@ -27,8 +27,8 @@ impl Registry {
         Arc::new(Self { sockets: DashMap::new(), metrics })
     }
 
-    pub(super) fn open(self: &Arc<Self>, outbox: Outbox, place: Place) -> Open {
-        let (conn, outbox) = (ConnId::random(), Arc::new(outbox));
+    pub(super) fn open(self: &Arc<Self>, conn: ConnId, outbox: Outbox, place: Place) -> Open {
+        let outbox = Arc::new(outbox);
         self.sockets.insert(conn, Arc::clone(&outbox));
         self.metrics.connections.inc();
         self.metrics.connections_total.inc();

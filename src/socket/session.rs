@@ -59,16 +59,19 @@ async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
         End::Close(close) => close,
         End::Closed => {
             speaker.door.metrics.partings.inc(Parting::Closed);
+            tracing::info!(by = "client", "closed");
             // The peer's close frame has its answer waiting.
             let _ = tokio::join!(timeout(FAREWELL, socket.flush()), speaker.depart());
             return;
         }
         End::Gone => {
             speaker.door.metrics.partings.inc(Parting::Gone);
+            tracing::info!(by = "network", reason = "gone without a close frame", "closed");
             return speaker.depart().await;
         }
     };
     speaker.door.metrics.closes.inc(close);
+    tracing::info!(by = "server", code = close.code(), reason = close.reason(), "closed");
     let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
     let farewell = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {

@@ -7,12 +7,12 @@ use crate::{
     auth::ResumeToken,
     clock::Millis,
     hub::{Arrival, Membership, Missed, Outbox},
-    id::ConnId,
     limit::Bucket,
     protocol::{
         ClientMessage, Close, Code, Frame, Inbound, JoinFrame, Received, ResumeFrame, ServerFrame, decode, encode,
     },
     room::{Action, Digest, Join, Json, Refusal, Resume},
+    telemetry::Subject,
 };
 
 /// One who goes on this many bursts over its budget is closed.
@@ -29,8 +29,11 @@ const COMPLAINT: Millis = 1_000;
 pub(super) struct Speaker {
     pub(super) door: Arc<Door>,
     pub(super) outbox: Arc<Outbox>,
-    conn: ConnId,
     origin: Digest,
+    /// Whom its log lines are about.
+    pub(super) subject: Arc<Subject>,
+    /// The type of the frame in hand.
+    pub(super) hearing: Received,
     seat: Option<Membership>,
     /// It said LEAVE: nothing that it says after that counts.
     left: bool,
@@ -41,12 +44,13 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, conn: ConnId, origin: Digest) -> Self {
+    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, origin: Digest, subject: Arc<Subject>) -> Self {
         Self {
             door,
             outbox,
-            conn,
             origin,
+            subject,
+            hearing: Received::Invalid,
             seat: None,
             left: false,
             features: Features::default(),
@@ -103,6 +107,8 @@ impl Speaker {
         };
         let kind = Received::of(&message);
         self.door.metrics.received.inc(kind);
+        self.hearing = kind;
+        tracing::trace!(r#type = kind.as_str(), bytes = text.len(), "frame");
         let id = id.as_ref();
         let done = match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
@@ -128,10 +134,20 @@ impl Speaker {
             ClientMessage::Act(Action::Leave) => {
                 let done = hub.act(seat, Action::Leave).await;
                 self.left = done.is_ok();
+                if self.left {
+                    tracing::info!("left");
+                }
                 done
             }
             ClientMessage::Act(action) => match self.screen(action) {
-                Ok(action) => self.door.hub.act(seat, action).await,
+                Ok(action) => {
+                    let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
+                    let done = self.door.hub.act(seat, action).await;
+                    if let (Ok(_), Some(who)) = (&done, kicked) {
+                        tracing::info!(to = %who, "kicked a member");
+                    }
+                    done
+                }
                 Err(error) => Err(error),
             },
             ClientMessage::Position { position, playing } => {
@@ -180,12 +196,13 @@ impl Speaker {
                 Err(error) => return self.refused(id, &error),
             }
         }
+        self.subject.sit(&frame.room_id, &frame.user_id);
         let features = Features::new(frame.features.as_deref());
         let keys = &self.door.keys;
         let token = features.resume().then(|| keys.fresh_token(&frame.user_id));
         let join = Join {
             user: frame.user_id.clone(),
-            conn: self.conn,
+            conn: self.subject.conn(),
             node: self.door.hub.node().clone(),
             origin: self.origin,
             username: frame.username,
@@ -196,6 +213,7 @@ impl Speaker {
         let arrival = self.arrival(features, token, None);
         match self.door.hub.join(&frame.room_id, join, arrival).await {
             Ok((seat, version)) => {
+                tracing::info!(version, features = ?features.names(), "joined");
                 self.features = features;
                 self.seat = Some(seat);
                 self.ack(id, version)
@@ -217,12 +235,13 @@ impl Speaker {
             self.error(id, Code::InvalidMessage, "RESUME is for a new socket", None);
             return false;
         }
+        self.subject.sit(&frame.room_id, &frame.user_id);
         let features = Features::new(Some(frame.features.as_deref().unwrap_or(&["resume".into(), "ack".into()])));
         let keys = &self.door.keys;
         let token = keys.fresh_token(&frame.user_id);
         let resume = Resume {
             user: frame.user_id.clone(),
-            conn: self.conn,
+            conn: self.subject.conn(),
             node: self.door.hub.node().clone(),
             origin: self.origin,
             proof: keys.token(&frame.user_id, &frame.resume_token),
@@ -232,6 +251,7 @@ impl Speaker {
         let arrival = self.arrival(features, Some(token), Some(missed));
         match self.door.hub.resume(&frame.room_id, resume, arrival).await {
             Ok((seat, version)) => {
+                tracing::info!(version, missed = version.saturating_sub(frame.version), "resumed");
                 self.features = features;
                 self.seat = Some(seat);
                 self.ack(id, version)
@@ -242,7 +262,7 @@ impl Speaker {
 
     fn arrival(&self, features: Features, token: Option<ResumeToken>, missed: Option<Missed>) -> Arrival {
         Arrival {
-            conn: self.conn,
+            conn: self.subject.conn(),
             outbox: Arc::clone(&self.outbox),
             modern: features.modern,
             features: features.names(),
@@ -257,7 +277,7 @@ impl Speaker {
         let Some(seat) = self.seat else { return };
         let keep_seat = self.features.resume() || self.door.admission.is_closed();
         if let Err(error) = self.door.hub.disconnect(&seat, keep_seat).await {
-            tracing::debug!(%error, "a departure could not be committed");
+            tracing::warn!(%error, "a departure could not be committed; the seat is given up when the lease or the window ends");
         }
     }
 }

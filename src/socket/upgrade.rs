@@ -13,14 +13,19 @@ use crate::{
     clock::Clock,
     config::{Config, RoomConfig},
     hub::{Hub, Outbox},
+    id::ConnId,
+    limit::Throttle,
     protocol::MAX_TRANSPORT_BYTES,
-    telemetry::{Metrics, Refused},
+    telemetry::{Label as _, Metrics, Refused, Subject},
 };
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
 const READ_BUFFER: usize = 256;
 /// Frames that wait to be written together before the kernel is asked.
 const WRITE_BUFFER: usize = 8 * 1024;
+/// Log lines about refusals: so many at once, and in the long run.
+const REFUSALS: u32 = 200;
+const REFUSALS_PER_SECOND: u32 = 50;
 /// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
 const RETRY_AFTER: &str = "2";
 
@@ -35,6 +40,8 @@ pub struct Door {
     pub(super) room: RoomConfig,
     outbox_bytes: usize,
     origins: Vec<String>,
+    /// For the log lines of refusals.
+    pub(super) refusals: Throttle,
 }
 
 /// What a door is made of.
@@ -68,7 +75,16 @@ impl Door {
             room: config.room.clone(),
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
+            refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
             parts,
+        }
+    }
+
+    /// Counts a refused upgrade and writes it to the log, of which a crowd at the door cannot make a flood.
+    fn refuse(&self, why: Refused, address: IpAddr) {
+        self.metrics.upgrades_refused.inc(why);
+        if let Some(skipped) = self.refusals.pass(self.clock.now()) {
+            tracing::info!(why = why.value(), client = %address, skipped, "upgrade refused");
         }
     }
 
@@ -82,9 +98,15 @@ impl Door {
 }
 
 /// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
-pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+pub fn upgrade(
+    door: Arc<Door>,
+    address: IpAddr,
+    headers: &HeaderMap,
+    (conn, subject): (ConnId, Arc<Subject>),
+    upgrade: WebSocketUpgrade,
+) -> Response {
     if !door.allows_origin(headers) {
-        door.metrics.upgrades_refused.inc(Refused::Origin);
+        door.refuse(Refused::Origin, address);
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
     let Some(place) = door.admission.enter() else {
@@ -93,7 +115,7 @@ pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: W
             (_, true) => (Refused::Unavailable, "this node cannot reach shared state\n"),
             _ => (Refused::Full, "this node is full\n"),
         };
-        door.metrics.upgrades_refused.inc(reason);
+        door.refuse(reason, address);
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], why).into_response();
     };
     let upgrade = upgrade
@@ -103,10 +125,10 @@ pub fn upgrade(door: Arc<Door>, address: IpAddr, headers: &HeaderMap, upgrade: W
         .max_message_size(MAX_TRANSPORT_BYTES)
         .max_frame_size(MAX_TRANSPORT_BYTES);
     upgrade.on_upgrade(move |socket| async move {
-        let open = door.registry.open(Outbox::new(door.outbox_bytes), place);
+        let open = door.registry.open(conn, Outbox::new(door.outbox_bytes), place);
         let origin = door.keys.origin(address);
-        let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&open.outbox), open.conn, origin);
+        let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&open.outbox), origin, Arc::clone(&subject));
         // A task of its own: axum's would hold what it needed for the upgrade for as long as the socket lives.
-        door.tasks.spawn(session::run(socket, speaker, open));
+        door.tasks.spawn(subject.scope(session::run(socket, speaker, open)));
     })
 }

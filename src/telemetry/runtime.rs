@@ -3,7 +3,10 @@ use std::fmt;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use tokio::runtime::Handle;
 
-use super::encoded::{counter, gauge};
+use super::{
+    encoded::{counter, gauge},
+    log::dropped_lines,
+};
 
 /// The runtime that answers the scrape. Nothing outside of one.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ impl Collector for RuntimeCollector {
         gauge(&mut encoder, "runtime_tasks", "Tasks that have not ended", runtime.num_alive_tasks())?;
         let help = "Tasks that wait for any thread, beside those that wait for a certain one";
         gauge(&mut encoder, "runtime_queue_depth", help, runtime.global_queue_depth())?;
-        counter(&mut encoder, "runtime_busy_seconds", "How long all threads that run tasks were at work", busy)
+        counter(&mut encoder, "runtime_busy_seconds", "How long all threads that run tasks were at work", busy)?;
+        let help = "Log lines that were dropped because the reader of the log did not keep up";
+        counter(&mut encoder, "log_lines_dropped", help, dropped_lines())
     }
 }

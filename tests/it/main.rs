@@ -26,6 +26,7 @@ mod http;
 mod ledger;
 mod lifecycle;
 mod limits;
+mod logs;
 mod metrics;
 mod metrics_table;
 mod party;

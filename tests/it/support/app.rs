@@ -31,6 +31,9 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
+/// Whoever holds it keeps the log from being read.
+type Hush = Arc<tokio::sync::Mutex<()>>;
+
 pub(crate) struct TestApp {
     nodes: Vec<Node>,
     /// The node of the next client.
@@ -38,6 +41,7 @@ pub(crate) struct TestApp {
     backing: Arc<Backing>,
     env: BTreeMap<String, String>,
     lines: Lines,
+    hush: Hush,
     // Deleted when the last one goes.
     dir: Arc<TempDir>,
 }
@@ -73,12 +77,12 @@ impl TestApp {
     }
 
     async fn spawn(env: BTreeMap<String, String>, dir: Arc<TempDir>, backing: Arc<Backing>) -> Result<Self, String> {
-        let lines = Lines::default();
+        let (lines, hush) = (Lines::default(), Hush::default());
         let mut nodes = Vec::new();
         for _ in 0..Backing::NODES {
-            nodes.push(Node::spawn(&env, &lines).await?);
+            nodes.push(Node::spawn(&env, &lines, &hush).await?);
         }
-        let app = Self { nodes, turn: AtomicUsize::new(0), backing, env, lines, dir };
+        let app = Self { nodes, turn: AtomicUsize::new(0), backing, env, lines, hush, dir };
         for node in &app.nodes {
             let begun = Instant::now();
             while http::request(node.addr, "GET", "/ready", &[]).await.status != 200 {
@@ -91,7 +95,7 @@ impl TestApp {
 }
 
 impl Node {
-    async fn spawn(env: &BTreeMap<String, String>, all: &Lines) -> Result<Self, String> {
+    async fn spawn(env: &BTreeMap<String, String>, all: &Lines, hush: &Hush) -> Result<Self, String> {
         let mut child = command(env, &["serve"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,8 +104,8 @@ impl Node {
             .unwrap_or_else(|error| panic!("{BINARY}: {error}"));
         let lines = Lines::default();
         let readers = vec![
-            collect(child.stdout.take().unwrap(), &[&lines, all]),
-            collect(child.stderr.take().unwrap(), &[&lines, all]),
+            collect(child.stdout.take().unwrap(), &[&lines, all], hush),
+            collect(child.stderr.take().unwrap(), &[&lines, all], hush),
         ];
         let begun = Instant::now();
         loop {
@@ -157,6 +161,33 @@ impl TestApp {
     /// Everything the process said so far.
     pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
+    }
+
+    /// The log as objects.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().iter().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// The first log line that has all of these fields, as soon as it is there.
+    pub(crate) async fn log_line(&self, fields: Value) -> Value {
+        let begun = Instant::now();
+        loop {
+            let fits = |line: &Value| fields.as_object().unwrap().iter().all(|(key, value)| line[key] == *value);
+            if let Some(line) = self.log_lines().into_iter().find(fits) {
+                return line;
+            }
+            assert!(begun.elapsed() < DEADLINE, "no line has {fields}:\n{}", self.log());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Reads nothing of what the process says until the guard is dropped.
+    pub(crate) async fn stop_reading_its_log(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.hush).lock_owned().await
+    }
+
+    pub(crate) async fn sighup(&self) {
+        self.signal("HUP").await;
     }
 
     /// What the process says comes through a pipe, a little later than what it does.
@@ -301,11 +332,13 @@ fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
     command
 }
 
-fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines]) -> JoinHandle<()> {
+fn collect(stream: impl AsyncRead + Send + Unpin + 'static, to: &[&Lines], hush: &Hush) -> JoinHandle<()> {
+    let hush = Arc::clone(hush);
     let to: Vec<_> = to.iter().map(|lines| Arc::clone(lines)).collect();
     tokio::spawn(async move {
         let mut reader = BufReader::new(stream).lines();
         while let Ok(Some(line)) = reader.next_line().await {
+            drop(hush.lock().await);
             for lines in &to {
                 lines.lock().unwrap().push(line.clone());
             }

@@ -1,0 +1,13 @@
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Ignores SIGHUP from now on, and says so: without this a node that loses its terminal, or that is asked to reload, ends at once
+/// and without a drain.
+pub(super) fn ignore_hangups() -> std::io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP is ignored: settings are read when the process starts");
+        }
+    });
+    Ok(())
+}

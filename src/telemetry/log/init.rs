@@ -1,0 +1,60 @@
+use std::{
+    io::{self, IsTerminal as _},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
+use tracing_subscriber::{layer::SubscriberExt as _, registry::Registry, util::SubscriberInitExt as _};
+
+use super::{
+    line::{Lines, Look, notice},
+    mask::Mask,
+    pipe::Pipe,
+};
+use crate::config::{LogConfig, LogFormat};
+
+/// How long the end of the process waits for the reader of the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+static PIPE: OnceLock<Pipe> = OnceLock::new();
+
+/// Why logging could not begin.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says it")]
+pub enum LogError {
+    #[error("cannot begin to log: {0}")]
+    Begun(#[from] tracing_subscriber::util::TryInitError),
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Logs to standard output from now on: JSON lines as pino writes them, or text for people. `secret` is the key of masked ids.
+pub fn init(config: &LogConfig, secret: Option<&str>) -> Result<(), LogError> {
+    let look = if is_for_people(config) { Look::Text { colours: io::stdout().is_terminal() } } else { Look::Json };
+    let pipe = Pipe::new(io::stdout(), notice(look))?;
+    let lines = Lines { look, mask: config.log_mask_ids.then(|| Mask::new(secret)), pipe: pipe.clone() };
+    // The level holds for all layers at once: what is below it is not even dispatched.
+    let level = config.log_level.filter();
+    let layer = BunyanFormattingLayer::new("tandem".to_owned(), lines);
+    Registry::default().with(level).with(JsonStorageLayer).with(layer).try_init()?;
+    // A second one cannot be reached: `try_init` refuses it.
+    let _ = PIPE.set(pipe);
+    Ok(())
+}
+
+/// Waits until the last lines are written, but not for a reader that stands still.
+pub fn flush() {
+    if let Some(pipe) = PIPE.get() {
+        pipe.flush(LAST_LINES);
+    }
+}
+
+/// Whether text is wanted rather than JSON lines.
+pub fn is_for_people(config: &LogConfig) -> bool {
+    match config.log_format {
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => io::stdout().is_terminal(),
+    }
+}

@@ -1,0 +1,185 @@
+use std::io::{self, Write};
+
+use serde_json::{Map, Value};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{mask::Mask, pipe::Pipe, subject::Subject};
+
+/// Fields of a Bunyan line that pino does not write.
+const NOT_PINO: [&str; 3] = ["v", "line", "file"];
+/// Fields that a person who reads text does not need in each line.
+const NOT_TEXT: [&str; 6] = ["name", "hostname", "pid", "target", "time", "level"];
+/// pino's number for `info`: ids are masked from here on.
+const INFO: i64 = 30;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// As pino writes them.
+    Json,
+    /// For people, in colours where they can be seen.
+    Text { colours: bool },
+}
+
+/// Takes the lines of the Bunyan formatter, completes them with the ids of the running task, and hands them on in their final look.
+pub(super) struct Lines {
+    pub(super) look: Look,
+    pub(super) mask: Option<Mask>,
+    pub(super) pipe: Pipe,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl Write for &Lines {
+    /// The formatter writes whole lines.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Some(mut fields) = pino(line, jiff::Timestamp::now().as_millisecond()) {
+            Subject::complete(&mut fields);
+            if let Some(mask) = self.mask.filter(|_| level(&fields) >= INFO) {
+                mask.apply(&mut fields);
+            }
+            self.pipe.push(&render(&fields, self.look));
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn level(fields: &Map<String, Value>) -> i64 {
+    fields.get("level").and_then(Value::as_i64).unwrap_or(INFO)
+}
+
+/// pino's fields: epoch milliseconds, no `v`, each key once. Nothing for the lines that mark the begin and the end of a span.
+fn pino(line: &[u8], now: i64) -> Option<Map<String, Value>> {
+    // Reading into a map keeps the last of two equal keys.
+    let mut fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    let message = fields.remove("msg").and_then(|msg| msg.as_str().map(str::to_owned)).unwrap_or_default();
+    let message = match message.strip_prefix('[').and_then(|rest| rest.split_once("] ").or(rest.split_once(']'))) {
+        Some((span, _)) if span.ends_with(" - START") || span.ends_with(" - END") => return None,
+        Some((span, event)) if span.ends_with(" - EVENT") => event.to_owned(),
+        _ => message,
+    };
+    for key in NOT_PINO {
+        fields.remove(key);
+    }
+    fields.insert("time".to_owned(), now.into());
+    fields.insert("msg".to_owned(), message.into());
+    Some(fields)
+}
+
+/// The line that tells how many were dropped before it.
+pub(super) fn notice(look: Look) -> fn(u64) -> Vec<u8> {
+    fn fields(lines: u64) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("name".to_owned(), "tandem".into());
+        fields.insert("level".to_owned(), 40.into());
+        fields.insert("time".to_owned(), jiff::Timestamp::now().as_millisecond().into());
+        fields.insert("pid".to_owned(), std::process::id().into());
+        fields.insert("msg".to_owned(), "log lines were dropped: the reader of the log did not keep up".into());
+        fields.insert("lines".to_owned(), lines.into());
+        fields
+    }
+    match look {
+        Look::Json => |lines| render(&fields(lines), Look::Json),
+        Look::Text { colours: true } => |lines| render(&fields(lines), Look::Text { colours: true }),
+        Look::Text { colours: false } => |lines| render(&fields(lines), Look::Text { colours: false }),
+    }
+}
+
+fn render(fields: &Map<String, Value>, look: Look) -> Vec<u8> {
+    let mut line = match look {
+        // A map of strings and numbers can always be written.
+        Look::Json => serde_json::to_vec(fields).unwrap_or_default(),
+        Look::Text { colours } => text(fields, colours).into_bytes(),
+    };
+    line.push(b'\n');
+    line
+}
+
+fn text(fields: &Map<String, Value>, colours: bool) -> String {
+    let (word, colour) = match level(fields) {
+        ..20 => ("TRACE", 35),
+        20..30 => ("DEBUG", 34),
+        30..40 => (" INFO", 32),
+        40..50 => (" WARN", 33),
+        _ => ("ERROR", 31),
+    };
+    let time = fields.get("time").and_then(Value::as_i64).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let time = time.map_or_else(String::new, |time| format!("{time:.3}"));
+    let message = fields.get("msg").and_then(Value::as_str).unwrap_or_default();
+    let mut line = if colours {
+        format!("\x1b[2m{time}\x1b[0m \x1b[{colour}m{word}\x1b[0m {message}")
+    } else {
+        format!("{time} {word} {message}")
+    };
+    for (key, value) in fields.iter().filter(|(key, _)| *key != "msg" && !NOT_TEXT.contains(&key.as_str())) {
+        let value = match value {
+            Value::String(text) if !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '"') => {
+                text.clone()
+            }
+            other => other.to_string(),
+        };
+        if colours {
+            line.push_str(&format!(" \x1b[2m{key}=\x1b[0m{value}"));
+        } else {
+            line.push_str(&format!(" {key}={value}"));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_123;
+
+    fn json(line: &str) -> Option<String> {
+        pino(line.as_bytes(), NOW).map(|fields| String::from_utf8(render(&fields, Look::Json)).unwrap())
+    }
+
+    #[test]
+    fn golden_lines() {
+        let bunyan = r#"{"v":0,"name":"tandem","msg":"listening","level":30,"hostname":"h","pid":7,"time":"2026-11-22T10:00:00.5Z","target":"tandem::node","line":3,"file":"src/node.rs","addr":"127.0.0.1:4001"}"#;
+        assert_eq!(
+            json(bunyan).unwrap(),
+            concat!(
+                r#"{"addr":"127.0.0.1:4001","hostname":"h","level":30,"msg":"listening","name":"tandem","pid":7,"#,
+                r#""target":"tandem::node","time":1700000000123}"#,
+                "\n"
+            )
+        );
+        let fields = pino(bunyan.as_bytes(), NOW).unwrap();
+        assert_eq!(text(&fields, false), "2023-11-14T22:13:20.123Z  INFO listening addr=127.0.0.1:4001");
+        assert_eq!(
+            text(&fields, true),
+            "\x1b[2m2023-11-14T22:13:20.123Z\x1b[0m \x1b[32m INFO\x1b[0m listening \x1b[2maddr=\x1b[0m127.0.0.1:4001"
+        );
+        assert_eq!(json(r#"{"msg":"[JOIN - START]","level":30}"#), None);
+        assert_eq!(json(r#"{"msg":"[JOIN - END]","level":30}"#), None);
+        let event = json(r#"{"msg":"[JOIN - EVENT] in","level":30,"room":"a","room":"b"}"#).unwrap();
+        assert!(
+            event.contains(r#""msg":"in""#) && event.contains(r#""room":"b""#) && !event.contains("\"a\""),
+            "{event}"
+        );
+    }
+
+    #[test]
+    fn a_message_may_begin_with_a_bracket() {
+        assert!(json(r#"{"msg":"[::1]:4001 refused","level":40}"#).unwrap().contains("[::1]:4001 refused"));
+    }
+
+    #[test]
+    fn a_value_of_text_cannot_make_a_second_line() {
+        let fields = pino(r#"{"msg":"joined","level":30,"user":"a\nb c"}"#.as_bytes(), NOW).unwrap();
+        assert_eq!(text(&fields, false), r#"2023-11-14T22:13:20.123Z  INFO joined user="a\nb c""#);
+    }
+}

@@ -1,0 +1,11 @@
+//! Log lines: JSON as pino writes it, or text for people, never waited for by whoever logs.
+
+mod init;
+mod line;
+mod mask;
+mod pipe;
+mod subject;
+
+pub use init::{LogError, flush, init, is_for_people};
+pub use pipe::dropped_lines;
+pub use subject::Subject;
