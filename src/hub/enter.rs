@@ -70,9 +70,12 @@ impl Hub {
 
     async fn admit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
         let admitted = self.commit(room, command).await;
-        if let Err(HubError::Refused(Refusal::InvalidPin)) = admitted {
-            // Before the answer: whoever guesses on many sockets and nodes has to wait for all of them.
-            self.commit(room, &Command::MissPin).await?;
+        if let Err(HubError::Refused(refusal)) = admitted {
+            let noted = self.note_refusal(room, command, refusal).await;
+            if refusal == Refusal::InvalidPin {
+                // Before the answer: whoever guesses on many sockets and nodes has to wait for all of them.
+                noted?;
+            }
         }
         admitted
     }

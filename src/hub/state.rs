@@ -15,8 +15,8 @@ use crate::{
     config::IceConfig,
     id::{NodeId, RoomId, UserId},
     ledger::{Archive, Entry, events},
-    protocol::Frame,
-    room::{Command, Policy, Refusal, Room, Update, decide, next_due},
+    protocol::{Frame, Received},
+    room::{Attempt, Command, Policy, Refusal, Room, Update, decide, next_due},
     telemetry::{Gap, Metrics},
 };
 
@@ -132,8 +132,34 @@ impl Hub {
         }
         self.enliven(room, &mut phase).await?;
         let done = self.commit(room, command).await;
+        if let Err(HubError::Refused(refusal)) = done
+            && let Err(error) = self.note_refusal(room, command, refusal).await
+        {
+            tracing::warn!(room = %room.id, %error, "a refusal is missing in the ledger");
+        }
         self.settle(room, &mut phase).await;
         done
+    }
+
+    /// Takes down in the room that `command` was refused.
+    pub(super) async fn note_refusal(
+        &self,
+        room: &LocalRoom,
+        command: &Command,
+        refusal: Refusal,
+    ) -> Result<(), HubError> {
+        let (user, conn, origin, what) = match command {
+            Command::Join(join) => (&join.user, join.conn, join.origin, Received::Join),
+            Command::Resume(resume) => (&resume.user, resume.conn, resume.origin, Received::Resume),
+            Command::Act { user, conn, action } => {
+                let origin = room.local().replica.members.get(user).map(|member| member.origin);
+                let Some(origin) = origin else { return Ok(()) };
+                (user, *conn, origin, Received::of_action(action))
+            }
+            _ => return Ok(()),
+        };
+        let attempt = Attempt { user: user.clone(), conn, origin, what: what.as_str().into(), refusal };
+        self.commit(room, &Command::Refused(attempt)).await.map(|_| ())
     }
 
     /// Decides on the replica and commits; when others were first, decides again. The caller holds the room's turn.

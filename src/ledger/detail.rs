@@ -7,6 +7,7 @@ use super::EventType;
 use crate::{
     clock::Millis,
     id::{ConnId, UserId},
+    protocol::Code,
     room::{Change, Json, LeftReason, Role},
 };
 
@@ -31,6 +32,7 @@ enum Detail<'a> {
     Url { url: &'a str, current_time: Option<f64> },
     Broadcast { event: &'a str, bytes: usize },
     Restart { reason: &'static str },
+    Refused { action: &'a str, code: &'static str, peer_id: ConnId, origin: String },
     Nothing {},
 }
 
@@ -100,6 +102,20 @@ pub(super) fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, J
         Change::Broadcast { by, event, data } => {
             let bytes = data.as_ref().map_or(0, |data| data.0.get().len());
             (EventType::Broadcast, Some(by), Detail::Broadcast { event, bytes })
+        }
+        Change::Refused { attempt, .. } => {
+            let kind = match attempt.what.as_ref() {
+                "JOIN" => EventType::JoinRefused,
+                "RESUME" => EventType::ResumeRefused,
+                _ => EventType::ActionRefused,
+            };
+            let detail = Detail::Refused {
+                action: &attempt.what,
+                code: Code::from(attempt.refusal).as_str(),
+                peer_id: attempt.conn,
+                origin: attempt.origin.into(),
+            };
+            (kind, Some(&attempt.user), detail)
         }
         Change::Closed => (EventType::RoomClosed, None, Detail::Nothing {}),
         Change::Ready { .. }

@@ -29,6 +29,9 @@ pub enum EventType {
     UserKicked,
     Broadcast,
     RoomClosed,
+    JoinRefused,
+    ResumeRefused,
+    ActionRefused,
 }
 
 impl EventType {
@@ -50,6 +53,9 @@ impl EventType {
             Self::UserKicked => "USER_KICKED",
             Self::Broadcast => "BROADCAST",
             Self::RoomClosed => "ROOM_CLOSED",
+            Self::JoinRefused => "JOIN_REFUSED",
+            Self::ResumeRefused => "RESUME_REFUSED",
+            Self::ActionRefused => "ACTION_REFUSED",
         }
     }
 }

@@ -109,7 +109,8 @@ impl Received {
         }
     }
 
-    fn of_action(action: &Action) -> Self {
+    /// What a member asked for.
+    pub fn of_action(action: &Action) -> Self {
         match action {
             Action::Leave => Self::Leave,
             Action::Rename { .. } => Self::UpdateUsername,

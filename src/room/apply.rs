@@ -98,6 +98,7 @@ impl Room {
                 self.gate = None;
             }
             Change::PinMissed { misses } => self.misses = Some(*misses),
+            Change::Refused { attempts, attempt: _ } => self.attempts = Some(*attempts),
             Change::Broadcast { .. } => {}
             Change::Closed => *self = Self::vacant(self.id.clone()),
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Digest, Gate, Member, Misses, Role, Timeline, Vacancy};
+use super::{Attempt, Attempts, Digest, Gate, Member, Misses, Role, Timeline, Vacancy};
 use crate::{
     clock::Millis,
     id::{ConnId, RoomId, UserId},
@@ -54,6 +54,8 @@ pub enum Change {
     Broadcast { by: UserId, event: Box<str>, data: Option<Json> },
     /// Somebody showed a wrong PIN; nobody is told.
     PinMissed { misses: Misses },
+    /// Something was refused; nobody in the room is told.
+    Refused { attempt: Attempt, attempts: Attempts },
     /// The room was empty for too long.
     Closed,
 }

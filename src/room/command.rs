@@ -1,4 +1,4 @@
-use super::{Digest, Json, Member, Role};
+use super::{Attempt, Digest, Json, Member, Role};
 use crate::id::{ConnId, NodeId, UserId};
 
 /// A wish that a room is asked to grant.
@@ -26,8 +26,8 @@ pub enum Command {
         /// What.
         action: Action,
     },
-    /// A PIN that was shown was wrong.
-    MissPin,
+    /// Something was refused: a wrong PIN counts, and auditors are told.
+    Refused(Attempt),
     /// A node is dead: the sockets that it held are gone.
     Reap {
         /// Which.

@@ -1,4 +1,6 @@
-use super::{Action, Change, Command, LeftReason, Policy, Presence, Room, Vacancy, due};
+use super::{Action, Attempt, Attempts, Change, Command, LeftReason, Policy, Presence, Room, Vacancy, due};
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, UserId},
@@ -9,7 +11,7 @@ mod lead;
 mod playback;
 
 /// Why a room says no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Refusal {
     #[error("not in this room")]
@@ -56,7 +58,7 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
             }
             act(room, user, action, policy, now)?
         }
-        Command::MissPin => enter::miss_pin(room, now),
+        Command::Refused(attempt) => refused(room, attempt, now),
         Command::Reap { node } => reap(room, node, policy, now),
         Command::Reseat(member) => enter::reseat(room, member, policy, now),
         Command::Tick => due::decide_tick(room, policy, now),
@@ -119,6 +121,21 @@ fn reap(room: &Room, node: &NodeId, policy: &Policy, now: Millis) -> Vec<Change>
             after.apply(&change, now);
             changes.push(change);
         }
+    }
+    changes
+}
+
+/// A wrong PIN makes the next try wait, each time. The ledger learns of attempts as far as their budget goes.
+fn refused(room: &Room, attempt: &Attempt, now: Millis) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if attempt.refusal == Refusal::InvalidPin {
+        changes.extend(enter::miss_pin(room, now));
+    }
+    if room.exists()
+        && attempt.refusal.is_audited()
+        && let Some(attempts) = Attempts::another(room.attempts, now)
+    {
+        changes.push(Change::Refused { attempt: attempt.clone(), attempts });
     }
     changes
 }

@@ -5,6 +5,7 @@
 //! node that applies the same changes holds the same room.
 
 mod apply;
+mod attempt;
 mod change;
 mod command;
 mod decide;
@@ -17,6 +18,7 @@ mod secret;
 mod state;
 mod timeline;
 
+pub use attempt::{Attempt, Attempts};
 pub use change::{Change, Json, LeftReason, Update};
 pub use command::{Action, Command, Join, Resume};
 pub use decide::{Draft, Refusal, decide};

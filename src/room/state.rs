@@ -3,7 +3,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Gate, Member, Misses, Policy, Role, Timeline};
+use super::{Attempts, Digest, Gate, Member, Misses, Policy, Role, Timeline};
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
@@ -36,6 +36,8 @@ pub struct Room {
     pub pin: Option<Digest>,
     /// The wrong PINs that were tried.
     pub misses: Option<Misses>,
+    /// The refused attempts that were taken down.
+    pub attempts: Option<Attempts>,
     /// A fingerprint of how it came to its version: two copies of one version that differ in it have lived through different things.
     pub mark: u64,
     /// Who is in it, those away included.
@@ -72,6 +74,7 @@ impl Room {
             version: 0,
             pin: None,
             misses: None,
+            attempts: None,
             mark: 0,
             members: Arc::default(),
             next_order: 0,

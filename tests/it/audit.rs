@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::support::{Client, TestApp, now_ms};
 
-const TYPES: [&str; 15] = [
+const TYPES: [&str; 18] = [
     "ROOM_CREATED",
     "USER_JOINED",
     "USER_LEFT",
@@ -21,6 +21,9 @@ const TYPES: [&str; 15] = [
     "USER_KICKED",
     "BROADCAST",
     "ROOM_CLOSED",
+    "JOIN_REFUSED",
+    "RESUME_REFUSED",
+    "ACTION_REFUSED",
 ];
 
 /// A party in which everything happens once at least; the server still runs.
@@ -50,6 +53,11 @@ async fn everything() -> TestApp {
     let mut stranger = Client::connect(&app).await;
     stranger.send_join("room", "stranger", json!({"pin": "846205"})).await;
     stranger.expect_error("invalid_pin").await;
+    stranger
+        .send(json!({"type": "RESUME", "roomId": "room", "userId": "host", "resumeToken": "a guess", "epoch": 1, "version": 1}))
+        .await;
+    stranger.expect_error("unauthorized").await;
+    guest.refused(json!({"type": "KICK", "targetUserId": "host"}), "forbidden").await;
     guest.fence().await;
     guest.reset();
     host.until("MEMBER_AWAY").await;
@@ -108,6 +116,75 @@ async fn every_kind_of_change_is_there() {
     assert_eq!(play["user_id"], "host");
     assert!(play["data"].is_object(), "data is JSON, not a text of it: {play}");
     assert!(play["data"].to_string().contains("play"), "{play}");
+}
+
+/// The refusals of a room, as soon as there are `count`: what was tried, under which id, and why it was refused.
+async fn refusals(app: &TestApp, count: usize) -> Vec<(String, String, String, String)> {
+    let mut all = Vec::new();
+    for kind in ["JOIN_REFUSED", "RESUME_REFUSED", "ACTION_REFUSED"] {
+        all.extend(app.audit(&["--room", "room", "--type", kind]).await);
+    }
+    if all.len() < count {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        return Box::pin(refusals(app, count)).await;
+    }
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let row = |event: &Value| {
+        assert!(event["data"]["peerId"].is_string() && event["data"]["origin"].is_string(), "{event}");
+        let (kind, user) = (text(&event["event_type"]), text(&event["user_id"]));
+        (kind, user, text(&event["data"]["action"]), text(&event["data"]["code"]))
+    };
+    all.iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn an_auditor_sees_who_tried_which_room_and_was_refused() {
+    let app = TestApp::start_with(&[("ROOM_MAX_MEMBERS", "2"), ("TRUST_PROXY_HOPS", "1")]).await;
+    let host = json!({"features": [], "pin": "739153"});
+    let (_host, _) = Client::join_with(&app, "room", "host", host).await;
+    let mut other = Client::connect_from(&app, "192.0.2.1").await;
+    other.send_join("room", "guest", json!({"features": [], "pin": "wrong"})).await;
+    other.expect_error("invalid_pin").await;
+    other.send_join("room", "host", json!({"features": [], "pin": "739153"})).await;
+    other.expect_error("identity_in_use").await;
+    other.enter("room", "guest", json!({"features": [], "pin": "739153"})).await;
+    other.refused(json!({"type": "SEEK", "currentTime": 1.0, "isPlaying": true}), "forbidden").await;
+    let mut third = Client::connect(&app).await;
+    third.send_join("room", "third", json!({"features": [], "pin": "739153"})).await;
+    third.expect_error("room_full").await;
+    let mut found = refusals(&app, 4).await;
+    found.sort();
+    let row = |kind: &str, user: &str, action: &str, code: &str| {
+        (kind.to_owned(), user.to_owned(), action.to_owned(), code.to_owned())
+    };
+    assert_eq!(
+        found,
+        [
+            row("ACTION_REFUSED", "guest", "SEEK", "forbidden"),
+            row("JOIN_REFUSED", "guest", "JOIN", "invalid_pin"),
+            row("JOIN_REFUSED", "host", "JOIN", "identity_in_use"),
+            row("JOIN_REFUSED", "third", "JOIN", "room_full"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nobody_can_fill_the_ledger_with_refusals() {
+    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "10000"), ("MESSAGE_BURST", "10000")]).await;
+    let _host = Client::join(&app, "room", "host").await;
+    let mut guest = Client::join(&app, "room", "guest").await;
+    for number in 0..500 {
+        guest.send(json!({"type": "SEEK", "currentTime": 1.0, "isPlaying": true, "id": number})).await;
+    }
+    for _ in 0..500 {
+        guest.expect_error("forbidden").await;
+    }
+    // Whatever was to be written is in the ledger before what comes after it.
+    guest.acked(json!({"type": "UPDATE_USERNAME", "username": "the last"})).await;
+    app.audit_until(&["--type", "USERNAME_UPDATED"], 1).await;
+    let taken = app.audit(&["--type", "ACTION_REFUSED"]).await.len();
+    // Ten, and one for each ten seconds that it took.
+    assert!((10..20).contains(&taken), "{taken}");
 }
 
 #[tokio::test]

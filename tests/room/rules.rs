@@ -126,7 +126,7 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
     };
     world.run(&Command::Join(first.clone())).unwrap();
     for _ in 0..6 {
-        world.run(&Command::MissPin).unwrap();
+        world.run(&crate::world::missed_pin()).unwrap();
     }
     let stranger = Join { user: user(1), conn: conn(1, 1), ..first.clone() };
     let refused = world.run(&Command::Join(stranger.clone())).unwrap_err();

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use tandem::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    room::{Action, Change, Command, Digest, Join, Member, Policy, Refusal, Resume, Role, Room, Update, decide},
+    room::{
+        Action, Attempt, Change, Command, Digest, Join, Member, Policy, Refusal, Resume, Role, Room, Update, decide,
+    },
 };
 use uuid::Uuid;
 
@@ -91,6 +93,17 @@ fn node(socket: u8) -> NodeId {
     NodeId::parse(if socket.is_multiple_of(2) { "north" } else { "south" }).unwrap()
 }
 
+/// Somebody showed a wrong PIN.
+pub fn missed_pin() -> Command {
+    Command::Refused(Attempt {
+        user: user(9),
+        conn: conn(9, 9),
+        origin: digest(9),
+        what: "JOIN".into(),
+        refusal: Refusal::InvalidPin,
+    })
+}
+
 pub struct World {
     pub room: Room,
     pub now: Millis,
@@ -143,7 +156,7 @@ impl World {
                 let conn = self.seat(*who);
                 Command::Disconnect { user: user(*who), conn, keep_seat: *keep_seat }
             }
-            Op::MissPin => Command::MissPin,
+            Op::MissPin => missed_pin(),
             Op::Reap { node: number } => Command::Reap { node: node(*number) },
             Op::Reseat { which } => match self.seated.get(usize::from(*which) % self.seated.len().max(1)) {
                 Some(member) => Command::Reseat(Box::new(member.clone())),
