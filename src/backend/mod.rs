@@ -9,6 +9,8 @@
 //!
 //! `tests/backend` holds the cases that every implementation must pass.
 
+mod error;
+mod faults;
 mod memory;
 mod redis;
 
@@ -16,6 +18,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+pub use error::BackendError;
+pub use faults::Faults;
 pub use memory::{Memory, MemoryNode};
 pub use redis::{RedisNode, RedisParts, Renewal, StartError};
 
@@ -74,17 +78,6 @@ pub enum Delivery {
     Nobody,
 }
 
-/// Why shared state could not be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum BackendError {
-    /// There is no place for another room.
-    #[error("this node holds as many rooms as it may")]
-    Full,
-    /// It cannot be reached, or did not answer in time.
-    #[error("shared state is unavailable: {0}")]
-    Unavailable(String),
-}
-
 /// Shared state, as one node sees it. Every call has a deadline of its own and never waits for members.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -111,6 +104,16 @@ pub trait Backend: Send + Sync + 'static {
     /// Puts a room into shared state that has lost it, or the last of it, if it is still as it was `found`. Nodes that take part in the
     /// room are told that it is stale.
     async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError>;
+
+    /// Asks the nodes that have `room` to look at it: what shared state has of it cannot be read.
+    async fn alarm(&self, _room: &RoomId) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Puts a room in the place of one that cannot be read. A conflict where it can be read after all.
+    async fn repair(&self, _room: &Room, _due: Due) -> Result<Commit, BackendError> {
+        Ok(Commit::Conflict)
+    }
 
     /// The updates after version `after` of `epoch`, if they are all still known.
     async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError>;

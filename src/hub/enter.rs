@@ -9,10 +9,10 @@ use super::{
     state::due_after,
 };
 use crate::{
-    backend::Commit,
+    backend::{BackendError, Commit},
     id::{ConnId, RoomId, UserId},
     protocol::{Frame, ServerFrame, Stamp, announce, encode},
-    room::{Command, Join, Refusal, Resume, Update},
+    room::{Command, Join, Refusal, Resume, Room, Update},
     telemetry::Resumed,
 };
 
@@ -82,19 +82,14 @@ impl Hub {
 
     /// A room that nobody holds any more, but the archive does, comes back when somebody joins it.
     async fn recall(&self, room: &LocalRoom, command: &Command) -> Result<(), HubError> {
-        let (Command::Join(_), Some(archive)) = (command, &self.parts.archive) else { return Ok(()) };
+        if !matches!(command, Command::Join(_)) {
+            return Ok(());
+        }
         // One that was closed has left its epoch: what the ledger has of it may be late.
         if room.local().replica.epoch > 0 {
             return Ok(());
         }
-        let row = match archive.recall(&room.id).await {
-            Ok(row) => row,
-            Err(error) => {
-                tracing::debug!(room = %room.id, %error, "a room could not be looked up in the ledger, it is made anew");
-                return Ok(());
-            }
-        };
-        let Some(old) = row.and_then(|row| row.into_room(&self.parts.policy, self.now())) else { return Ok(()) };
+        let Some(old) = self.from_ledger(&room.id).await else { return Ok(()) };
         let due = due_after(None, &old, &self.parts.policy);
         match self.backend().restore(&old, None, due).await? {
             Commit::Applied => {
@@ -107,6 +102,28 @@ impl Hub {
         }
     }
 
+    /// A room as the ledger last knew it, if it may come back.
+    pub(super) async fn from_ledger(&self, id: &RoomId) -> Option<Room> {
+        match self.parts.archive.as_ref()?.recall(id).await {
+            Ok(row) => row?.into_room(&self.parts.policy, self.now()),
+            Err(error) => {
+                tracing::warn!(room = %id, %error, "a room could not be looked up in the ledger: if it was there, it is made anew");
+                None
+            }
+        }
+    }
+
+    /// The updates that a member missed. Shared state was there a moment ago: it is asked twice before that is given up.
+    async fn missed(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
+        match self.backend().history(room, epoch, after).await {
+            Err(_) => {
+                self.backend().until_up(PATIENCE).await;
+                self.backend().history(room, epoch, after).await
+            }
+            history => history,
+        }
+    }
+
     /// Tells a resuming member what it missed. Its seat holds back whatever happens meanwhile.
     async fn catch_up(&self, room: &LocalRoom, user: &UserId, conn: ConnId, version: u64) {
         let missed = {
@@ -114,7 +131,7 @@ impl Hub {
             local.seat(user, conn).and_then(|seat| seat.held.as_ref()).and_then(|held| held.arrival.missed)
         };
         let Some(Missed { epoch, version: after }) = missed else { return };
-        let history = self.backend().history(&room.id, epoch, after).await;
+        let history = self.missed(&room.id, epoch, after).await;
         let inbox = self.backend().inbox(&room.id, user).await;
         let mut local = room.local();
         let Some(held) = local.seat(user, conn).and_then(|seat| seat.held.take()) else { return };
@@ -128,6 +145,7 @@ impl Hub {
                 Vec::new()
             }
         };
+        let unknown = history.is_err();
         let replayed = history.ok().flatten().map(|updates| replay(&updates, user, after, version));
         // What would fill the outbox at once would only close the socket again.
         let bytes = |frames: &[Frame]| frames.iter().map(|frame| frame.len()).sum::<usize>();
@@ -145,7 +163,11 @@ impl Hub {
             frames.extend(replayed);
             self.parts.metrics.resumed.inc(Resumed::Replayed);
         } else {
-            let reason = if local.replica.epoch == epoch { "history_gone" } else { "epoch_changed" };
+            let reason = match local.replica.epoch == epoch {
+                _ if unknown => "history_unavailable",
+                true => "history_gone",
+                false => "epoch_changed",
+            };
             frames.push(encode(&ServerFrame::Discontinuity { reason }));
             frames.push(local.snapshot(&arrival, user, context));
             // The snapshot has them already.

@@ -23,7 +23,8 @@ impl HubError {
         match self {
             Self::Refused(refusal) => (*refusal).into(),
             Self::UrlNotAllowed => Code::Forbidden,
-            Self::Backend(_) | Self::Contended => Code::Unavailable,
+            Self::Backend(error) => error.code(),
+            Self::Contended => Code::Unavailable,
         }
     }
 

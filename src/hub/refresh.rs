@@ -1,10 +1,12 @@
 //! Reading a room anew when updates may have been missed, and setting right what became wrong meanwhile.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
+
+use tokio::time::sleep;
 
 use super::{Hub, HubError, LocalRoom, local::Fit, state::due_after, tick::RETRY};
 use crate::{
-    backend::{Commit, Point},
+    backend::{BackendError, Commit, Point},
     id::{ConnId, UserId},
     protocol::Close,
     room::{Command, Member, Room, Update},
@@ -13,6 +15,10 @@ use crate::{
 
 /// How often a room is read anew because it changes meanwhile.
 const TRIES: usize = 8;
+/// How often it is looked whether another node has put back a room that cannot be read,
+const ALARM_LOOKS: u32 = 10;
+/// and how long between two looks.
+const ALARM_LOOK: Duration = Duration::from_millis(100);
 
 /// How shared state stands to what this node has.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,7 +66,13 @@ impl Hub {
 
     /// False: the room went on meanwhile in a way that was not heard of.
     async fn read(&self, room: &LocalRoom) -> Result<bool, HubError> {
-        let fresh = self.backend().subscribe(&room.id).await?;
+        let fresh = match self.backend().subscribe(&room.id).await {
+            Err(error @ BackendError::Corrupt { .. }) => match self.repair(room, error).await? {
+                Some(fresh) => fresh,
+                None => return Ok(false),
+            },
+            read => read.inspect_err(|error| self.note(error))?,
+        };
         let (old, seated) = {
             let local = room.local();
             (local.replica.clone(), !local.seats.is_empty())
@@ -69,7 +81,8 @@ impl Hub {
         match standing(&old, &fresh, seated, self.now()) {
             Standing::Same => Ok(self.go_on(room, &[])),
             Standing::Ahead => {
-                let history = self.backend().history(&room.id, old.epoch, old.version).await.unwrap_or_default();
+                // What cannot be asked now is not gone: it is asked again.
+                let history = self.backend().history(&room.id, old.epoch, old.version).await?;
                 if let Some(missed) = history.filter(|missed| leads_to(&old, missed, &fresh)) {
                     gaps.inc(Gap::Replayed);
                     return Ok(self.go_on(room, &missed));
@@ -84,7 +97,7 @@ impl Hub {
                 Ok(self.start_over(room, fresh, "epoch_changed"))
             }
             Standing::Behind(found) => {
-                let again = Room { epoch: self.now().max(old.epoch.saturating_add(1)), ..old };
+                let again = self.begun_anew(old);
                 let due = due_after(None, &again, &self.parts.policy);
                 if self.backend().restore(&again, found, due).await? == Commit::Conflict {
                     return Ok(false);
@@ -93,6 +106,41 @@ impl Hub {
                 Ok(self.start_over(room, again, "epoch_changed"))
             }
         }
+    }
+
+    /// What shared state has of a room cannot be read. Whoever still has the room puts it back: this node, another one, or the ledger. The
+    /// room, once somebody has; nothing if it has to be read anew.
+    async fn repair(&self, room: &LocalRoom, unreadable: BackendError) -> Result<Option<Room>, HubError> {
+        let old = room.local().replica.clone();
+        let whole = if old.exists() { Some(self.begun_anew(old)) } else { None };
+        if whole.is_none() {
+            self.backend().alarm(&room.id).await?;
+            for _ in 0..ALARM_LOOKS {
+                sleep(ALARM_LOOK).await;
+                match self.backend().subscribe(&room.id).await {
+                    Err(BackendError::Corrupt { .. }) => {}
+                    read => return Ok(Some(read?)),
+                }
+            }
+        }
+        let whole = match whole {
+            Some(whole) => Some(whole),
+            None => self.from_ledger(&room.id).await.map(|room| self.begun_anew(room)),
+        };
+        // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
+        let Some(whole) = whole else { return Err(unreadable.into()) };
+        let due = due_after(None, &whole, &self.parts.policy);
+        if self.backend().repair(&whole, due).await? == Commit::Conflict {
+            return Ok(None);
+        }
+        self.parts.metrics.gaps.inc(Gap::Restored);
+        tracing::warn!(room = %room.id, version = whole.version, "a room that could not be read was put back");
+        Ok(Some(whole))
+    }
+
+    /// A room that is put back is another incarnation.
+    fn begun_anew(&self, old: Room) -> Room {
+        Room { epoch: self.now().max(old.epoch.saturating_add(1)), ..old }
     }
 
     /// What was missed, then what was heard meanwhile. False if something is still missing.

@@ -10,7 +10,7 @@ use super::{
     tick::RETRY,
 };
 use crate::{
-    backend::{Backend, Commit, Due, Point, Proposal, Sink},
+    backend::{Backend, BackendError, Commit, Due, Faults, Point, Proposal, Sink},
     clock::{Clock, Millis},
     config::IceConfig,
     id::{NodeId, RoomId, UserId},
@@ -32,6 +32,7 @@ pub struct Hub {
     pub(super) rooms: DashMap<RoomId, Arc<LocalRoom>>,
     pub(super) schedule: Schedule,
     pub(super) signals: SignalIds,
+    faults: Faults,
 }
 
 /// What a hub is made of.
@@ -61,6 +62,7 @@ impl Hub {
             rooms: DashMap::new(),
             schedule: Schedule::default(),
             signals: SignalIds::random(),
+            faults: Faults::new(Arc::clone(&parts.metrics)),
             parts,
         });
         hub.parts.backend.attach(Arc::clone(&hub) as Arc<dyn Sink>);
@@ -74,6 +76,13 @@ impl Hub {
     /// This node.
     pub fn node(&self) -> &NodeId {
         &self.parts.node
+    }
+
+    /// What only this node is at fault for; what shared state is, the back end says itself.
+    pub(super) fn note(&self, error: &BackendError) {
+        if let BackendError::Full = error {
+            self.faults.note(error);
+        }
     }
 
     pub(super) fn backend(&self) -> &dyn Backend {

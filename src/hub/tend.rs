@@ -4,6 +4,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{Hub, HubError, LocalRoom, local::Phase};
 use crate::{
+    backend::BackendError,
     clock::Millis,
     id::{NodeId, RoomId},
     room::{Command, Room, next_due},
@@ -11,6 +12,8 @@ use crate::{
 
 /// Rooms that are looked after at once.
 const AT_ONCE: usize = 32;
+/// When a room that cannot be read, and that nobody could put back, is looked at again.
+const UNREADABLE: Millis = 60_000;
 
 impl Hub {
     /// Gives up the seats that a dead node held in these rooms. Whether that was possible in all of them.
@@ -39,6 +42,10 @@ impl Hub {
         let done = stream::iter(rooms)
             .map(|room| async move {
                 let tended = self.tend_one(&room, command).await;
+                if let Err(HubError::Backend(BackendError::Corrupt { .. })) = tended {
+                    // Nobody has it, and that is said. Nothing can be done for it, least of all each second.
+                    return Some((room, Some(self.now() + UNREADABLE)));
+                }
                 let failed = |error: &HubError| tracing::debug!(%room, %error, "a room could not be looked after");
                 tended.inspect_err(failed).ok().map(|due| (room, due))
             })

@@ -79,7 +79,8 @@ impl Keeper {
         }
         loop {
             match self.take_name().await {
-                Ok(()) => return Ok(()),
+                Ok(true) => return Ok(()),
+                Ok(false) => tracing::debug!("not all rooms that an earlier process had could be looked after"),
                 Err(error) => tracing::debug!(%error, "the name could not be taken"),
             }
             sleep(RETRY).await;
@@ -87,8 +88,8 @@ impl Keeper {
     }
 
     /// Takes over what an earlier process of this name has left behind. One that still runs learns of this, and drains: its members are its
-    /// own until it is gone.
-    async fn take_name(&self) -> Result<(), BackendError> {
+    /// own until it is gone. Whether all is in order.
+    async fn take_name(&self) -> Result<bool, BackendError> {
         self.redis.take_name().await?;
         let patience = Instant::now() + HANDOVER;
         while self.redis.namesakes().await? > 1 && Instant::now() < patience {
@@ -97,13 +98,10 @@ impl Keeper {
         self.reap_own().await
     }
 
-    /// Rooms that this node is said to hold, but does not: whoever is said to be there is not.
-    async fn reap_own(&self) -> Result<(), BackendError> {
+    /// Rooms that this node is said to hold, but does not: whoever is said to be there is not. Whether all of them could be looked after.
+    async fn reap_own(&self) -> Result<bool, BackendError> {
         let rooms = self.redis.forgotten().await?;
-        if self.hub.reap(self.hub.node(), rooms).await {
-            return Ok(());
-        }
-        Err(BackendError::Unavailable("not all rooms could be looked after".to_owned()))
+        Ok(self.hub.reap(self.hub.node(), rooms).await)
     }
 
     async fn readiness(&self) {

@@ -19,13 +19,12 @@ pub enum Code {
     IdentityInUse,
     RateLimited,
     Unavailable,
-    Draining,
     Internal,
 }
 
 impl Code {
     /// All of them, for whoever counts.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidMessage,
         Self::UnknownType,
         Self::TooLarge,
@@ -38,7 +37,6 @@ impl Code {
         Self::IdentityInUse,
         Self::RateLimited,
         Self::Unavailable,
-        Self::Draining,
         Self::Internal,
     ];
 
@@ -57,17 +55,13 @@ impl Code {
             Self::IdentityInUse => "identity_in_use",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
-            Self::Draining => "draining",
             Self::Internal => "internal",
         }
     }
 
     /// Whether the same frame may succeed later.
     pub fn retryable(self) -> bool {
-        matches!(
-            self,
-            Self::PinLocked | Self::RoomFull | Self::RateLimited | Self::Unavailable | Self::Draining | Self::Internal
-        )
+        matches!(self, Self::PinLocked | Self::RoomFull | Self::RateLimited | Self::Unavailable | Self::Internal)
     }
 }
 

@@ -16,7 +16,7 @@ pub use code::Code;
 pub use decode::{ClientMessage, Inbound, JoinFrame, Malformed, ResumeFrame, Signal, Whisper, decode};
 pub use ice::IceServer;
 pub use kind::{Received, Sent};
-pub use server::{Frame, Line, ServerFrame, SignalFrame, Standing, encode};
+pub use server::{Frame, Line, ServerFrame, SignalFrame, Standing, encode, unencodable};
 pub use snapshot::{RoomState, RoomStateParts};
 
 /// The largest frame that is understood, in bytes. What first-generation clients send stays well below.

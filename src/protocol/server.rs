@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -277,13 +279,61 @@ impl Serialize for SignalFrame<'_> {
     }
 }
 
-/// Writes a frame. Every value in a [`ServerFrame`] can be written, so the other branch is for the types only; it would be an
-/// `ERROR internal`.
+/// Frames that could not be written, since the process began.
+static UNENCODABLE: AtomicU64 = AtomicU64::new(0);
+
+/// How many frames could not be written, since the process began.
+pub fn unencodable() -> u64 {
+    UNENCODABLE.load(Ordering::Relaxed)
+}
+
+/// Writes a frame. Every value in a [`ServerFrame`] can be written; should one not be, its receivers are told `ERROR internal`.
 pub fn encode(frame: &ServerFrame<'_>) -> Frame {
+    write(frame)
+}
+
+fn write(frame: &(impl Serialize + std::fmt::Debug)) -> Frame {
     let mut bytes = Vec::with_capacity(512);
-    let written = serde_json::to_writer(&mut bytes, frame).is_ok();
-    match String::from_utf8(bytes) {
-        Ok(text) if written => text.into(),
-        _ => Frame::from_static(r#"{"type":"ERROR","code":"internal","message":"Processing error","retryable":true}"#),
+    let written = serde_json::to_writer(&mut bytes, frame).map_err(|error| error.to_string());
+    let written = written.and_then(|()| String::from_utf8(bytes).map_err(|error| error.to_string()));
+    written.map_or_else(|error| unwritten(frame, &error), Frame::from)
+}
+
+fn unwritten(frame: &dyn std::fmt::Debug, error: &str) -> Frame {
+    // It is a bug, and one room may come upon it with every frame: the first are enough to find it.
+    let before = UNENCODABLE.fetch_add(1, Ordering::Relaxed);
+    if before < 10 || before.is_multiple_of(1_000) {
+        // Its name alone: what members say is nobody else's.
+        let name = format!("{frame:?}");
+        let name = name.split([' ', '(', '{']).next().unwrap_or_default();
+        tracing::error!(
+            frame = name,
+            error,
+            times = before + 1,
+            "a frame cannot be written, an ERROR goes out in its place"
+        );
+    }
+    Frame::from_static(r#"{"type":"ERROR","code":"internal","message":"Processing error","retryable":true}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Serialize for Broken {
+        fn serialize<S: serde::Serializer>(&self, _out: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("it is broken"))
+        }
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_written_is_counted_and_its_receiver_is_told() {
+        let before = unencodable();
+        let told: serde_json::Value = serde_json::from_str(&write(&Broken)).unwrap();
+        assert_eq!((told["type"].as_str(), told["code"].as_str()), (Some("ERROR"), Some("internal")));
+        assert_eq!(unencodable(), before + 1);
     }
 }

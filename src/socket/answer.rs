@@ -1,6 +1,5 @@
 use super::speaker::Speaker;
 use crate::{
-    backend::BackendError,
     clock::Millis,
     hub::HubError,
     protocol::{Code, Malformed, ServerFrame, encode},
@@ -30,8 +29,8 @@ impl Speaker {
     /// Always false: it was not granted.
     pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) -> bool {
         let code = error.code();
-        if let HubError::Backend(cause @ BackendError::Unavailable(_)) = error {
-            // Whoever talks to shared state says so once when it is away: not here, for everybody.
+        if let HubError::Backend(cause) = error {
+            // Whoever talks to shared state says it once, and counts it: not here, for everybody.
             tracing::debug!(error = %cause, "a member's wish could not be committed");
         } else if let Some(skipped) = self.door.refusals.pass(self.door.clock.now()) {
             tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), skipped, "refused");

@@ -137,6 +137,101 @@ impl Label for Gap {
     }
 }
 
+/// Why shared state could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "those that are not explained are the words that Redis begins its refusals with")]
+pub enum Cause {
+    Busy,
+    ClusterDown,
+    /// What is there cannot be read.
+    Corrupt,
+    /// Too many entries wait for a worker.
+    LedgerFull,
+    Loading,
+    MasterDown,
+    Misconf,
+    NoAuth,
+    NoPerm,
+    NoReplicas,
+    Oom,
+    ReadOnly,
+    /// Redis refuses for another reason.
+    Refused,
+    /// This node holds as many rooms as it may.
+    RoomLimit,
+    Timeout,
+    /// A change cannot be written.
+    Unencodable,
+    Unreachable,
+    WrongPass,
+}
+
+impl Cause {
+    /// Of a refusal that begins with this word.
+    pub fn of_refusal(code: &str) -> Self {
+        match code {
+            "BUSY" => Self::Busy,
+            "CLUSTERDOWN" => Self::ClusterDown,
+            "LOADING" => Self::Loading,
+            "MASTERDOWN" => Self::MasterDown,
+            "MISCONF" => Self::Misconf,
+            "NOAUTH" => Self::NoAuth,
+            "NOPERM" => Self::NoPerm,
+            "NOREPLICAS" => Self::NoReplicas,
+            "OOM" => Self::Oom,
+            "READONLY" => Self::ReadOnly,
+            "WRONGPASS" => Self::WrongPass,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl Label for Cause {
+    const KEY: &'static str = "cause";
+    const ALL: &'static [Self] = &[
+        Self::Busy,
+        Self::ClusterDown,
+        Self::Corrupt,
+        Self::LedgerFull,
+        Self::Loading,
+        Self::MasterDown,
+        Self::Misconf,
+        Self::NoAuth,
+        Self::NoPerm,
+        Self::NoReplicas,
+        Self::Oom,
+        Self::ReadOnly,
+        Self::Refused,
+        Self::RoomLimit,
+        Self::Timeout,
+        Self::Unencodable,
+        Self::Unreachable,
+        Self::WrongPass,
+    ];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::ClusterDown => "clusterdown",
+            Self::Corrupt => "corrupt",
+            Self::LedgerFull => "ledger_full",
+            Self::Loading => "loading",
+            Self::MasterDown => "masterdown",
+            Self::Misconf => "misconf",
+            Self::NoAuth => "noauth",
+            Self::NoPerm => "noperm",
+            Self::NoReplicas => "noreplicas",
+            Self::Oom => "oom",
+            Self::ReadOnly => "readonly",
+            Self::Refused => "refused",
+            Self::RoomLimit => "room_limit",
+            Self::Timeout => "timeout",
+            Self::Unencodable => "unencodable",
+            Self::Unreachable => "unreachable",
+            Self::WrongPass => "wrongpass",
+        }
+    }
+}
+
 /// What became of an event on its way into the ledger of a single node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Journaled {
@@ -180,6 +275,7 @@ mod tests {
         check::<Refused>();
         check::<Resumed>();
         check::<Gap>();
+        check::<Cause>();
         check::<Journaled>();
     }
 }

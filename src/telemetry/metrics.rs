@@ -7,12 +7,12 @@ use prometheus_client::{
 };
 
 use super::{
-    Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, Sharded, Tally, Timing,
-    labels::Journaled,
+    Cause, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, Sharded, Tally,
+    Timing, labels::Journaled,
 };
 use crate::{
     ledger::PoolUse,
-    protocol::{Close, Code, Received, Sent},
+    protocol::{Close, Code, Received, Sent, unencodable},
 };
 
 const fn micros(micros: u64) -> Duration {
@@ -99,6 +99,7 @@ pub struct Metrics {
     pub reaped_members: Counter,
     pub draining: Gauge,
     pub link_up: Gauge,
+    pub state_errors: Tally<Cause>,
     pub link_restarts: Counter,
     pub resubscribed: Counter,
     pub echo: Echo,
@@ -109,6 +110,7 @@ pub struct Metrics {
     outbox_fullest: Gauge,
     journal_waiting: Gauge,
     journal: Tally<Journaled>,
+    frames_unencodable: Counter,
     pool: PoolGauges,
 }
 
@@ -194,6 +196,11 @@ impl Metrics {
             reaped_members: counter(registry, "reaped_members", "Seats of dead nodes that this node gave up"),
             draining: gauge(registry, "draining", "1 while the node is being stopped"),
             link_up: gauge(registry, "link_up", "1 while shared state can be reached"),
+            state_errors: Tally::register(
+                registry,
+                "state_errors",
+                "Times that shared state could not be used, by cause: what Redis refuses with, or what else was wrong",
+            ),
             link_restarts: counter(registry, "link_restarts", "Connections to Redis that were made anew"),
             resubscribed: counter(
                 registry,
@@ -216,6 +223,11 @@ impl Metrics {
                 "ledger_events",
                 "Events by what became of them; retries counts batches",
             ),
+            frames_unencodable: counter(
+                registry,
+                "frames_unencodable",
+                "Frames that could not be written: whoever was to get one got an ERROR internal",
+            ),
             pool: PoolGauges::register(registry),
             registry: all,
         }
@@ -231,6 +243,7 @@ impl Metrics {
         self.journal.raise(Journaled::Written, now.journal_written);
         self.journal.raise(Journaled::Lost, now.journal_lost);
         self.journal.raise(Journaled::Retries, now.journal_failures);
+        self.frames_unencodable.inc_by(unencodable().saturating_sub(self.frames_unencodable.get()));
         self.pool.set(now.pool);
         let mut text = String::new();
         // Writing into a String cannot fail.

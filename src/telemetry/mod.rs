@@ -14,7 +14,7 @@ mod tally;
 mod timing;
 
 pub use echo::Echo;
-pub use labels::{Gap, Parting, Refused, Resumed};
+pub use labels::{Cause, Gap, Parting, Refused, Resumed};
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::{Metrics, Snapshot};
 pub use pool::PoolGauges;

@@ -25,8 +25,6 @@ export function errorWords({ code, message, retryAfterMs }) {
     case 'unavailable':
     case 'internal':
       return 'The server has a problem right now. Please try again in a moment.';
-    case 'draining':
-      return 'The server is restarting. Please try again in a moment.';
     case 'dropped':
       return 'The connection was lost before that arrived.';
     default:

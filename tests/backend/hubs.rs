@@ -1,6 +1,12 @@
 //! Two hubs over one state: what a cluster does, without its network.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use serde_json::Value;
@@ -10,6 +16,7 @@ use tandem::{
     config::IceConfig,
     hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
     id::{NodeId, RoomId, UserId},
+    ledger::Archive,
     protocol::{Frame, Whisper},
     room::{Action, Command, Digest, Json, Policy, Resume, Room, Update},
     telemetry::Metrics,
@@ -22,17 +29,26 @@ fn hub(shared: &Arc<Memory>, name: &str) -> Arc<Hub> {
     hub_on(shared.node(NodeId::parse(name).unwrap()), name)
 }
 
-fn hub_on(backend: Arc<dyn Backend>, name: &str) -> Arc<Hub> {
+pub fn hub_on(backend: Arc<dyn Backend>, name: &str) -> Arc<Hub> {
+    hub_with(backend, name, Arc::new(Metrics::new(name)), None)
+}
+
+pub fn hub_with(
+    backend: Arc<dyn Backend>,
+    name: &str,
+    metrics: Arc<Metrics>,
+    archive: Option<Arc<dyn Archive>>,
+) -> Arc<Hub> {
     let node = NodeId::parse(name).unwrap();
     Hub::new(Parts {
         backend,
-        metrics: Arc::new(Metrics::new(name)),
+        metrics,
         node,
         clock: Clock::system(),
         policy: Policy::default(),
         ping_interval: 25_000,
         ice: ice(),
-        archive: None,
+        archive,
     })
 }
 
@@ -47,6 +63,14 @@ struct Slow {
     inner: Arc<dyn Backend>,
     asked: Notify,
     answer: Notify,
+    /// Answers to that question that get lost.
+    lost: AtomicUsize,
+}
+
+impl Slow {
+    fn new(inner: Arc<dyn Backend>) -> Arc<Self> {
+        Arc::new(Self { inner, asked: Notify::new(), answer: Notify::new(), lost: AtomicUsize::new(0) })
+    }
 }
 
 #[async_trait::async_trait]
@@ -74,6 +98,9 @@ impl Backend for Slow {
     }
     async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
         let history = self.inner.history(room, epoch, after).await;
+        if self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(BackendError::Timeout);
+        }
         self.asked.notify_one();
         self.answer.notified().await;
         history
@@ -101,9 +128,9 @@ impl Backend for Slow {
     }
 }
 
-struct Client {
-    outbox: Arc<Outbox>,
-    seat: Membership,
+pub struct Client {
+    pub outbox: Arc<Outbox>,
+    pub seat: Membership,
 }
 
 fn arrival(socket: &str, outbox: &Arc<Outbox>, missed: Option<Missed>) -> Arrival {
@@ -118,14 +145,18 @@ fn arrival(socket: &str, outbox: &Arc<Outbox>, missed: Option<Missed>) -> Arriva
 }
 
 impl Client {
-    async fn join(hub: &Hub, name: &str) -> Self {
-        let outbox = Arc::new(Outbox::new(1 << 20));
-        let Command::Join(join) = join(name, hub.node().as_str(), true) else { unreachable!() };
-        let (seat, _) = hub.join(&room("r"), join, arrival(name, &outbox, None)).await.unwrap();
-        Self { outbox, seat }
+    pub async fn join(hub: &Hub, name: &str) -> Self {
+        Self::enter(hub, "r", name).await.unwrap()
     }
 
-    async fn resume(hub: &Hub, name: &str, socket: &str, missed: Missed) -> Result<Self, HubError> {
+    pub async fn enter(hub: &Hub, id: &str, name: &str) -> Result<Self, HubError> {
+        let outbox = Arc::new(Outbox::new(1 << 20));
+        let Command::Join(join) = join(name, hub.node().as_str(), true) else { unreachable!() };
+        let (seat, _) = hub.join(&room(id), join, arrival(name, &outbox, None)).await?;
+        Ok(Self { outbox, seat })
+    }
+
+    pub async fn resume(hub: &Hub, name: &str, socket: &str, missed: Missed) -> Result<Self, HubError> {
         let outbox = Arc::new(Outbox::new(1 << 20));
         let resume = Resume {
             user: user(name),
@@ -139,23 +170,23 @@ impl Client {
         Ok(Self { outbox, seat })
     }
 
-    fn frames(&self) -> Vec<Value> {
+    pub fn frames(&self) -> Vec<Value> {
         let batch = self.outbox.take().now_or_never();
         let frames = batch.map(|batch| batch.frames).unwrap_or_default();
         frames.iter().map(|(frame, _)| serde_json::from_str(frame).unwrap()).collect()
     }
 
     /// What its ROOM_STATE, the first frame, has shown it.
-    fn seen(&self) -> Missed {
+    pub fn seen(&self) -> Missed {
         let state = self.frames().remove(0);
         Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() }
     }
 
-    fn types(&self) -> Vec<String> {
+    pub fn types(&self) -> Vec<String> {
         self.frames().iter().map(|frame| frame["type"].as_str().unwrap().to_owned()).collect()
     }
 
-    async fn say(&self, hub: &Hub, event: &str) -> u64 {
+    pub async fn say(&self, hub: &Hub, event: &str) -> u64 {
         let data = Some(Json(serde_json::value::RawValue::from_string("1".to_owned()).unwrap().into()));
         hub.act(&self.seat, Action::Broadcast { event: event.into(), data }).await.unwrap()
     }
@@ -228,7 +259,7 @@ async fn who_missed_too_much_is_told_so_and_gets_the_whole_room() {
 async fn meanwhile(epoch_is_known: bool) -> Vec<String> {
     let shared = Memory::new(None, 10);
     let name = NodeId::parse("slow").unwrap();
-    let slow = Arc::new(Slow { inner: shared.node(name), asked: Notify::new(), answer: Notify::new() });
+    let slow = Slow::new(shared.node(name));
     let (north, south) = (hub(&shared, "north"), hub_on(Arc::clone(&slow) as Arc<dyn Backend>, "slow"));
     let ana = Client::join(&north, "ana").await;
     let ben = Client::join(&south, "ben").await;
@@ -282,4 +313,62 @@ async fn who_is_given_up_by_mistake_is_told_where_it_sits_now() {
     let orders: Vec<_> = users.iter().map(|user| (user["userId"].as_str().unwrap(), user["order"].as_u64())).collect();
     assert_eq!(orders, [("ana", Some(0)), ("ben", Some(2))]);
     assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED", "USER_LEFT", "USER_JOINED"]);
+}
+
+/// What a member is told that comes back while so many answers about what it missed get lost.
+async fn after_losing(answers: usize) -> Vec<Value> {
+    let shared = Memory::new(None, 10);
+    let slow = Slow::new(shared.node(NodeId::parse("slow").unwrap()));
+    slow.lost.store(answers, Ordering::Relaxed);
+    // Those that do not get lost are not late either.
+    slow.answer.notify_one();
+    let (north, south) = (hub(&shared, "north"), hub_on(Arc::clone(&slow) as Arc<dyn Backend>, "slow"));
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&north, "ben").await;
+    let missed = ben.seen();
+    north.disconnect(&ben.seat, true).await.unwrap();
+    ana.say(&north, "while away").await;
+    Client::resume(&south, "ben", "ben-2", missed).await.unwrap().frames()
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_not_said_to_be_gone() {
+    let frames = after_losing(1).await;
+    assert_eq!(
+        (&frames[0]["type"], &frames[1]["event"]),
+        (&"RESUMED".into(), &"while away".into()),
+        "it is asked again"
+    );
+    let frames = after_losing(2).await;
+    assert_eq!(frames[0]["reason"], "history_unavailable");
+    assert_eq!(frames[1]["type"], "ROOM_STATE");
+}
+
+#[tokio::test]
+async fn a_node_that_could_not_read_what_it_missed_asks_again_before_it_says_that_it_is_gone() {
+    let shared = Memory::new(None, 10);
+    let deaf = Slow::new(shared.node(NodeId::parse("deaf").unwrap()));
+    let (north, south) = (hub(&shared, "north"), hub_on(Arc::clone(&deaf) as Arc<dyn Backend>, "deaf"));
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&south, "ben").await;
+    ben.frames();
+    // It hears nothing for a while, and then that it may have missed something.
+    shared.node(NodeId::parse("deaf").unwrap()).unsubscribe(&room("r")).await.unwrap();
+    ana.say(&north, "unheard").await;
+    deaf.lost.store(1, Ordering::Relaxed);
+    deaf.answer.notify_one();
+    south.doubt_all();
+    let told = async {
+        let mut told = Vec::new();
+        while told.is_empty() {
+            told.extend(ben.types());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        told
+    };
+    let told = tokio::select! {
+        () = south.run() => unreachable!("it does not end"),
+        told = tokio::time::timeout(Duration::from_mins(1), told) => told.expect("it is told"),
+    };
+    assert_eq!(told, ["BROADCAST"]);
 }

@@ -10,6 +10,7 @@
 )]
 
 mod cases;
+mod corrupt;
 mod fixture;
 mod hubs;
 #[path = "../kit/mod.rs"]

@@ -51,12 +51,16 @@ impl RedisFixture {
     }
 
     pub async fn redis(&self, name: &str) -> Arc<RedisNode> {
+        self.counted(name, Arc::new(Metrics::new(name))).await
+    }
+
+    pub async fn counted(&self, name: &str, metrics: Arc<Metrics>) -> Arc<RedisNode> {
         let node = RedisNode::new(RedisParts {
             name: NodeId::parse(name).unwrap(),
             config: &self.config(),
             max_rooms: 1_000,
             ledger: true,
-            metrics: Arc::new(Metrics::new(name)),
+            metrics,
         });
         let node = node.unwrap();
         self.running.lock().unwrap().push(tokio::spawn(Arc::clone(&node).run()));

@@ -152,6 +152,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         },
         ServerFrame::Discontinuity { reason: "epoch_changed" },
         ServerFrame::Discontinuity { reason: "history_gone" },
+        ServerFrame::Discontinuity { reason: "history_unavailable" },
         ServerFrame::Broadcast {
             user_id: &ana,
             event: "psst",

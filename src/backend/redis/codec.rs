@@ -20,6 +20,14 @@ const CLOSED: &str = "c";
 pub(super) enum CodecError {
     #[error("an update has no header")]
     Header,
+    #[error("its version or epoch is no number")]
+    Number,
+    #[error("its version and epoch are not those of the room")]
+    Point,
+    #[error("the room itself is missing")]
+    Missing,
+    #[error("a member is missing or has another's place")]
+    Member,
     #[error("{0}")]
     Json(#[from] serde_json::Error),
 }
@@ -38,17 +46,46 @@ pub(super) fn encode_member(member: &Member) -> Result<String, CodecError> {
     Ok(serde_json::to_string(member)?)
 }
 
-/// The room of a hash; a vacant one if there is none, with the epoch of one that was closed.
-pub(super) fn decode_room(id: &RoomId, fields: &HashMap<String, String>) -> Result<Room, CodecError> {
-    let Some(text) = fields.get(ROOM) else {
-        let epoch = fields.get(CLOSED).and_then(|epoch| epoch.parse().ok()).unwrap_or_default();
-        return Ok(Room { epoch, ..Room::vacant(id.clone()) });
+/// A hash, as it is in Redis.
+pub(super) type Fields = HashMap<Vec<u8>, Vec<u8>>;
+
+/// Version and epoch of a hash, whatever stands there.
+pub(super) fn raw_point(fields: &Fields) -> [Vec<u8>; 2] {
+    ["v", "e"].map(|name| fields.get(name.as_bytes()).cloned().unwrap_or_else(|| b"0".to_vec()))
+}
+
+/// The room of a hash; a vacant one if there is none, with the epoch of one that was closed. Every commit compares the version and the
+/// epoch: a room whose own differ from them could never be changed again.
+pub(super) fn decode_room(id: &RoomId, fields: &Fields) -> Result<Room, CodecError> {
+    let number = |name: &str| {
+        let text =
+            fields.get(name.as_bytes()).map(|text| std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()));
+        text.map(|number: Option<u64>| number.ok_or(CodecError::Number))
     };
-    let mut room: Room = serde_json::from_str(text)?;
-    let members = fields.iter().filter(|(field, _)| field.starts_with("m:"));
-    let mut members = members.map(|(_, text)| serde_json::from_str(text)).collect::<Result<Vec<Member>, _>>()?;
+    let Some(text) = fields.get(ROOM.as_bytes()) else {
+        return match (fields.contains_key(b"v".as_slice()), number(CLOSED).transpose()?) {
+            (false, epoch) => Ok(Room { epoch: epoch.unwrap_or_default(), ..Room::vacant(id.clone()) }),
+            (true, _) => Err(CodecError::Missing),
+        };
+    };
+    let mut room: Room = serde_json::from_slice(text)?;
+    if room.id != *id || number("v").transpose()? != Some(room.version) || number("e").transpose()? != Some(room.epoch)
+    {
+        return Err(CodecError::Point);
+    }
+    let mut members = Vec::new();
+    for (field, text) in fields.iter().filter(|(field, _)| field.starts_with(b"m:")) {
+        let member: Member = serde_json::from_slice(text)?;
+        if member_field(&member.user).as_bytes() != field {
+            return Err(CodecError::Member);
+        }
+        members.push(member);
+    }
     members.sort_unstable_by_key(|member| member.order);
     room.members = Arc::new(members.into_iter().map(|member| (member.user.clone(), member)).collect());
+    if room.host.as_ref().is_some_and(|host| !room.members.contains_key(host)) {
+        return Err(CodecError::Member);
+    }
     Ok(room)
 }
 
@@ -63,6 +100,9 @@ pub(super) fn encode_update(update: &Update) -> Result<String, CodecError> {
 pub(super) fn encode_restored(room: &Room) -> String {
     head((room.epoch, room.version), 0)
 }
+
+/// What the channel is told when a room cannot be read: no node has a room at this point, so that all that have it look at it.
+pub(super) const UNREADABLE: &str = "0 0 0\n";
 
 fn head((epoch, version): Point, base: u64) -> String {
     format!("{epoch} {base} {version}\n")

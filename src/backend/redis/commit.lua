@@ -1,12 +1,16 @@
 -- One step of a room: compare, write, publish, append. It knows no rule of rooms.
 -- KEYS  1 room  2 history  3 events  4 due  5... lists that go
--- ARGV  1, 2 version and epoch that must be in force
+-- ARGV  1, 2 version and epoch that must be in force, as they stand there
 --       3 what the channel is told, or ''              4 the ledger's entry, or ''   5 most entries that may wait
 --       6 when the room is due: '' as before, '-' never, or milliseconds             7 the room's name
 --       8 how long the room is kept, ms                9 updates to remember, 10 their bytes, 11 for how long, ms
 --       12 '1': nothing of the old room stays          13 how many fields are set, `v` and `e` among them; their names and values;
 --          names of those that go
 -- Returns nil when somebody was first, 'full' when the ledger's queue is, else the id of the entry, or 'ok'.
+-- What is no hash at all can only be replaced.
+if ARGV[12] == '1' and redis.call('TYPE', KEYS[1]).ok ~= 'hash' then
+    redis.call('DEL', KEYS[1])
+end
 local have = redis.call('HMGET', KEYS[1], 'v', 'e')
 local version, epoch = have[1] or '0', have[2] or '0'
 if version ~= ARGV[1] or (version ~= '0' and epoch ~= ARGV[2]) then

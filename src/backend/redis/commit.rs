@@ -22,7 +22,8 @@ const HISTORY_BYTES: usize = 512 * 1024;
 
 /// What `commit.lua` is given, in its order.
 struct Step<'a> {
-    found: Point,
+    /// Version and epoch.
+    found: [Vec<u8>; 2],
     told: String,
     entry: &'a str,
     due: Due,
@@ -70,7 +71,7 @@ impl RedisNode {
             _ => None,
         });
         let step = Step {
-            found: (update.epoch, update.base),
+            found: [update.base.to_string().into(), update.epoch.to_string().into()],
             told: encode_update(update)?,
             entry,
             due: proposal.due,
@@ -89,7 +90,7 @@ impl RedisNode {
         &self,
         script: &'a Script,
         room: &Room,
-        found: Option<Point>,
+        found: [Vec<u8>; 2],
         due: Due,
     ) -> Result<ScriptInvocation<'a>, CodecError> {
         let mut set = fields(room, (room.epoch, room.version))?;
@@ -97,7 +98,7 @@ impl RedisNode {
             set.push((member_field(&member.user), encode_member(member)?));
         }
         let step = Step {
-            found: found.unwrap_or_default(),
+            found,
             told: encode_restored(room),
             entry: "",
             due,
@@ -119,7 +120,9 @@ impl RedisNode {
         for user in step.forgotten {
             call.key(layout.inbox(id, user));
         }
-        call.arg(step.found.1).arg(step.found.0);
+        for found in step.found {
+            call.arg(found);
+        }
         call.arg(step.told).arg(step.entry).arg(self.stream_max);
         match step.due {
             Due::Same => call.arg(""),

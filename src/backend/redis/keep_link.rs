@@ -4,15 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{link::Link, node::RedisNode};
-use crate::shared::Wire;
+use super::{answer::translate, link::Link, node::RedisNode};
+use crate::{backend::BackendError, shared::Wire};
 
 /// The first wait after a connection that could not be made; it doubles,
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How often it is said that there is none.
-const AGAIN: Duration = Duration::from_mins(1);
 /// Channels that are listened to with one command.
 const BATCH: usize = 200;
 
@@ -21,14 +19,14 @@ impl RedisNode {
     pub(super) async fn keep_link(self: &Arc<Self>, link: &Arc<Link>) {
         let mut wait = FIRST_WAIT;
         let mut trouble: Option<Instant> = None;
-        let mut said: Option<Instant> = None;
         loop {
             match self.establish(link).await {
                 Ok(()) => {
                     if let Some(since) = trouble.take() {
                         tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
                     }
-                    (wait, said) = (FIRST_WAIT, None);
+                    self.faults.over();
+                    wait = FIRST_WAIT;
                     self.links_up(link, true);
                     let why = self.watch(link).await;
                     self.links_up(link, false);
@@ -40,11 +38,7 @@ impl RedisNode {
                 Err(error) => {
                     link.set(None);
                     trouble.get_or_insert_with(Instant::now);
-                    if said.is_none_or(|said| said.elapsed() >= AGAIN) {
-                        said = Some(Instant::now());
-                        let at = self.connector.at();
-                        tracing::warn!(link = link.number, at, error, "Redis cannot be reached, trying again");
-                    }
+                    self.faults.note(&error);
                     // Spread, so that not all nodes come in the same instant.
                     sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -59,7 +53,7 @@ impl RedisNode {
     }
 
     /// Connects and listens to everything that was listened to before. Whatever was said meanwhile was missed: the rooms are told.
-    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), String> {
+    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), BackendError> {
         let generation = link.next_generation();
         let (node, its) = (self.weak(), Arc::downgrade(link));
         let hear = move |push| {
@@ -67,16 +61,24 @@ impl RedisNode {
                 node.hear(&link, generation, &push);
             }
         };
-        let wire = self.connector.connect(hear).await.map_err(|error| error.to_string())?;
-        self.listen_again(link, wire.clone()).await.map_err(|error| error.to_string())?;
+        let wire = self.connector.connect(hear).await.map_err(|error| self.at(&error))?;
+        self.listen_again(link, wire.clone()).await.map_err(|error| self.at(&error))?;
         // Nothing is decided in a room of which something may have been missed.
         link.set(Some(wire));
         self.doubt_rooms(link);
-        self.hold_all().await.map_err(|error| error.to_string())?;
+        self.hold_all().await?;
         for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
-            self.append_lost(partition).await.map_err(|error| error.to_string())?;
+            self.append_lost(partition).await?;
         }
         Ok(())
+    }
+
+    /// Why there is no connection, and to where.
+    fn at(&self, error: &redis::RedisError) -> BackendError {
+        match translate(error) {
+            BackendError::Unreachable(why) => BackendError::Unreachable(format!("{}: {why}", self.connector.at())),
+            other => other,
+        }
     }
 
     async fn listen_again(&self, link: &Link, mut wire: Wire) -> Result<(), redis::RedisError> {

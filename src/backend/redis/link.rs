@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -8,13 +8,18 @@ use std::{
 
 use dashmap::DashSet;
 use futures_util::FutureExt as _;
-use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation, Value};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
 
-use crate::{backend::BackendError, id::RoomId, shared::Wire};
+use super::answer::{read, translate};
+use crate::{
+    backend::{BackendError, Faults},
+    id::RoomId,
+    shared::Wire,
+};
 
 /// How often it is looked whether a link is above suspicion again.
 const SUSPENSE: Duration = Duration::from_millis(20);
@@ -37,6 +42,7 @@ pub(super) struct Link {
     pub(super) rooms: DashSet<RoomId>,
     echoes: Echoes,
     nonce: AtomicU64,
+    faults: Arc<Faults>,
 }
 
 /// What has come back of the probes, by channel.
@@ -47,7 +53,7 @@ struct Echoes {
 }
 
 impl Link {
-    pub(super) fn new(number: usize) -> Self {
+    pub(super) fn new(number: usize, faults: Arc<Faults>) -> Self {
         Self {
             number,
             wire: RwLock::default(),
@@ -59,6 +65,7 @@ impl Link {
             rooms: DashSet::new(),
             echoes: Echoes::default(),
             nonce: AtomicU64::new(0),
+            faults,
         }
     }
 
@@ -115,24 +122,29 @@ impl Link {
     /// The connection, and which one it is.
     fn wire(&self) -> Result<(Wire, u64), BackendError> {
         let generation = self.generation();
-        if self.suspect.load(Ordering::Acquire) {
-            return Err(BackendError::Unavailable("Redis does not answer".to_owned()));
-        }
         let wire = self.wire.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let wire = wire.ok_or_else(|| BackendError::Unavailable("Redis is not connected".to_owned()))?;
-        Ok((wire, generation))
+        let why = match wire {
+            Some(wire) if !self.suspect.load(Ordering::Acquire) => return Ok((wire, generation)),
+            Some(_) => BackendError::Timeout,
+            None => BackendError::Unreachable("there is no connection".to_owned()),
+        };
+        // Whoever keeps the link says why.
+        self.faults.count(&why);
+        Err(why)
     }
 
     /// A command, within the deadline of the connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, BackendError> {
         let (mut wire, generation) = self.wire()?;
-        command.query_async(&mut wire).await.map_err(|error| self.failed(&error, generation))
+        let said: Value = command.query_async(&mut wire).await.map_err(|error| self.failed(&error, generation))?;
+        read(said).inspect_err(|error| self.faults.note(error))
     }
 
     /// A script, within the deadline of the connection.
     pub(super) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, BackendError> {
         let (mut wire, generation) = self.wire()?;
-        script.invoke_async(&mut wire).await.map_err(|error| self.failed(&error, generation))
+        let said: Value = script.invoke_async(&mut wire).await.map_err(|error| self.failed(&error, generation))?;
+        read(said).inspect_err(|error| self.faults.note(error))
     }
 
     pub(super) async fn listen(&self, channels: &[String]) -> Result<(), BackendError> {
@@ -146,6 +158,7 @@ impl Link {
     }
 
     fn failed(&self, error: &RedisError, generation: u64) -> BackendError {
+        let fault = translate(error);
         if !self.is_current(generation) {
             // Of a connection that is given up already.
         } else if error.is_timeout() {
@@ -155,7 +168,12 @@ impl Link {
             // A master that became a replica is not the one to talk to.
             self.broken.notify_one();
         }
-        BackendError::Unavailable(error.to_string())
+        match fault {
+            // Whoever keeps the link says that it has ended, and why there is no other.
+            BackendError::Unreachable(_) => self.faults.count(&fault),
+            _ => self.faults.note(&fault),
+        }
+        fault
     }
 
     /// The connection has ended, or lies.

@@ -4,6 +4,7 @@
 //! other nodes say: so a push that was sent before a reply is handed over before it. [`hear`] is where pushes arrive, [`commit`] where
 //! decisions leave; [`census`] knows which nodes live. Keys and channels: [`crate::shared::Layout`].
 
+mod answer;
 mod census;
 mod codec;
 mod commit;

@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -8,13 +7,14 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::{
-    codec::{CodecError, Stray, decode_room, decode_update, split_update},
+    answer::corrupt,
+    codec::{CodecError, Fields, Stray, UNREADABLE, decode_room, decode_update, raw_point, split_update},
     link::Link,
     retained::{Retained, StreamId},
     signal::{STRAYS, Scripts},
 };
 use crate::{
-    backend::{Backend, BackendError, Commit, Delivery, Due, Point, Proposal, Sink},
+    backend::{Backend, BackendError, Commit, Delivery, Due, Faults, Point, Proposal, Sink},
     clock::Millis,
     config::RedisConfig,
     id::{NodeId, RoomId, UserId},
@@ -48,6 +48,7 @@ pub struct RedisNode {
     pub(super) retained: Option<Retained>,
     pub(super) stream_max: usize,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) faults: Arc<Faults>,
     pub(super) strays: mpsc::Sender<Stray>,
     waiting_strays: std::sync::Mutex<Option<mpsc::Receiver<Stray>>>,
     max_rooms: usize,
@@ -95,10 +96,12 @@ impl RedisNode {
         let connector = Connector::new(config)?;
         let layout = Layout::new(&config.redis_prefix, config.redis_partitions);
         let cluster = config.redis_mode == crate::config::RedisMode::Cluster;
+        let faults = Arc::new(Faults::new(Arc::clone(&metrics)));
+        let link = |number| Arc::new(Link::new(number, Arc::clone(&faults)));
         let (strays, waiting_strays) = mpsc::channel(STRAYS);
         Ok(Arc::new(Self {
             channel: layout.node(&name),
-            links: (0..usize::from(config.redis_connections)).map(|number| Arc::new(Link::new(number))).collect(),
+            links: (0..usize::from(config.redis_connections)).map(link).collect(),
             retained: ledger.then(|| Retained::new(layout.partitions())),
             name,
             process: uuid::Uuid::new_v4().to_string(),
@@ -112,6 +115,7 @@ impl RedisNode {
             scripts: Scripts::default(),
             stream_max: config.ledger_stream_max,
             metrics,
+            faults,
             strays,
             waiting_strays: std::sync::Mutex::new(Some(waiting_strays)),
             max_rooms,
@@ -164,18 +168,47 @@ impl RedisNode {
 
     /// The room as it is now, whether it is heard or not.
     async fn load(&self, room: &RoomId) -> Result<Room, BackendError> {
-        let fields: HashMap<String, String> =
-            self.link(room).ask(redis::cmd("HGETALL").arg(self.layout.room(room))).await?;
-        decode_room(room, &fields).map_err(|error| unreadable(&error))
+        decode_room(room, &self.fields(room).await?).map_err(|error| self.unreadable(room, &error))
+    }
+
+    async fn fields(&self, room: &RoomId) -> Result<Fields, BackendError> {
+        self.link(room).ask(redis::cmd("HGETALL").arg(self.layout.room(room))).await
+    }
+
+    /// What Redis has of a room is not what a node has written.
+    fn unreadable(&self, room: &RoomId, why: &dyn std::fmt::Display) -> BackendError {
+        let error = corrupt(&format!("what Redis has of room {room}"), why);
+        self.faults.note(&error);
+        error
+    }
+
+    fn unencodable(&self, error: &CodecError) -> BackendError {
+        let error = BackendError::Unencodable(error.to_string());
+        self.faults.note(&error);
+        error
+    }
+
+    /// Puts a room in the place of one that is still as it was `found`: its version and epoch, as they stand there.
+    async fn put_back(&self, room: &Room, found: [Vec<u8>; 2], due: Due) -> Result<Commit, BackendError> {
+        let call = self.restore_script(&self.scripts.commit, room, found, due);
+        let call = call.map_err(|error| self.unencodable(&error))?;
+        let said: Option<String> = self.link(&room.id).invoke(&call).await?;
+        if said.is_none() {
+            return Ok(Commit::Conflict);
+        }
+        // Redis may have forgotten them: should they be dead, somebody has to find out.
+        let mut others: Vec<_> = room.members.values().map(|member| &member.node).collect();
+        others.sort_unstable();
+        others.dedup();
+        for node in others.into_iter().filter(|node| **node != self.name) {
+            self.vouch_for(node, &room.id).await?;
+        }
+        Ok(Commit::Applied)
     }
 
     fn rooms(&self) -> usize {
         self.links.iter().map(|link| link.rooms.len()).sum()
     }
-}
-
-fn unreadable(error: &CodecError) -> BackendError {
-    BackendError::Unavailable(format!("what Redis has cannot be read: {error}"))
 }
 
 #[async_trait]
@@ -227,16 +260,18 @@ impl Backend for RedisNode {
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
         let room = &proposal.update.room;
         let entry = match (&proposal.entry, &self.retained) {
-            (Some(entry), Some(_)) => serde_json::to_string(entry).map_err(|error| unreadable(&error.into()))?,
+            (Some(entry), Some(_)) => serde_json::to_string(entry).map_err(|error| self.unencodable(&error.into()))?,
             _ => String::new(),
         };
-        let call = self.commit_script(&self.scripts.commit, &proposal, &entry).map_err(|error| unreadable(&error))?;
+        let call = self.commit_script(&self.scripts.commit, &proposal, &entry);
+        let call = call.map_err(|error| self.unencodable(&error))?;
         let begun = tokio::time::Instant::now();
         let said: Option<String> = self.link(room).invoke(&call).await?;
         self.metrics.commit.observe(begun.elapsed());
         let Some(said) = said else { return Ok(Commit::Conflict) };
         if said == "full" {
-            return Err(BackendError::Unavailable("the ledger's queue is full (LEDGER_STREAM_MAX)".to_owned()));
+            self.faults.note(&BackendError::LedgerFull);
+            return Err(BackendError::LedgerFull);
         }
         if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&said)) {
             retained.keep(self.layout.partition(room), id, &entry);
@@ -245,19 +280,25 @@ impl Backend for RedisNode {
     }
 
     async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError> {
-        let call = self.restore_script(&self.scripts.commit, room, found, due).map_err(|error| unreadable(&error))?;
-        let said: Option<String> = self.link(&room.id).invoke(&call).await?;
-        if said.is_none() {
-            return Ok(Commit::Conflict);
-        }
-        // Redis may have forgotten them: should they be dead, somebody has to find out.
-        let mut others: Vec<_> = room.members.values().map(|member| &member.node).collect();
-        others.sort_unstable();
-        others.dedup();
-        for node in others.into_iter().filter(|node| **node != self.name) {
-            self.vouch_for(node, &room.id).await?;
-        }
-        Ok(Commit::Applied)
+        let found = found.unwrap_or_default();
+        self.put_back(room, [found.1.to_string().into(), found.0.to_string().into()], due).await
+    }
+
+    async fn alarm(&self, room: &RoomId) -> Result<(), BackendError> {
+        let mut publish = redis::cmd("SPUBLISH");
+        publish.arg(self.layout.room(room)).arg(UNREADABLE);
+        self.link(room).ask::<i64>(&publish).await.map(|_| ())
+    }
+
+    async fn repair(&self, room: &Room, due: Due) -> Result<Commit, BackendError> {
+        let found = match self.fields(&room.id).await {
+            Ok(fields) if decode_room(&room.id, &fields).is_ok() => return Ok(Commit::Conflict),
+            Ok(fields) => raw_point(&fields),
+            // It is no hash.
+            Err(BackendError::Corrupt { .. }) => raw_point(&Fields::new()),
+            Err(error) => return Err(error),
+        };
+        self.put_back(room, found, due).await
     }
 
     async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
@@ -275,7 +316,14 @@ impl Backend for RedisNode {
             return Ok(Some(Vec::new()));
         }
         let texts: Vec<Vec<u8>> = link.ask(&range).await?;
-        Ok(since(&texts, (epoch, after), version).map_err(|error| unreadable(&error))?)
+        match since(&texts, (epoch, after), version) {
+            Ok(updates) => Ok(updates),
+            // Then it is gone.
+            Err(error) => {
+                self.unreadable(room, &error);
+                Ok(None)
+            }
+        }
     }
 
     async fn direct(

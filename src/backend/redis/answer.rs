@@ -1,0 +1,39 @@
+//! What the client library and Redis say, as one of our own errors.
+
+use redis::{ErrorKind, FromRedisValue, RedisError, Value};
+
+use crate::backend::BackendError;
+
+/// Reads an answer as what was asked for.
+pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, BackendError> {
+    T::from_redis_value(value).map_err(|error| corrupt("an answer of Redis", &error))
+}
+
+pub(super) fn corrupt(what: &str, why: &dyn std::fmt::Display) -> BackendError {
+    BackendError::Corrupt { what: what.into(), why: why.to_string().into() }
+}
+
+/// What has gone wrong.
+pub(super) fn translate(error: &RedisError) -> BackendError {
+    if error.is_timeout() {
+        return BackendError::Timeout;
+    }
+    let code = match error.kind() {
+        // The older protocol's word for what the newer one gives a code to.
+        ErrorKind::AuthenticationFailed => Some("WRONGPASS"),
+        _ => error.code(),
+    };
+    let Some(code) = code else { return BackendError::Unreachable(error.to_string()) };
+    let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+    match code {
+        // Somebody else has written to a key of ours.
+        "WRONGTYPE" => corrupt("a key of Redis", &detail),
+        // A script is refused in other words than a command.
+        "ERR" if detail.contains("ACL failure") => refused("NOPERM", &detail),
+        _ => refused(code, &detail),
+    }
+}
+
+fn refused(code: &str, detail: &str) -> BackendError {
+    BackendError::Refused { code: code.into(), words: format!("{code} {detail}").into() }
+}
