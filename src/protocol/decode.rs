@@ -16,6 +16,7 @@ const MAX_EXPLANATION: usize = 160;
 
 mod check;
 mod fields;
+mod salvage;
 mod scan;
 
 /// A frame that was understood.
@@ -124,7 +125,7 @@ pub struct Whisper {
 
 /// Understands one text frame.
 pub fn decode(text: &str) -> Result<Inbound, Malformed> {
-    let refuse = |code, message: String| Malformed { id: None, code, message };
+    let refuse = |code, message: String| Malformed { id: salvage::id(text), code, message };
     if text.len() > MAX_MESSAGE_BYTES {
         let message = format!("the frame has {} bytes, {MAX_MESSAGE_BYTES} are allowed", text.len());
         return Err(refuse(Code::TooLarge, message));
