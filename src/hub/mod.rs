@@ -16,10 +16,12 @@ mod signal;
 mod state;
 mod tend;
 mod tick;
+mod waiting;
 
 pub use error::HubError;
 pub use local::LocalRoom;
-pub use outbox::{Batch, Outbox};
+pub use outbox::{Batch, Outbox, Prompt};
 pub use schedule::Schedule;
 pub use seat::{Arrival, Membership, Missed};
 pub use state::{Hub, Parts};
+pub use waiting::Wait;

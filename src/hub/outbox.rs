@@ -5,6 +5,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use tokio::sync::oneshot;
 
 use crate::protocol::{Close, Frame};
 
@@ -22,6 +23,8 @@ struct Inner {
     frames: VecDeque<(Frame, bool)>,
     bytes: usize,
     close: Option<Close>,
+    /// On the heap: it is rare, and an idle socket stays small.
+    prompt: Option<Box<Prompt>>,
 }
 
 /// What there is to write.
@@ -31,6 +34,25 @@ pub struct Batch {
     pub frames: VecDeque<(Frame, bool)>,
     /// The end of the socket, after the frames.
     pub close: Option<Close>,
+    /// What the socket's task has to do beside.
+    pub prompt: Option<Box<Prompt>>,
+}
+
+/// What others want of a socket's task, beside writing.
+#[derive(Debug, Default)]
+pub struct Prompt {
+    /// A JOIN that waits may be granted now.
+    pub try_again: bool,
+    /// They want to know whether the peer is alive. Each is answered by the next sign of life.
+    pub askers: Vec<oneshot::Sender<()>>,
+}
+
+impl Prompt {
+    /// Adds what another one asks for.
+    pub fn merge(&mut self, other: Self) {
+        self.try_again |= other.try_again;
+        self.askers.extend(other.askers);
+    }
 }
 
 impl Outbox {
@@ -69,7 +91,25 @@ impl Outbox {
         self.reader.wake();
     }
 
-    /// Waits until there is something to write, and takes it all.
+    /// The JOIN that waits on this socket may be granted now.
+    pub fn prompt_join(&self) {
+        self.inner().prompt.get_or_insert_default().try_again = true;
+        self.reader.wake();
+    }
+
+    /// Asks whether the peer is alive. The answer comes with its next sign of life; none ever comes once the socket has ended.
+    pub fn ask(&self) -> oneshot::Receiver<()> {
+        let (asker, answer) = oneshot::channel();
+        let mut inner = self.inner();
+        if inner.close.is_none() {
+            inner.prompt.get_or_insert_default().askers.push(asker);
+        }
+        drop(inner);
+        self.reader.wake();
+        answer
+    }
+
+    /// Waits until there is something to write or to do, and takes it all.
     pub async fn take(&self) -> Batch {
         std::future::poll_fn(|context| self.poll_take(context)).await
     }
@@ -79,15 +119,15 @@ impl Outbox {
         self.try_take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Takes all that waits, if something does.
+    /// Takes all that waits, if anything does.
     pub fn try_take(&self) -> Option<Batch> {
         let mut inner = self.inner();
-        if inner.frames.is_empty() && inner.close.is_none() {
+        if inner.frames.is_empty() && inner.close.is_none() && inner.prompt.is_none() {
             return None;
         }
         inner.bytes = 0;
         // The queue's memory goes with it: an idle socket keeps none.
-        Some(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close })
+        Some(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close, prompt: inner.prompt.take() })
     }
 
     /// Waits until the reader is not worth waiting for any longer. Whoever is stuck in writing to it waits for this.
@@ -135,6 +175,21 @@ mod tests {
         let batch = outbox.take().now_or_never().unwrap();
         assert_eq!(texts(&batch), ["a", "b", "beat 2"]);
         assert_eq!(batch.close, Some(Close::Kicked));
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_by_the_task_or_by_the_end() {
+        let outbox = Outbox::new(100);
+        let (mut first, mut second) = (outbox.ask(), outbox.ask());
+        outbox.prompt_join();
+        let batch = outbox.take().now_or_never().unwrap();
+        assert!(batch.frames.is_empty() && batch.close.is_none() && outbox.try_take().is_none());
+        let prompt = batch.prompt.unwrap();
+        assert!(prompt.try_again && first.try_recv().is_err());
+        prompt.askers.into_iter().for_each(|asker| asker.send(()).unwrap());
+        assert_eq!((first.try_recv(), second.try_recv()), (Ok(()), Ok(())));
+        outbox.close(Close::Draining);
+        assert_eq!(outbox.ask().try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     seat::Kind,
     signal::SignalIds,
     tick::RETRY,
+    waiting::Waiting,
 };
 use crate::{
     backend::{Backend, BackendError, Commit, Due, Faults, Point, Proposal, Sink},
@@ -33,6 +34,7 @@ pub struct Hub {
     pub(super) schedule: Schedule,
     pub(super) signals: SignalIds,
     faults: Faults,
+    pub(super) waiting: Waiting,
 }
 
 /// What a hub is made of.
@@ -63,6 +65,7 @@ impl Hub {
             schedule: Schedule::default(),
             signals: SignalIds::random(),
             faults: Faults::new(Arc::clone(&parts.metrics)),
+            waiting: Waiting::default(),
             parts,
         });
         hub.parts.backend.attach(Arc::clone(&hub) as Arc<dyn Sink>);
@@ -237,6 +240,8 @@ impl Hub {
             }
         }
         self.place(&mut local);
+        drop(local);
+        self.waiting.hear(update);
     }
 
     /// The room is looked at again soon.

@@ -11,16 +11,29 @@ pub struct Bucket {
 impl Bucket {
     /// Takes `amount` out of a bucket that holds `burst` and refills by `per_second`, or says how long to wait for it.
     pub fn take(&mut self, amount: u32, per_second: u32, burst: u32, now: Millis) -> Result<(), Millis> {
+        let (full_at, wait) = self.after(amount, per_second, burst, now);
+        if wait > 0 {
+            return Err(wait);
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+
+    /// Takes `amount` whether it is there or not. How long it takes until what is owed has come back.
+    pub fn owe(&mut self, amount: u32, per_second: u32, burst: u32, now: Millis) -> Millis {
+        let (full_at, wait) = self.after(amount, per_second, burst, now);
+        self.full_at = full_at;
+        wait
+    }
+
+    /// When the bucket would be full again after `amount` was taken, and how long that much is owed.
+    fn after(self, amount: u32, per_second: u32, burst: u32, now: Millis) -> (u64, Millis) {
         let one = 1_000_000 / u64::from(per_second.max(1));
         let cost = one * u64::from(amount.min(burst));
         let now = now * 1_000;
         let full_at = self.full_at.max(now) + cost;
         let most = now + one * u64::from(burst.max(1));
-        if full_at > most {
-            return Err((full_at - most).div_ceil(1_000));
-        }
-        self.full_at = full_at;
-        Ok(())
+        (full_at, full_at.saturating_sub(most).div_ceil(1_000))
     }
 }
 
@@ -41,5 +54,15 @@ mod tests {
         assert_eq!(taken, 300, "it never holds more than the burst");
         assert_eq!(bucket.take(201, 100, 300, 62_000), Err(10), "two thirds of it are back");
         assert_eq!(bucket.take(900, 100, 300, 70_000), Ok(()), "what is larger than the bucket takes all of it");
+    }
+
+    #[test]
+    fn what_is_owed_has_to_come_back_first() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.owe(300, 100, 300, 1_000), 0);
+        assert_eq!(bucket.owe(10, 100, 300, 1_000), 100);
+        assert_eq!(bucket.owe(1, 100, 300, 1_050), 60);
+        assert_eq!(bucket.take(1, 100, 300, 1_110), Err(10), "it is empty, no longer overdrawn");
+        assert_eq!(bucket.take(1, 100, 300, 1_120), Ok(()));
     }
 }

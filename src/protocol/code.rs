@@ -59,6 +59,11 @@ impl Code {
         }
     }
 
+    /// Whether a JOIN that was refused so may be granted later without being sent again: what was in its way goes by itself.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::IdentityInUse | Self::RoomFull | Self::PinLocked | Self::RateLimited | Self::Internal)
+    }
+
     /// Whether the same frame may succeed later.
     pub fn retryable(self) -> bool {
         matches!(self, Self::PinLocked | Self::RoomFull | Self::RateLimited | Self::Unavailable | Self::Internal)

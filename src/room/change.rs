@@ -133,6 +133,11 @@ impl Change {
         }
     }
 
+    /// Whether somebody may be let in after it who was refused before.
+    pub fn makes_room(&self) -> bool {
+        matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Closed)
+    }
+
     /// About how many bytes it holds on to.
     fn weight(&self) -> usize {
         let text = match self {

@@ -34,6 +34,13 @@ impl Heartbeat {
         self.heard = now;
     }
 
+    /// The peer is pinged before its time. One that does not answer is lost as soon as after any other ping.
+    pub(super) fn ask(&mut self, now: Instant) {
+        if self.pinged.is_none_or(|pinged| pinged < self.heard) {
+            self.pinged = Some(now);
+        }
+    }
+
     /// When the timer fires next.
     pub(super) fn next(&self) -> Instant {
         match self.pinged {
@@ -74,6 +81,19 @@ mod tests {
         assert_eq!(heart.fire(start + 15 * second), Beat::Wait);
         assert_eq!(heart.fire(start + 22 * second), Beat::Ping);
         assert_eq!(heart.fire(start + 27 * second), Beat::Lost);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asking_again_and_again_does_not_keep_a_dead_peer() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let mut heart = Heartbeat::new(start, 25 * second, 20 * second, 0.5);
+        for asked in [3, 8, 13, 18] {
+            heart.ask(start + asked * second);
+        }
+        assert_eq!(heart.next(), start + 23 * second);
+        heart.heard(start + 20 * second);
+        assert_eq!(heart.next(), start + 45 * second);
     }
 
     #[test]

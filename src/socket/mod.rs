@@ -3,8 +3,10 @@
 
 mod admission;
 mod answer;
+mod budget;
 mod features;
 mod heartbeat;
+mod pending;
 mod registry;
 mod session;
 mod speaker;

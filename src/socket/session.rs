@@ -11,7 +11,7 @@ use futures_util::{
     future::{BoxFuture, Either},
 };
 use tokio::{
-    task::yield_now,
+    task::{unconstrained, yield_now},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
@@ -23,8 +23,8 @@ use super::{
     upgrade::Door,
 };
 use crate::{
-    hub::{Batch, Outbox},
-    protocol::{Close, Code, Frame, Received, Sent},
+    hub::{Batch, Outbox, Prompt},
+    protocol::{Close, Code, Frame, Received, Sent, ServerFrame, decode, encode},
     telemetry::Parting,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> im
         let mut heart =
             Heartbeat::new(Instant::now(), speaker.door.ping_interval, speaker.door.ping_timeout, rand::random());
         let door = Arc::clone(&speaker.door);
-        let mut wire = Wire { socket: &mut socket, outbox: &open.outbox, door: &door };
+        let mut wire = Wire { socket: &mut socket, outbox: &open.outbox, door: &door, prompt: None, asked: None };
         let end = wire.converse(&mut speaker, &mut heart).await;
         // What is needed once is on the heap: idle sockets, which are most, stay small.
         Box::pin(part(socket, speaker, end)).await;
@@ -70,20 +70,51 @@ async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
             return speaker.depart().await;
         }
     };
-    speaker.door.metrics.closes.inc(close);
+    let door = Arc::clone(&speaker.door);
+    door.metrics.closes.inc(close);
     tracing::info!(by = "server", code = close.code(), reason = close.reason(), "closed");
     let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
     let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // What it sent before it knew; not more than it could have.
+        if answer_the_rest(&mut socket, &door, close).await.is_ok()
+            && socket.send(Message::Close(Some(frame))).await.is_ok()
+        {
+            // What it sent before it knew; not more than it could have. It cannot be answered any more.
             for _ in 0..LAST_FRAMES {
-                if !matches!(socket.recv().await, Some(Ok(_))) {
-                    break;
+                match socket.recv().await {
+                    Some(Ok(Message::Text(_))) => door.metrics.received.inc(Received::Dropped),
+                    Some(Ok(_)) => {}
+                    _ => break,
                 }
             }
         }
     };
     let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), speaker.depart());
+}
+
+/// Nothing can be said after a close frame. So frames that are here already are answered before it, if they have an `id`.
+async fn answer_the_rest(socket: &mut WebSocket, door: &Door, close: Close) -> Result<(), axum::Error> {
+    let code = match close {
+        Close::Left | Close::Kicked | Close::SeatLost => Code::NotJoined,
+        Close::Policy => Code::RateLimited,
+        Close::Draining | Close::TryLater => Code::Unavailable,
+        // Such a socket cannot be read any further, or does not read.
+        Close::TooLarge | Close::SlowConsumer | Close::HeartbeatLost => return Ok(()),
+    };
+    for _ in 0..LAST_FRAMES {
+        let Some(Some(Ok(frame))) = unconstrained(socket.next()).now_or_never() else { break };
+        let Message::Text(text) = frame else { continue };
+        door.metrics.received.inc(Received::Dropped);
+        let id = decode(&text).map_or_else(|error| error.id, |inbound| inbound.id);
+        if id.is_none() {
+            continue;
+        }
+        door.metrics.errors.inc(code);
+        door.metrics.sent.inc(Sent::Error);
+        let (retryable, id) = (code.retryable(), id.as_ref());
+        let error = ServerFrame::Error { code, message: close.reason(), retryable, retry_after_ms: None, id };
+        socket.feed(Message::Text(encode(&error))).await?;
+    }
+    Ok(())
 }
 
 /// Why a conversation is over.
@@ -100,6 +131,10 @@ struct Wire<'a> {
     socket: &'a mut WebSocket,
     outbox: &'a Outbox,
     door: &'a Door,
+    /// What others want of this task, until it gets to that.
+    prompt: Option<Box<Prompt>>,
+    /// Those who wait for a sign of life of the peer, which was pinged for them.
+    asked: Option<Box<Prompt>>,
 }
 
 /// What is done at once, or, on the heap, what has to be waited for: so that idle sockets, which are most, stay small.
@@ -121,31 +156,53 @@ impl Wire<'_> {
             {
                 return end;
             }
-            // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
-            let step = tokio::select! {
-                batch = self.outbox.take() => self.write(batch),
-                () = &mut timer => {
-                    let beat = heart.fire(Instant::now());
-                    timer.as_mut().reset(heart.next());
-                    match beat {
-                        Beat::Wait => done(Ok(())),
-                        Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
-                        Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
-                    }
-                }
-                frame = self.socket.next() => {
-                    let came = Instant::now();
-                    heart.heard(came);
-                    match frame {
-                        Some(Ok(Message::Text(text))) => {
-                            spoken += 1 + text.len() / BYTES_PER_WORD;
-                            self.answer(speaker, text, came)
+            if let Some(prompt) = self.prompt.take()
+                && let Err(end) = self.heed(prompt, speaker, heart).await
+            {
+                return end;
+            }
+            if speaker.is_due()
+                && let Err(end) = self.try_again(speaker).await
+            {
+                return end;
+            }
+            let held = speaker.budget.held_until().is_some();
+            // Frames that were sent while nothing was read. Once there are none the sender has its credit back.
+            let backlog = if speaker.budget.is_behind() && !held {
+                unconstrained(self.socket.next()).now_or_never()
+            } else {
+                None
+            };
+            if backlog.is_none() && !held && speaker.budget.is_behind() {
+                speaker.budget.catch_up();
+            }
+            if let Some(at) = speaker.wakes_at().into_iter().chain(self.asked.as_ref().map(|_| heart.next())).min()
+                && at < timer.deadline()
+            {
+                timer.as_mut().reset(at);
+            }
+            let step = match backlog {
+                Some(frame) => self.hear(speaker, heart, frame, &mut spoken),
+                // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
+                None => tokio::select! {
+                    batch = self.outbox.take() => self.write(batch),
+                    () = &mut timer => {
+                        let now = Instant::now();
+                        if speaker.budget.release(now) {
+                            // While nothing was read nothing could be heard.
+                            heart.heard(now);
                         }
-                        Some(Ok(other)) => done(self.other(speaker, &other)),
-                        None => done(Err(End::Gone)),
-                        Some(Err(error)) => done(Err(broken(error))),
+                        let until = speaker.budget.held_until();
+                        let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
+                        timer.as_mut().reset(until.unwrap_or_else(|| heart.next()));
+                        match beat {
+                            Beat::Wait => done(Ok(())),
+                            Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
+                            Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
+                        }
                     }
-                }
+                    frame = self.socket.next(), if !held => self.hear(speaker, heart, frame, &mut spoken),
+                },
             };
             if let Err(end) = step.await {
                 return end;
@@ -157,12 +214,65 @@ impl Wire<'_> {
         }
     }
 
+    /// What came from the peer, or its end.
+    fn hear<'a>(
+        &'a mut self,
+        speaker: &'a mut Speaker,
+        heart: &mut Heartbeat,
+        frame: Option<Result<Message, axum::Error>>,
+        spoken: &mut usize,
+    ) -> Done<'a> {
+        let came = Instant::now();
+        heart.heard(came);
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(asked) = self.asked.take() {
+                    for asker in asked.askers {
+                        // Whoever gave up waiting does not hear it.
+                        let _ = asker.send(());
+                    }
+                }
+                match frame {
+                    Message::Text(text) => {
+                        *spoken += 1 + text.len() / BYTES_PER_WORD;
+                        self.answer(speaker, text, came)
+                    }
+                    other => done(self.other(speaker, &other)),
+                }
+            }
+            None => done(Err(End::Gone)),
+            Some(Err(error)) => done(Err(broken(error))),
+        }
+    }
+
+    /// Does what others want of this task.
+    fn heed(&mut self, prompt: Box<Prompt>, speaker: &mut Speaker, heart: &mut Heartbeat) -> Done<'_> {
+        if prompt.try_again {
+            speaker.prompt();
+        }
+        if prompt.askers.is_empty() {
+            return done(Ok(()));
+        }
+        heart.ask(Instant::now());
+        self.asked.get_or_insert_default().merge(*prompt);
+        self.feed([Message::Ping(bytes::Bytes::new())], None)
+    }
+
+    /// A JOIN that waits is decided once more; while that takes time, goes on writing.
+    fn try_again<'a>(&'a mut self, speaker: &'a mut Speaker) -> Done<'a> {
+        let mut work = Box::pin(async move { speaker.try_again().await });
+        match (&mut work).now_or_never() {
+            Some(()) => done(Ok(())),
+            None => Either::Right(Box::pin(self.write_while(work))),
+        }
+    }
+
     /// Hands a frame over; while that takes time, goes on writing.
     fn answer<'a>(&'a mut self, speaker: &'a mut Speaker, text: Utf8Bytes, came: Instant) -> Done<'a> {
         let received = self.door.clock.now();
-        if !speaker.admit(text.len(), received) {
-            self.door.metrics.received.inc(Received::Dropped);
-            return done(Ok(()));
+        if let Err(wait) = speaker.admit(text.len(), received) {
+            let pong = speaker.turn_away(&text, wait, received);
+            return self.pong(pong);
         }
         let mut work = Box::pin(async move { speaker.hear(&text, received, came).await });
         match (&mut work).now_or_never() {
@@ -187,19 +297,30 @@ impl Wire<'_> {
             Message::Close(_) => return Err(End::Closed),
             Message::Binary(_) => {
                 self.door.metrics.received.inc(Received::Invalid);
-                if speaker.admit(0, self.door.clock.now()) {
-                    speaker.error(None, Code::InvalidMessage, "binary frames have no meaning here", None);
+                let now = self.door.clock.now();
+                match speaker.admit(0, now) {
+                    Ok(()) => speaker.error(None, Code::InvalidMessage, "binary frames have no meaning here", None),
+                    Err(wait) => speaker.limited(None, false, wait, now),
                 }
             }
             _ => {
-                speaker.admit(0, self.door.clock.now());
+                let now = self.door.clock.now();
+                if let Err(wait) = speaker.admit(0, now) {
+                    speaker.limited(None, false, wait, now);
+                }
             }
         }
         Ok(())
     }
 
     fn write(&mut self, batch: Batch) -> Done<'_> {
-        let Batch { frames, close } = batch;
+        let Batch { frames, close, prompt } = batch;
+        if let Some(prompt) = prompt {
+            self.prompt.get_or_insert_default().merge(*prompt);
+            if frames.is_empty() && close.is_none() {
+                return done(Ok(()));
+            }
+        }
         if close == Some(Close::SlowConsumer) {
             return done(Err(End::Close(Close::SlowConsumer)));
         }
@@ -247,7 +368,7 @@ impl Wire<'_> {
     where
         I: IntoIterator<Item = Message, IntoIter: Send + 'a>,
     {
-        let Self { socket, outbox, door } = self;
+        let Self { socket, outbox, door, .. } = self;
         let mut messages = messages.into_iter();
         let end = close.map_or(Ok(()), |close| Err(End::Close(close)));
         match put(socket, &mut messages).now_or_never() {

@@ -2,12 +2,17 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{features::Features, upgrade::Door};
+use super::{
+    budget::{Allowance, Budget},
+    features::Features,
+    pending::Pending,
+    upgrade::Door,
+};
 use crate::{
     auth::ResumeToken,
     clock::Millis,
-    hub::{Arrival, Membership, Missed, Outbox},
-    limit::Bucket,
+    hub::{Arrival, HubError, Membership, Missed, Outbox},
+    id::RoomId,
     protocol::{
         ClientMessage, Close, Code, Frame, Inbound, JoinFrame, Received, ResumeFrame, ServerFrame, decode, encode,
     },
@@ -15,13 +20,11 @@ use crate::{
     telemetry::Subject,
 };
 
-/// One who goes on this many bursts over its budget is closed.
-const PATIENCE: u32 = 10;
 /// A frame counts as one message for each so many bytes that it has begun: what is passed on to many must cost its sender something.
 const BYTES_PER_MESSAGE: usize = 4_096;
 /// And coming in costs as much as so many: it makes rooms, and answers that are as long as the room is large.
 const ENTRY: u32 = 9;
-/// Between two ERROR rate_limited, in ms.
+/// Between two ERROR rate_limited for frames without an `id`, in ms.
 const COMPLAINT: Millis = 1_000;
 
 /// Who is at the other end of a socket, and what becomes of what it says.
@@ -35,12 +38,11 @@ pub(super) struct Speaker {
     /// The type of the frame in hand.
     pub(super) hearing: Received,
     seat: Option<Membership>,
-    /// It said LEAVE: nothing that it says after that counts.
-    left: bool,
     features: Features,
-    budget: Bucket,
-    over: u32,
+    pub(super) budget: Budget,
     complained: Millis,
+    /// On the heap: few wait.
+    pending: Option<Box<Pending>>,
 }
 
 impl Speaker {
@@ -52,11 +54,10 @@ impl Speaker {
             subject,
             hearing: Received::Invalid,
             seat: None,
-            left: false,
             features: Features::default(),
-            budget: Bucket::default(),
-            over: 0,
+            budget: Budget::default(),
             complained: 0,
+            pending: None,
         }
     }
 
@@ -71,28 +72,61 @@ impl Speaker {
         encode(&ServerFrame::Pong { timestamp: now, t0, t1, t2 })
     }
 
-    /// Whether another frame of `bytes` is within the budget. If not it is dropped, and the sender is told, but not each time.
-    pub(super) fn admit(&mut self, bytes: usize, now: Millis) -> bool {
+    /// Whether another frame of `bytes` is within the budget; if not, when it would be, in ms.
+    pub(super) fn admit(&mut self, bytes: usize, now: Millis) -> Result<(), Millis> {
         self.charge(u32::try_from(1 + bytes / BYTES_PER_MESSAGE).unwrap_or(u32::MAX), now)
     }
 
-    fn charge(&mut self, amount: u32, now: Millis) -> bool {
-        let (rate, burst) = (self.door.rate, self.door.burst);
-        let Err(wait) = self.budget.take(amount, rate, burst, now) else {
-            self.over = self.over.saturating_sub(1);
-            return true;
-        };
-        self.over += 1;
-        if now.saturating_sub(self.complained) >= COMPLAINT {
-            self.complained = now;
-            self.error(None, Code::RateLimited, "too many messages, this one was dropped", Some(wait));
+    fn charge(&mut self, amount: u32, now: Millis) -> Result<(), Millis> {
+        let allowance = Allowance { rate: self.door.rate, burst: self.door.burst };
+        let free = self.budget.held_until().is_none();
+        let charged = self.budget.charge(amount, allowance, now, Instant::now());
+        if free && self.budget.held_until().is_some() {
+            self.door.metrics.reads_delayed.inc();
         }
-        if self.over > burst.saturating_mul(PATIENCE)
+        if charged.is_err()
+            && self.budget.is_exhausted(allowance)
             && let Some(close) = Code::RateLimited.close()
         {
             self.outbox.close(close);
         }
-        false
+        charged
+    }
+
+    /// A frame is beyond the budget. What has an `id`, and who asks to come in, is told so each time; all else not more than once a second.
+    pub(super) fn limited(&mut self, id: Option<&Json>, entry: bool, wait: Millis, now: Millis) {
+        if id.is_none() && !entry {
+            if now.saturating_sub(self.complained) < COMPLAINT {
+                return;
+            }
+            self.complained = now;
+        }
+        self.error(id, Code::RateLimited, "too many messages, this one was dropped", Some(wait));
+    }
+
+    /// A frame is beyond the budget and nothing follows from it, but for a PING, whose answer it gets: who is not heard must not be taken
+    /// for dead.
+    pub(super) fn turn_away(&mut self, text: &str, wait: Millis, received: Millis) -> Option<Frame> {
+        let (id, message) = match decode(text) {
+            Ok(inbound) => (inbound.id, Some(inbound.message)),
+            Err(error) => (error.id, None),
+        };
+        let pings = matches!(message, Some(ClientMessage::Ping { .. }));
+        self.door.metrics.received.inc(if pings { Received::Ping } else { Received::Dropped });
+        match message {
+            Some(ClientMessage::Ping { t0 }) => return Some(self.pong(t0, received)),
+            Some(ClientMessage::Join(frame)) => self.turn_away_join(frame, id.as_ref(), wait, received),
+            Some(ClientMessage::Resume(_)) => self.limited(id.as_ref(), true, wait, received),
+            _ => self.limited(id.as_ref(), false, wait, received),
+        }
+        None
+    }
+
+    fn turn_away_join(&mut self, frame: JoinFrame, id: Option<&Json>, wait: Millis, now: Millis) {
+        self.limited(id, true, wait, now);
+        let features = Features::new(frame.features.as_deref());
+        let (room, join) = self.entry(frame, None);
+        self.keep_pending(room, join, features, Code::RateLimited, Some(wait));
     }
 
     /// Does what a frame asks for that came at `received`, or `came` by the clock that never jumps. A pong, if it was a PING.
@@ -112,14 +146,29 @@ impl Speaker {
         let id = id.as_ref();
         let done = match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
-            _ if self.left => false,
-            ClientMessage::Join(_) | ClientMessage::Resume(_) if !self.charge(ENTRY, received) => false,
-            ClientMessage::Join(join) => self.join(join, id).await,
-            ClientMessage::Resume(resume) => self.resume(resume, id).await,
-            message => match self.seat.clone() {
-                Some(seat) => self.speak(&seat, message, id).await,
-                None => self.refused(id, &Refusal::NotJoined.into()),
+            ClientMessage::Join(join) => match self.charge(ENTRY, received) {
+                Ok(()) => self.join(join, id).await,
+                Err(wait) => {
+                    self.turn_away_join(join, id, wait, received);
+                    false
+                }
             },
+            ClientMessage::Resume(resume) => match self.charge(ENTRY, received) {
+                Ok(()) => self.resume(resume, id).await,
+                Err(wait) => {
+                    self.limited(id, true, wait, received);
+                    false
+                }
+            },
+            message => {
+                if let ClientMessage::Act(Action::Leave) = message {
+                    self.pending = None;
+                }
+                match self.seat.clone() {
+                    Some(seat) => self.speak(&seat, message, id).await,
+                    None => self.refused(id, &Refusal::NotJoined.into()),
+                }
+            }
         };
         if done && kind.is_relayed() {
             self.door.metrics.relay.observe(came.elapsed());
@@ -130,15 +179,8 @@ impl Speaker {
     /// Whether it was granted.
     async fn speak(&mut self, seat: &Membership, message: ClientMessage, id: Option<&Json>) -> bool {
         let hub = &self.door.hub;
+        let leaves = matches!(message, ClientMessage::Act(Action::Leave));
         let done = match message {
-            ClientMessage::Act(Action::Leave) => {
-                let done = hub.act(seat, Action::Leave).await;
-                self.left = done.is_ok();
-                if self.left {
-                    tracing::info!("left");
-                }
-                done
-            }
             ClientMessage::Act(action) => match self.screen(action) {
                 Ok(action) => {
                     let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
@@ -163,13 +205,15 @@ impl Speaker {
                 Ok(seat.version())
             }
         };
+        let left = leaves && done.is_ok();
         let granted = match done {
             Ok(version) => self.ack(id, version),
             // A peer that has just left is no mistake; only who asked for it is told.
-            Err(crate::hub::HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => false,
+            Err(HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => false,
             Err(error) => self.refused(id, &error),
         };
-        if self.left {
+        if left {
+            tracing::info!("left");
             self.seat = None;
             self.outbox.close(Close::Left);
         }
@@ -177,60 +221,137 @@ impl Speaker {
     }
 
     /// What depends on the sender's generation and on this deployment.
-    fn screen(&self, action: Action) -> Result<Action, crate::hub::HubError> {
+    fn screen(&self, action: Action) -> Result<Action, HubError> {
         match action {
-            Action::ChangeUrl { url, .. } if !self.door.room.allows_url(&url) => {
-                Err(crate::hub::HubError::UrlNotAllowed)
-            }
+            Action::ChangeUrl { url, .. } if !self.door.room.allows_url(&url) => Err(HubError::UrlNotAllowed),
             Action::ChangeUrl { url, time, .. } => Ok(Action::ChangeUrl { url, time, legacy: !self.features.modern }),
             action => Ok(action),
         }
     }
 
     async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) -> bool {
-        // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
-        let elsewhere = self.seat.clone().filter(|seat| seat.room.id != frame.room_id || seat.user != frame.user_id);
-        if let Some(seat) = elsewhere {
-            match self.door.hub.act(&seat, Action::Leave).await {
-                Ok(_) | Err(crate::hub::HubError::Refused(Refusal::NotJoined)) => self.seat = None,
-                Err(error) => return self.refused(id, &error),
-            }
-        }
-        self.subject.sit(&frame.room_id, &frame.user_id);
+        // The last word counts: whatever waits is replaced.
+        self.pending = None;
         let features = Features::new(frame.features.as_deref());
-        let keys = &self.door.keys;
-        let token = features.resume().then(|| keys.fresh_token(&frame.user_id));
-        let join = Join {
-            user: frame.user_id.clone(),
-            conn: self.subject.conn(),
-            node: self.door.hub.node().clone(),
-            origin: self.origin,
-            username: frame.username,
-            pin: frame.pin.map(|pin| keys.pin(&frame.room_id, &pin)),
-            proof: frame.resume_token.map(|token| keys.token(&frame.user_id, &token)),
-            token: token.as_ref().map(|token| token.digest),
-        };
-        let arrival = self.arrival(features, token, None);
-        match self.door.hub.join(&frame.room_id, join, arrival).await {
-            Ok((seat, version)) => {
-                tracing::info!(version, features = ?features.names(), "joined");
-                self.features = features;
-                self.seat = Some(seat);
-                self.ack(id, version)
-            }
+        let token = features.resume().then(|| self.door.keys.fresh_token(&frame.user_id));
+        let (room, join) = self.entry(frame, token.as_ref());
+        // First-generation clients never ask again.
+        let again = (!features.modern).then(|| join.clone());
+        match self.come_in(&room, join, features, token).await {
+            Ok(version) => self.ack(id, version),
             Err(error) => {
                 self.refused(id, &error);
-                // It would show a party that it is not in, for ever. A closed socket it opens again, and if this goes on the upgrade
-                // is refused, after which it waits longer and longer.
-                if !features.modern && error.code() == Code::Unavailable {
-                    self.outbox.close(Close::TryLater);
+                if let Some(join) = again {
+                    self.keep_pending(room, join, features, error.code(), error.retry_after());
                 }
                 false
             }
         }
     }
 
+    /// Who comes in, where, and what it shows.
+    fn entry(&self, frame: JoinFrame, token: Option<&ResumeToken>) -> (RoomId, Join) {
+        let keys = &self.door.keys;
+        let join = Join {
+            conn: self.subject.conn(),
+            node: self.door.hub.node().clone(),
+            origin: self.origin,
+            username: frame.username,
+            pin: frame.pin.map(|pin| keys.pin(&frame.room_id, &pin)),
+            proof: frame.resume_token.map(|token| keys.token(&frame.user_id, &token)),
+            token: token.map(|token| token.digest),
+            user: frame.user_id,
+        };
+        (frame.room_id, join)
+    }
+
+    async fn come_in(
+        &mut self,
+        room: &RoomId,
+        join: Join,
+        features: Features,
+        token: Option<ResumeToken>,
+    ) -> Result<u64, HubError> {
+        // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
+        let elsewhere = self.seat.clone().filter(|seat| seat.room.id != *room || seat.user != join.user);
+        if let Some(seat) = elsewhere {
+            match self.door.hub.act(&seat, Action::Leave).await {
+                Ok(_) | Err(HubError::Refused(Refusal::NotJoined)) => self.seat = None,
+                Err(error) => return Err(error),
+            }
+        }
+        self.subject.sit(room, &join.user);
+        let arrival = self.arrival(features, token, None);
+        let (seat, version) = self.door.hub.join(room, join, arrival).await?;
+        tracing::info!(version, features = ?features.names(), "joined");
+        self.features = features;
+        self.seat = Some(seat);
+        Ok(version)
+    }
+
+    /// What becomes of a JOIN that was refused, if its client will not send it again.
+    fn keep_pending(&mut self, room: RoomId, join: Join, features: Features, why: Code, retry_after: Option<Millis>) {
+        self.pending = None;
+        if features.modern {
+            return;
+        }
+        if why == Code::Unavailable {
+            // It would show a party that it is not in, for ever. A closed socket it opens again, and if this goes on the upgrade
+            // is refused, after which it waits longer and longer.
+            self.outbox.close(Close::TryLater);
+        } else if why.passes() {
+            let wait = self.door.hub.wait(&room, self.subject.conn(), &self.outbox);
+            self.pending = Some(Box::new(Pending::new(room, join, why, retry_after, wait)));
+        }
+    }
+
+    /// When something is to be done that no frame asks for: when a socket that is held back may be read again, or a JOIN that waits is tried.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        let tried = self.pending.as_ref().map(|pending| pending.next);
+        [self.budget.held_until(), tried].into_iter().flatten().min()
+    }
+
+    /// The room that a JOIN waits for has changed.
+    pub(super) fn prompt(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.prompt();
+        }
+    }
+
+    /// Whether a JOIN that waits is to be tried at `now`.
+    pub(super) fn is_due(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.next <= Instant::now())
+    }
+
+    /// Decides the JOIN that waits once more. Its client is told when it is in, or when it is kept out by something else than before.
+    pub(super) async fn try_again(&mut self) {
+        let Some(mut pending) = self.pending.take() else { return };
+        // It was not paid for yet.
+        if pending.why == Code::RateLimited
+            && let Err(wait) = self.charge(1 + ENTRY, self.door.clock.now())
+        {
+            pending.refused(Code::RateLimited, Some(wait));
+            self.pending = Some(pending);
+            return;
+        }
+        let Err(error) = self.come_in(&pending.room, pending.join.clone(), Features::default(), None).await else {
+            return;
+        };
+        let code = error.code();
+        if code != pending.why {
+            self.hearing = Received::Join;
+            self.refused(None, &error);
+        }
+        if code.passes() {
+            pending.refused(code, error.retry_after());
+            self.pending = Some(pending);
+        } else if code == Code::Unavailable {
+            self.outbox.close(Close::TryLater);
+        }
+    }
+
     async fn resume(&mut self, frame: ResumeFrame, id: Option<&Json>) -> bool {
+        self.pending = None;
         if self.seat.is_some() {
             self.error(id, Code::InvalidMessage, "RESUME is for a new socket", None);
             return false;

@@ -88,6 +88,8 @@ pub struct Metrics {
     pub errors: Tally<Code>,
     pub closes: Tally<Close>,
     pub partings: Tally<Parting>,
+    pub joins_waiting: Gauge,
+    pub reads_delayed: Counter,
     pub present: Gauge,
     pub away: Gauge,
     pub relay: Timing,
@@ -155,7 +157,7 @@ impl Metrics {
             received: Tally::register(
                 registry,
                 "frames_received",
-                "Frames received, by type; invalid ones, those beyond the budget (dropped), and those that mean nothing here (ignored)",
+                "Frames received, by type; invalid ones, those beyond the budget, or that came as the socket was being closed (dropped), and those that mean nothing here (ignored)",
             ),
             sent: Tally::register(
                 registry,
@@ -169,6 +171,16 @@ impl Metrics {
                 registry,
                 "partings",
                 "Sockets that ended otherwise: closed by the client, or gone without a word",
+            ),
+            joins_waiting: gauge(
+                registry,
+                "joins_waiting",
+                "JOINs of first-generation clients that were refused for now, and are tried again",
+            ),
+            reads_delayed: counter(
+                registry,
+                "reads_delayed",
+                "Frames after which a socket was not read for a while, because it had sent more than its budget",
             ),
             present,
             away,

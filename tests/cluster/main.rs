@@ -52,3 +52,5 @@ mod pin;
 mod protocol;
 #[path = "../it/resume.rs"]
 mod resume;
+#[path = "../it/waiting.rs"]
+mod waiting;

@@ -11,6 +11,7 @@
     unreachable_pub
 )]
 
+mod answers;
 mod audit;
 mod backing;
 mod badinput;
@@ -35,3 +36,4 @@ mod protocol;
 mod resume;
 mod schema;
 mod support;
+mod waiting;

@@ -82,6 +82,17 @@ impl Client {
         self.send_text(&frame.to_string()).await;
     }
 
+    /// All of them with one write.
+    #[allow(dead_code, reason = "not in every binary")]
+    pub(crate) async fn send_at_once(&mut self, frames: impl IntoIterator<Item = Value>) {
+        for frame in frames {
+            let text = frame.to_string();
+            self.note(">", &text);
+            self.ws.feed(Message::text(text)).await.unwrap();
+        }
+        self.ws.flush().await.unwrap();
+    }
+
     /// Anything as a text frame.
     pub(crate) async fn send_text(&mut self, text: &str) {
         assert!(self.try_send_text(text).await, "cannot send; so far:\n{}", self.history());
@@ -148,6 +159,12 @@ impl Client {
         let frame = self.next().await;
         assert!(frame.is(kind), "expected {kind}, got {frame:?}; so far:\n{}", self.history());
         frame
+    }
+
+    /// ROOM_STATE or ERROR: what a JOIN is answered with.
+    #[allow(dead_code, reason = "not in every binary")]
+    pub(crate) async fn until_answered(&mut self) -> Frame {
+        self.collect_until(|frame| frame.is("ROOM_STATE") || frame.is("ERROR"), "the answer").await.pop().unwrap()
     }
 
     /// The next frame, which must be an ERROR with this code.
