@@ -11,8 +11,8 @@
 //! 6. [`ledger`] writes down what happened; in a cluster [`worker`], a process of its own, does.
 //!
 //! Around it: [`http`] and [`web`] are the doors that are no sockets, [`node`] puts everything together, [`cli`] is the command
-//! line, [`config`] the settings, [`auth`] the secrets, [`limit`] the budgets, [`telemetry`] what operators see. [`id`] and [`clock`]
-//! are known to all.
+//! line, [`config`] the settings, [`auth`] the secrets, [`limit`] the budgets, [`telemetry`] what operators see. [`id`], [`clock`] and
+//! [`text`] are known to all.
 //!
 //! `ARCHITECTURE.md` says why; `PROTOCOL.md` is the wire.
 
@@ -32,5 +32,6 @@ pub mod room;
 pub mod shared;
 pub mod socket;
 pub mod telemetry;
+pub mod text;
 pub mod web;
 pub mod worker;

@@ -368,3 +368,47 @@ async fn turn_credentials_are_renewed_before_they_expire() {
     let other = |frame: &Frame| frame.is("ICE_SERVERS") && frame["iceServers"] != state["iceServers"];
     ana.collect_until(other, "other credentials").await;
 }
+
+/// A name without anything that can be seen is none; what hides in a name, or turns the line around, is left out of it. Nobody is locked out.
+#[tokio::test]
+async fn a_username_can_be_seen() {
+    let app = TestApp::start().await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    let nothing = [
+        "\u{200b}",
+        "\u{3164}",
+        "\u{2800}",
+        "\u{ad}",
+        "\u{202e}",
+        "\u{fe0f}",
+        "\u{301}",
+        "\u{e0041}",
+        " \u{2066}\u{2069} ",
+    ];
+    for (number, name) in nothing.into_iter().enumerate() {
+        // Of either generation.
+        for extra in [json!({"username": name}), json!({"username": name, "features": []})] {
+            let user = format!("user_{number}{}", extra.get("features").is_some());
+            let mut client = Client::connect(&app).await;
+            let state = client.enter("room", &user, extra).await;
+            assert!(state.user(&user)["username"].is_null(), "{}: {state:?}", name.escape_unicode());
+            client.close().await;
+        }
+        ana.acked(json!({"type": "UPDATE_USERNAME", "username": "Ana"})).await;
+        ana.acked(json!({"type": "UPDATE_USERNAME", "username": name})).await;
+        let (_, state) = Client::join_with(&app, "room", "late", json!({})).await;
+        assert_eq!(state.user("ana")["username"], "Ana", "{}", name.escape_unicode());
+    }
+    let names = [
+        ("\u{202e}anA\u{202c}", "anA"),
+        ("\u{feff}A\u{200b}na\u{3164}", "Ana"),
+        ("👩🏽\u{200d}🚀", "👩🏽\u{200d}🚀"),
+        ("می\u{200c}خواهم", "می\u{200c}خواهم"),
+    ];
+    for (sent, shown) in names {
+        ana.send(json!({"type": "UPDATE_USERNAME", "username": sent})).await;
+        assert_eq!(ana.until("USERNAME_UPDATED").await["username"], shown);
+        let (_, state) = Client::join_with(&app, "other", "ben", json!({"username": sent})).await;
+        assert_eq!(state.user("ben")["username"], shown);
+    }
+}

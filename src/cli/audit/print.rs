@@ -4,7 +4,10 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::ledger::{DeadRow, EventRow};
+use crate::{
+    ledger::{DeadRow, EventRow},
+    text,
+};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Format {
@@ -92,7 +95,7 @@ pub(super) fn print<T: Listed>(rows: &[T], format: Format) -> anyhow::Result<()>
             }
             table.set_header(T::HEADINGS);
             for row in rows {
-                table.add_row(row.cells());
+                table.add_row(row.cells().iter().map(|cell| text::spell(cell)));
             }
             writeln!(out, "{table}\n{} {}", rows.len(), T::MANY)?;
         }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::room::{Json, MAX_POSITION};
+use crate::{
+    room::{Json, MAX_POSITION},
+    text,
+};
 
 /// The longest `id` of a frame, and the longest name of an application's event, in bytes.
 pub(super) const MAX_LABEL_BYTES: usize = 64;
@@ -64,19 +67,13 @@ pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>
     }
 }
 
+/// A text that people see is cleaned and cut rather than refused: the clients that send it do not look at errors.
 pub(super) fn username<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
-    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|name| tidy(&name, MAX_USERNAME_CHARS)))
+    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|name| text::clean(&name, MAX_USERNAME_CHARS)))
 }
 
 pub(super) fn note<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
-    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|note| tidy(&note, MAX_NOTE_CHARS)))
-}
-
-/// A text that people see: cut rather than refused, since the clients that send it do not look at errors.
-fn tidy(text: &str, most: usize) -> Option<Box<str>> {
-    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    let cut: String = clean.trim().chars().take(most).collect();
-    (!cut.is_empty()).then(|| cut.into())
+    Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|note| text::clean(&note, MAX_NOTE_CHARS)))
 }
 
 pub(super) fn event_name<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
@@ -92,7 +89,7 @@ pub(super) fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D:
     if text.len() > MAX_URL_BYTES {
         return Err(D::Error::custom("has more than 2048 bytes"));
     }
-    if is_web(&text) && !text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if is_web(&text) && !text.chars().any(|c| c.is_control() || c.is_whitespace()) && !text::is_turning(&text) {
         Ok(text)
     } else {
         Err(D::Error::custom("is not an absolute http(s) URL"))
