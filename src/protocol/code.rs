@@ -74,6 +74,7 @@ impl From<Refusal> for Code {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotJoined | Refusal::NoSuchMember => Self::NotJoined,
+            Refusal::TooFar => Self::InvalidMessage,
             Refusal::InvalidPin => Self::InvalidPin,
             Refusal::PinLocked { .. } => Self::PinLocked,
             Refusal::Unauthorized => Self::Unauthorized,

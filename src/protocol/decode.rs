@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn numbers_are_positions() {
-        for bad in ["-1", "1e999", "\"5\"", "null", "true", "1e8", "{}"] {
+        for bad in ["-1", "1e999", "\"5\"", "null", "true", "1.1e10", "{}"] {
             let text = format!("{{\"type\":\"SEEK\",\"currentTime\":{bad},\"isPlaying\":true}}");
             assert_eq!(code(&text), Code::InvalidMessage, "{bad}");
         }
@@ -338,6 +338,7 @@ mod tests {
             "https:\\\\x.org",
             "https://x.org\\@y.org/",
             "https://?x",
+            "https://x.org/\u{202e}gpj",
         ];
         for bad in strange.into_iter().chain(mended) {
             let text = serde_json::json!({"type": "URL_CHANGE", "url": bad}).to_string();

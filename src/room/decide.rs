@@ -1,4 +1,6 @@
-use super::{Action, Attempt, Attempts, Change, Command, LeftReason, Policy, Presence, Room, Vacancy, due};
+use super::{
+    Action, Attempt, Attempts, Change, Command, LeftReason, MAX_POSITION, Policy, Presence, Room, Vacancy, due,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,6 +36,8 @@ pub enum Refusal {
     IdentityInUse,
     #[error("the target is not in the room")]
     NoSuchMember,
+    #[error("currentTime: is not between 0 and {MAX_POSITION}")]
+    TooFar,
 }
 
 /// What a command leads to: the changes, and the room once they are applied. No changes: there was nothing to do.
@@ -88,7 +92,7 @@ fn act(room: &Room, user: &UserId, action: &Action, policy: &Policy, now: Millis
         }
         Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
         Action::ChangeUrl { url, time, legacy } => {
-            control().map(|()| playback::change_url(room, user, url, *time, *legacy, now))
+            control().and_then(|()| playback::change_url(room, user, url, *time, *legacy, now))
         }
         Action::GuestControl { enabled } => lead::guest_control(room, user, *enabled),
         Action::TransferHost { to } => lead::transfer_host(room, user, to),

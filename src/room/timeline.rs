@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::Millis, id::UserId};
 
-/// The furthest position in a film that is believed, in seconds (115 days).
-pub const MAX_POSITION: f64 = 10_000_000.0;
+/// The furthest position in a film that is believed, in seconds. Players of live streams count from 1970, so today is at 1.8e9.
+pub const MAX_POSITION: f64 = 10_000_000_000.0;
 
 /// A report that differs by less than this from the room's own idea of the position changes nothing, in seconds. It is the drift
 /// at which first-generation clients correct themselves.
@@ -59,7 +59,7 @@ impl Timeline {
 pub fn url_time_in_seconds(raw: f64, known: Option<f64>) -> f64 {
     let seconds = raw / 1000.0;
     match known {
-        Some(known) if known > 0.0 && (raw - known).abs() < (seconds - known).abs() => raw,
+        Some(known) if known > 0.0 && raw <= MAX_POSITION && (raw - known).abs() < (seconds - known).abs() => raw,
         _ => seconds,
     }
 }
@@ -82,5 +82,10 @@ mod tests {
         assert!((url_time_in_seconds(310_347.98, Some(310.0)) - 310.347_98).abs() < 1e-9);
         assert!((url_time_in_seconds(310.3, Some(309.0)) - 310.3).abs() < 1e-9);
         assert!((url_time_in_seconds(2_269.3, None) - 2.269_3).abs() < 1e-9);
+        // A live stream, in either unit, and what is too far to be seconds.
+        for raw in [1_795_295_285_000.0, 1_795_295_285.0] {
+            assert!((url_time_in_seconds(raw, Some(1_795_295_280.0)) - 1_795_295_285.0).abs() < 1e-3, "{raw}");
+        }
+        assert!((url_time_in_seconds(1.5e10, Some(1e10)) - 1.5e7).abs() < 1e-3);
     }
 }

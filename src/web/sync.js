@@ -125,7 +125,7 @@ export class Sync extends Emitter {
   }
 
   seek(seconds, { playing = this.playing } = {}) {
-    const end = Number.isFinite(this.#player.duration) ? this.#player.duration : 10_000_000;
+    const end = Number.isFinite(this.#player.duration) ? this.#player.duration : 10_000_000_000;
     const currentTime = clamp(seconds, 0, end);
     this.#act(
       { type: 'SEEK', currentTime, isPlaying: playing, eventTimestamp: this.#stamp() },

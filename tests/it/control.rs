@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, TestApp,
+    Client, Extension, TestApp,
     client::{quiet, settle},
 };
 
@@ -181,4 +181,68 @@ async fn a_kept_seat_keeps_its_user_id() {
     let mut thief = Client::connect_from(&app, "198.51.100.1").await;
     thief.send_join("room", "ana", json!({"features": []})).await;
     thief.expect_error("identity_in_use").await;
+}
+
+/// Where the film is by the room's clock.
+async fn host_time(host: &mut Client) -> f64 {
+    host.send(json!({"type": "REQUEST_SYNC"})).await;
+    host.until("SYNC_RESPONSE").await.exact("currentTime")
+}
+
+/// Every place where the time of a film is read takes that of a live stream, and nothing beyond.
+#[tokio::test]
+async fn times_of_live_streams_are_times() {
+    let app = TestApp::start().await;
+    let mut host = Client::join(&app, "room", "host").await;
+    let timed = |time: f64| {
+        [
+            json!({"type": "PLAY_PAUSE", "control": "pause", "currentTime": time}),
+            json!({"type": "SEEK", "currentTime": time, "isPlaying": false}),
+            json!({"type": "READY", "targetTime": time}),
+            json!({"type": "POSITION_UPDATE", "currentTime": time, "isPlaying": false}),
+            json!({"type": "HOST_HEARTBEAT", "currentTime": time, "isPlaying": false}),
+            json!({"type": "URL_CHANGE", "url": "https://example.org/live", "currentTime": time}),
+        ]
+    };
+    for time in [0.0, 10_000_001.0, 1_795_295_285.25, 10_000_000_000.0] {
+        for frame in timed(time) {
+            host.acked(frame).await;
+        }
+        assert_eq!(host_time(&mut host).await.to_bits(), time.to_bits());
+    }
+    for time in [10_000_000_000.1, 1_795_295_285_250.0, 1e300, -1.0] {
+        for frame in timed(time) {
+            let error = host.refused(frame.clone(), "invalid_message").await;
+            assert!(error.str("message").contains("Time: is not between 0 and 10000000000"), "{frame} {error:?}");
+        }
+    }
+    // First-generation clients say the time of an url in milliseconds.
+    let mut first = Extension::join(&app, "other", "user_c0gch0c").await;
+    first.url_change("https://example.org/live", 1_795_295_285_250.0).await;
+    assert_eq!(first.expect("URL_CHANGE").await.num("currentTime"), 1_795_295_285.25);
+    first.url_change("https://example.org/live", 10_000_000_000_001.0).await;
+    first.expect_error("invalid_message").await;
+}
+
+/// A guest that reloads says the url that is on: nobody else is to hear of it.
+#[tokio::test]
+async fn the_url_that_is_on_is_not_said_again() {
+    let app = TestApp::start().await;
+    let (mut host, mut deputy, mut guest) = three(&app).await;
+    let mut first = Extension::join(&app, "room", "user_c0gch0c").await;
+    host.acked(json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": true})).await;
+    host.acked(json!({"type": "URL_CHANGE", "url": "https://example.org/watch/1?trackId=5"})).await;
+    host.acked(json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": 100})).await;
+    settle(&mut [&mut host, &mut deputy, &mut guest, &mut first]).await;
+    first.url_change("https://example.org/watch/1", 100_000.0).await;
+    let version = guest.acked(json!({"type": "URL_CHANGE", "url": "https://EXAMPLE.org/watch/1/"})).await.version();
+    deputy.acked(json!({"type": "URL_CHANGE", "url": "https://example.org/watch/1?trackId=6", "currentTime": 3})).await;
+    quiet(&mut [&mut host, &mut deputy, &mut guest, &mut first]).await;
+    let sync = first.sync().await;
+    assert_eq!((&sync["isPlaying"], &sync["url"]), (&json!(true), &json!("https://example.org/watch/1?trackId=5")));
+    // The host itself is followed.
+    let change = json!({"type": "URL_CHANGE", "url": "https://example.org/watch/1", "currentTime": 200});
+    assert!(host.acked(change).await.version() > version);
+    let change = guest.until("URL_CHANGE").await;
+    assert_eq!((&change["url"], &change["timeline"]["playing"]), (&json!("https://example.org/watch/1"), &json!(true)));
 }

@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Gate, Policy, Room, Timeline, url_time_in_seconds},
+    room::{Change, Gate, MAX_POSITION, Policy, Room, Timeline, is_same_page, url_time_in_seconds},
 };
 
 pub(super) fn play_pause(
@@ -114,10 +114,19 @@ pub(super) fn change_url(
     time: Option<f64>,
     legacy: bool,
     now: Millis,
-) -> Vec<Change> {
-    let same = room.url.as_deref() == Some(url);
+) -> Result<Vec<Change>, Refusal> {
+    let same = room.url.as_deref().is_some_and(|on| is_same_page(on, url));
     let known = same.then(|| room.timeline.position_at(now));
     let time = if legacy { time.map(|raw| url_time_in_seconds(raw, known)) } else { time };
+    // The frame was read before it was known whether its time is in seconds.
+    if time.is_some_and(|time| time > MAX_POSITION) {
+        return Err(Refusal::TooFar);
+    }
+    // First-generation clients say their url whenever their page loads, and stop at the url of others. So a guest that loads the page
+    // that is on already would stop the film for everybody.
+    if same && !room.is_host(by) {
+        return Ok(Vec::new());
+    }
     // The same page again (a host that reloaded) moves the film but does not stop it; another film starts at its beginning, paused.
     let timeline = Timeline {
         position: time.or(known).unwrap_or(0.0),
@@ -126,7 +135,7 @@ pub(super) fn change_url(
         at: now,
         by: Some(by.clone()),
     };
-    vec![Change::UrlChanged { by: by.clone(), url: url.into(), time, timeline }]
+    Ok(vec![Change::UrlChanged { by: by.clone(), url: url.into(), time, timeline }])
 }
 
 fn reported(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Timeline {
