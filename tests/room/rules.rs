@@ -278,3 +278,58 @@ fn who_was_taken_for_gone_takes_its_seat_again() {
     let kicked = world.seated.iter().find(|member| member.user == user(1)).unwrap().clone();
     assert!(world.run(&Command::Reseat(Box::new(kicked))).unwrap().is_empty(), "nor once it was thrown out");
 }
+
+#[test]
+fn a_host_that_comes_back_is_crowned_before_all() {
+    let crown = |changes: &[Change]| changes.contains(&Change::HostChanged { host: user(0) });
+    // Its seat was given up: a first-generation client.
+    let mut world = World::default();
+    assert!(!crown(&join(&mut world, 0).unwrap()), "a founder has nobody to tell");
+    join(&mut world, 1).unwrap();
+    drop_socket(&mut world, 0, false);
+    assert!(crown(&join(&mut world, 0).unwrap()));
+    assert!(!crown(&join(&mut world, 0).unwrap()), "a page that loads on a living socket loses no crown");
+    // Its seat was kept, but it comes through the front door.
+    drop_socket(&mut world, 0, true);
+    assert!(crown(&join(&mut world, 0).unwrap()));
+    assert!(!crown(&join(&mut world, 1).unwrap()), "a guest wears none");
+    // Its node was taken for dead.
+    let seat = world.room.members[&user(0)].clone();
+    drop_socket(&mut world, 0, false);
+    assert!(crown(&world.run(&Command::Reseat(Box::new(seat))).unwrap()));
+    // Too late: somebody else wears it.
+    drop_socket(&mut world, 0, false);
+    world.now += world.policy.host_grace;
+    tick(&mut world);
+    assert!(!crown(&join(&mut world, 0).unwrap()));
+}
+
+fn change_url(world: &mut World, who: u8, url: &str) -> Vec<Change> {
+    let conn = world.room.members[&user(who)].conn;
+    let action = Action::ChangeUrl { url: url.into(), time: Some(5_000.0), legacy: true };
+    world.run(&Command::Act { user: user(who), conn, action }).unwrap()
+}
+
+#[test]
+fn only_the_host_may_say_again_the_url_that_is_on() {
+    let mut world = watched(3);
+    act(&mut world, 0, Act::Role(2, true)).unwrap();
+    act(&mut world, 0, Act::GuestControl(true)).unwrap();
+    change_url(&mut world, 0, "https://x.org/watch/1?trackId=7");
+    act(&mut world, 0, Act::PlayPause(true, Some(5))).unwrap();
+    act(&mut world, 0, Act::Seek(5, true)).unwrap();
+    for who in [1, 2] {
+        for same in ["https://x.org/watch/1?trackId=7", "https://X.org/watch/1", "https://x.org:443/watch/1/?trackId=8"]
+        {
+            assert!(change_url(&mut world, who, same).is_empty(), "{who} {same}");
+        }
+    }
+    assert!(world.room.timeline.playing && world.room.gate.is_some(), "the film goes on, and the gate waits");
+    assert_eq!(change_url(&mut world, 0, "https://x.org/watch/1").len(), 1, "a host that reloads is followed");
+    assert!(world.room.timeline.playing, "and does not stop the film");
+    assert_eq!(change_url(&mut world, 1, "https://x.org/watch/2").len(), 1, "another film is another matter");
+    assert!(!world.room.timeline.playing);
+    world.policy.enforce_control = false;
+    act(&mut world, 0, Act::GuestControl(false)).unwrap();
+    assert!(change_url(&mut world, 1, "https://x.org/watch/2").is_empty());
+}

@@ -24,10 +24,18 @@ pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Re
     if room.members.len() >= policy.max_members {
         return Err(Refusal::RoomFull);
     }
-    Ok(vec![Change::Joined {
-        member: member(join, room.next_order),
-        host: takes_lead(room, &join.user, join.origin, now),
-    }])
+    Ok(joined(room, member(join, room.next_order), now))
+}
+
+fn joined(room: &Room, member: Member, now: Millis) -> Vec<Change> {
+    let host = takes_lead(room, &member.user, member.origin, now);
+    let crown = crown(&member, host && !room.members.is_empty());
+    [Change::Joined { member, host }].into_iter().chain(crown).collect()
+}
+
+/// A host that comes back is announced as host once more: first-generation clients took its crown away when its connection dropped.
+fn crown(member: &Member, is_due: bool) -> Option<Change> {
+    is_due.then(|| Change::HostChanged { host: member.user.clone() })
 }
 
 pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
@@ -61,7 +69,9 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     let token_before = join.proof.filter(|_| shown);
     let member =
         Member { username, token_before, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
-    Ok(vec![Change::Rejoined { member, host: room.is_host(&join.user), was_away: !seated.present() }])
+    let (host, was_away) = (room.is_host(&join.user), !seated.present());
+    let crown = crown(&member, host && was_away);
+    Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
 }
 
 /// The seat as it was, if nobody has it and nobody took it away. Others were told that its member was gone, and are told that it is back.
@@ -75,10 +85,7 @@ pub(super) fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis)
         None if !room.exists() || room.kicked.contains(&member.user) || room.members.len() >= policy.max_members => {
             Vec::new()
         }
-        None => {
-            let host = takes_lead(room, &member.user, member.origin, now);
-            vec![Change::Joined { member: Member { order: room.next_order, role: Role::Member, ..member }, host }]
-        }
+        None => joined(room, Member { order: room.next_order, role: Role::Member, ..member }, now),
     }
 }
 

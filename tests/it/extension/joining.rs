@@ -236,6 +236,9 @@ async fn p07_the_host_stays_host_over_a_short_disconnect() {
     alice.send_join().await;
     assert_eq!(alice.expect("ROOM_STATE").await["hostUserId"], ALICE);
     assert_eq!(bob.expect("USER_JOINED").await["role"], "host");
+    for member in [&mut alice, &mut bob] {
+        assert_eq!(member.expect("HOST_CHANGED").await["hostUserId"], ALICE, "its crown went with its connection");
+    }
     alice.play_pause("play", 1.0).await;
     alice.expect("PLAY_PAUSE").await;
     alice.expect("PLAYBACK_ACK").await;
