@@ -8,17 +8,19 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::Site;
+use super::{Offer, Site, preferred};
 use crate::{
     config::StatusDetail,
     ledger::{Database, Journal},
     room::Room,
-    telemetry::{Snapshot, memory},
+    telemetry::{Format, Snapshot, memory},
 };
 
-/// The media types of the text format, newer and older: a scraper says which it reads. The text is the same.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// What a scraper may ask for by its name.
+pub const OPEN_METRICS: Offer<Format> =
+    Offer { kind: "application/openmetrics-text", version: "1.0.0", choice: Format::OpenMetrics };
+/// The text that it gets otherwise.
+pub const TEXT: Offer<Format> = Offer { kind: "text/plain", version: "0.0.4", choice: Format::Text };
 
 /// Numbers of this node in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` also who is where.
 pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
@@ -71,10 +73,10 @@ fn listed(room: &Room, sockets: usize, now: u64) -> Value {
     })
 }
 
-/// Prometheus text, or for `Accept: application/json` the shape of the first generation.
+/// OpenMetrics or Prometheus text, or for `Accept: application/json` the shape of the first generation.
 pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("application/json") {
+    let old = Offer { kind: "application/json", version: "", choice: None };
+    let Some(format) = preferred(&headers, &TEXT.map(Some), &[old, OPEN_METRICS.map(Some)]) else {
         return Json(json!({
             "nodeId": site.hub.node(),
             "localConnections": site.admission.open(),
@@ -83,11 +85,10 @@ pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -
             "uptime": site.started.elapsed().as_secs_f64(),
         }))
         .into_response();
-    }
-    let kind = if accept.contains("openmetrics-text") { OPEN_METRICS } else { TEXT };
+    };
     // Looking at every outbox takes milliseconds on a full node: not on a thread that serves sockets.
-    match tokio::task::spawn_blocking(move || site.metrics.render(snapshot(&site))).await {
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+    match tokio::task::spawn_blocking(move || format.write(site.metrics.render(snapshot(&site)))).await {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

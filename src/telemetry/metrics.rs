@@ -245,7 +245,7 @@ impl Metrics {
         }
     }
 
-    /// The Prometheus text format (`OpenMetrics`).
+    /// As `OpenMetrics`; `Format` has the older text.
     pub fn render(&self, now: Snapshot) -> String {
         let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.rooms, now.rooms);

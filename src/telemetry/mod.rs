@@ -2,6 +2,7 @@
 
 mod echo;
 mod encoded;
+mod exposition;
 mod labels;
 mod log;
 mod metrics;
@@ -14,6 +15,7 @@ mod tally;
 mod timing;
 
 pub use echo::Echo;
+pub use exposition::Format;
 pub use labels::{Cause, Gap, Parting, Refused, Resumed};
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::{Metrics, Snapshot};

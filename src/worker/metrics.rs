@@ -77,7 +77,7 @@ impl WorkerMetrics {
         Self { registry: all, ..metrics }
     }
 
-    /// The Prometheus text format.
+    /// As `OpenMetrics`; `Format` has the older text.
     pub fn render(&self, pool: PoolUse) -> String {
         self.pool.set(pool);
         let mut text = String::new();

@@ -3,17 +3,14 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use serde_json::json;
 
 use super::{WorkerMetrics, condition::Condition};
-use crate::ledger::Database;
-
-/// What `/metrics` is.
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::{http, ledger::Database};
 
 /// What operators ask a worker.
 pub(super) struct Site {
@@ -51,7 +48,9 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     (status, Json(body)).into_response()
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    let text = site.metrics.render(site.database.connections());
-    ([(header::CONTENT_TYPE, TEXT)], text).into_response()
+/// `OpenMetrics`, or Prometheus text.
+async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    let format = http::preferred(&headers, &http::TEXT, &[http::OPEN_METRICS]);
+    let text = format.write(site.metrics.render(site.database.connections()));
+    ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }

@@ -35,8 +35,6 @@ async fn metrics_are_prometheus_text_or_the_old_json() {
     let _ana = Client::join(&app, "room", "ana").await;
     let text = app.get("/metrics").await;
     assert_eq!(text.status, 200);
-    let kind = text.header("content-type").unwrap();
-    assert!(kind.starts_with("text/plain") || kind.starts_with("application/openmetrics-text"), "{kind}");
     assert!(text.body.contains("# TYPE ") && text.body.contains("tandem_"), "{}", text.body);
     for line in text.body.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let value = line.rsplit(' ').next().unwrap();
@@ -46,6 +44,52 @@ async fn metrics_are_prometheus_text_or_the_old_json() {
     let old = app.http("GET", "/metrics", &[("Accept", "application/json")]).await.json();
     assert_eq!((&old["localConnections"], &old["localRooms"]), (&json!(1), &json!(1)));
     assert!(old["nodeId"].is_string() && old["uptime"].is_number() && old["memory"]["rss"].is_number(), "{old}");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_asked_for() {
+    const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    const JSON: &str = "application/json";
+    let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+    let cases: &[(&[&str], &str)] = &[
+        (&[], TEXT),
+        (&[""], TEXT),
+        (&["*/*"], TEXT),
+        (&["text/*"], TEXT),
+        (&["text/plain"], TEXT),
+        (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], TEXT),
+        (&["text/plain;version=0.0.4;q=0.5, */*;q=0.1"], TEXT),
+        (&["application/vnd.google.protobuf"], TEXT),
+        (&["application/openmetrics-text;version=0.0.1"], TEXT),
+        (&["application/openmetrics-text;q=0"], TEXT),
+        (&["application/openmetrics-text;q=0.1,text/plain;q=0.9"], TEXT),
+        (&["application/openmetrics-text;q=high"], TEXT),
+        (&["application/json;q=0.1, text/plain"], TEXT),
+        (&[prometheus_2], OPEN),
+        (&[prometheus_3], OPEN),
+        (&["application/openmetrics-text"], OPEN),
+        (&["Application/OpenMetrics-Text; Version=\"1.0.0\" ; Q=0.9"], OPEN),
+        (&["text/plain;q=0.5", "application/openmetrics-text"], OPEN),
+        (&["text/plain, application/openmetrics-text"], OPEN),
+        (&["application/json"], JSON),
+        (&["APPLICATION/JSON"], JSON),
+        (&["application/json, text/plain, */*"], JSON),
+        (&["text/plain", "application/json"], JSON),
+    ];
+    let app = TestApp::start().await;
+    for (accept, wanted) in cases {
+        let headers: Vec<_> = accept.iter().map(|line| ("Accept", *line)).collect();
+        let reply = app.http("GET", "/metrics", &headers).await;
+        assert_eq!(reply.header("content-type"), Some(*wanted), "{accept:?}");
+        match *wanted {
+            // What the newer format demands, and the older one does not know.
+            OPEN => assert!(reply.body.ends_with("# EOF\n") && reply.body.contains(" info\n"), "{accept:?}"),
+            TEXT => assert!(!reply.body.contains("# EOF") && !reply.body.contains(" info\n"), "{accept:?}"),
+            _ => assert!(reply.json()["nodeId"].is_string(), "{accept:?}"),
+        }
+    }
 }
 
 #[tokio::test]
