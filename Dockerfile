@@ -30,11 +30,14 @@ LABEL org.opencontainers.image.title="tandem" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /image-root /
-# The only place that is written to: a volume, or a tmpfs in a cluster.
-COPY --from=build --chown=10001:10001 /image-root/data /data
+# It holds the folder `data`, the only place that is written to: a volume, or a tmpfs in a cluster. A folder that is copied gets the owner;
+# one that was there already, or that the copying itself makes, would stay root's.
+COPY --from=build --chown=10001:10001 /image-root-data /
+# A plain `docker stop` waits 10 s before it kills. Compose and Kubernetes wait longer, and set a longer drain.
 ENV PATH=/usr/local/bin \
     TANDEM_DATA_DIR=/data \
-    LOG_FORMAT=json
+    LOG_FORMAT=json \
+    DRAIN_SECONDS=5
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -18,7 +18,8 @@ export "CC_$name=$tools-gcc" "AR_$name=$tools-ar" "CARGO_TARGET_${name^^}_LINKER
 export RUSTFLAGS="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then rustup target add "$target"; fi
-build=(cargo build --release --locked --target "$target" --package tandem --bin tandem --features jemalloc)
+if ! command -v cargo-auditable >/dev/null; then echo "cargo-auditable is missing: scripts/install-compilers.sh installs it" >&2; exit 69; fi
+build=(cargo auditable build --release --locked --target "$target" --package tandem --bin tandem --features jemalloc)
 
 case ${1:-} in
 dependencies)
