@@ -1,24 +1,61 @@
 use axum::{
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 
-/// What every answer carries, errors and redirects too: extensions and pages of other sites ask.
-const CORS: [(HeaderName, &str); 4] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, OPTIONS"),
-    (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type"),
-    (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Location"),
-];
+use crate::headers::{has_word, list};
 
-/// Answers OPTIONS on any path, and adds the headers.
+/// What may be done here. Most paths do not look at the method, and nothing here changes by one.
+pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
+/// What a page of another site may read of an answer besides its body.
+const EXPOSED: &str = "Allow, Content-Length, Date, ETag, Location, Retry-After, X-Request-Id";
+/// How long a browser may remember that it may ask, in seconds. None takes more.
+const MAX_AGE: &str = "86400";
+/// What an answer to a preflight depends on.
+const VARY: &str = "Access-Control-Request-Headers, Access-Control-Request-Private-Network";
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// Answers OPTIONS on any path, and lets pages of all sites read every answer, errors and redirects too. Nothing here depends on cookies
+/// or on who asks, so there is nothing that one site could take from another.
 pub(super) async fn cors(request: Request, next: Next) -> Response {
-    let mut response = if request.method() == Method::OPTIONS { ().into_response() } else { next.run(request).await };
-    for (name, value) in CORS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    let mut response =
+        if request.method() == Method::OPTIONS { preflight(request.headers()) } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A page may send whatever headers it likes: tracing libraries add some to every request.
+fn preflight(asked: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ALLOW, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
+        (header::VARY, VARY),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
     }
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let wanted: Vec<_> = list(asked, header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect();
+    let allowed = if wanted.is_empty() {
+        "content-type".to_owned()
+    } else {
+        wanted.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ")
+    };
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    }
+    // A node at home may be asked by a page from outside: the extension runs in such pages.
+    if has_word(asked, REQUEST_PRIVATE_NETWORK, "true") {
+        headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+    }
     response
 }
