@@ -12,7 +12,7 @@
 //!
 //! Around it: [`http`] and [`web`] are the doors that are no sockets, [`node`] puts everything together, [`cli`] is the command
 //! line, [`config`] the settings, [`auth`] the secrets, [`limit`] the budgets, [`telemetry`] what operators see. [`id`], [`clock`] and
-//! [`text`] are known to all.
+//! [`text`] are known to all, `headers` to all doors.
 //!
 //! `ARCHITECTURE.md` says why; `PROTOCOL.md` is the wire.
 
@@ -21,6 +21,7 @@ pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod headers;
 pub mod http;
 pub mod hub;
 pub mod id;

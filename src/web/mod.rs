@@ -8,6 +8,8 @@ use axum::{
 use include_dir::{Dir, File, include_dir};
 use sha2::{Digest as _, Sha256};
 
+use crate::headers::knows_tag;
+
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web");
 
 /// Only what came with the page runs; films may come from anywhere.
@@ -37,8 +39,8 @@ fn missing() -> Response {
 /// A browser asks each time, and gets the file again only when it has changed.
 fn send(file: &'static File<'static>, kind: &'static str, asked: &HeaderMap) -> Response {
     let tag = format!("\"{:.16x}\"", Sha256::digest(file.contents()));
-    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|have| have.as_bytes() == tag.as_bytes());
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { file.contents().into_response() };
+    let mut response =
+        if knows_tag(asked, &tag) { StatusCode::NOT_MODIFIED.into_response() } else { file.contents().into_response() };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
