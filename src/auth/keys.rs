@@ -5,7 +5,7 @@ use rand::RngCore as _;
 use sha2::Sha256;
 
 use crate::{
-    id::{RoomId, UserId},
+    id::{ConnId, RoomId, UserId},
     room::Digest,
 };
 
@@ -62,6 +62,11 @@ impl Keys {
     /// The hash of a client's address.
     pub fn origin(&self, address: IpAddr) -> Digest {
         Digest::new(self.hash("origin", &[&address.to_string()]))
+    }
+
+    /// The origin of a client whose address nobody knows: it is that of no other connection.
+    pub fn stranger(&self, conn: ConnId) -> Digest {
+        Digest::new(self.hash("stranger", &[&conn.to_string()]))
     }
 
     /// A new resume token.

@@ -5,8 +5,8 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Extension, FromRequestParts as _, Request, State, ws::WebSocketUpgrade},
-    http::{HeaderValue, StatusCode, header},
+    extract::{Extension, Request, State},
+    http::{HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
@@ -26,7 +26,7 @@ use crate::{
     id::ConnId,
     ledger::{Database, Journal},
     limit::Bucket,
-    socket::{self, Admission, Door},
+    socket::{self, Admission, Door, Handshake},
     telemetry::{Metrics, Subject},
     web,
 };
@@ -114,26 +114,26 @@ async fn socket(
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => {
-            let address = peer.client(&parts.headers, site.hops);
+    let address = peer.client(&parts.headers, site.hops);
+    match Handshake::read(&mut parts) {
+        Ok(handshake) => {
             let conn = ConnId::random();
             let name =
                 request_id.as_deref().map_or_else(|| HeaderValue::from_str(&conn.to_string()), HeaderValue::from_str);
             let subject = Subject::socket(conn, request_id);
             let mut response =
-                socket::upgrade(Arc::clone(&site.door), address, &parts.headers, (conn, subject), upgrade);
+                socket::upgrade(Arc::clone(&site.door), address, &parts.headers, (conn, subject), handshake);
             if let Ok(name) = name {
                 response.headers_mut().insert(X_REQUEST_ID, name);
             }
             response
         }
-        Err(refusal) => refusal.into_response(),
+        Err(unfit) => site.door.turn_away(unfit, address),
     }
 }
 
 async fn sockets_only_at_ws(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::UPGRADE) && request.uri().path() != "/ws" {
+    if request.uri().path() != "/ws" && socket::asks_for_socket(request.headers()) {
         return (StatusCode::BAD_REQUEST, "WebSockets are at /ws\n").into_response();
     }
     next.run(request).await

@@ -9,6 +9,10 @@ pub enum Close {
     Policy,
     /// It sent a frame that is too large to read.
     TooLarge,
+    /// It broke the rules of RFC 6455.
+    Protocol,
+    /// It sent a text that is no UTF-8.
+    NotUtf8,
     /// This node is going away.
     Draining,
     /// Its outbox is full.
@@ -25,10 +29,12 @@ pub enum Close {
 
 impl Close {
     /// All of them, for whoever counts.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Left,
         Self::Policy,
         Self::TooLarge,
+        Self::Protocol,
+        Self::NotUtf8,
         Self::Draining,
         Self::SlowConsumer,
         Self::HeartbeatLost,
@@ -41,6 +47,8 @@ impl Close {
     pub fn code(self) -> u16 {
         match self {
             Self::Left => 1000,
+            Self::Protocol => 1002,
+            Self::NotUtf8 => 1007,
             Self::Policy => 1008,
             Self::TooLarge => 1009,
             Self::Draining | Self::SeatLost => 1012,
@@ -57,6 +65,8 @@ impl Close {
             Self::Left => "left",
             Self::Policy => "rate limited",
             Self::TooLarge => "too large",
+            Self::Protocol => "protocol error",
+            Self::NotUtf8 => "not UTF-8",
             Self::Draining => "draining",
             Self::SeatLost => "seat lost",
             Self::TryLater => "try again later",
@@ -68,10 +78,9 @@ impl Close {
 }
 
 impl Code {
-    /// The one place where an error ends a socket: only when it cannot be read any further.
+    /// The one place where an error ends a socket.
     pub fn close(self) -> Option<Close> {
         match self {
-            Self::TooLarge => Some(Close::TooLarge),
             Self::RateLimited => Some(Close::Policy),
             _ => None,
         }

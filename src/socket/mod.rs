@@ -5,6 +5,7 @@ mod admission;
 mod answer;
 mod budget;
 mod features;
+mod handshake;
 mod heartbeat;
 mod pending;
 mod registry;
@@ -13,5 +14,6 @@ mod speaker;
 mod upgrade;
 
 pub use admission::Admission;
+pub use handshake::{Handshake, Unfit, asks_for_socket};
 pub use registry::Registry;
 pub use upgrade::{Door, DoorParts, upgrade};

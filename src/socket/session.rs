@@ -5,18 +5,23 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::{
     FutureExt as _, Sink, SinkExt as _, StreamExt as _,
     future::{BoxFuture, Either},
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink},
     task::{unconstrained, yield_now},
     time::{Instant, sleep_until, timeout},
 };
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{
+    self, Message, Utf8Bytes,
+    error::ProtocolError,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use super::{
+    handshake::Socket,
     heartbeat::{Beat, Heartbeat},
     registry::Open,
     speaker::Speaker,
@@ -37,10 +42,14 @@ const WORDS: usize = 16;
 const BYTES_PER_WORD: usize = 256;
 /// How long the last words to a peer may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How many bytes of a peer that cannot be understood are thrown away until it has read why.
+const LEAVINGS: u64 = 4 * 1024 * 1024;
+/// What tungstenite itself answers to a close frame whose code may not be sent, and then shows in its place.
+const BAD_CLOSE_CODE: &str = "Protocol violation";
 
 /// The life of a socket: reads, answers, writes, until one side ends it. Not an `async fn`: those keep their arguments twice.
 #[allow(clippy::manual_async_fn, reason = "see above")]
-pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> impl Future<Output = ()> {
+pub(super) fn run(mut socket: Socket, mut speaker: Speaker, open: Open) -> impl Future<Output = ()> {
     async move {
         let mut heart =
             Heartbeat::new(Instant::now(), speaker.door.ping_interval, speaker.door.ping_timeout, rand::random());
@@ -54,9 +63,10 @@ pub(super) fn run(mut socket: WebSocket, mut speaker: Speaker, open: Open) -> im
 }
 
 /// The seat is given back at once: a peer that is slow to close must not look present.
-async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
+async fn part(mut socket: Socket, speaker: Speaker, end: End) {
+    let is_broken = matches!(end, End::Broken(_));
     let close = match end {
-        End::Close(close) => close,
+        End::Close(close) | End::Broken(close) => close,
         End::Closed => {
             speaker.door.metrics.partings.inc(Parting::Closed);
             tracing::info!(by = "client", "closed");
@@ -73,14 +83,20 @@ async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
     let door = Arc::clone(&speaker.door);
     door.metrics.closes.inc(close);
     tracing::info!(by = "server", code = close.code(), reason = close.reason(), "closed");
-    let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
+    let frame = CloseFrame { code: close.code().into(), reason: close.reason().into() };
     let farewell = async {
-        if answer_the_rest(&mut socket, &door, close).await.is_ok()
-            && socket.send(Message::Close(Some(frame))).await.is_ok()
-        {
+        let told = answer_the_rest(&mut socket, &door, close).await.is_ok()
+            && socket.send(Message::Close(Some(frame))).await.is_ok();
+        if is_broken {
+            // A close frame with a bad code has its answer waiting, as any other has.
+            if !told {
+                let _ = socket.flush().await;
+            }
+            hear_out(&mut socket).await;
+        } else if told {
             // What it sent before it knew; not more than it could have. It cannot be answered any more.
             for _ in 0..LAST_FRAMES {
-                match socket.recv().await {
+                match socket.next().await {
                     Some(Ok(Message::Text(_))) => door.metrics.received.inc(Received::Dropped),
                     Some(Ok(_)) => {}
                     _ => break,
@@ -92,13 +108,15 @@ async fn part(mut socket: WebSocket, speaker: Speaker, end: End) {
 }
 
 /// Nothing can be said after a close frame. So frames that are here already are answered before it, if they have an `id`.
-async fn answer_the_rest(socket: &mut WebSocket, door: &Door, close: Close) -> Result<(), axum::Error> {
+async fn answer_the_rest(socket: &mut Socket, door: &Door, close: Close) -> Result<(), tungstenite::Error> {
     let code = match close {
         Close::Left | Close::Kicked | Close::SeatLost => Code::NotJoined,
         Close::Policy => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
         // Such a socket cannot be read any further, or does not read.
-        Close::TooLarge | Close::SlowConsumer | Close::HeartbeatLost => return Ok(()),
+        Close::TooLarge | Close::Protocol | Close::NotUtf8 | Close::SlowConsumer | Close::HeartbeatLost => {
+            return Ok(());
+        }
     };
     for _ in 0..LAST_FRAMES {
         let Some(Some(Ok(frame))) = unconstrained(socket.next()).now_or_never() else { break };
@@ -117,6 +135,14 @@ async fn answer_the_rest(socket: &mut WebSocket, door: &Door, close: Close) -> R
     Ok(())
 }
 
+/// Nothing that it says can be read any more, but if it were not listened to it would get a reset, which may overtake the close frame.
+async fn hear_out(socket: &mut Socket) {
+    let stream = socket.get_mut();
+    if stream.shutdown().await.is_ok() {
+        let _ = copy(&mut stream.take(LEAVINGS), &mut sink()).await;
+    }
+}
+
 /// Why a conversation is over.
 enum End {
     /// The peer is gone.
@@ -125,10 +151,12 @@ enum End {
     Closed,
     /// This side ends it.
     Close(Close),
+    /// The peer has done what RFC 6455 forbids, so that nothing more of it can be read.
+    Broken(Close),
 }
 
 struct Wire<'a> {
-    socket: &'a mut WebSocket,
+    socket: &'a mut Socket,
     outbox: &'a Outbox,
     door: &'a Door,
     /// What others want of this task, until it gets to that.
@@ -219,7 +247,7 @@ impl Wire<'_> {
         &'a mut self,
         speaker: &'a mut Speaker,
         heart: &mut Heartbeat,
-        frame: Option<Result<Message, axum::Error>>,
+        frame: Option<Result<Message, tungstenite::Error>>,
         spoken: &mut usize,
     ) -> Done<'a> {
         let came = Instant::now();
@@ -241,7 +269,7 @@ impl Wire<'_> {
                 }
             }
             None => done(Err(End::Gone)),
-            Some(Err(error)) => done(Err(broken(error))),
+            Some(Err(error)) => done(Err(broken(&error))),
         }
     }
 
@@ -294,6 +322,12 @@ impl Wire<'_> {
     /// A frame that is no text.
     fn other(&self, speaker: &mut Speaker, frame: &Message) -> Result<(), End> {
         match frame {
+            Message::Close(Some(frame))
+                if frame.code == CloseCode::Protocol && frame.reason.as_str() == BAD_CLOSE_CODE =>
+            {
+                tracing::info!(fault = "a close code that may not be sent", "the client broke RFC 6455");
+                return Err(End::Broken(Close::Protocol));
+            }
             Message::Close(_) => return Err(End::Closed),
             Message::Binary(_) => {
                 self.door.metrics.received.inc(Received::Invalid);
@@ -396,7 +430,7 @@ async fn put<S: Sink<Message> + Unpin>(
 
 /// Waits for a slow reader, but not for ever, not past its budget, and not when the node goes.
 async fn patiently(
-    write: impl Future<Output = Result<(), axum::Error>>,
+    write: impl Future<Output = Result<(), tungstenite::Error>>,
     outbox: &Outbox,
     stall: Duration,
 ) -> Result<(), End> {
@@ -411,12 +445,21 @@ async fn patiently(
     }
 }
 
-/// A frame that is too large to read ends the socket with a word; what else breaks a socket leaves nobody to talk to.
-fn broken(error: axum::Error) -> End {
-    match error.into_inner().downcast_ref() {
-        Some(tungstenite::Error::Capacity(_)) => Code::TooLarge.close().map_or(End::Gone, End::Close),
-        _ => End::Gone,
-    }
+/// What a peer breaks ends its socket with the code that RFC 6455 has for it. When it is gone there is nobody to tell.
+fn broken(error: &tungstenite::Error) -> End {
+    let close = match error {
+        tungstenite::Error::Capacity(_) => Close::TooLarge,
+        tungstenite::Error::Utf8(_) => Close::NotUtf8,
+        tungstenite::Error::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake
+            | ProtocolError::ReceivedAfterClosing
+            | ProtocolError::SendAfterClosing,
+        ) => return End::Gone,
+        tungstenite::Error::Protocol(_) => Close::Protocol,
+        _ => return End::Gone,
+    };
+    tracing::info!(fault = %error, "the client broke RFC 6455");
+    End::Broken(close)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    extract::ws::WebSocketUpgrade,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
-use super::{Admission, Registry, session, speaker::Speaker};
+use super::{Admission, Handshake, Registry, Unfit, session, speaker::Speaker};
 use crate::{
     auth::Keys,
     clock::Clock,
@@ -81,10 +81,11 @@ impl Door {
     }
 
     /// Counts a refused upgrade and writes it to the log, of which a crowd at the door cannot make a flood.
-    fn refuse(&self, why: Refused, address: IpAddr) {
+    fn refuse(&self, why: Refused, address: Option<IpAddr>) {
         self.metrics.upgrades_refused.inc(why);
         if let Some(skipped) = self.refusals.pass(self.clock.now()) {
-            tracing::info!(why = why.value(), client = %address, skipped, "upgrade refused");
+            let client = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+            tracing::info!(why = why.value(), client, skipped, "upgrade refused");
         }
     }
 
@@ -92,18 +93,27 @@ impl Door {
         if self.origins.iter().any(|allowed| allowed == "*") {
             return true;
         }
-        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        origin.is_some_and(|origin| self.origins.iter().any(|allowed| allowed == origin))
+        let mut origins = headers.get_all(header::ORIGIN).into_iter();
+        // One origin in one line: whoever sends two is no browser.
+        let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
+        self.origins.iter().any(|allowed| origin.as_bytes().trim_ascii().eq_ignore_ascii_case(allowed.as_bytes()))
+    }
+
+    /// Refuses a request that is not right for a WebSocket.
+    pub fn turn_away(&self, unfit: Unfit, address: Option<IpAddr>) -> Response {
+        self.refuse(Refused::Handshake, address);
+        tracing::debug!(%unfit, "no WebSocket handshake");
+        unfit.answer()
     }
 }
 
 /// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
 pub fn upgrade(
     door: Arc<Door>,
-    address: IpAddr,
+    address: Option<IpAddr>,
     headers: &HeaderMap,
     (conn, subject): (ConnId, Arc<Subject>),
-    upgrade: WebSocketUpgrade,
+    handshake: Handshake,
 ) -> Response {
     if !door.allows_origin(headers) {
         door.refuse(Refused::Origin, address);
@@ -116,19 +126,21 @@ pub fn upgrade(
             _ => (Refused::Full, "this node is full\n"),
         };
         door.refuse(reason, address);
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], why).into_response();
+        // The connection goes, too: a node that is full needs its files for those who are inside.
+        let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
+        return (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response();
     };
-    let upgrade = upgrade
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(door.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
-        .max_message_size(MAX_TRANSPORT_BYTES)
-        .max_frame_size(MAX_TRANSPORT_BYTES);
-    upgrade.on_upgrade(move |socket| async move {
+        .max_message_size(Some(MAX_TRANSPORT_BYTES))
+        .max_frame_size(Some(MAX_TRANSPORT_BYTES));
+    handshake.accept(config, move |socket| async move {
         let open = door.registry.open(conn, Outbox::new(door.outbox_bytes), place);
-        let origin = door.keys.origin(address);
+        let origin = address.map_or_else(|| door.keys.stranger(conn), |address| door.keys.origin(address));
         let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&open.outbox), origin, Arc::clone(&subject));
-        // A task of its own: axum's would hold what it needed for the upgrade for as long as the socket lives.
+        // A task of its own: that of the handshake would hold what it needed for as long as the socket lives.
         door.tasks.spawn(subject.scope(session::run(socket, speaker, open)));
     })
 }

@@ -71,19 +71,22 @@ pub enum Refused {
     Draining,
     /// Shared state cannot be reached.
     Unavailable,
-    /// There are `MAX_CONNECTIONS`.
+    /// There are `MAX_CONNECTIONS`, or as many as the system allows.
     Full,
+    /// It was no right handshake (426, 405 or 400).
+    Handshake,
 }
 
 impl Label for Refused {
     const KEY: &'static str = "reason";
-    const ALL: &'static [Self] = &[Self::Origin, Self::Draining, Self::Unavailable, Self::Full];
+    const ALL: &'static [Self] = &[Self::Origin, Self::Draining, Self::Unavailable, Self::Full, Self::Handshake];
     fn value(self) -> &'static str {
         match self {
             Self::Origin => "origin",
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",
             Self::Full => "full",
+            Self::Handshake => "handshake",
         }
     }
 }

@@ -152,7 +152,7 @@ impl Metrics {
             upgrades_refused: Tally::register(
                 registry,
                 "upgrades_refused",
-                "Upgrades refused, by why: 403 for the origin, else 503",
+                "Upgrades refused, by why: 403 for the origin, 426, 405 or 400 for the handshake, else 503",
             ),
             received: Tally::register(
                 registry,

@@ -19,6 +19,7 @@ mod cli;
 mod control;
 mod cures;
 mod directed;
+mod doors;
 mod every_frame;
 mod extension;
 mod fuzz;

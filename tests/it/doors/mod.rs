@@ -1,0 +1,57 @@
+//! The ways in, as clients and proxies of all kinds use them.
+
+mod cors;
+mod faults;
+mod handshake;
+mod tags;
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::DEADLINE;
+
+/// A key as the RFC has one.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// A request with these lines, and the head and the body of its answer. The connection stays open: whoever answers must say how long its
+/// body is.
+async fn ask(stream: &mut TcpStream, method: &str, target: &str, lines: &[&str]) -> (String, String) {
+    let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
+    stream.write_all(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes()).await.unwrap();
+    answer(stream, method).await
+}
+
+async fn answer(stream: &mut TcpStream, method: &str) -> (String, String) {
+    let mut head = Vec::new();
+    let reading = async {
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a whole head"));
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = field(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
+        stream.read_exact(&mut body).await.unwrap();
+        (head, String::from_utf8(body).unwrap())
+    };
+    timeout(DEADLINE, reading).await.expect("an answer in time")
+}
+
+fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The first line of a header, in a head in small letters.
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+}
+
+async fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = timeout(Duration::from_secs(5), TcpStream::connect(addr)).await.unwrap().unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
