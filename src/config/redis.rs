@@ -25,7 +25,7 @@ pub struct RedisConfig {
     /// Its password; also for servers of REDIS_URL that have none
     #[arg(long = "redis-password", env = "REDIS_PASSWORD", hide_env_values = true)]
     pub redis_password: Option<String>,
-    /// Number of the database; Redis Cluster has only 0
+    /// Number of the database; deployments may be apart by it alone. Redis Cluster has only 0
     #[arg(long = "redis-db", env = "REDIS_DB", default_value_t = 0)]
     pub redis_db: u16,
     /// What REDIS_URL leads to
@@ -34,11 +34,17 @@ pub struct RedisConfig {
     /// The name of the master that Sentinels watch
     #[arg(long = "redis-master", env = "REDIS_MASTER", default_value = "mymaster")]
     pub redis_master: String,
+    /// User of the Sentinels' own ACL
+    #[arg(long = "redis-sentinel-username", env = "REDIS_SENTINEL_USERNAME")]
+    pub redis_sentinel_username: Option<String>,
+    /// The password that the Sentinels themselves ask for; that of Redis is REDIS_PASSWORD
+    #[arg(long = "redis-sentinel-password", env = "REDIS_SENTINEL_PASSWORD", hide_env_values = true)]
+    pub redis_sentinel_password: Option<String>,
     /// PEM file of certificate authorities for rediss://; those of the system if not given
     #[arg(long = "redis-ca-file", env = "REDIS_CA_FILE")]
     pub redis_ca_file: Option<PathBuf>,
     /// What all keys begin with, so that deployments can share a server
-    #[arg(long = "redis-prefix", env = "REDIS_PREFIX", default_value = "tandem:")]
+    #[arg(long = "redis-prefix", env = "REDIS_PREFIX", default_value = "tandem:", value_parser = prefix)]
     pub redis_prefix: String,
     /// Into how many parts rooms are divided: the most shards of Redis Cluster that can be used. Fixed once a deployment has begun
     #[arg(long = "redis-partitions", env = "REDIS_PARTITIONS", default_value = "16", value_parser = partitions)]
@@ -70,6 +76,14 @@ pub enum RedisMode {
     Sentinel,
     /// REDIS_URL lists some nodes of a Redis Cluster.
     Cluster,
+}
+
+/// What is between braces decides where Redis Cluster keeps a key.
+fn prefix(text: &str) -> Result<String, String> {
+    if text.len() > 128 || text.contains(['{', '}']) || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err("expected at most 128 bytes without blanks and braces".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn partitions(text: &str) -> Result<u16, String> {

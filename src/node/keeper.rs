@@ -107,7 +107,7 @@ impl Keeper {
     async fn readiness(&self) {
         let mut away: Option<Instant> = None;
         loop {
-            if self.redis.is_up() {
+            if self.redis.is_up() && self.redis.is_obeyed() {
                 away = None;
                 if self.admission.is_paused() {
                     self.admission.pause(false);
@@ -115,7 +115,7 @@ impl Keeper {
                 }
             } else if away.get_or_insert_with(Instant::now).elapsed() > READY_GRACE && !self.admission.is_paused() {
                 self.admission.pause(true);
-                tracing::warn!("shared state is away: new clients are refused");
+                tracing::warn!("shared state is away, or refuses: new clients are refused");
             }
             sleep(LOOK).await;
         }

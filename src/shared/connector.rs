@@ -21,6 +21,14 @@ pub enum SharedError {
     /// A setting leads nowhere.
     #[error("REDIS_URL {0}; expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
     Url(RedisError),
+    /// A Redis Cluster has no databases.
+    #[error(
+        "REDIS_DB {0}: a Redis Cluster has only database 0 (REDIS_MODE=cluster); REDIS_PREFIX keeps deployments apart there"
+    )]
+    NoDatabase(i64),
+    /// Two settings name two databases.
+    #[error("REDIS_URL names database {0} and another of its servers, or REDIS_DB, names database {1}: name one")]
+    Databases(i64, i64),
     /// The file of certificate authorities cannot be read.
     #[error("REDIS_CA_FILE {0}")]
     Ca(std::io::Error),
@@ -35,6 +43,7 @@ pub struct Connector {
     timeout: Duration,
     /// Hosts and ports, for people.
     at: String,
+    db: i64,
 }
 
 enum Servers {
@@ -72,6 +81,7 @@ impl Connector {
     /// Reads the settings; connects to nothing yet.
     pub fn new(config: &RedisConfig) -> Result<Self, SharedError> {
         let seeds = seeds(config)?;
+        let db = database(config, &seeds)?;
         let at = seeds.iter().map(|seed| seed.addr().to_string()).collect::<Vec<_>>().join(", ");
         let ca = match &config.redis_ca_file {
             Some(path) => Some(std::fs::read(path).map_err(SharedError::Ca)?),
@@ -88,12 +98,17 @@ impl Connector {
             RedisMode::Sentinel => Servers::Sentinel(Mutex::new(sentinel(config, &seeds, ca)?)),
             RedisMode::Cluster => Servers::Cluster { seeds, ca },
         };
-        Ok(Self { servers, timeout: config.redis_timeout, at })
+        Ok(Self { servers, timeout: config.redis_timeout, at, db })
     }
 
     /// Which servers are asked first: hosts and ports.
     pub fn at(&self) -> &str {
         &self.at
+    }
+
+    /// The number of the database.
+    pub fn db(&self) -> i64 {
+        self.db
     }
 
     /// A new connection, within the deadline of the settings. What Redis says unasked (messages of channels, and that the connection
@@ -204,19 +219,33 @@ fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, SharedError> {
     urls.into_iter()
         .map(|url| {
             let info = url.into_connection_info().map_err(SharedError::Url)?;
-            let mut settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+            let mut settings =
+                info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
             if let (None, Some(password)) = (settings.password(), &config.redis_password) {
                 settings = settings.set_password(password);
             }
             if let (None, Some(username)) = (settings.username(), &config.redis_username) {
                 settings = settings.set_username(username);
             }
-            if settings.db() == 0 && config.redis_mode != RedisMode::Cluster {
+            if settings.db() == 0 {
                 settings = settings.set_db(config.redis_db.into());
             }
             Ok(info.set_redis_settings(settings))
         })
         .collect()
+}
+
+/// The one database that the settings name.
+fn database(config: &RedisConfig, seeds: &[ConnectionInfo]) -> Result<i64, SharedError> {
+    let first = seeds.first().map_or(0, |seed| seed.redis_settings().db());
+    let others = seeds.iter().map(|seed| seed.redis_settings().db()).chain([config.redis_db.into()]);
+    if let Some(other) = others.into_iter().find(|other| *other != first && (*other != 0 || first == 0)) {
+        return Err(SharedError::Databases(first, other));
+    }
+    if first != 0 && config.redis_mode == RedisMode::Cluster {
+        return Err(SharedError::NoDatabase(first));
+    }
+    Ok(first)
 }
 
 fn sentinel(
@@ -230,7 +259,14 @@ fn sentinel(
     let mut builder = SentinelClientBuilder::new(addresses, &config.redis_master, SentinelServerType::Master)
         .map_err(SharedError::Url)?
         .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+        .set_client_to_sentinel_protocol(ProtocolVersion::RESP3)
         .set_client_to_redis_db(settings.db());
+    if let Some(username) = &config.redis_sentinel_username {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = &config.redis_sentinel_password {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
     if let Some(username) = settings.username() {
         builder = builder.set_client_to_redis_username(username);
     }
@@ -246,4 +282,43 @@ fn sentinel(
         }
     }
     builder.build().map_err(SharedError::Url)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn connector(args: &[&str]) -> Result<Connector, SharedError> {
+        let command = RedisConfig::augment_args(clap::Command::new("x"));
+        let matches = command.get_matches_from(["x"].iter().chain(args));
+        Connector::new(&RedisConfig::from_arg_matches(&matches).unwrap())
+    }
+
+    #[test]
+    fn there_is_one_database_and_none_in_a_cluster() {
+        for (url, more, db) in [
+            ("redis://a", &[][..], 0),
+            ("redis://a/3", &[], 3),
+            ("redis://a", &["--redis-db", "3"], 3),
+            ("redis://a/3", &["--redis-db", "3"], 3),
+            ("redis://a,redis://b", &["--redis-db", "2", "--redis-mode", "sentinel"], 2),
+            ("redis://a,redis://b", &["--redis-mode", "cluster"], 0),
+        ] {
+            let args = [&["--redis-url", url], more].concat();
+            assert_eq!(connector(&args).unwrap().db(), db, "{args:?}");
+        }
+        for (url, more, why) in [
+            ("redis://a/3", &["--redis-db", "4"][..], "names database 3"),
+            ("redis://a/3,redis://b/4", &["--redis-mode", "sentinel"], "names database 3"),
+            ("redis://a,redis://b/4", &["--redis-mode", "sentinel"], "names database 0"),
+            ("redis://a", &["--redis-mode", "cluster", "--redis-db", "1"], "REDIS_DB 1: a Redis Cluster has only"),
+            ("redis://a/1", &["--redis-mode", "cluster"], "REDIS_DB 1: a Redis Cluster has only"),
+        ] {
+            let args = [&["--redis-url", url], more].concat();
+            let error = connector(&args).unwrap_err().to_string();
+            assert!(error.contains(why), "{args:?}: {error}");
+        }
+    }
 }

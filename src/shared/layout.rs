@@ -10,12 +10,20 @@ use crate::id::{NodeId, RoomId, UserId};
 pub struct Layout {
     prefix: String,
     partitions: u16,
+    /// What channels have that keys do not: they are the same in all databases of a server. Nothing for database 0.
+    database: String,
 }
 
 impl Layout {
     /// All keys begin with `prefix`; `partitions` is a power of two.
     pub fn new(prefix: &str, partitions: u16) -> Self {
-        Self { prefix: prefix.to_owned(), partitions: partitions.max(1) }
+        Self { prefix: prefix.to_owned(), partitions: partitions.max(1), database: String::new() }
+    }
+
+    /// In this database of its server.
+    #[must_use]
+    pub fn on(self, database: i64) -> Self {
+        Self { database: if database == 0 { String::new() } else { format!("@{database}") }, ..self }
     }
 
     /// How many partitions there are.
@@ -38,14 +46,20 @@ impl Layout {
         format!("{}{{{}}}:{what}:{room}", self.prefix, self.partition(room))
     }
 
-    /// Hash: a room, a field for each member. Also the name of the channel of its updates.
+    /// Hash: a room, a field for each member.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room(room, "room")
     }
 
+    /// Channel: the updates of a room.
+    pub fn channel(&self, room: &RoomId) -> String {
+        format!("{}{{{}}}{}:room:{room}", self.prefix, self.partition(room), self.database)
+    }
+
     /// The room of a channel.
     pub fn room_of_channel<'a>(&self, channel: &'a str) -> Option<&'a str> {
-        let (partition, room) = channel.strip_prefix(&self.prefix)?.strip_prefix('{')?.split_once("}:room:")?;
+        let (partition, rest) = channel.strip_prefix(&self.prefix)?.strip_prefix('{')?.split_once('}')?;
+        let room = rest.strip_prefix(&self.database)?.strip_prefix(":room:")?;
         partition.bytes().all(|byte| byte.is_ascii_digit()).then_some(room)
     }
 
@@ -72,7 +86,12 @@ impl Layout {
 
     /// Channel: what a node tells itself, to see whether its link lives.
     pub fn probe(&self, partition: u16, node: &NodeId, connection: &str) -> String {
-        self.of(partition, &format!("probe:{node}:{connection}"))
+        format!("{}{{{partition}}}{}:probe:{node}:{connection}", self.prefix, self.database)
+    }
+
+    /// What a node tries its commands on, over one of its links.
+    pub fn probed(&self, partition: u16, node: &NodeId, link: usize, kind: &str) -> String {
+        self.of(partition, &format!("probed:{node}:{link}:{kind}"))
     }
 
     /// Sorted set: until when a node is taken for alive, by Redis' clock.
@@ -87,7 +106,7 @@ impl Layout {
 
     /// Channel: signals for members on a node.
     pub fn node(&self, node: &NodeId) -> String {
-        format!("{}{{node:{node}}}", self.prefix)
+        format!("{}{{node:{node}}}{}", self.prefix, self.database)
     }
 
     /// String: the process that has a node's name.
@@ -127,6 +146,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_channel_of_one_database_is_one_of_another() {
+        let (room, node) = (RoomId::parse("r").unwrap(), NodeId::parse("n").unwrap());
+        let mut seen = std::collections::HashSet::new();
+        for (prefix, database) in
+            [("t:", 0), ("t:", 1), ("t:", 10), ("t:", 15), ("t", 0), ("t:@1", 0), ("t:1", 0), ("", 1)]
+        {
+            let layout = Layout::new(prefix, 16).on(database);
+            for channel in [layout.channel(&room), layout.node(&node), layout.probe(3, &node, "0.1")] {
+                assert!(channel.starts_with(prefix), "an ACL may name it");
+                assert!(seen.insert(channel.clone()), "{channel}");
+            }
+            assert_eq!(layout.room_of_channel(&layout.channel(&room)), Some("r"));
+            assert_eq!(layout.room(&room), Layout::new(prefix, 16).room(&room), "keys are apart by themselves");
+        }
+        let (one, ten) = (Layout::new("t:", 16).on(1), Layout::new("t:", 16).on(10));
+        assert_eq!(one.room_of_channel(&ten.channel(&room)), None);
+        assert_eq!(Layout::new("t:", 16).room_of_channel(&ten.channel(&room)), None);
+    }
+
+    #[test]
     fn names_are_apart_and_fixed() {
         let layout = Layout::new("t:", 16);
         let room = |name: &str| RoomId::parse(name).unwrap();
@@ -134,6 +173,8 @@ mod tests {
         assert_eq!(layout.room(&room("film-night")), "t:{8}:room:film-night", "never to change");
         assert_eq!(layout.room_of_channel(&layout.room(&room("a}:room:b"))), Some("a}:room:b"));
         assert_eq!(layout.room_of_channel("t:{5}:probe:x"), None);
+        assert_eq!(layout.channel(&room("film-night")), "t:{8}:room:film-night", "as before there were databases");
+        assert_eq!(layout.room_of_channel(&layout.channel(&room("x"))), Some("x"));
         assert_ne!(layout.inbox(&room("a:b"), &user("c")), layout.inbox(&room("a"), &user("b:c")));
         let spread: std::collections::HashSet<_> = (0..200).map(|n| layout.partition(&room(&n.to_string()))).collect();
         assert_eq!(spread.len(), 16);

@@ -207,7 +207,7 @@ impl Metrics {
             gaps: Tally::register(registry, "gaps", "Rooms whose updates were missed, by what became of that"),
             reaped_members: counter(registry, "reaped_members", "Seats of dead nodes that this node gave up"),
             draining: gauge(registry, "draining", "1 while the node is being stopped"),
-            link_up: gauge(registry, "link_up", "1 while shared state can be reached"),
+            link_up: gauge(registry, "link_up", "1 while shared state can be reached and does what is asked of it"),
             state_errors: Tally::register(
                 registry,
                 "state_errors",

@@ -38,6 +38,11 @@ async fn a_node_that_does_not_fit_says_why_and_ends() {
         ),
         (vec![("REDIS_URL", "http://nowhere"), ("TANDEM_SECRET", SECRET)], "REDIS_URL"),
         (vec![("DATABASE_URL", "postgres://x@127.0.0.1/x")], "REDIS_URL"),
+        (
+            vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", SECRET), ("REDIS_MODE", "cluster"), ("REDIS_DB", "3")],
+            "REDIS_DB 3: a Redis Cluster has only database 0",
+        ),
+        (vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", SECRET), ("REDIS_PREFIX", "a{b}")], "REDIS_PREFIX"),
     ] {
         let ended = tokio::task::block_in_place(|| serve(&settings));
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -96,6 +101,99 @@ async fn sentinels_lead_to_another_master_when_the_first_is_gone() {
     let url = sentinel.url();
     let settings = [("REDIS_URL", url.as_str()), ("REDIS_MODE", "sentinel"), ("REDIS_MASTER", "film")];
     two_nodes_talk(&settings, || sentinel.kill_master()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_that_ask_for_a_password_get_theirs_and_redis_its_own() {
+    let mut sentinel =
+        tokio::task::spawn_blocking(|| Sentinel::with_passwords("open-sentinel", "open-redis")).await.unwrap();
+    let url = sentinel.url();
+    let settings = [
+        ("REDIS_URL", url.as_str()),
+        ("REDIS_MODE", "sentinel"),
+        ("REDIS_MASTER", "film"),
+        ("REDIS_PASSWORD", "open-redis"),
+        ("REDIS_SENTINEL_PASSWORD", "open-sentinel"),
+    ];
+    two_nodes_talk(&settings, || sentinel.kill_master()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_sentinels_do_not_take_is_said_and_never_shown() {
+    const WRONG: &str = "a-secret-that-is-wrong";
+    let users = ["user tandem on >of-a-user +@all"];
+    let sentinel = tokio::task::spawn_blocking(move || Sentinel::with("open-sentinel", "", &users)).await.unwrap();
+    let url = sentinel.url();
+    let fixed = [("REDIS_URL", url.as_str()), ("REDIS_MODE", "sentinel"), ("REDIS_MASTER", "film")];
+    for (own, words) in [
+        (vec![], "NOAUTH"),
+        (vec![("REDIS_SENTINEL_PASSWORD", WRONG)], "WRONGPASS"),
+        (vec![("REDIS_SENTINEL_USERNAME", "nobody"), ("REDIS_SENTINEL_PASSWORD", WRONG)], "WRONGPASS"),
+    ] {
+        let settings = [&fixed[..], &own].concat();
+        let nodes = Nodes::launched(1, &settings);
+        crate::kit::process::wait_for("nothing is said", || nodes.log(0).contains(words));
+        assert!(!nodes.log(0).contains(WRONG), "{}", nodes.log(0));
+        nodes.until_status(0, "/ready", 503).await;
+    }
+    let own = [("REDIS_SENTINEL_USERNAME", "tandem"), ("REDIS_SENTINEL_PASSWORD", "of-a-user")];
+    Nodes::start(1, &[&fixed[..], &own].concat()).await;
+}
+
+/// Every type of what a client gets, but for what is its own doing.
+async fn heard(client: &mut Client, within: Duration) -> Vec<String> {
+    client.during(within).await.iter().map(|frame| frame.str("type").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each_other() {
+    let redis = Redis::start();
+    let (plain, seventh) = (redis.url(), format!("{}/7", redis.url()));
+    let mut deployments = Vec::new();
+    // The same secret, the same names of nodes, rooms and members: as a copy that somebody made to try something.
+    for settings in [
+        vec![("REDIS_URL", plain.as_str())],
+        vec![("REDIS_URL", plain.as_str()), ("REDIS_DB", "1")],
+        vec![("REDIS_URL", plain.as_str()), ("REDIS_DB", "10")],
+        vec![("REDIS_URL", seventh.as_str())],
+    ] {
+        let nodes = Nodes::start(2, &settings).await;
+        let mut members = Vec::new();
+        for (number, user) in ["ana", "ben"].into_iter().enumerate() {
+            let mut client = Client::connect_to(nodes.addr(number)).await;
+            let state = client.enter("room", user, json!({"features": ["resume", "ack"]})).await;
+            assert_eq!(state["users"].as_array().unwrap().len(), number + 1, "somebody else's are here");
+            members.push(client);
+        }
+        members[0].until("USER_JOINED").await;
+        deployments.push((nodes, members));
+    }
+    for speaking in 0..deployments.len() {
+        for number in 0..20 {
+            let ana = &mut deployments[speaking].1[0];
+            ana.send(json!({"type": "OFFER", "to": "ben", "offer": {"sdp": "x"}})).await;
+            ana.send(json!({"type": "BROADCAST", "event": "x", "id": number})).await;
+            ana.until("ACK").await;
+            let ben = &mut deployments[speaking].1[1];
+            ben.until("OFFER").await;
+            ben.until("BROADCAST").await;
+        }
+    }
+    for (number, (nodes, members)) in deployments.iter_mut().enumerate() {
+        for client in members {
+            let heard = heard(client, Duration::from_millis(200)).await;
+            assert!(heard.is_empty(), "{number}: {heard:?}");
+        }
+        for node in 0..2 {
+            assert_eq!(nodes.metric(node, "tandem_gaps_total{outcome=\"noticed\"}").await, 0.0, "{number}");
+        }
+    }
+    // A deaf link is not taken for a living one because another deployment has a node of its name.
+    deployments[1].0.kill(0);
+    deployments[0].0.until_ready(0).await;
+    deployments[1].1[1].until("MEMBER_AWAY").await;
+    let silent = heard(&mut deployments[0].1[1], Duration::from_millis(200)).await;
+    assert!(silent.is_empty(), "{silent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,9 @@ mod faults;
 mod kit;
 mod metrics;
 mod nodes;
+mod refusals;
 mod restore;
+mod rights;
 mod stage;
 #[path = "../it/support/mod.rs"]
 mod support;

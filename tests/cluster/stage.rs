@@ -26,12 +26,19 @@ pub(crate) struct Stage {
     pub(crate) postgres: Postgres,
     pub(crate) nodes: Nodes,
     workers: Vec<Process>,
+    /// Settings of workers alone.
+    theirs: Vec<(String, String)>,
     dir: TempDir,
 }
 
 impl Stage {
     /// Three nodes and a worker.
     pub(crate) async fn set(redis: Redis, settings: &[(&str, &str)]) -> Self {
+        Self::set_apart(redis, settings, &[]).await
+    }
+
+    /// `settings` are those of the nodes, `theirs` those of the workers.
+    pub(crate) async fn set_apart(redis: Redis, settings: &[(&str, &str)], theirs: &[(&str, &str)]) -> Self {
         let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
         let (redis_url, database_url) = (redis.url(), postgres.url());
         let dir = tempfile::tempdir().unwrap();
@@ -40,7 +47,8 @@ impl Stage {
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         let settings: Vec<_> = env.into_iter().chain(settings.iter().copied()).collect();
         let nodes = Nodes::start(3, &settings).await;
-        let mut stage = Self { redis, postgres, nodes, workers: Vec::new(), dir };
+        let theirs = theirs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut stage = Self { redis, postgres, nodes, workers: Vec::new(), theirs, dir };
         stage.hire();
         stage
     }
@@ -57,6 +65,8 @@ impl Stage {
             ("HOST", "127.0.0.1"),
             ("LOG_FORMAT", "json"),
         ];
+        let theirs = self.theirs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let env: Vec<_> = env.into_iter().chain(theirs).collect();
         let mut command = tandem(&self.dir, &env, "worker");
         self.workers.push(Process::start(&mut command, &self.dir.path().join("worker.log")));
     }
@@ -115,8 +125,11 @@ impl Stage {
             if waiting == 0 {
                 break;
             }
-            let log = || std::fs::read_to_string(self.dir.path().join("worker.log")).unwrap_or_default();
-            assert!(begun.elapsed() < 2 * DEADLINE, "{waiting} entries still wait; the worker says:\n{}", log());
+            assert!(
+                begun.elapsed() < 2 * DEADLINE,
+                "{waiting} entries still wait; the worker says:\n{}",
+                self.worker_log()
+            );
             sleep(Duration::from_millis(100)).await;
         }
         let text = self
@@ -135,6 +148,10 @@ impl Stage {
             }
         });
         rows.collect()
+    }
+
+    pub(crate) fn worker_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("worker.log")).unwrap_or_default()
     }
 
     /// Every room is there, as it was made: its url, its PIN.

@@ -197,16 +197,43 @@ pub struct Sentinel {
 
 impl Sentinel {
     pub fn start() -> Self {
-        let master = Redis::start();
+        Self::with("", "", &[])
+    }
+
+    /// Sentinels that ask for a password, watching over servers that ask for another one.
+    pub fn with_passwords(sentinels: &str, servers: &str) -> Self {
+        Self::with(sentinels, servers, &[])
+    }
+
+    /// Without passwords where they are empty. `more` are settings of the sentinels.
+    pub fn with(password: &str, servers: &str, more: &[&str]) -> Self {
+        let secured = ["--requirepass", servers, "--masterauth", servers];
+        let own = if servers.is_empty() { &[][..] } else { &secured };
+        let begin = |args: &[&str]| {
+            let args = [&["--save", "", "--appendonly", "no"], args, own].concat();
+            if servers.is_empty() { Redis::with(&args) } else { Redis::with_password(free_port(), &args, servers) }
+        };
+        let master = begin(&[]);
         let of = master.port().to_string();
-        let replica = Redis::with(&["--save", "", "--replicaof", "127.0.0.1", &of]);
+        let replica = begin(&["--replicaof", "127.0.0.1", &of]);
+        let login = |password: &str| if password.is_empty() { String::new() } else { format!("AUTH {password}\r\n") };
         // Sentinels that find it there need not look again, ten seconds later.
-        wait_for("the replica does not follow", || in_step(&replica));
+        wait_for("the replica does not follow", || {
+            ask(replica.port(), &format!("{}INFO replication", login(servers))).contains("master_link_status:up")
+        });
         let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
-        let watchers: Vec<_> = ports.iter().map(|port| watcher(*port, master.port())).collect();
+        let mut settings: Vec<String> = more.iter().map(|line| (*line).to_owned()).collect();
+        if !password.is_empty() {
+            settings.push(format!("requirepass {password}"));
+        }
+        if !servers.is_empty() {
+            settings.push(format!("sentinel auth-pass film {servers}"));
+        }
+        let watchers: Vec<_> = ports.iter().map(|port| watcher(*port, master.port(), &settings)).collect();
+        let asked = |port: u16, line: &str| ask(port, &format!("{}{line}", login(password)));
         wait_for("the sentinels do not find each other", || {
-            ports.iter().all(|port| ask(*port, "SENTINEL ckquorum film").contains("OK 3 usable"))
-                && ports.iter().all(|port| ask(*port, "SENTINEL replicas film").contains(&replica.port().to_string()))
+            ports.iter().all(|port| asked(*port, "SENTINEL ckquorum film").contains("OK 3 usable"))
+                && ports.iter().all(|port| asked(*port, "SENTINEL replicas film").contains(&replica.port().to_string()))
         });
         Self { master, _replica: replica, ports, _watchers: watchers }
     }
@@ -220,13 +247,14 @@ impl Sentinel {
     }
 }
 
-fn watcher(port: u16, master: u16) -> (Process, TempDir) {
+fn watcher(port: u16, master: u16, more: &[String]) -> (Process, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sentinel.conf");
     let text = format!(
         "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor film 127.0.0.1 {master} 2\n\
-         sentinel down-after-milliseconds film 1000\nsentinel failover-timeout film 5000\n",
-        dir.path().display()
+         sentinel down-after-milliseconds film 1000\nsentinel failover-timeout film 5000\n{}\n",
+        dir.path().display(),
+        more.join("\n"),
     );
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(program("redis-server", &[]));

@@ -1,5 +1,5 @@
 -- One step of a room: compare, write, publish, append. It knows no rule of rooms.
--- KEYS  1 room  2 history  3 events  4 due  5... lists that go
+-- KEYS  1 room  2 history  3 events  4 due  5 the room's channel  6... lists that go
 -- ARGV  1, 2 version and epoch that must be in force, as they stand there
 --       3 what the channel is told, or ''              4 the ledger's entry, or ''   5 most entries that may wait
 --       6 when the room is due: '' as before, '-' never, or milliseconds             7 the room's name
@@ -22,6 +22,8 @@ end
 
 local anew = version == '0' or ARGV[12] == '1'
 if anew then
+    -- If memory is short this is refused, and what follows would not be.
+    redis.call('HSET', KEYS[1], 'v', version)
     redis.call('DEL', KEYS[1], KEYS[2])
 end
 local set = tonumber(ARGV[13])
@@ -41,7 +43,7 @@ elseif anew then
     -- From then on whoever holds the room keeps it from expiring.
     redis.call('PEXPIRE', KEYS[1], ARGV[8])
 end
-for list = 5, #KEYS do
+for list = 6, #KEYS do
     redis.call('DEL', KEYS[list])
 end
 
@@ -73,7 +75,7 @@ elseif ARGV[6] ~= '' then
     redis.call('ZADD', KEYS[4], ARGV[6], ARGV[7])
 end
 if ARGV[3] ~= '' then
-    redis.call('SPUBLISH', KEYS[1], ARGV[3])
+    redis.call('SPUBLISH', KEYS[5], ARGV[3])
 end
 if ARGV[4] ~= '' then
     return redis.call('XADD', KEYS[3], '*', 'e', ARGV[4])

@@ -116,7 +116,7 @@ impl RedisNode {
         let (layout, id) = (&self.layout, &step.room.id);
         let mut call = script.key(layout.room(id));
         let partition = layout.partition(id);
-        call.key(layout.history(id)).key(layout.events(partition)).key(layout.due(partition));
+        call.key(layout.history(id)).key(layout.events(partition)).key(layout.due(partition)).key(layout.channel(id));
         for user in step.forgotten {
             call.key(layout.inbox(id, user));
         }

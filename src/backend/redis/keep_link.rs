@@ -1,18 +1,33 @@
 //! Keeping a link: connecting, listening to everything again, and finding out when it lies.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
-use super::{answer::translate, link::Link, node::RedisNode};
+use redis::Script;
+
+use super::{
+    answer::translate,
+    link::{Link, Probe, Probed},
+    node::RedisNode,
+};
 use crate::{backend::BackendError, shared::Wire};
 
 /// The first wait after a connection that could not be made; it doubles,
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often it is looked whether Redis still refuses, where nothing else is probed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Why a link is made anew that was not at fault.
+const ENDED: &str = "the connection has ended";
 /// Channels that are listened to with one command.
 const BATCH: usize = 200;
+
+static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("probe.lua")));
 
 impl RedisNode {
     /// For ever: connects, and when the connection has ended or lies, connects anew.
@@ -21,24 +36,21 @@ impl RedisNode {
         let mut trouble: Option<Instant> = None;
         loop {
             match self.establish(link).await {
-                Ok(()) => {
-                    if let Some(since) = trouble.take() {
-                        tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
-                    }
-                    self.faults.over();
+                Ok(probed) => {
                     wait = FIRST_WAIT;
                     self.links_up(link, true);
-                    let why = self.watch(link).await;
+                    self.judge(link, &probed, &mut trouble);
+                    let why = self.watch(link, &mut trouble).await;
                     self.links_up(link, false);
                     link.set(None);
                     self.metrics.link_restarts.inc();
                     tracing::warn!(link = link.number, why, "the link to Redis is made anew");
-                    trouble = Some(Instant::now());
+                    trouble.get_or_insert_with(Instant::now);
                 }
-                Err(error) => {
+                // What is wrong has been said.
+                Err(_) => {
                     link.set(None);
                     trouble.get_or_insert_with(Instant::now);
-                    self.faults.note(&error);
                     // Spread, so that not all nodes come in the same instant.
                     sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -47,13 +59,30 @@ impl RedisNode {
         }
     }
 
+    /// Says when Redis begins to refuse what nodes need, now and again while it does, and when it no longer does.
+    fn judge(&self, link: &Link, probed: &Probed, trouble: &mut Option<Instant>) {
+        if let Some(error) = &probed.refused {
+            trouble.get_or_insert_with(Instant::now);
+            self.faults.note(error);
+        } else if let Some(since) = trouble.take() {
+            self.faults.over();
+            tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
+        }
+        self.tell_links();
+    }
+
+    fn tell_links(&self) {
+        let well = self.links.iter().all(|link| link.is_up() && !link.is_refused());
+        self.metrics.link_up.set(i64::from(well));
+    }
+
     fn links_up(&self, link: &Link, up: bool) {
         link.set_up(up);
-        self.metrics.link_up.set(i64::from(self.links.iter().all(|link| link.is_up())));
+        self.tell_links();
     }
 
     /// Connects and listens to everything that was listened to before. Whatever was said meanwhile was missed: the rooms are told.
-    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), BackendError> {
+    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<Probed, BackendError> {
         let generation = link.next_generation();
         let (node, its) = (self.weak(), Arc::downgrade(link));
         let hear = move |push| {
@@ -70,21 +99,25 @@ impl RedisNode {
         for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
             self.append_lost(partition).await?;
         }
-        Ok(())
+        // Before it counts as up: one that refuses everything would be up for a moment, again and again.
+        let probed = link.probe(&self.probes(link), self.timeout).await;
+        probed.inspect_err(|error| self.faults.note(error))
     }
 
     /// Why there is no connection, and to where.
     fn at(&self, error: &redis::RedisError) -> BackendError {
-        match translate(error) {
+        let error = match translate(error) {
             BackendError::Unreachable(why) => BackendError::Unreachable(format!("{}: {why}", self.connector.at())),
             other => other,
-        }
+        };
+        self.faults.note(&error);
+        error
     }
 
     async fn listen_again(&self, link: &Link, mut wire: Wire) -> Result<(), redis::RedisError> {
         // One by one: on a Redis Cluster each may be on another shard.
-        for channel in self.probes(link) {
-            wire.listen(&[channel]).await?;
+        for probe in self.probes(link) {
+            wire.listen(&[probe.channel]).await?;
         }
         if link.number == 0 {
             wire.listen(std::slice::from_ref(&self.channel)).await?;
@@ -112,34 +145,50 @@ impl RedisNode {
         }
     }
 
-    /// The channels that show whether this link hears. One is enough for one server; each shard of a cluster has its own.
-    fn probes(&self, link: &Link) -> Vec<String> {
+    /// What shows whether this link hears and is obeyed. One is enough for one server; each shard of a cluster has its own.
+    fn probes(&self, link: &Link) -> Vec<Probe> {
         let partitions = (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number);
         let wanted = if self.cluster { usize::MAX } else { 1 };
         // Of this connection alone: an earlier one may still hear, but nobody listens to it.
         let which = format!("{}.{}", link.number, link.generation());
-        partitions.take(wanted).map(|partition| self.layout.probe(partition, &self.name, &which)).collect()
+        let probe = |partition| {
+            let channel = self.layout.probe(partition, &self.name, &which);
+            let mut call = PROBE.prepare_invoke();
+            for kind in ["hash", "list", "sorted", "stream", "string", "set"] {
+                call.key(self.layout.probed(partition, &self.name, link.number, kind));
+            }
+            Probe { channel, call }
+        };
+        partitions.take(wanted).map(probe).collect()
     }
 
     /// Until the link has to be made anew; says why.
-    async fn watch(&self, link: &Link) -> String {
-        let channels = self.probes(link);
+    async fn watch(&self, link: &Link, trouble: &mut Option<Instant>) -> String {
+        let probes = self.probes(link);
         loop {
+            // What is refused is asked for again whatever the settings say: nothing else would show that it no longer is.
+            let pause = match self.probe {
+                Duration::ZERO if link.is_refused() => AGAIN,
+                pause => pause,
+            };
             tokio::select! {
-                () = link.broken() => return "the connection has ended".to_owned(),
+                () = link.broken() => return ENDED.to_owned(),
                 () = link.doubted() => {}
-                () = sleep(self.probe), if !self.probe.is_zero() => {}
+                () = sleep(pause), if !pause.is_zero() => {}
             }
             let probed = tokio::select! {
-                () = link.broken() => return "the connection has ended".to_owned(),
-                probed = link.probe(&channels, self.timeout) => probed,
+                () = link.broken() => return ENDED.to_owned(),
+                probed = link.probe(&probes, self.timeout) => probed,
             };
             match probed {
-                Ok(took) => {
-                    self.metrics.echo.back(link.number, took, !self.probe.is_zero());
-                    self.metrics.link_up.set(i64::from(self.links.iter().all(|link| link.is_up())));
+                Ok(probed) => {
+                    self.metrics.echo.back(link.number, probed.took, !self.probe.is_zero());
+                    self.judge(link, &probed, trouble);
                 }
-                Err(error) => return error.to_string(),
+                Err(error) => {
+                    self.faults.count(&error);
+                    return error.to_string();
+                }
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::{
     backend::{BackendError, Faults},
     id::RoomId,
     shared::Wire,
+    telemetry::Cause,
 };
 
 /// How often it is looked whether a link is above suspicion again.
@@ -34,6 +35,8 @@ pub(super) struct Link {
     up: watch::Sender<bool>,
     /// A command was not answered in time: until the next probe nobody else waits for that.
     suspect: AtomicBool,
+    /// Redis is there, but refuses what nodes need.
+    refused: AtomicBool,
     /// Probe now.
     doubt: Notify,
     /// Connect anew.
@@ -60,6 +63,7 @@ impl Link {
             generation: AtomicU64::new(0),
             up: watch::Sender::new(false),
             suspect: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             doubt: Notify::new(),
             broken: Notify::new(),
             rooms: DashSet::new(),
@@ -164,8 +168,12 @@ impl Link {
         } else if error.is_timeout() {
             self.suspect.store(true, Ordering::Release);
             self.doubt.notify_one();
-        } else if error.is_io_error() || error.is_unrecoverable_error() || error.code() == Some("READONLY") {
-            // A master that became a replica is not the one to talk to.
+        } else if matches!(fault, BackendError::Refused { .. }) {
+            // If all is refused, that is to be known soon; and a master that became a replica is not the one to talk to.
+            if !self.is_refused() {
+                self.doubt.notify_one();
+            }
+        } else if error.is_io_error() || error.is_unrecoverable_error() {
             self.broken.notify_one();
         }
         match fault {
@@ -202,40 +210,78 @@ impl Link {
         self.echoes.news.notify_one();
     }
 
-    /// Says something on each of its own channels and waits until it has come back. How long that took.
-    pub(super) async fn probe(&self, channels: &[String], within: Duration) -> Result<Duration, ProbeError> {
+    /// Says something on each of its own channels and waits until it has come back; meanwhile does there what nodes do.
+    pub(super) async fn probe(&self, probes: &[Probe], within: Duration) -> Result<Probed, BackendError> {
         // Around the suspicion: this is what ends it.
         let wire = self.wire.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(mut wire) = wire else { return Err(ProbeError::Silent) };
+        let Some(wire) = wire else { return Err(BackendError::Unreachable("there is no connection".to_owned())) };
         let begun = Instant::now();
         let nonce = self.nonce.fetch_add(1, Ordering::Relaxed) + 1;
-        for channel in channels {
-            let said: Result<i64, _> = redis::cmd("SPUBLISH").arg(channel).arg(nonce).query_async(&mut wire).await;
-            said.map_err(ProbeError::Redis)?;
-        }
-        let all_back = async {
-            while !self.is_back(channels, nonce) {
-                self.echoes.news.notified().await;
+        let mut refused = None;
+        for probe in probes {
+            let (mut hears, mut says, mut does) = (wire.clone(), wire.clone(), wire.clone());
+            let channel = std::slice::from_ref(&probe.channel);
+            let mut publish = redis::cmd("SPUBLISH");
+            publish.arg(&probe.channel).arg(nonce);
+            let (heard, said, done) = tokio::join!(
+                // Once more: it changes nothing, but that it may be done.
+                hears.listen(channel),
+                publish.query_async::<i64>(&mut says),
+                probe.call.invoke_async::<i64>(&mut does),
+            );
+            for failed in [heard.err(), said.err(), done.err()].into_iter().flatten() {
+                match translate(&failed) {
+                    error if is_borne(&error) => refused = Some(error),
+                    error => return Err(error),
+                }
             }
-        };
-        timeout(within, all_back).await.map_err(|_| ProbeError::Deaf)?;
+        }
+        if refused.is_none() {
+            let all_back = async {
+                while !self.is_back(probes, nonce) {
+                    self.echoes.news.notified().await;
+                }
+            };
+            let deaf = |_| BackendError::Unreachable("commands are answered, but nothing is heard".to_owned());
+            timeout(within, all_back).await.map_err(deaf)?;
+        }
         self.suspect.store(false, Ordering::Release);
-        Ok(begun.elapsed())
+        self.refused.store(refused.is_some(), Ordering::Release);
+        Ok(Probed { took: begun.elapsed(), refused })
     }
 
-    fn is_back(&self, channels: &[String], nonce: u64) -> bool {
+    /// Whether Redis refuses what nodes ask of it, though it can be reached.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
+    fn is_back(&self, probes: &[Probe], nonce: u64) -> bool {
         let heard = self.echoes.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        channels.iter().all(|channel| heard.iter().any(|(name, last)| name == channel && *last >= nonce))
+        probes.iter().all(|probe| heard.iter().any(|(name, last)| *name == probe.channel && *last >= nonce))
     }
 }
 
-/// What is wrong with a link.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ProbeError {
-    #[error("there is no connection")]
-    Silent,
-    #[error("commands are answered, but nothing is heard")]
-    Deaf,
-    #[error("{0}")]
-    Redis(RedisError),
+/// How it is found out what a connection is worth, in one partition.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) channel: String,
+    /// `probe.lua` on keys of its own.
+    pub(super) call: ScriptInvocation<'static>,
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub(super) struct Probed {
+    pub(super) took: Duration,
+    /// It is there, but does not do what nodes need.
+    pub(super) refused: Option<BackendError>,
+}
+
+/// Whether another connection would be no better. One to a master that has become a replica, or is just being filled, is not worth keeping.
+fn is_borne(error: &BackendError) -> bool {
+    matches!(error, BackendError::Refused { .. })
+        && !matches!(
+            error.cause(),
+            Cause::Loading | Cause::MasterDown | Cause::NoAuth | Cause::ReadOnly | Cause::WrongPass
+        )
 }

@@ -94,7 +94,7 @@ impl RedisNode {
     pub fn new(parts: RedisParts<'_>) -> Result<Arc<Self>, SharedError> {
         let RedisParts { name, config, max_rooms, ledger, metrics } = parts;
         let connector = Connector::new(config)?;
-        let layout = Layout::new(&config.redis_prefix, config.redis_partitions);
+        let layout = Layout::new(&config.redis_prefix, config.redis_partitions).on(connector.db());
         let cluster = config.redis_mode == crate::config::RedisMode::Cluster;
         let faults = Arc::new(Faults::new(Arc::clone(&metrics)));
         let link = |number| Arc::new(Link::new(number, Arc::clone(&faults)));
@@ -145,6 +145,11 @@ impl RedisNode {
             Some(Some(theirs)) if theirs != fingerprint => Err(StartError::Mismatch("another TANDEM_SECRET")),
             _ => Ok(()),
         }
+    }
+
+    /// Whether Redis does what this node asks of it, as far as is known.
+    pub fn is_obeyed(&self) -> bool {
+        self.links.iter().all(|link| !link.is_refused())
     }
 
     /// Where what belongs to no room is said.
@@ -236,7 +241,7 @@ impl Backend for RedisNode {
         if !known {
             // Before it is heard: a link that is made anew meanwhile listens to it.
             link.rooms.insert(room.clone());
-            let channels = [self.layout.room(room)];
+            let channels = [self.layout.channel(room)];
             let mut hold = redis::cmd("SADD");
             hold.arg(self.layout.held(&self.name)).arg(room.as_str());
             let heard = tokio::try_join!(link.listen(&channels), self.main().ask::<i64>(&hold));
@@ -253,7 +258,7 @@ impl Backend for RedisNode {
         link.rooms.remove(room);
         let mut release = redis::cmd("SREM");
         release.arg(self.layout.held(&self.name)).arg(room.as_str());
-        let channel = self.layout.room(room);
+        let channel = self.layout.channel(room);
         tokio::try_join!(link.ignore(&channel), self.main().ask::<i64>(&release)).map(|_| ())
     }
 
@@ -286,7 +291,7 @@ impl Backend for RedisNode {
 
     async fn alarm(&self, room: &RoomId) -> Result<(), BackendError> {
         let mut publish = redis::cmd("SPUBLISH");
-        publish.arg(self.layout.room(room)).arg(UNREADABLE);
+        publish.arg(self.layout.channel(room)).arg(UNREADABLE);
         self.link(room).ask::<i64>(&publish).await.map(|_| ())
     }
 

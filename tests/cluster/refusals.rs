@@ -1,0 +1,202 @@
+//! Redis is there, and answers no.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    kit::{
+        process::{Process, free_port, program},
+        redis::Redis,
+    },
+    nodes::Nodes,
+    support::Client,
+};
+
+/// Something that Redis may refuse, and how it is brought to do so.
+struct Member {
+    what: &'static str,
+    begin: Vec<String>,
+    end: Vec<String>,
+    /// What Redis says.
+    words: &'static str,
+    cause: &'static str,
+}
+
+const PASSWORD: &str = "open-sesame";
+
+fn member(what: &'static str, begin: &[&str], end: &[&str], words: &'static str, cause: &'static str) -> Member {
+    let all = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    Member { what, begin: all(begin), end: all(end), words, cause }
+}
+
+/// The user of the node may no longer do something; then all again.
+fn right(what: &'static str, rule: &str) -> Member {
+    let lines = [format!("ACL SETUSER node {rule}"), "CLIENT KILL TYPE pubsub".to_owned()];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let again = format!("ACL SETUSER node reset on >{PASSWORD} ~* &* +@all");
+    // Commands that are refused are seen on a connection that lives; channels end it.
+    let begin = if rule.contains("channels") || rule.contains("subscribe") { &lines[..] } else { &lines[..1] };
+    member(what, begin, &[&again], "NOPERM", "noperm")
+}
+
+fn members(nobody: u16) -> Vec<Member> {
+    let replica = format!("REPLICAOF 127.0.0.1 {nobody}");
+    vec![
+        member("memory", &["CONFIG SET maxmemory 1"], &["CONFIG SET maxmemory 0"], "OOM command not allowed", "oom"),
+        member(
+            "replicas",
+            &["CONFIG SET min-replicas-to-write 1"],
+            &["CONFIG SET min-replicas-to-write 0"],
+            "NOREPLICAS Not enough good replicas",
+            "noreplicas",
+        ),
+        member(
+            "disk",
+            &["CONFIG SET save \"3600 1000000\"", "BGSAVE"],
+            &["CONFIG SET stop-writes-on-bgsave-error no"],
+            "MISCONF Redis is configured to save",
+            "misconf",
+        ),
+        member("a replica", &[&replica], &["REPLICAOF NO ONE"], "READONLY You can't write", "readonly"),
+        member(
+            "a replica without its master",
+            &["CONFIG SET replica-serve-stale-data no", &replica],
+            &["REPLICAOF NO ONE"],
+            "MASTERDOWN",
+            "masterdown",
+        ),
+        member(
+            "another password",
+            &["ACL SETUSER node resetpass >other", "CLIENT KILL TYPE pubsub"],
+            &["ACL SETUSER node resetpass >open-sesame"],
+            "WRONGPASS",
+            "wrongpass",
+        ),
+        member(
+            "no such user",
+            &["ACL DELUSER node"],
+            &["ACL SETUSER node on >open-sesame ~* &* +@all"],
+            "WRONGPASS",
+            "wrongpass",
+        ),
+        right("no scripts", "-evalsha"),
+        right("no hashes", "-hset"),
+        right("no streams", "-xadd"),
+        right("no sets", "-sadd"),
+        right("no lists", "-rpush"),
+        right("no publishing", "-spublish"),
+        right("no subscribing", "-ssubscribe"),
+        right("other keys", "resetkeys ~other:*"),
+        right("keys to read only", "resetkeys %R~*"),
+        right("other channels", "resetchannels &other:*"),
+    ]
+}
+
+fn said(nodes: &Nodes, words: &str) -> usize {
+    nodes.log(0).lines().filter(|line| line.contains("shared state cannot be used") && line.contains(words)).count()
+}
+
+async fn until_said(nodes: &Nodes, words: &str) {
+    let begun = std::time::Instant::now();
+    while !nodes.log(0).contains(words) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{words:?} is not said:\n{}", nodes.log(0));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn goes_through(member: Member) {
+    let redis = Redis::start();
+    redis.command(&format!("ACL SETUSER node on >{PASSWORD} ~* &* +@all"));
+    // Nothing can be saved under a name that is taken by a directory.
+    std::fs::create_dir_all(redis.log().parent().unwrap().join("dump.rdb/x")).unwrap();
+    let url = redis.url();
+    let user = [("REDIS_URL", url.as_str()), ("REDIS_USERNAME", "node"), ("REDIS_PASSWORD", PASSWORD)];
+    let nodes = Nodes::start(1, &user).await;
+    let mut ana = Client::connect_to(nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": ["ack"]})).await;
+    let what = member.what;
+    println!("{what}");
+    for line in &member.begin {
+        let answer = redis.command(line);
+        assert!(!answer.starts_with("-"), "{what}: {line}: {answer}");
+    }
+    until_said(&nodes, member.words).await;
+    nodes.until_status(0, "/ready", 503).await;
+    let counted = format!("tandem_state_errors_total{{cause=\"{}\"}}", member.cause);
+    nodes.until_metric(0, &counted, 3.0).await;
+    // One that comes now and one that is there are told so, and the socket stays.
+    assert_eq!(nodes.metric(0, "tandem_link_up").await, 0.0, "{what}");
+    ana.send(json!({"type": "BROADCAST", "event": "x", "id": 1})).await;
+    let answer = ana.collect_until(|frame| frame.is("ACK") || frame.is("ERROR"), "an answer").await.pop().unwrap();
+    // Not all that is refused is needed for that.
+    if answer.is("ERROR") {
+        assert_eq!(answer.str("code"), "unavailable", "{what}");
+    }
+    // Tried each second, but not said each second. Two, when it came up in other words first.
+    assert!((1..=3).contains(&said(&nodes, member.words)), "{what}:\n{}", nodes.log(0));
+    assert!(!nodes.log(0).contains(PASSWORD), "{what}");
+    for line in &member.end {
+        let answer = redis.command(line);
+        assert!(!answer.starts_with("-"), "{what}: {line}: {answer}");
+    }
+    nodes.until_ready(0).await;
+    until_said(&nodes, "Redis is back").await;
+    let mut ben = Client::connect_to(nodes.addr(0)).await;
+    ben.enter("room", "ben", json!({"features": []})).await;
+    ana.until("USER_JOINED").await;
+    assert_eq!(nodes.metric(0, "tandem_link_up").await, 1.0, "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_redis_refuses_is_said_in_its_words_and_passes_by_itself() {
+    let mut running = tokio::task::JoinSet::new();
+    for member in members(free_port()) {
+        if running.len() >= 4 {
+            running.join_next().await.unwrap().unwrap();
+        }
+        running.spawn(goes_through(member));
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_finds_redis_like_that_says_so_and_waits() {
+    for (begin, end, words) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM command not allowed"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0", "NOREPLICAS"),
+        ("CONFIG SET requirepass closed", "CONFIG SET requirepass \"\"", "NOAUTH"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY"),
+        ("ACL SETUSER default -ssubscribe", "ACL SETUSER default +ssubscribe", "NOPERM"),
+        ("ACL SETUSER default -set", "ACL SETUSER default +set", "NOPERM"),
+    ] {
+        let redis = Redis::start();
+        redis.command(begin);
+        let nodes = Nodes::launched(1, &[("REDIS_URL", &redis.url())]);
+        until_said(&nodes, words).await;
+        nodes.until_status(0, "/ready", 503).await;
+        // Who has changed the password has to show it.
+        let login = if words == "NOAUTH" { "AUTH closed\r\n" } else { "" };
+        redis.command(&format!("{login}{end}"));
+        nodes.until_ready(0).await;
+        until_said(&nodes, "Redis is back").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_of_somebody_else_that_does_not_end_is_waited_for() {
+    let redis = Redis::with(&["--save", "", "--busy-reply-threshold", "50"]);
+    let nodes = Nodes::start(1, &[("REDIS_URL", &redis.url())]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut endless = Command::new(program("redis-cli", &[]));
+    endless.args(["-p", &redis.port().to_string(), "EVAL", "while true do end", "0"]);
+    let _endless = Process::start(&mut endless, &dir.path().join("log") as &Path);
+    until_said(&nodes, "BUSY Redis is busy running a script").await;
+    nodes.until_status(0, "/ready", 503).await;
+    redis.command("SCRIPT KILL");
+    nodes.until_ready(0).await;
+    until_said(&nodes, "Redis is back").await;
+}

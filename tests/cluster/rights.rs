@@ -1,0 +1,78 @@
+//! The rights in Redis that DEPLOYMENT.md says are enough.
+
+use serde_json::json;
+
+use crate::{
+    kit::{process::free_port, redis::Redis},
+    stage::Stage,
+    support::{Client, http},
+};
+
+const DOCUMENT: &str = include_str!("../../DEPLOYMENT.md");
+
+/// The users of the document, as they are to be made.
+fn users() -> Vec<String> {
+    let lines: Vec<String> =
+        DOCUMENT.lines().filter(|line| line.starts_with("ACL SETUSER ")).map(str::to_owned).collect();
+    assert_eq!(lines.len(), 2, "one for nodes and one for workers: {lines:?}");
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_party_needs_no_more_rights_than_are_written_down() {
+    let redis = Redis::on(free_port(), &["--save", "", "--appendonly", "no"]);
+    for line in users() {
+        let made = redis.command(&line.replace("PASSWORD", "open-sesame"));
+        assert!(made.contains("+OK"), "{line}: {made}");
+    }
+    let settings = [("REDIS_USERNAME", "tandem-node"), ("REDIS_PASSWORD", "open-sesame"), ("EMPTY_ROOM_SECONDS", "1")];
+    let worker = [("REDIS_USERNAME", "tandem-worker"), ("REDIS_PASSWORD", "open-sesame")];
+    let mut stage = Stage::set_apart(redis, &settings, &worker).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    let state = ana.enter("room", "ana", json!({"features": ["resume", "ack"], "pin": "1234"})).await;
+    let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
+    ben.enter("room", "ben", json!({"features": ["resume"], "pin": "1234"})).await;
+    ana.until("USER_JOINED").await;
+    ben.send(json!({"type": "OFFER", "to": "ana", "offer": {}})).await;
+    ana.until("OFFER").await;
+    ana.send(json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": 1, "id": 1})).await;
+    ana.until("ACK").await;
+    // A code, asked for and used.
+    let code = http::request(stage.nodes.addr(0), "GET", "/api/short-id/room", &[]).await.json();
+    let path = format!("/api/room/{}", code["shortId"].as_str().unwrap());
+    assert_eq!(http::request(stage.nodes.addr(1), "GET", &path, &[]).await.json()["roomId"], "room");
+    // Away, with a signal that waits, and back on another node.
+    drop(ana);
+    ben.until("MEMBER_AWAY").await;
+    ben.send(json!({"type": "OFFER", "to": "ana", "offer": {}})).await;
+    ben.send(json!({"type": "BROADCAST", "event": "missed"})).await;
+    ben.until("BROADCAST").await;
+    let mut ana = Client::connect_to(stage.nodes.addr(2)).await;
+    ana.send(json!({
+        "type": "RESUME", "roomId": "room", "userId": "ana", "resumeToken": state.str("resumeToken"),
+        "epoch": state.int("epoch"), "version": state.version(),
+    }))
+    .await;
+    ana.until("RESUMED").await;
+    ana.until("BROADCAST").await;
+    ana.until("OFFER").await;
+    // A node dies, and another looks after its member.
+    ben.until("MEMBER_BACK").await;
+    stage.nodes.kill(2);
+    ben.until("MEMBER_AWAY").await;
+    // All streams were lost, and the group of the workers with them.
+    stage.redis.command("FLUSHALL");
+    ben.send(json!({"type": "BROADCAST", "event": "after"})).await;
+    let rows = stage.ledger().await;
+    assert!(rows.iter().any(|row| row.event == "missed"));
+    stage.hire();
+    stage.nodes.drain(1).await;
+    for node in 0..3 {
+        let log = stage.nodes.log(node);
+        assert!(!log.contains("NOPERM") && !log.contains("cause\":\"noperm"), "{log}");
+    }
+    let log = stage.worker_log();
+    assert!(log.contains("listening") && !log.contains("NOPERM") && !log.contains("permission"), "{log}");
+    let denied = stage.redis.command("ACL LOG");
+    assert_eq!(denied.matches("reason").count(), 0, "{denied}");
+}
