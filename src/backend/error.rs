@@ -17,7 +17,7 @@ pub enum BackendError {
     /// Redis answered, and the answer is no.
     #[error("Redis refuses: {words}")]
     Refused {
-        /// The first word of its answer, such as `OOM`.
+        /// Its code, such as `OOM`: as a rule the first word of its answer.
         code: Box<str>,
         /// All of its answer.
         words: Box<str>,

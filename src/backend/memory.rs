@@ -12,13 +12,14 @@ use async_trait::async_trait;
 use dashmap::DashMap;
 
 use self::{codes::Codes, stored::Stored};
-use super::{Backend, BackendError, Commit, Delivery, Due, Point, Proposal, Sink};
+use super::{Backend, BackendError, Commit, Delivery, Due, Inbox, Losses, Point, Proposal, Retention, Sink};
 use crate::{
     clock::Millis,
     id::{NodeId, RoomId, UserId},
     ledger::Journal,
     protocol::Frame,
     room::{Presence, Room, Update},
+    telemetry::{Dropped, Metrics},
 };
 
 /// What all nodes share.
@@ -29,6 +30,7 @@ pub struct Memory {
     nodes: DashMap<NodeId, Weak<MemoryNode>>,
     journal: Option<Journal>,
     max_rooms: usize,
+    retention: Retention,
 }
 
 /// One node's view of it.
@@ -36,6 +38,7 @@ pub struct MemoryNode {
     shared: Arc<Memory>,
     name: NodeId,
     sink: OnceLock<Arc<dyn Sink>>,
+    losses: Option<Losses>,
 }
 
 impl std::fmt::Debug for MemoryNode {
@@ -47,7 +50,13 @@ impl std::fmt::Debug for MemoryNode {
 impl Memory {
     /// At most `max_rooms` rooms; their events go to `journal`.
     pub fn new(journal: Option<Journal>, max_rooms: usize) -> Arc<Self> {
-        Arc::new(Self { rooms: DashMap::new(), codes: Codes::default(), nodes: DashMap::new(), journal, max_rooms })
+        Self::keeping(Retention::default(), journal, max_rooms)
+    }
+
+    /// The same, for settings other than the usual ones.
+    pub fn keeping(retention: Retention, journal: Option<Journal>, max_rooms: usize) -> Arc<Self> {
+        let (rooms, nodes) = (DashMap::new(), DashMap::new());
+        Arc::new(Self { rooms, codes: Codes::default(), nodes, journal, max_rooms, retention })
     }
 
     /// Puts back a room that survived a restart.
@@ -57,7 +66,14 @@ impl Memory {
 
     /// Lets a node in.
     pub fn node(self: &Arc<Self>, name: NodeId) -> Arc<MemoryNode> {
-        let node = Arc::new(MemoryNode { shared: Arc::clone(self), name: name.clone(), sink: OnceLock::new() });
+        self.counting(name, None)
+    }
+
+    /// One that counts what it has to drop.
+    pub fn counting(self: &Arc<Self>, name: NodeId, metrics: Option<Arc<Metrics>>) -> Arc<MemoryNode> {
+        let losses = metrics.map(Losses::new);
+        let node = MemoryNode { shared: Arc::clone(self), name: name.clone(), sink: OnceLock::new(), losses };
+        let node = Arc::new(node);
         self.nodes.insert(name, Arc::downgrade(&node));
         node
     }
@@ -142,7 +158,7 @@ impl Backend for MemoryNode {
         if room.version != update.base || (room.exists() && room.epoch != update.epoch) {
             return Ok(Commit::Conflict);
         }
-        stored.apply(update);
+        stored.apply(update, self.shared.retention.age);
         if let (Some(journal), Some(entry)) = (&self.shared.journal, proposal.entry) {
             journal.append(entry);
         }
@@ -182,7 +198,10 @@ impl Backend for MemoryNode {
         let Some(member) = stored.room.members.get(to) else { return Ok(Delivery::Nobody) };
         match member.presence {
             Presence::Away { .. } => {
-                stored.keep(to, frame);
+                let gone = stored.keep(to, frame);
+                if let Some(losses) = &self.losses {
+                    losses.note(Dropped::InboxFull, gone, room, to);
+                }
                 Ok(Delivery::Kept)
             }
             Presence::Present => match self.shared.sink(&member.node) {
@@ -192,8 +211,15 @@ impl Backend for MemoryNode {
         }
     }
 
-    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
-        Ok(self.shared.cell(room).map(|cell| lock(&cell).take_inbox(user)).unwrap_or_default())
+    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {
+        Ok(self.shared.cell(room).map(|cell| lock(&cell).inbox(user)).unwrap_or_default())
+    }
+
+    async fn taken(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError> {
+        if let Some(cell) = self.shared.cell(room) {
+            lock(&cell).take(user, inbox);
+        }
+        Ok(())
     }
 
     async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {

@@ -11,8 +11,10 @@
 
 mod error;
 mod faults;
+mod losses;
 mod memory;
 mod redis;
+mod retention;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +22,10 @@ use async_trait::async_trait;
 
 pub use error::BackendError;
 pub use faults::Faults;
+pub use losses::Losses;
 pub use memory::{Memory, MemoryNode};
 pub use redis::{RedisNode, RedisParts, Renewal, StartError};
+pub use retention::Retention;
 
 use crate::{
     clock::Millis,
@@ -78,6 +82,15 @@ pub enum Delivery {
     Nobody,
 }
 
+/// What was kept for a member while it was away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inbox {
+    /// Oldest first.
+    pub frames: Vec<Frame>,
+    /// There were more than are kept, and the oldest are gone.
+    pub lost: bool,
+}
+
 /// Shared state, as one node sees it. Every call has a deadline of its own and never waits for members.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -128,8 +141,11 @@ pub trait Backend: Send + Sync + 'static {
         frame: Frame,
     ) -> Result<Delivery, BackendError>;
 
-    /// What was kept for a member while it was away, oldest first; forgets it.
-    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError>;
+    /// What was kept for a member while it was away. It is kept until it is [`taken`](Backend::taken).
+    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError>;
+
+    /// That has reached the member. What has come since stays.
+    async fn taken(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError>;
 
     /// Whether there is such a room.
     async fn exists(&self, room: &RoomId) -> Result<bool, BackendError>;

@@ -9,11 +9,11 @@ use super::{
     state::due_after,
 };
 use crate::{
-    backend::{BackendError, Commit},
+    backend::{BackendError, Commit, Inbox},
     id::{ConnId, RoomId, UserId},
     protocol::{Frame, ServerFrame, Stamp, announce, encode},
     room::{Command, Join, Refusal, Resume, Room, Update},
-    telemetry::Resumed,
+    telemetry::{Dropped, Resumed},
 };
 
 /// How long somebody who comes waits for shared state that is just coming back.
@@ -113,15 +113,21 @@ impl Hub {
         }
     }
 
-    /// The updates that a member missed. Shared state was there a moment ago: it is asked twice before that is given up.
-    async fn missed(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
-        match self.backend().history(room, epoch, after).await {
-            Err(_) => {
-                self.backend().until_up(PATIENCE).await;
-                self.backend().history(room, epoch, after).await
-            }
-            history => history,
+    /// What a member missed: updates, and signals for it alone. Shared state was there a moment ago: it is asked twice before that is given up.
+    async fn missed(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        missed: Missed,
+    ) -> (Result<History, BackendError>, Option<Inbox>) {
+        let history = || self.backend().history(room, missed.epoch, missed.version);
+        let inbox = || self.backend().inbox(room, user);
+        let (mut updates, mut signals) = tokio::join!(history(), inbox());
+        if updates.is_err() || signals.is_err() {
+            self.backend().until_up(PATIENCE).await;
+            (updates, signals) = tokio::join!(history(), inbox());
         }
+        (updates, signals.ok())
     }
 
     /// Tells a resuming member what it missed. Its seat holds back whatever happens meanwhile.
@@ -130,26 +136,41 @@ impl Hub {
             let mut local = room.local();
             local.seat(user, conn).and_then(|seat| seat.held.as_ref()).and_then(|held| held.arrival.missed)
         };
-        let Some(Missed { epoch, version: after }) = missed else { return };
-        let history = self.missed(&room.id, epoch, after).await;
-        let inbox = self.backend().inbox(&room.id, user).await;
+        let Some(missed) = missed else { return };
+        let (history, inbox) = self.missed(&room.id, user, missed).await;
+        // If its seat has gone meanwhile, what was kept for it stays where it is.
+        if self.hand_over(room, (user, conn), (missed, version), history, inbox.as_ref())
+            && let Some(inbox) = inbox.filter(|inbox| inbox.lost || !inbox.frames.is_empty())
+            && let Err(error) = self.backend().taken(&room.id, user, &inbox).await
+        {
+            // They have ids, by which the member knows what it has had already.
+            tracing::debug!(%error, "signals that a member has got could not be taken away, it may get them again");
+        }
+    }
+
+    /// Whether there is somebody to hand it over to.
+    fn hand_over(
+        &self,
+        room: &LocalRoom,
+        (user, conn): (&UserId, ConnId),
+        (Missed { epoch, version: after }, version): (Missed, u64),
+        history: Result<History, BackendError>,
+        inbox: Option<&Inbox>,
+    ) -> bool {
         let mut local = room.local();
-        let Some(held) = local.seat(user, conn).and_then(|seat| seat.held.take()) else { return };
-        let Held { arrival, frames: mut held } = *held;
+        let Some(held) = local.seat(user, conn).and_then(|seat| seat.held.take()) else { return false };
+        let Held { arrival, frames: mut held, lost: held_lost, .. } = *held;
         let context = self.context();
-        let mut frames = Vec::new();
-        let inbox = match inbox {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::warn!(room = %room.id, %error, "signals kept for a member could not be read");
-                Vec::new()
-            }
-        };
-        let unknown = history.is_err();
+        let unknown = history.is_err() || inbox.is_none();
         let replayed = history.ok().flatten().map(|updates| replay(&updates, user, after, version));
+        let signals = inbox.map(|inbox| inbox.frames.as_slice()).unwrap_or_default();
         // What would fill the outbox at once would only close the socket again.
         let bytes = |frames: &[Frame]| frames.iter().map(|frame| frame.len()).sum::<usize>();
-        let fits = |frames: &Vec<Frame>| bytes(frames) + bytes(&inbox) <= arrival.outbox.budget() / 2;
+        let space = arrival.outbox.budget() / 2;
+        let whole = !unknown && held_lost.is_none() && inbox.is_some_and(|inbox| !inbox.lost);
+        let fits = |frames: &Vec<Frame>| whole && bytes(frames) + bytes(signals) <= space;
+        let mut frames = Vec::new();
+        let mut first = 0;
         if let Some(replayed) = replayed.filter(fits) {
             frames.push(encode(&ServerFrame::Resumed {
                 version,
@@ -173,10 +194,16 @@ impl Hub {
             // The snapshot has them already.
             held.retain(|(_, kind)| *kind == Kind::Direct);
             self.parts.metrics.resumed.inc(Resumed::Snapshot);
+            // The newest of them: older ones belong to a negotiation that has moved on.
+            let mut left = bytes(signals);
+            while left > space {
+                left -= signals.get(first).map_or(left, |frame| frame.len());
+                first += 1;
+            }
+            self.losses.note(Dropped::OutboxFull, first as u64, &room.id, user);
         }
-        if bytes(&inbox) <= arrival.outbox.budget() / 2 {
-            frames.extend(inbox);
-        }
+        self.losses.note(Dropped::Held, held_lost.unwrap_or_default(), &room.id, user);
+        frames.extend(signals.iter().skip(first).cloned());
         if let Some(seat) = local.seat(user, conn) {
             for frame in frames {
                 seat.push(&frame, Kind::Direct);
@@ -185,8 +212,12 @@ impl Hub {
                 seat.push(&frame, kind);
             }
         }
+        true
     }
 }
+
+/// The updates since some version, if they are known.
+type History = Option<Vec<Arc<Update>>>;
 
 /// The room frames that `user` would have got between two versions.
 fn replay(updates: &[Arc<Update>], user: &UserId, after: u64, until: u64) -> Vec<Frame> {

@@ -14,7 +14,7 @@ use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{Audience, Close, Frame, IceServer, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
     room::{Change, LeftReason, Member, Room, Update},
-    telemetry::{Metrics, Share},
+    telemetry::{Gap, Metrics, Share},
 };
 
 /// A room as this node has it: a replica of the room itself, and the seats of the members whose sockets are here.
@@ -115,6 +115,7 @@ impl Local {
         let Some(catching) = &mut self.catching else { return self.update(update, context) };
         if catching.len() >= CATCHING {
             catching.clear();
+            context.metrics.gaps.inc(Gap::Noticed);
             self.doubt = Some(context.now);
         }
         catching.push(Arc::clone(update));
@@ -248,7 +249,7 @@ impl Local {
             present: Share::new(&context.metrics.present, 1),
         };
         if arrival.missed.is_some() {
-            seat.held = Some(Box::new(Held { arrival, frames: Vec::new() }));
+            seat.held = Some(Box::new(Held::new(arrival)));
         } else {
             seat.push(&self.snapshot(&arrival, &member.user, context), Kind::Direct);
         }

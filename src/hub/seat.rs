@@ -74,6 +74,26 @@ pub(super) struct Seat {
 pub(super) struct Held {
     pub(super) arrival: Arrival,
     pub(super) frames: Vec<(Frame, Kind)>,
+    /// Their bytes.
+    pub(super) bytes: usize,
+    /// More came than may wait: all of it is gone, and so many of that were meant for this member alone.
+    pub(super) lost: Option<u64>,
+}
+
+impl Held {
+    pub(super) fn new(arrival: Arrival) -> Self {
+        Self { arrival, frames: Vec::new(), bytes: 0, lost: None }
+    }
+
+    fn push(&mut self, frame: &Frame, kind: Kind) {
+        if self.lost.is_none() && self.bytes + frame.len() <= self.arrival.outbox.budget() / 2 {
+            self.bytes += frame.len();
+            self.frames.push((frame.clone(), kind));
+            return;
+        }
+        let direct = std::mem::take(&mut self.frames).iter().filter(|(_, kind)| *kind == Kind::Direct).count() as u64;
+        *self.lost.get_or_insert_default() += direct + u64::from(kind == Kind::Direct);
+    }
 }
 
 /// What a frame is to its receiver.
@@ -90,7 +110,7 @@ pub(super) enum Kind {
 impl Seat {
     pub(super) fn push(&mut self, frame: &Frame, kind: Kind) {
         match &mut self.held {
-            Some(held) => held.frames.push((frame.clone(), kind)),
+            Some(held) => held.push(frame, kind),
             None => self.outbox.push(frame.clone(), kind == Kind::Fleeting),
         }
     }

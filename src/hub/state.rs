@@ -11,7 +11,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    backend::{Backend, BackendError, Commit, Due, Faults, Point, Proposal, Sink},
+    backend::{Backend, BackendError, Commit, Due, Faults, Losses, Point, Proposal, Sink},
     clock::{Clock, Millis},
     config::IceConfig,
     id::{NodeId, RoomId, UserId},
@@ -35,6 +35,7 @@ pub struct Hub {
     pub(super) signals: SignalIds,
     faults: Faults,
     pub(super) waiting: Waiting,
+    pub(super) losses: Losses,
 }
 
 /// What a hub is made of.
@@ -66,6 +67,7 @@ impl Hub {
             signals: SignalIds::random(),
             faults: Faults::new(Arc::clone(&parts.metrics)),
             waiting: Waiting::default(),
+            losses: Losses::new(Arc::clone(&parts.metrics)),
             parts,
         });
         hub.parts.backend.attach(Arc::clone(&hub) as Arc<dyn Sink>);

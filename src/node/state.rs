@@ -6,7 +6,7 @@ use std::{
 use super::{NodeError, secret};
 use crate::{
     auth::Keys,
-    backend::{Backend, Memory, RedisNode, RedisParts},
+    backend::{Backend, Memory, RedisNode, RedisParts, Retention},
     clock::Clock,
     config::Config,
     hub::Hub,
@@ -51,7 +51,7 @@ impl State {
         clock: Clock,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, NodeError> {
-        if config.redis.is_given() { cluster(config, name, metrics) } else { alone(config, name, clock) }
+        if config.redis.is_given() { cluster(config, name, metrics) } else { alone(config, name, clock, metrics) }
     }
 
     /// The way to the ledger of a single node.
@@ -94,7 +94,7 @@ impl State {
 }
 
 /// Nothing is touched before it is sure that no other node is here.
-fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeError> {
+fn alone(config: &Config, name: &NodeId, clock: Clock, metrics: &Arc<Metrics>) -> Result<State, NodeError> {
     if config.postgres.is_given() {
         return Err(NodeError::Ledger);
     }
@@ -106,13 +106,17 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeErro
     let database = config.ledger.database();
     let rooms = ledger::restore(&database, name, &config.room.policy(), clock.now())?;
     let (writer, journal) = Writer::start(&database, clock)?;
-    let memory = Memory::new(Some(journal.clone()), config.room.max_rooms);
+    let memory = Memory::keeping(retention(config), Some(journal.clone()), config.room.max_rooms);
     let restored = rooms.iter().map(|room| room.id.clone()).collect();
     for room in rooms {
         memory.restore(room);
     }
-    let backend = memory.node(name.clone());
+    let backend = memory.counting(name.clone(), Some(Arc::clone(metrics)));
     Ok(State { backend, archive: None, database: None, keys, kind: Kind::Alone { writer, journal, restored, lock } })
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention::new(config.room.resume_window, config.room.empty_room, config.redis.lease)
 }
 
 fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<State, NodeError> {
@@ -125,6 +129,7 @@ fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<Sta
         name: name.clone(),
         config: &config.redis,
         max_rooms: config.room.max_rooms,
+        retention: retention(config),
         ledger,
         metrics: Arc::clone(metrics),
     };

@@ -235,6 +235,39 @@ impl Label for Cause {
     }
 }
 
+/// Why a signal does not reach its member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// More were sent to a member that is away than are kept: the oldest go, and it is told when it comes back.
+    InboxFull,
+    /// More were kept than its outbox has room for: the oldest go, and it is told.
+    OutboxFull,
+    /// More came while it was being told what it had missed: it is told that it has missed something.
+    Held,
+    /// Too many are on this node for members that are elsewhere.
+    TooManyStrays,
+    /// Its member has left meanwhile.
+    Nobody,
+    /// It could not be sent on to where its member is.
+    Unsent,
+}
+
+impl Label for Dropped {
+    const KEY: &'static str = "why";
+    const ALL: &'static [Self] =
+        &[Self::InboxFull, Self::OutboxFull, Self::Held, Self::TooManyStrays, Self::Nobody, Self::Unsent];
+    fn value(self) -> &'static str {
+        match self {
+            Self::InboxFull => "inbox_full",
+            Self::OutboxFull => "outbox_full",
+            Self::Held => "held",
+            Self::TooManyStrays => "too_many_strays",
+            Self::Nobody => "nobody",
+            Self::Unsent => "unsent",
+        }
+    }
+}
+
 /// What became of an event on its way into the ledger of a single node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Journaled {
@@ -279,6 +312,7 @@ mod tests {
         check::<Resumed>();
         check::<Gap>();
         check::<Cause>();
+        check::<Dropped>();
         check::<Journaled>();
     }
 }

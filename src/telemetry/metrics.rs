@@ -7,8 +7,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Cause, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, Sharded, Tally,
-    Timing, labels::Journaled,
+    Cause, Dropped, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, Sharded,
+    Tally, Timing, labels::Journaled,
 };
 use crate::{
     ledger::PoolUse,
@@ -102,6 +102,7 @@ pub struct Metrics {
     pub draining: Gauge,
     pub link_up: Gauge,
     pub state_errors: Tally<Cause>,
+    pub signals_dropped: Tally<Dropped>,
     pub link_restarts: Counter,
     pub resubscribed: Counter,
     pub echo: Echo,
@@ -212,6 +213,11 @@ impl Metrics {
                 registry,
                 "state_errors",
                 "Times that shared state could not be used, by cause: what Redis refuses with, or what else was wrong",
+            ),
+            signals_dropped: Tally::register(
+                registry,
+                "signals_dropped",
+                "Directed frames that do not reach their member, by why",
             ),
             link_restarts: counter(registry, "link_restarts", "Connections to Redis that were made anew"),
             resubscribed: counter(

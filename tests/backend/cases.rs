@@ -1,12 +1,12 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tandem::{
-    backend::{Commit, Delivery, Due},
+    backend::{Commit, Delivery, Due, Inbox, Retention},
     id::NodeId,
     room::{Action, Room},
 };
 
-use crate::fixture::{Fixture, NOW, Node, act, broadcast, drop_socket, join, room, user};
+use crate::fixture::{Fixture, NOW, Node, act, broadcast, drop_socket, join, room, texts, user};
 
 fn applied(commit: Commit) -> bool {
     commit == Commit::Applied
@@ -179,15 +179,79 @@ pub async fn signals_for_one_that_is_away_wait_in_order_and_once(fixture: &impl 
         let kept = north.backend.direct(&room("r"), &user("ana"), None, number.to_string().into()).await.unwrap();
         assert_eq!(kept, Delivery::Kept);
     }
-    let inbox = north.backend.inbox(&room("r"), &user("ana")).await.unwrap();
-    assert_eq!(inbox.iter().map(axum::extract::ws::Utf8Bytes::as_str).collect::<Vec<_>>(), ["0", "1", "2"]);
-    assert!(north.backend.inbox(&room("r"), &user("ana")).await.unwrap().is_empty());
-    for number in 0..2_000 {
-        north.backend.direct(&room("r"), &user("ana"), None, number.to_string().into()).await.unwrap();
+    let (id, ana) = (room("r"), user("ana"));
+    let inbox = async || north.backend.inbox(&id, &ana).await.unwrap();
+    let first = inbox().await;
+    assert_eq!((texts(&first), first.lost), (vec!["0", "1", "2"], false));
+    assert_eq!(inbox().await, first, "reading takes nothing away");
+    north.backend.direct(&id, &ana, None, "3".into()).await.unwrap();
+    north.backend.taken(&id, &ana, &first).await.unwrap();
+    let second = inbox().await;
+    assert_eq!(texts(&second), ["3"], "what has come since stays");
+    north.backend.taken(&id, &ana, &first).await.unwrap();
+    assert_eq!(inbox().await, second, "and what was taken is not taken twice");
+    north.backend.taken(&id, &ana, &second).await.unwrap();
+    assert_eq!(inbox().await, Inbox::default());
+}
+
+pub async fn an_inbox_keeps_the_newest_and_says_that_it_has_lost_some(fixture: &impl Fixture) {
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    north.commit(&join("ana", "north", true)).await;
+    north.commit(&drop_socket("ana", true)).await;
+    let (id, ana) = (room("r"), user("ana"));
+    let inbox = async || north.backend.inbox(&id, &ana).await.unwrap();
+    let send = async |text: String| north.backend.direct(&id, &ana, None, text.into()).await.unwrap();
+    for number in 0..Retention::SIGNALS {
+        send(number.to_string()).await;
     }
-    let inbox = north.backend.inbox(&room("r"), &user("ana")).await.unwrap();
-    assert!(inbox.len() <= 1_000, "it is bounded: {}", inbox.len());
-    assert_eq!(inbox.last().unwrap().as_str(), "1999", "and the newest stay");
+    assert!(!inbox().await.lost, "all of them fit");
+    for number in Retention::SIGNALS..2_000 {
+        send(number.to_string()).await;
+    }
+    let kept = inbox().await;
+    assert!(kept.lost);
+    let newest: Vec<_> = (2_000 - Retention::SIGNALS..2_000).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&kept), newest);
+    // While it is being handed over, older ones have to go for newer ones.
+    for number in 2_000..2_010 {
+        send(number.to_string()).await;
+    }
+    north.backend.taken(&id, &ana, &kept).await.unwrap();
+    let rest = inbox().await;
+    assert_eq!((texts(&rest).len(), texts(&rest)[0], rest.lost), (10, "2000", false), "they had been handed over");
+    // And so many that not all that had to go had been.
+    for number in 0..300 {
+        send(format!("x{number}")).await;
+    }
+    north.backend.taken(&id, &ana, &rest).await.unwrap();
+    let rest = inbox().await;
+    assert_eq!((texts(&rest).len(), rest.lost), (Retention::SIGNALS, true));
+    north.backend.taken(&id, &ana, &rest).await.unwrap();
+    for number in 0..6 {
+        send(number.to_string().repeat(40_000)).await;
+    }
+    let large = inbox().await;
+    assert_eq!((large.frames.len(), large.lost), (3, true), "their bytes count, too");
+    assert!(texts(&large)[2].starts_with('5'));
+}
+
+/// Whoever may still come back finds what it missed, however long that is.
+pub async fn what_is_missed_is_kept_for_as_long_as_the_seat(fixture: &impl Fixture) {
+    const DAY: u64 = 24 * 3_600_000;
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    north.commit(&join("ana", "north", true)).await;
+    north.commit(&drop_socket("ana", true)).await;
+    let (epoch, seen) = (north.replica.epoch, north.replica.version);
+    north.commit(&join("ben", "north", true)).await;
+    north.backend.direct(&room("r"), &user("ana"), None, "x".into()).await.unwrap();
+    let late = north.draft_at(&broadcast("ben", "late"), NOW + DAY);
+    assert!(applied(north.backend.commit(late).await.unwrap()));
+    let history = north.backend.history(&room("r"), epoch, seen).await.unwrap().expect("nothing is gone");
+    assert_eq!(history.iter().map(|update| update.version()).collect::<Vec<_>>(), [seen + 1, seen + 2]);
+    assert_eq!(texts(&north.backend.inbox(&room("r"), &user("ana")).await.unwrap()), ["x"]);
+    for life in fixture.lives(&room("r"), &user("ana")).await {
+        assert!(life > DAY, "{life}");
+    }
 }
 
 pub async fn an_inbox_goes_with_its_member(fixture: &impl Fixture) {
@@ -197,7 +261,7 @@ pub async fn an_inbox_goes_with_its_member(fixture: &impl Fixture) {
     north.commit(&drop_socket("ben", true)).await;
     north.backend.direct(&room("r"), &user("ben"), None, "x".into()).await.unwrap();
     north.commit(&act("ana", Action::Kick { who: user("ben"), note: None })).await;
-    assert!(north.backend.inbox(&room("r"), &user("ben")).await.unwrap().is_empty());
+    assert_eq!(north.backend.inbox(&room("r"), &user("ben")).await.unwrap(), Inbox::default());
 }
 
 pub async fn a_code_belongs_to_one_room_until_it_expires(fixture: &impl Fixture) {
@@ -290,6 +354,6 @@ pub async fn names_of_any_kind_do_not_run_into_each_other(fixture: &impl Fixture
         let north = Node::subscribed(fixture, "south", &room(name)).await;
         assert_eq!(north.replica.members.keys().collect::<Vec<_>>(), [&user(name)]);
         let inbox = north.backend.inbox(&room(name), &user(name)).await.unwrap();
-        assert_eq!(inbox.iter().map(axum::extract::ws::Utf8Bytes::as_str).collect::<Vec<_>>(), [name]);
+        assert_eq!(texts(&inbox), [name]);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tandem::{
-    backend::{Backend, Commit, Due, Memory, Point, Proposal, Sink},
+    backend::{Backend, Commit, Due, Inbox, Memory, Point, Proposal, Retention, Sink},
     clock::{Clock, Millis},
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Journal, Query, Writer, events},
@@ -15,12 +15,27 @@ use tandem::{
     room::{Action, Command, Digest, Join, Policy, Room, Update, decide},
 };
 
+/// What an inbox has.
+pub fn texts(inbox: &Inbox) -> Vec<&str> {
+    inbox.frames.iter().map(Frame::as_str).collect()
+}
+
 /// Makes nodes that share one state.
 pub trait Fixture {
     /// One that is ready to be used.
     async fn node(&self, name: &str) -> Arc<dyn Backend>;
+    /// How long what is kept for a member will still be kept, in ms, where that runs by itself.
+    async fn lives(&self, _room: &RoomId, _user: &UserId) -> Vec<u64> {
+        Vec::new()
+    }
     /// Waits until all entries are written; how many events the ledger has of `room`.
     async fn events(&self, room: &RoomId) -> usize;
+}
+
+/// For seats that are kept for a day.
+pub fn long() -> Retention {
+    let day = Duration::from_hours(24);
+    Retention::new(day, day, Duration::from_secs(10))
 }
 
 pub struct MemoryFixture {
@@ -34,7 +49,7 @@ impl Default for MemoryFixture {
     fn default() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (writer, journal) = Writer::start(&dir.path().join("ledger.db"), Clock::system()).unwrap();
-        let shared = Memory::new(Some(journal.clone()), 1_000);
+        let shared = Memory::keeping(long(), Some(journal.clone()), 1_000);
         Self { shared, dir, writer: Mutex::new(Some(writer)), _journal: journal }
     }
 }
@@ -125,12 +140,16 @@ impl Node {
 
     /// What the replica leads to, as it would be committed.
     pub fn draft(&self, command: &Command) -> Proposal {
-        let draft = decide(&self.replica, command, &Policy::default(), NOW).unwrap();
+        self.draft_at(command, NOW)
+    }
+
+    pub fn draft_at(&self, command: &Command, now: Millis) -> Proposal {
+        let draft = decide(&self.replica, command, &Policy::default(), now).unwrap();
         let update = Update {
             room: self.replica.id.clone(),
             epoch: if self.replica.exists() { self.replica.epoch } else { draft.after.epoch },
             base: self.replica.version,
-            at: NOW,
+            at: now,
             changes: draft.changes,
         };
         let entry = Entry::new(&update, events(&update, &self.name), &draft.after);

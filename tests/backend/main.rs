@@ -49,6 +49,7 @@ conformance!(
         a_signal_reaches_the_node_of_its_target,
         a_stale_commit_changes_nothing_and_tells_how_the_room_is,
         an_inbox_goes_with_its_member,
+        an_inbox_keeps_the_newest_and_says_that_it_has_lost_some,
         an_unknown_room_is_vacant,
         entries_reach_the_ledger_once_and_only_when_committed,
         five_hundred_members_fit_into_a_room,
@@ -58,5 +59,6 @@ conformance!(
         of_two_founders_one_wins,
         racing_nodes_never_skip_or_repeat_a_version,
         signals_for_one_that_is_away_wait_in_order_and_once,
+        what_is_missed_is_kept_for_as_long_as_the_seat,
     ]
 );

@@ -9,7 +9,7 @@ use clap::{Args as _, FromArgMatches as _};
 use tandem::{
     backend::{Backend, RedisNode, RedisParts},
     config::RedisConfig,
-    id::{NodeId, RoomId},
+    id::{NodeId, RoomId, UserId},
     ledger::Entry,
     telemetry::Metrics,
 };
@@ -59,6 +59,7 @@ impl RedisFixture {
             name: NodeId::parse(name).unwrap(),
             config: &self.config(),
             max_rooms: 1_000,
+            retention: crate::fixture::long(),
             ledger: true,
             metrics,
         });
@@ -78,6 +79,17 @@ impl Drop for RedisFixture {
 impl Fixture for RedisFixture {
     async fn node(&self, name: &str) -> Arc<dyn Backend> {
         self.redis(name).await
+    }
+
+    async fn lives(&self, room: &RoomId, user: &UserId) -> Vec<u64> {
+        let config = self.config();
+        let layout = tandem::shared::Layout::new(&config.redis_prefix, config.redis_partitions);
+        let mut wire = tandem::shared::Connector::new(&config).unwrap().connect(|_| {}).await.unwrap();
+        let mut lives = Vec::new();
+        for key in [layout.history(room), layout.inbox(room, user), layout.room(room)] {
+            lives.push(redis::cmd("PTTL").arg(key).query_async(&mut wire).await.unwrap());
+        }
+        lives
     }
 
     async fn events(&self, room: &RoomId) -> usize {

@@ -157,6 +157,7 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
         vec![("REDIS_URL", plain.as_str()), ("REDIS_DB", "10")],
         vec![("REDIS_URL", seventh.as_str())],
     ] {
+        let settings = [&settings[..], &[("LEASE_SECONDS", "2")]].concat();
         let nodes = Nodes::start(2, &settings).await;
         let mut members = Vec::new();
         for (number, user) in ["ana", "ben"].into_iter().enumerate() {

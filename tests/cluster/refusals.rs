@@ -38,7 +38,7 @@ fn right(what: &'static str, rule: &str) -> Member {
     let again = format!("ACL SETUSER node reset on >{PASSWORD} ~* &* +@all");
     // Commands that are refused are seen on a connection that lives; channels end it.
     let begin = if rule.contains("channels") || rule.contains("subscribe") { &lines[..] } else { &lines[..1] };
-    member(what, begin, &[&again], "NOPERM", "noperm")
+    member(what, begin, &[&again], "\"cause\":\"noperm\"", "noperm")
 }
 
 fn members(nobody: u16) -> Vec<Member> {
@@ -171,7 +171,7 @@ async fn a_node_that_finds_redis_like_that_says_so_and_waits() {
         ("CONFIG SET requirepass closed", "CONFIG SET requirepass \"\"", "NOAUTH"),
         ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY"),
         ("ACL SETUSER default -ssubscribe", "ACL SETUSER default +ssubscribe", "NOPERM"),
-        ("ACL SETUSER default -set", "ACL SETUSER default +set", "NOPERM"),
+        ("ACL SETUSER default -set", "ACL SETUSER default +set", "The user executing the script can't run"),
     ] {
         let redis = Redis::start();
         redis.command(begin);

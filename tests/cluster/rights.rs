@@ -25,7 +25,7 @@ async fn a_party_needs_no_more_rights_than_are_written_down() {
         let made = redis.command(&line.replace("PASSWORD", "open-sesame"));
         assert!(made.contains("+OK"), "{line}: {made}");
     }
-    let settings = [("REDIS_USERNAME", "tandem-node"), ("REDIS_PASSWORD", "open-sesame"), ("EMPTY_ROOM_SECONDS", "1")];
+    let settings = [("REDIS_USERNAME", "tandem-node"), ("REDIS_PASSWORD", "open-sesame"), ("LEASE_SECONDS", "2")];
     let worker = [("REDIS_USERNAME", "tandem-worker"), ("REDIS_PASSWORD", "open-sesame")];
     let mut stage = Stage::set_apart(redis, &settings, &worker).await;
     let mut ana = Client::connect_to(stage.nodes.addr(0)).await;

@@ -4,22 +4,12 @@ use std::{
 };
 
 use crate::{
+    backend::{Inbox, Retention},
     clock::Millis,
     id::{NodeId, UserId},
     protocol::Frame,
     room::{Change, Member, Room, Update},
 };
-
-/// How long updates are remembered for those that resume. Longer than any sensible resume window.
-const HISTORY_AGE: Millis = 120_000;
-/// And how many of a room at most.
-const HISTORY_UPDATES: usize = 512;
-/// And their bytes, roughly.
-const HISTORY_BYTES: usize = 512 * 1024;
-/// Frames that are kept for one member that is away: several peers' worth of offers and candidates.
-const INBOX_FRAMES: usize = 256;
-/// And their bytes.
-const INBOX_BYTES: usize = 128 * 1024;
 
 /// A room, and what is kept around it.
 #[derive(Debug)]
@@ -30,7 +20,7 @@ pub(super) struct Stored {
     pub(super) dropped: bool,
     history: VecDeque<Arc<Update>>,
     history_bytes: usize,
-    inboxes: HashMap<UserId, VecDeque<Frame>>,
+    inboxes: HashMap<UserId, Inbox>,
     /// Whether a member has a token: only those can ask for what they missed.
     resumable: bool,
 }
@@ -58,7 +48,8 @@ impl Stored {
         !self.room.exists() && self.subscribers.is_empty()
     }
 
-    pub(super) fn apply(&mut self, update: &Arc<Update>) {
+    /// Updates are remembered for `age`.
+    pub(super) fn apply(&mut self, update: &Arc<Update>, age: Millis) {
         for change in &update.changes {
             self.room.apply(change, update.at);
             // Who comes in anew negotiates anew.
@@ -76,12 +67,12 @@ impl Stored {
             self.resumable = resumable(&self.room);
         }
         if self.resumable {
-            let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > HISTORY_AGE;
+            let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > age;
             self.history_bytes += update.weight();
             self.history.push_back(Arc::clone(update));
             while self.history.front().is_some_and(old)
-                || self.history.len() > HISTORY_UPDATES
-                || self.history_bytes > HISTORY_BYTES
+                || self.history.len() > Retention::UPDATES
+                || self.history_bytes > Retention::UPDATE_BYTES
             {
                 let gone = self.history.pop_front().map_or(0, |update| update.weight());
                 self.history_bytes = self.history_bytes.saturating_sub(gone);
@@ -115,17 +106,44 @@ impl Stored {
         known.then(|| self.history.iter().filter(|update| update.version() > after).cloned().collect())
     }
 
-    /// The newest frames win: older ones belong to a negotiation that has moved on.
-    pub(super) fn keep(&mut self, user: &UserId, frame: Frame) {
+    /// The newest frames win: older ones belong to a negotiation that has moved on. How many had to go.
+    pub(super) fn keep(&mut self, user: &UserId, frame: Frame) -> u64 {
         let inbox = self.inboxes.entry(user.clone()).or_default();
-        inbox.push_back(frame);
-        while inbox.len() > INBOX_FRAMES || inbox.iter().map(|frame| frame.len()).sum::<usize>() > INBOX_BYTES {
-            inbox.pop_front();
-        }
+        inbox.frames.push(frame);
+        let mut bytes: usize = inbox.frames.iter().map(|frame| frame.len()).sum();
+        let mut left = inbox.frames.len();
+        let gone = inbox.frames.iter().take_while(|frame| {
+            let over = left > Retention::SIGNALS || bytes > Retention::SIGNAL_BYTES;
+            if over {
+                (left, bytes) = (left - 1, bytes - frame.len());
+            }
+            over
+        });
+        let gone = gone.count();
+        inbox.frames.drain(..gone);
+        inbox.lost |= gone > 0;
+        gone as u64
     }
 
-    pub(super) fn take_inbox(&mut self, user: &UserId) -> Vec<Frame> {
-        self.inboxes.remove(user).map(Vec::from).unwrap_or_default()
+    pub(super) fn inbox(&self, user: &UserId) -> Inbox {
+        self.inboxes.get(user).cloned().unwrap_or_default()
+    }
+
+    /// Up to the last of `taken`: what is not there any more has gone since, for want of space.
+    pub(super) fn take(&mut self, user: &UserId, taken: &Inbox) {
+        let Some(inbox) = self.inboxes.get_mut(user) else { return };
+        let last = taken.frames.last();
+        let reached = last.map_or(Some(0), |last| {
+            let kept = inbox.frames.iter().take(taken.frames.len());
+            kept.enumerate().filter(|(_, frame)| *frame == last).map(|(place, _)| place + 1).last()
+        });
+        if let Some(reached) = reached {
+            inbox.frames.drain(..reached);
+            inbox.lost &= !taken.lost;
+        }
+        if inbox.frames.is_empty() && !inbox.lost {
+            self.inboxes.remove(user);
+        }
     }
 }
 

@@ -28,12 +28,12 @@ pub(super) fn translate(error: &RedisError) -> BackendError {
     match code {
         // Somebody else has written to a key of ours.
         "WRONGTYPE" => corrupt("a key of Redis", &detail),
-        // A script is refused in other words than a command.
-        "ERR" if detail.contains("ACL failure") => refused("NOPERM", &detail),
-        _ => refused(code, &detail),
+        _ => BackendError::Refused { code: right(code, &detail).into(), words: format!("{code} {detail}").into() },
     }
 }
 
-fn refused(code: &str, detail: &str) -> BackendError {
-    BackendError::Refused { code: code.into(), words: format!("{code} {detail}").into() }
+/// Within a script a missing right has no code of its own.
+fn right<'a>(code: &'a str, detail: &str) -> &'a str {
+    let within = detail.starts_with("The user executing the script") || detail.contains("ACL failure in script");
+    if code == "ERR" && within { "NOPERM" } else { code }
 }

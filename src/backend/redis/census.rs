@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use redis::FromRedisValue as _;
 
-use super::{commit::ROOM_LIFE, node::RedisNode, retained::StreamId};
+use super::{answer::corrupt, link::Link, node::RedisNode, retained::StreamId};
 use crate::{
     backend::BackendError,
     clock::{Millis, millis},
@@ -69,8 +69,11 @@ impl RedisNode {
 
     /// The rooms that a node takes part in, as far as it could say so.
     pub async fn held(&self, node: &NodeId) -> Result<Vec<RoomId>, BackendError> {
-        let rooms: Vec<String> = self.main().ask(redis::cmd("SMEMBERS").arg(self.layout.held(node))).await?;
-        Ok(rooms.iter().filter_map(|room| RoomId::parse(room).ok()).collect())
+        let held = self.layout.held(node);
+        let rooms: Vec<Vec<u8>> = self.main().ask(redis::cmd("SMEMBERS").arg(&held)).await?;
+        let (rooms, strange) = names(rooms);
+        self.forget_strange(self.main(), "SREM", &held, &strange).await?;
+        Ok(rooms)
     }
 
     /// The rooms that this node is said to take part in, and does not.
@@ -123,7 +126,9 @@ impl RedisNode {
         let rooms: Vec<RoomId> =
             self.links.iter().flat_map(|link| link.rooms.iter().map(|room| room.clone()).collect::<Vec<_>>()).collect();
         for room in rooms {
-            self.link(&room).ask::<i64>(redis::cmd("PEXPIRE").arg(self.layout.room(&room)).arg(ROOM_LIFE)).await?;
+            self.link(&room)
+                .ask::<i64>(redis::cmd("PEXPIRE").arg(self.layout.room(&room)).arg(self.retention.room))
+                .await?;
         }
         Ok(())
     }
@@ -132,12 +137,29 @@ impl RedisNode {
     pub async fn overdue(&self, at: Millis) -> Result<Vec<RoomId>, BackendError> {
         let mut rooms = Vec::new();
         for partition in 0..self.layout.partitions() {
+            let (link, due) = (self.link_of(partition), self.layout.due(partition));
             let mut range = redis::cmd("ZRANGEBYSCORE");
-            range.arg(self.layout.due(partition)).arg("-inf").arg(at).arg("LIMIT").arg(0).arg(OVERDUE);
-            let names: Vec<String> = self.link_of(partition).ask(&range).await?;
-            rooms.extend(names.iter().filter_map(|name| RoomId::parse(name).ok()));
+            range.arg(&due).arg("-inf").arg(at).arg("LIMIT").arg(0).arg(OVERDUE);
+            let (found, strange) = names(link.ask(&range).await?);
+            rooms.extend(found);
+            self.forget_strange(link, "ZREM", &due, &strange).await?;
         }
         Ok(rooms)
+    }
+
+    /// What is no room's name would stay there for ever, and in the way of those that are.
+    async fn forget_strange(
+        &self,
+        link: &Link,
+        command: &str,
+        key: &str,
+        strange: &[Vec<u8>],
+    ) -> Result<(), BackendError> {
+        if strange.is_empty() {
+            return Ok(());
+        }
+        self.faults.note(&corrupt(key, &"it has what is no name of a room"));
+        link.ask::<i64>(redis::cmd(command).arg(key).arg(strange)).await.map(|_| ())
     }
 
     /// Notes when a room that was looked after has something to do next: it need not have changed.
@@ -205,6 +227,18 @@ impl RedisNode {
         let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(entry)).await?;
         Ok(StreamId::parse(&now))
     }
+}
+
+/// The rooms of these names, and what is none.
+fn names(all: Vec<Vec<u8>>) -> (Vec<RoomId>, Vec<Vec<u8>>) {
+    let (mut rooms, mut strange) = (Vec::new(), Vec::new());
+    for name in all {
+        match std::str::from_utf8(&name).ok().and_then(|name| RoomId::parse(name).ok()) {
+            Some(room) => rooms.push(room),
+            None => strange.push(name),
+        }
+    }
+    (rooms, strange)
 }
 
 /// The id of the first entry of an answer to XRANGE.

@@ -3,7 +3,8 @@
 local have = redis.call('GET', KEYS[1])
 if have then
     local till, room = string.match(have, '^(%d+):(.*)$')
-    if room ~= ARGV[1] and tonumber(till) > tonumber(ARGV[3]) then
+    -- What is no code of ours is nobody's.
+    if till and room ~= ARGV[1] and tonumber(till) > tonumber(ARGV[3]) then
         return 0
     end
 end

@@ -5,20 +5,10 @@ use super::{
     node::RedisNode,
 };
 use crate::{
-    backend::{Due, Point, Proposal},
-    clock::Millis,
+    backend::{Due, Point, Proposal, Retention},
     id::UserId,
     room::{Change, Room},
 };
-
-/// How long a room is kept that no node refreshes any more.
-pub(super) const ROOM_LIFE: Millis = 4 * 60 * 60 * 1_000;
-/// How long updates are remembered for those that resume. Longer than any sensible resume window.
-const HISTORY_AGE: Millis = 120_000;
-/// And how many of a room at most.
-const HISTORY_UPDATES: usize = 512;
-/// And their bytes.
-const HISTORY_BYTES: usize = 512 * 1024;
 
 /// What `commit.lua` is given, in its order.
 struct Step<'a> {
@@ -129,8 +119,9 @@ impl RedisNode {
             Due::Never => call.arg("-"),
             Due::At(at) => call.arg(at),
         };
-        call.arg(id.as_str()).arg(ROOM_LIFE);
-        call.arg(if step.remember { HISTORY_UPDATES } else { 0 }).arg(HISTORY_BYTES).arg(HISTORY_AGE);
+        call.arg(id.as_str()).arg(self.retention.room);
+        let updates = if step.remember { Retention::UPDATES } else { 0 };
+        call.arg(updates).arg(Retention::UPDATE_BYTES).arg(self.retention.age);
         call.arg(u8::from(step.replace)).arg(step.set.len());
         for (field, value) in step.set {
             call.arg(field).arg(value);

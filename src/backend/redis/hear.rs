@@ -5,11 +5,12 @@ use std::sync::Arc;
 use redis::{PushInfo, PushKind, Value};
 
 use super::{
+    answer::corrupt,
     codec::{Stray, decode_update, split_update},
     link::Link,
     node::RedisNode,
 };
-use crate::id::RoomId;
+use crate::{id::RoomId, telemetry::Dropped};
 
 impl RedisNode {
     pub(super) fn hear(&self, link: &Link, generation: u64, push: &PushInfo) {
@@ -48,7 +49,7 @@ impl RedisNode {
             if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
                 self.hear_signal(stray);
             } else {
-                tracing::warn!(channel, "what another node sent is no signal");
+                self.faults.note(&corrupt("what was sent to this node as a signal", &"it has no room or member"));
             }
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
             link.echo(channel, nonce);
@@ -67,7 +68,8 @@ impl RedisNode {
         match update {
             Ok(update) => sink.update(&Arc::new(update)),
             Err(error) => {
-                tracing::warn!(%room, %error, "an update cannot be read, the room is read anew");
+                // The room is read anew.
+                self.faults.note(&corrupt(&format!("an update of room {room}"), &error));
                 sink.stale(room);
             }
         }
@@ -75,8 +77,9 @@ impl RedisNode {
 
     fn hear_signal(&self, stray: Stray) {
         let taken = self.sink.get().is_some_and(|sink| sink.signal(&stray.room, &stray.to, &stray.frame));
-        if !taken && self.strays.try_send(stray).is_err() {
-            tracing::warn!("too many signals for members that are not here, one is dropped");
+        if !taken && let Err(full) = self.strays.try_send(stray) {
+            let stray = full.into_inner();
+            self.losses.note(Dropped::TooManyStrays, 1, &stray.room, &stray.to);
         }
     }
 }

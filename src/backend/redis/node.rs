@@ -14,7 +14,7 @@ use super::{
     signal::{STRAYS, Scripts},
 };
 use crate::{
-    backend::{Backend, BackendError, Commit, Delivery, Due, Faults, Point, Proposal, Sink},
+    backend::{Backend, BackendError, Commit, Delivery, Due, Faults, Inbox, Losses, Point, Proposal, Retention, Sink},
     clock::Millis,
     config::RedisConfig,
     id::{NodeId, RoomId, UserId},
@@ -49,6 +49,8 @@ pub struct RedisNode {
     pub(super) stream_max: usize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) faults: Arc<Faults>,
+    pub(super) losses: Losses,
+    pub(super) retention: Retention,
     pub(super) strays: mpsc::Sender<Stray>,
     waiting_strays: std::sync::Mutex<Option<mpsc::Receiver<Stray>>>,
     max_rooms: usize,
@@ -61,6 +63,7 @@ pub struct RedisParts<'a> {
     pub name: NodeId,
     pub config: &'a RedisConfig,
     pub max_rooms: usize,
+    pub retention: Retention,
     /// Whether entries are appended for a worker to put into the ledger.
     pub ledger: bool,
     pub metrics: Arc<Metrics>,
@@ -92,12 +95,13 @@ impl std::fmt::Debug for RedisNode {
 impl RedisNode {
     /// Connects to nothing yet: [`RedisNode::run`] does.
     pub fn new(parts: RedisParts<'_>) -> Result<Arc<Self>, SharedError> {
-        let RedisParts { name, config, max_rooms, ledger, metrics } = parts;
+        let RedisParts { name, config, max_rooms, retention, ledger, metrics } = parts;
         let connector = Connector::new(config)?;
         let layout = Layout::new(&config.redis_prefix, config.redis_partitions).on(connector.db());
         let cluster = config.redis_mode == crate::config::RedisMode::Cluster;
         let faults = Arc::new(Faults::new(Arc::clone(&metrics)));
         let link = |number| Arc::new(Link::new(number, Arc::clone(&faults)));
+        let losses = Losses::new(Arc::clone(&metrics));
         let (strays, waiting_strays) = mpsc::channel(STRAYS);
         Ok(Arc::new(Self {
             channel: layout.node(&name),
@@ -116,6 +120,8 @@ impl RedisNode {
             stream_max: config.ledger_stream_max,
             metrics,
             faults,
+            losses,
+            retention,
             strays,
             waiting_strays: std::sync::Mutex::new(Some(waiting_strays)),
             max_rooms,
@@ -341,8 +347,12 @@ impl Backend for RedisNode {
         self.send(&Stray { hops: 0, room: room.clone(), to: to.clone(), frame }, at).await
     }
 
-    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
-        self.take_inbox(room, user).await
+    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {
+        self.read_inbox(room, user).await
+    }
+
+    async fn taken(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError> {
+        self.empty_inbox(room, user, inbox).await
     }
 
     async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {

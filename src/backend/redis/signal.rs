@@ -1,24 +1,25 @@
 //! Signals for one member: straight to its node, or kept for it while it is away. No script on the straight way: one costs many
 //! times as much as a message.
 
+use std::time::Duration;
+
 use redis::Script;
 
 use super::{codec::Stray, node::RedisNode};
 use crate::{
-    backend::{BackendError, Delivery},
-    clock::Millis,
+    backend::{Backend as _, BackendError, Delivery, Inbox, Retention},
     id::{NodeId, RoomId, UserId},
     protocol::Frame,
+    telemetry::Dropped,
 };
 
 use super::codec::member_field;
 
-/// How long signals wait for a member that is away.
-const INBOX_AGE: Millis = 120_000;
-/// Frames that are kept for one member: several peers' worth of offers and candidates.
-const INBOX_FRAMES: usize = 256;
-/// And their bytes.
-const INBOX_BYTES: usize = 128 * 1024;
+/// Stands before the first signal of an inbox when older ones had to go. A node of an earlier release, which does not know it, hands it on
+/// as what it says.
+const LOST: &str = r#"{"type":"DISCONTINUITY","reason":"history_gone"}"#;
+/// How long a signal that cannot be sent on waits for Redis to be back.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Nodes that a signal is sent to one after the other, before it is kept whatever is said of its target.
 const HOPS: u8 = 3;
 /// Signals whose target is not where it was thought to be, that may wait to be sent on.
@@ -63,31 +64,50 @@ impl RedisNode {
     async fn keep(&self, stray: &Stray, wherever: bool) -> Result<Kept, BackendError> {
         let mut call = self.scripts.keep.key(self.layout.room(&stray.room));
         call.key(self.layout.inbox(&stray.room, &stray.to));
-        call.arg(member_field(&stray.to)).arg(stray.frame.as_str()).arg(INBOX_FRAMES).arg(INBOX_BYTES).arg(INBOX_AGE);
-        call.arg(u8::from(wherever));
+        call.arg(member_field(&stray.to))
+            .arg(stray.frame.as_str())
+            .arg(Retention::SIGNALS)
+            .arg(Retention::SIGNAL_BYTES);
+        call.arg(self.retention.age).arg(u8::from(wherever)).arg(LOST);
         let said: Option<String> = self.link(&stray.room).invoke(&call).await?;
-        Ok(match said.as_deref() {
-            None => Kept::Nobody,
-            Some(node) => NodeId::parse(node).map_or(Kept::Yes, Kept::At),
-        })
+        let Some(said) = said else { return Ok(Kept::Nobody) };
+        if let Some(gone) = said.strip_prefix(' ') {
+            self.losses.note(Dropped::InboxFull, gone.parse().unwrap_or_default(), &stray.room, &stray.to);
+            return Ok(Kept::Yes);
+        }
+        Ok(NodeId::parse(&said).map_or(Kept::Yes, Kept::At))
     }
 
-    pub(super) async fn take_inbox(&self, room: &RoomId, user: &UserId) -> Result<Vec<Frame>, BackendError> {
-        let mut pop = redis::cmd("LPOP");
-        pop.arg(self.layout.inbox(room, user)).arg(INBOX_FRAMES);
-        let frames: Option<Vec<String>> = self.link(room).ask(&pop).await?;
-        Ok(frames.unwrap_or_default().into_iter().map(Frame::from).collect())
+    pub(super) async fn read_inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {
+        let mut range = redis::cmd("LRANGE");
+        range.arg(self.layout.inbox(room, user)).arg(0).arg(-1);
+        let mut frames: Vec<String> = self.link(room).ask(&range).await?;
+        let lost = frames.first().is_some_and(|first| first == LOST);
+        if lost {
+            frames.remove(0);
+        }
+        Ok(Inbox { frames: frames.into_iter().map(Frame::from).collect(), lost })
+    }
+
+    pub(super) async fn empty_inbox(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError> {
+        let last = inbox.frames.last().map(Frame::as_str).or(inbox.lost.then_some(LOST));
+        let Some(last) = last else { return Ok(()) };
+        let mut call = self.scripts.taken.key(self.layout.inbox(room, user));
+        call.arg(last).arg(inbox.frames.len() + usize::from(inbox.lost));
+        self.link(room).invoke::<i64>(&call).await.map(|_| ())
     }
 
     /// Sends on what came here in vain, for ever.
     pub(super) async fn send_strays(&self, mut strays: tokio::sync::mpsc::Receiver<Stray>) {
         while let Some(stray) = strays.recv().await {
-            match self.send_on(&stray).await {
+            let mut sent = self.send_on(&stray).await;
+            if sent.is_err() && self.until_up(PATIENCE).await {
+                sent = self.send_on(&stray).await;
+            }
+            match sent {
                 Ok(Delivery::Sent | Delivery::Kept) => {}
-                Ok(Delivery::Nobody) => {
-                    tracing::debug!(room = %stray.room, to = %stray.to, "a signal's target has left");
-                }
-                Err(error) => tracing::debug!(room = %stray.room, %error, "a signal could not be sent on"),
+                Ok(Delivery::Nobody) => self.losses.note(Dropped::Nobody, 1, &stray.room, &stray.to),
+                Err(_) => self.losses.note(Dropped::Unsent, 1, &stray.room, &stray.to),
             }
         }
     }
@@ -98,6 +118,7 @@ impl RedisNode {
 pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) keep: Script,
+    pub(super) taken: Script,
     pub(super) code: Script,
     pub(super) renew: Script,
     pub(super) bury: Script,
@@ -110,6 +131,7 @@ impl Default for Scripts {
         Self {
             commit: Script::new(include_str!("commit.lua")),
             keep: Script::new(include_str!("keep.lua")),
+            taken: Script::new(include_str!("taken.lua")),
             code: Script::new(include_str!("code.lua")),
             renew: Script::new(include_str!("renew.lua")),
             bury: Script::new(include_str!("bury.lua")),
