@@ -9,7 +9,7 @@ apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
   name: tandem
-  labels: {app.kubernetes.io/name: tandem, app.kubernetes.io/component: config}
+  labels: {app.kubernetes.io/name: tandem, app.kubernetes.io/component: config, release: kube-prometheus-stack}
 spec:
 HEAD
     grep -v '^#' rules.yml | sed 's/^/  /'
