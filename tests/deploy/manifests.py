@@ -11,13 +11,18 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OVERLAYS = ["dev", "staging", "prod"]
-COMPONENTS = ["monitoring", "autoscale", "managed", "redis-sentinel", "redis-cluster", "mesh", "coturn", "bluegreen", "gateway-api", "external-secret"]
+COMPONENTS = [
+    "monitoring", "autoscale", "autoscale-sockets", "managed", "redis-sentinel", "redis-cluster", "mesh", "coturn", "bluegreen", "gateway-api", "ingress",
+    "external-secret", "pull-secret",
+]  # fmt: skip
 # What may be on at once and meets: each list is tried on each overlay.
 TOGETHER = [
-    ["managed", "mesh", "coturn", "bluegreen", "external-secret", "monitoring"],
-    ["redis-sentinel", "gateway-api", "coturn", "bluegreen", "monitoring", "autoscale"],
+    ["managed", "mesh", "coturn", "bluegreen", "external-secret", "monitoring", "pull-secret"],
+    ["redis-sentinel", "gateway-api", "coturn", "bluegreen", "monitoring", "autoscale", "autoscale-sockets"],
     ["redis-cluster", "mesh", "gateway-api", "external-secret", "autoscale"],
 ]
+# Who brings Redis: the one that is wanted takes the place of the overlay's.
+REDIS = {"managed", "redis-sentinel", "redis-cluster"}
 
 
 class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):
@@ -82,14 +87,17 @@ def settle(overlay, wanted):
     """The list of components of the overlay, with these too."""
     listed = yaml.safe_load((ROOT / "overlays" / overlay / "kustomization.yaml").read_text()).get("components", [])
     names = [pathlib.Path(path).name for path in listed] + wanted
+    if REDIS & set(wanted):
+        names = [name for name in names if name not in REDIS or name in wanted]
     names = list(dict.fromkeys(names))
     if "bluegreen" in names and "autoscale" in names:
         names.remove("autoscale")
         names.append("autoscale-bluegreen")
-    # It comes first, as its comment says: the others change what it brings.
-    names.sort(key=lambda name: name != "bluegreen")
+    # It comes first, as its comment says: the others change what it brings. And what changes the autoscalers comes after them.
+    names.sort(key=lambda name: (name != "bluegreen") + (name in ("autoscale-sockets", "pull-secret")))
     # dev says itself how many nodes there are and what its secrets are, staging how many nodes.
-    unfit = {"dev": {"autoscale", "autoscale-bluegreen", "external-secret"}, "staging": {"autoscale", "autoscale-bluegreen"}}.get(overlay, set())
+    scaling = {"autoscale", "autoscale-bluegreen", "autoscale-sockets"}
+    unfit = {"dev": scaling | {"external-secret"}, "staging": scaling}.get(overlay, set())
     return [name for name in names if name not in unfit]
 
 

@@ -15,7 +15,8 @@ import time
 
 import manifests
 
-PASSWORD = "hush"
+# With everything that a shell or a file of Redis could trip over.
+PASSWORD = "hu\"sh \\ $1 '&/#%"
 
 
 def check(name, good, detail=""):
@@ -45,6 +46,7 @@ class Pods:
         for i in range(self.count):
             subprocess.run(["ip", "address", "add", f"{self.address(i)}/32", "dev", "lo"], check=True)
             (self.directory / str(i) / "data").mkdir(parents=True)
+            (self.directory / str(i) / "run-redis").mkdir()
 
     def address(self, i):
         return f"10.77.0.{i + 1}"
@@ -52,7 +54,7 @@ class Pods:
     def _here(self, i, text):
         """Mounted paths become paths of this pod's directory, and servers listen on its address only."""
         own = self.directory / str(i)
-        for path in ("/etc/redis", "/scripts", "/data"):
+        for path in ("/etc/redis", "/run/redis", "/scripts", "/data"):
             text = text.replace(path, f"{own}/{path.strip('/').replace('/', '-')}")
         return text.replace("port 26379\n", f"port 26379\nbind {self.address(i)}\n").replace("redis-cli cluster", f"redis-cli -h {self.address(i)} cluster")
 
@@ -72,7 +74,7 @@ class Pods:
         own = self.directory / str(i)
         for container in self.statefulset["template"]["spec"]["containers"]:
             command = [self._here(i, part) for part in container["command"] + container.get("args", [])]
-            command = [part.replace("$(REDIS_PASSWORD)", PASSWORD).replace("$(POD_IP)", self.address(i)) for part in command]
+            command = [part.replace("$(POD_IP)", self.address(i)) for part in command]
             inside = f'hostname redis-{i} && mount --bind {self.directory}/hosts /etc/hosts && exec "$@"'
             self.running[i, container["name"]] = subprocess.Popen(
                 ["unshare", "--uts", "--mount", "sh", "-c", inside, "sh", *command],
@@ -103,6 +105,11 @@ class Pods:
             ["unshare", "--uts", "--mount", "sh", "-c", inside, "sh", "sh", f"{self.directory}/{i}/{path}"],
             env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD}, text=True, capture_output=True, check=False, timeout=60,
         )  # fmt: skip
+
+    def told(self):
+        """What the arguments of the servers tell to whoever lists processes; nothing, if it is well."""
+        lines = [pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes().decode(errors="replace") for process in self.running.values() if process.poll() is None]
+        return [line for line in lines if PASSWORD in line or not line]
 
     def logs(self):
         return "".join(f"--- {path}\n{path.read_text()[-800:]}" for path in sorted(self.directory.rglob("*.log")))
@@ -143,6 +150,7 @@ def sentinel(build):
         check("Sentinel: pod 0 is the first master, the others follow", good, pods.logs())
         if not good:
             return
+        check("Sentinel: no password is in the arguments of a process", not pods.told(), pods.told())
         check("Sentinel: each knows the others, and the replicas", wait(others(3)), pods.cli(0, "info", "sentinel", port=26379))
         # Not before a replica has said that it keeps up.
         check("Sentinel: it takes writes", wait(lambda: pods.cli(0, "set", "room", "film") == "OK"), pods.cli(0, "set", "room", "film"))
@@ -177,6 +185,7 @@ def cluster(build):
         good = wait(lambda: all("cluster_state:ok" in pods.cli(i, "cluster", "info") for i in range(6)))
         check("Cluster: create-cluster.sh makes one of the six", made.returncode == 0 and good, made.stdout[-600:] + made.stderr)
         roles = sorted(pods.cli(i, "role").split("\n")[0] for i in range(6))
+        check("Cluster: no password is in the arguments of a process", not pods.told(), pods.told())
         check("Cluster: three masters, three replicas", roles == ["master"] * 3 + ["slave"] * 3, roles)
         again = pods.script(3, "scripts/create-cluster.sh")
         check("Cluster: a second time it does nothing", again.returncode == 0 and "there is a cluster" in again.stdout, again.stdout + again.stderr)

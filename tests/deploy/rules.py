@@ -13,7 +13,8 @@ import manifests
 from manifests import ROOT, base_name, title
 
 COMPONENT = "app.kubernetes.io/component"
-VERSIONS = ["1.27", "1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34"]
+SOLVER = {"acme.cert-manager.io/http01-solver": "true"}
+VERSIONS = ["1.27", "1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36"]
 CRDS = yaml.safe_load((ROOT / "tests/deploy/crds.yaml").read_text())["kinds"]
 KNOWN_SETTINGS = set(re.findall(r"^# ([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
 # The keys of the Secret that is not in git.
@@ -99,6 +100,9 @@ def selectors(build):
                     problems.append(f"{title(doc)}: {name} has no port {port['targetPort']}")
     for doc in build.of("NetworkPolicy"):
         selector = doc["spec"]["podSelector"]
+        # Those pods are cert-manager's.
+        if selector == {"matchLabels": SOLVER}:
+            continue
         if selector and not any(selects(selector, labels) for _, labels, _ in everything):
             problems.append(f"{title(doc)} selects nothing")
     for doc in build.of("ServiceMonitor"):
@@ -164,7 +168,7 @@ def references(build):
             source = entry.get("valueFrom", {})
             if "configMapKeyRef" in source:
                 need(doc, "ConfigMap", maps, source["configMapKeyRef"]["name"], source["configMapKeyRef"]["key"])
-            if "secretKeyRef" in source:
+            if "secretKeyRef" in source and not source["secretKeyRef"].get("optional"):
                 need(doc, "Secret", secrets, source["secretKeyRef"]["name"], source["secretKeyRef"]["key"])
         volumes = {volume["name"] for volume in spec.get("volumes", [])}
         volumes |= {claim["metadata"]["name"] for claim in doc["spec"].get("volumeClaimTemplates", [])}
@@ -208,6 +212,8 @@ def environment(build, container):
         source = entry.get("valueFrom", {})
         if "configMapKeyRef" in source:
             env[entry["name"]] = maps.get(source["configMapKeyRef"]["name"], {}).get(source["configMapKeyRef"]["key"], "")
+        elif source.get("secretKeyRef", {}).get("optional"):
+            continue
         elif source:
             env[entry["name"]] = "stands-in"
         else:
@@ -279,6 +285,11 @@ def grace(build):
             rolling = doc["spec"]["strategy"]["rollingUpdate"]
             if rolling["maxUnavailable"] != 0:
                 problems.append(f"{title(doc)}: a rollout takes nodes away before there are new ones")
+            if rolling["maxSurge"] != 1:
+                problems.append(f"{title(doc)}: a rollout lets more than one node go at once")
+            drain = float(environment(build, container).get("DRAIN_SECONDS", 10))
+            if doc["spec"].get("minReadySeconds", 0) < pause + drain + AFTER_DRAIN:
+                problems.append(f"{title(doc)}: a node goes while the one before it still drains")
         drain = float(environment(build, container).get("DRAIN_SECONDS", 10))
         if have <= pause + drain + AFTER_DRAIN:
             problems.append(f"{title(doc)}: {have} s to end, but it may need {pause} + {drain} + {AFTER_DRAIN}")
@@ -400,9 +411,10 @@ def namespaces(build):
 
 # ---- Who may talk to whom ----
 
-DNS = ("kube-system", {"k8s-app": "kube-dns"})
 OUTSIDE = {
-    "dns": DNS,
+    "dns": ("kube-system", {"k8s-app": "kube-dns"}),
+    "dns-local-pod": ("kube-system", {"k8s-app": "node-local-dns"}),
+    "dns-openshift": ("openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"}),
     "ingress": ("ingress-nginx", {}),
     "gateway": ("envoy-gateway-system", {}),
     "mesh-gateway": ("istio-system", {"istio": "ingressgateway"}),
@@ -410,19 +422,23 @@ OUTSIDE = {
     "prometheus": ("monitoring", {"app.kubernetes.io/name": "prometheus"}),
     "stranger": ("default", {"app": "stranger"}),
 }
-INTERNET = {"internet": "203.0.113.9", "cluster-ip": "10.1.2.3"}
-PORTS = [("TCP", port) for port in (53, 443, 3478, 4001, 4002, 5432, 6379, 6443, 15012, 16379, 26379)] + [("UDP", port) for port in (53, 3478, 49170)]
+# Addresses that are no pod's of this cluster; "dns-local" is NodeLocal DNSCache.
+INTERNET = {"internet": "203.0.113.9", "internet-6": "2001:db8::9", "cluster-ip": "10.1.2.3", "cluster-ip-6": "fd00::3", "dns-local": "169.254.20.10", "metadata": "169.254.169.254"}
+ANYWHERE = set(INTERNET)
+PUBLIC = {"internet", "internet-6"}
+PORTS = [("TCP", port) for port in (53, 443, 3478, 4001, 4002, 5353, 5432, 6379, 6443, 8089, 15012, 16379, 26379)] + [("UDP", port) for port in (53, 3478, 5353, 49170)]
 
 
 def wanted_flows(build):
     """The table: (from, to, protocol, port)."""
     has = set(build.components)
     own = {labels[COMPONENT] for _, labels, _ in pods(build)}
-    flows = {(who, "dns", protocol, 53) for who in own for protocol in ("UDP", "TCP")}
+    flows = {(who, server, protocol, 53) for who in own for server in ("dns", "dns-local", "dns-local-pod") for protocol in ("UDP", "TCP")}
+    flows |= {(who, "dns-openshift", protocol, 5353) for who in own for protocol in ("UDP", "TCP")}
     if "managed" in has:
         flows |= {(who, "pgbouncer", "TCP", 5432) for who in ("node", "worker")}
-        flows |= {(who, place, "TCP", 6379) for who in ("node", "worker") for place in INTERNET}
-        flows |= {(who, place, "TCP", 5432) for who in ("migrate", "worker", "pgbouncer") for place in INTERNET}
+        flows |= {(who, place, "TCP", 6379) for who in ("node", "worker") for place in ANYWHERE}
+        flows |= {(who, place, "TCP", 5432) for who in ("migrate", "worker", "pgbouncer") for place in ANYWHERE}
         # An address that is a pod's is an address: from the sender's side. The receiver's side still refuses it.
     else:
         flows |= {(who, "postgres", "TCP", 5432) for who in ("node", "worker", "migrate", "backup")}
@@ -431,7 +447,7 @@ def wanted_flows(build):
         flows |= {(who, "redis", "TCP", 26379) for who in ("node", "worker", "redis")} | {("redis", "redis", "TCP", 6379)}
     if "redis-cluster" in has:
         flows |= {("redis", "redis", "TCP", port) for port in (6379, 16379)}
-    flows |= {("gateway" if "gateway-api" in has else "ingress", "node", "TCP", 4001)}
+    flows |= {(door, "node", "TCP", 4001) for component, door in (("gateway-api", "gateway"), ("ingress", "ingress")) if component in has}
     if "mesh" in has:
         flows |= {("mesh-gateway", "node", "TCP", 4001)} | {(who, "istiod", "TCP", 15012) for who in own}
     if "monitoring" in has:
@@ -440,7 +456,7 @@ def wanted_flows(build):
         anybody = set(OUTSIDE) | set(INTERNET)
         flows |= {(who, "coturn", protocol, 3478) for who in anybody for protocol in ("UDP", "TCP")}
         flows |= {(who, "coturn", "UDP", 49170) for who in anybody}
-        flows |= {("coturn", "internet", "UDP", port) for port in (3478, 49170)}
+        flows |= {("coturn", place, "UDP", port) for place in PUBLIC for port in (3478, 5353, 49170)}
     return flows
 
 
@@ -457,7 +473,7 @@ def allowed_flows(build):
             if not block:
                 return False
             address = ipaddress.ip_address(INTERNET[place])
-            return address in ipaddress.ip_network(block["cidr"]) and not any(address in ipaddress.ip_network(other) for other in block.get("except", []))
+            return address.version == ipaddress.ip_network(block["cidr"]).version and address in ipaddress.ip_network(block["cidr"]) and not any(address in ipaddress.ip_network(other) for other in block.get("except", []))
         if "ipBlock" in peer:
             return False
         where, labels = places[place]
@@ -500,6 +516,27 @@ def allowed_flows(build):
     return flows, half_open
 
 
+def solver_flows(build):
+    """Who gets at the pods of cert-manager: those that bring the questions of a certificate authority from outside."""
+    doors = {"gateway-api": "envoy-gateway-system", "ingress": "ingress-nginx", "mesh": "istio-system"}
+    wanted = {(namespace, 8089) for component, namespace in doors.items() if component in build.components}
+    have = set()
+    for doc in build.of("NetworkPolicy"):
+        spec = doc["spec"]
+        if spec["podSelector"] == {"matchLabels": SOLVER} and spec["policyTypes"] == ["Ingress"]:
+            for rule in spec["ingress"]:
+                for peer in rule.get("from", [{}]):
+                    for port in rule.get("ports", [{}]):
+                        have.add((peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name"), port.get("port")))
+    return wanted, have
+
+
+def certificates(build):
+    """cert-manager's own pods are reached from the way in, and from nowhere else."""
+    wanted, have = solver_flows(build)
+    return [f"solver from {flow} is not let through" for flow in wanted - have] + [f"solver from {flow} is let through" for flow in have - wanted]
+
+
 def network(build):
     """Exactly the flows of the table, and between our pods neither end is open without the other."""
     wanted, (allowed, half_open) = wanted_flows(build), allowed_flows(build)
@@ -518,9 +555,10 @@ SIZES = {
 
 
 def sizes(build):
-    """Each overlay is as large as it should be; prod grows from 5 to 20 and never has two nodes on a machine."""
+    """Each overlay is as large as it should be; prod grows from 5 to 20, by metrics that every cluster with a metrics server has, and has Sentinel."""
     problems = []
     size = SIZES[build.overlay]
+    wanted_metrics = [("cpu", 70), ("memory", 80)] + [("tandem_connections", None)] * ("autoscale-sockets" in build.components)
     scaled = {doc["spec"]["scaleTargetRef"]["name"]: doc for doc in build.of("HorizontalPodAutoscaler")}
     nodes = [doc for doc in build.of("Deployment") if doc["metadata"]["labels"][COMPONENT] == "node"]
     if len(nodes) != (2 if "bluegreen" in build.components else 1):
@@ -540,9 +578,6 @@ def sizes(build):
             if str(value) != str(wanted):
                 problems.append(f"{title(doc)}: {key} is {value}, not {wanted}")
         if build.overlay == "prod":
-            affinity = doc["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
-            if not affinity.get("requiredDuringSchedulingIgnoredDuringExecution"):
-                problems.append(f"{title(doc)}: two nodes may be on one machine")
             scale = scaled.get(doc["metadata"]["name"])
             if not scale:
                 problems.append(f"{title(doc)} does not grow")
@@ -552,19 +587,180 @@ def sizes(build):
                 (metric.get("resource", {}).get("name") or metric["pods"]["metric"]["name"], (metric.get("resource") or metric["pods"])["target"].get("averageUtilization"))
                 for metric in spec["metrics"]
             )
-            if (spec["minReplicas"], spec["maxReplicas"]) != (5, 20) or targets != [("cpu", 70), ("memory", 80), ("tandem_connections", None)]:
+            if (spec["minReplicas"], spec["maxReplicas"]) != (5, 20) or targets != wanted_metrics:
                 problems.append(f"{title(scale)}: {targets}")
             down = spec["behavior"]["scaleDown"]
             if down["stabilizationWindowSeconds"] < 600 or down["policies"] != [{"type": "Pods", "value": 1, "periodSeconds": 300}]:
                 problems.append(f"{title(scale)} goes down fast")
-    if not build.has("PodDisruptionBudget", "node"):
-        problems.append("no PodDisruptionBudget for nodes")
+    redis = build.get("StatefulSet", "redis")["spec"]["replicas"] if build.has("StatefulSet", "redis") else None
+    if build.overlay != "dev" and redis == 1:
+        problems.append("one Redis, which takes everything with it")
     if build.get("Deployment", "worker")["spec"]["replicas"] != size["workers"]:
         problems.append("workers")
     return problems
 
+# ---- What was missing in the world ----
 
-RULES = [schema, selectors, references, settings, probes, grace, images, restricted, no_secret, quota, namespaces, network, sizes]
+BARE = {"v1", "apps/v1", "batch/v1", "autoscaling/v2", "policy/v1", "networking.k8s.io/v1"}
+
+
+def bare(build):
+    """An overlay as it is in git needs nothing that an empty cluster does not have."""
+    if "+" in build.name:
+        return []
+    return [f"{title(doc)} is of {doc['apiVersion']}" for doc in build.docs if doc["apiVersion"] not in BARE]
+
+
+def data(build):
+    """Every container of tandem may write into /data, its working directory, as the user that it is."""
+    problems = []
+    for doc, spec, container in build.containers():
+        if not is_tandem(container):
+            continue
+        volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
+        mounts = {mount["mountPath"]: mount for mount in container.get("volumeMounts", [])}
+        where = f"{title(doc)}/{container['name']}"
+        if "emptyDir" not in volumes.get(mounts.get("/data", {}).get("name"), {}) or mounts["/data"].get("readOnly"):
+            problems.append(f"{where} has no /data of its own")
+        elif spec["securityContext"].get("fsGroup") != spec["securityContext"].get("runAsGroup"):
+            problems.append(f"{where} cannot write into /data")
+    return problems
+
+
+def spread(build):
+    """Pods are spread over machines where that can be, each colour by itself, and none waits for ever for a machine of its own."""
+    problems = []
+    for doc, template in build.workloads():
+        spec = template["spec"]
+        affinity = spec.get("affinity", {}).get("podAntiAffinity", {})
+        if affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or any(rule["whenUnsatisfiable"] != "ScheduleAnyway" for rule in spec.get("topologySpreadConstraints", [])):
+            problems.append(f"{title(doc)} waits for a machine of its own")
+        if template["metadata"]["labels"][COMPONENT] == "node":
+            over = {rule["topologyKey"]: rule for rule in spec.get("topologySpreadConstraints", [])}
+            for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone"):
+                if over.get(key, {}).get("matchLabelKeys") != ["pod-template-hash"]:
+                    problems.append(f"{title(doc)} is not spread by release over {key}")
+        elif doc["kind"] != "CronJob" and doc["spec"].get("replicas", 1) > 1:
+            own = [term["podAffinityTerm"]["labelSelector"] for term in affinity.get("preferredDuringSchedulingIgnoredDuringExecution", [])]
+            if not any(selects(selector, template["metadata"]["labels"]) for selector in own):
+                problems.append(f"{title(doc)}: its pods may all be on one machine")
+    return problems
+
+
+def budgets(build):
+    """Whatever has more than one pod loses one at a time when machines are drained; nothing keeps a machine from being drained."""
+    problems = []
+    scaled = {doc["spec"]["scaleTargetRef"]["name"] for doc in build.of("HorizontalPodAutoscaler")}
+    for doc in build.of("PodDisruptionBudget"):
+        spec = doc["spec"]
+        if spec.get("maxUnavailable") != 1 or "minAvailable" in spec or spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            problems.append(f"{title(doc)} may keep a machine from being drained")
+    for doc in build.of("Deployment", "StatefulSet"):
+        labels = doc["spec"]["template"]["metadata"]["labels"]
+        found = [b for b in build.of("PodDisruptionBudget") if selects(b["spec"]["selector"], labels)]
+        many = doc["metadata"]["name"] in scaled or doc["spec"].get("replicas", 1) > 1
+        if len(found) > 1 or (many and not found):
+            problems.append(f"{title(doc)} has {len(found)} budgets")
+    return problems
+
+
+def most_pods(build, doc):
+    """How many pods of a Deployment there can be at once, while it rolls."""
+    scaled = {d["spec"]["scaleTargetRef"]["name"]: d["spec"]["maxReplicas"] for d in build.of("HorizontalPodAutoscaler")}
+    return scaled.get(doc["metadata"]["name"], doc["spec"].get("replicas", 1)) + 1
+
+
+def connections(build):
+    """PostgreSQL (or each PgBouncer) takes the connections of every pod that there can be at once, and 10 more for migrations, backup and people."""
+    wanted = 0
+    for doc in build.of("Deployment"):
+        for container in doc["spec"]["template"]["spec"]["containers"]:
+            if is_tandem(container):
+                wanted += most_pods(build, doc) * int(environment(build, container).get("POSTGRES_POOL_SIZE", 4))
+    # Two colours may come to every overlay.
+    if "bluegreen" not in build.components:
+        wanted += sum(most_pods(build, d) * 4 for d in build.of("Deployment") if d["metadata"]["labels"][COMPONENT] == "node")
+    if build.has("StatefulSet", "postgres"):
+        (container,) = build.get("StatefulSet", "postgres")["spec"]["template"]["spec"]["containers"]
+        have = next((int(arg.split("=")[1]) for arg in container.get("args", []) if arg.startswith("max_connections=")), 100) - 10
+    else:
+        have = int(re.search(r"^default_pool_size = (\d+)", build.get("ConfigMap", "pgbouncer")["data"]["pgbouncer.ini"], re.M)[1])
+    return [f"{wanted} connections of {have}"] if wanted > have else []
+
+
+ARGUED = re.compile(r"(?:exec|redis-server|redis-cli|redis-sentinel|turnserver|psql|pg_dump|pgbouncer)\b.*(?<!>)\$\{?\w*(?:PASSWORD|SECRET)")
+
+
+def arguments(build):
+    """No secret is an argument of a process, where whoever lists processes sees it."""
+    problems = []
+    for doc, _, container in build.containers():
+        for part in container.get("command", []) + container.get("args", []):
+            if re.search(r"\$\(\w*(?:PASSWORD|SECRET)\w*\)", part) or any(ARGUED.search(line) for line in part.splitlines()):
+                problems.append(f"{title(doc)}/{container['name']}: {part}")
+    for doc in build.of("ConfigMap"):
+        for key, text in doc.get("data", {}).items():
+            if key.endswith(".sh"):
+                problems += [f"{title(doc)}: {key}: {line}" for line in text.splitlines() if not line.startswith("#") and ARGUED.search(line)]
+    return problems
+
+
+def families(build):
+    """Everything listens, and is let through, on IPv6 as on IPv4."""
+    problems = []
+    for doc in build.of("ConfigMap"):
+        for key, text in doc.get("data", {}).items():
+            if key != "tandem.json" and re.search(r"(^|[\s=])0\.0\.0\.0([\s:]|$)", text):
+                problems.append(f"{title(doc)}: {key} listens on IPv4 only")
+    for doc in build.of("NetworkPolicy"):
+        for rule in doc["spec"].get("egress", []):
+            blocks = {peer["ipBlock"]["cidr"] for peer in rule.get("to", []) if "ipBlock" in peer}
+            if ("0.0.0.0/0" in blocks) != ("::/0" in blocks):
+                problems.append(f"{title(doc)} lets one family out")
+    return problems
+
+
+def memory(build):
+    """Redis' maxmemory leaves room for its forks, its clients' buffers and its replicas."""
+    if not build.has("StatefulSet", "redis"):
+        return []
+    size = re.search(r"^maxmemory (\d+)(mb|gb)$", build.get("ConfigMap", "redis")["data"]["size.conf"], re.M)
+    limit = next(c for c in build.get("StatefulSet", "redis")["spec"]["template"]["spec"]["containers"] if c["name"] == "redis")["resources"]["limits"]["memory"]
+    have = int(size[1]) * {"mb": 2**20, "gb": 2**30}[size[2]]
+    return [f"maxmemory {size[0]} in {limit}"] if have > 0.6 * amount(limit) else []
+
+
+def hosts(build):
+    """Whoever is asked for the way in is asked for the host of PUBLIC_URL."""
+    host = build.get("ConfigMap", "tandem")["data"]["PUBLIC_URL"].split("/")[2]
+    have = {rule["host"] for doc in build.of("Ingress") for rule in doc["spec"]["rules"]} | {name for doc in build.of("Ingress") for tls in doc["spec"]["tls"] for name in tls["hosts"]}
+    have |= {listener.get("hostname") for doc in build.of("Gateway") for listener in doc["spec"]["listeners"]}
+    return [f"{name}, not {host}" for name in have - {host}]
+
+
+def logs(build):
+    """No log of a way in has the address that was asked for: PINs and tokens are in it."""
+    problems = []
+    for doc in build.of("Ingress"):
+        if doc["metadata"]["annotations"].get("nginx.ingress.kubernetes.io/enable-access-log") != "false":
+            problems.append(f"{title(doc)} is logged with its queries")
+    named = {doc["spec"].get("infrastructure", {}).get("parametersRef", {}).get("name") for doc in build.of("Gateway")}
+    proxies = {doc["metadata"]["name"]: doc["spec"] for doc in build.of("EnvoyProxy")}
+    for name in named:
+        settings = proxies.get(name, {}).get("telemetry", {}).get("accessLog", {}).get("settings")
+        if not settings or any("PATH" in str(entry.get("format", "PATH")).upper().replace("'PATH'", "") for entry in [{"format": s.get("format", "PATH")} for s in settings]):
+            problems.append(f"Gateway: {name} logs the path")
+    if build.of("VirtualService") and not any(entry.get("disabled") for doc in build.of("Telemetry") for entry in doc["spec"]["accessLogging"]):
+        problems.append("the mesh logs the path")
+    return problems
+
+
+def monitors(build):
+    """kube-prometheus-stack sees what has its label, and nothing else."""
+    return [f"{title(doc)} has no label for kube-prometheus-stack" for doc in build.of("ServiceMonitor", "PrometheusRule") if doc["metadata"]["labels"].get("release") != "kube-prometheus-stack"]
+
+
+RULES = [schema, selectors, references, settings, probes, grace, images, restricted, no_secret, quota, namespaces, network, certificates, sizes, bare, data, spread, budgets, connections, arguments, families, memory, hosts, logs, monitors]
 
 
 # ---- What they must find ----
@@ -586,28 +782,41 @@ def _config(build):
     return build.get("ConfigMap", "tandem")["data"]
 
 
+def _worker(build):
+    return build.get("Deployment", "worker")["spec"]["template"]["spec"]
+
+
+def _redis(build):
+    return next(c for c in build.get("StatefulSet", "redis")["spec"]["template"]["spec"]["containers"] if c["name"] == "redis")
+
+
+def _log_format(build):
+    return build.get("EnvoyProxy", "tandem")["spec"]["telemetry"]["accessLog"]["settings"][0]["format"]
+
+
 def _drop(build, kind, name):
     build.docs.remove(build.get(kind, name))
 
 
-# rule: [(what is broken, how)], done to prod, which is right.
+# rule: [(what is broken, how)], done to prod, which is right; or to the combination that stands third.
 BROKEN = {
     schema: [
         ("a field that does not exist", lambda b: _container(b).update(imagePullPolice="Always")),
         ("a number for a text", lambda b: _config(b).update(PORT=4001)),
         ("a kind that nobody knows", lambda b: b.get("Service", "node").update(kind="Servise")),
         ("an API that is gone", lambda b: b.get("PodDisruptionBudget", "node").update(apiVersion="policy/v1beta1")),
-        ("a misspelt field of a ServiceMonitor", lambda b: b.get("ServiceMonitor", "node")["spec"]["endpoints"][0].update(intervall="15s")),
+        ("a misspelt field of a ServiceMonitor", lambda b: b.get("ServiceMonitor", "node")["spec"]["endpoints"][0].update(intervall="15s"), "prod+monitoring"),
     ],
     selectors: [
         ("a Service that finds nothing", lambda b: b.get("Service", "node")["spec"]["selector"].update({COMPONENT: "nodes"})),
         ("a Service that finds everything", lambda b: b.get("Service", "node")["spec"]["selector"].pop(COMPONENT)),
         ("a Deployment that takes another's pods", lambda b: b.get("Deployment", "node")["spec"]["selector"]["matchLabels"].pop(COMPONENT)),
         ("a port that no pod has", lambda b: b.get("Service", "node")["spec"]["ports"][0].update(targetPort="web")),
-        ("an Ingress to nowhere", lambda b: b.get("Ingress", "node")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(name="nodes")),
+        ("an Ingress to nowhere", lambda b: b.get("Ingress", "node")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(name="nodes"), "prod+ingress"),
+        ("a route to nowhere", lambda b: b.get("HTTPRoute", "node")["spec"]["rules"][0]["backendRefs"][0].update(name="nodes"), "prod+gateway-api"),
         ("an autoscaler of nothing", lambda b: b.get("HorizontalPodAutoscaler", "node")["spec"]["scaleTargetRef"].update(name="tandem")),
         ("two that say how many nodes", lambda b: b.get("Deployment", "node")["spec"].update(replicas=3)),
-        ("a monitor that finds no Service", lambda b: b.get("ServiceMonitor", "worker")["spec"]["selector"]["matchLabels"].update({COMPONENT: "w"})),
+        ("a monitor that finds no Service", lambda b: b.get("ServiceMonitor", "worker")["spec"]["selector"]["matchLabels"].update({COMPONENT: "w"}), "prod+monitoring"),
         ("a policy for nobody", lambda b: _policy(b, "backup")["podSelector"]["matchLabels"].update({COMPONENT: "backups"})),
     ],
     references: [
@@ -621,7 +830,7 @@ BROKEN = {
     ],
     settings: [
         ("a setting that tandem does not have", lambda b: _config(b).update(MAX_CONNECTION="1")),
-        ("a node without Redis", lambda b: _config(b).pop("REDIS_HOST")),
+        ("a node without Redis", lambda b: _config(b).update(REDIS_HOST="", REDIS_URL="")),
         ("a node without the secret of all nodes", lambda b: _container(b)["env"].pop(1)),
         ("TURN without its secret", lambda b: _config(b).update(TURN_URLS="turn:turn.example.org")),
     ],
@@ -638,6 +847,8 @@ BROKEN = {
         ("a drain that is too long", lambda b: _config(b).update(DRAIN_SECONDS="25")),
         ("no pause before the drain", lambda b: _container(b).pop("lifecycle")),
         ("a rollout that takes away first", lambda b: b.get("Deployment", "node")["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1)),
+        ("a rollout of two at a time", lambda b: b.get("Deployment", "node")["spec"]["strategy"]["rollingUpdate"].update(maxSurge=2)),
+        ("drains that overlap", lambda b: b.get("Deployment", "node")["spec"].pop("minReadySeconds")),
     ],
     images: [
         ("the newest", lambda b: _container(b).update(image="ghcr.io/example/tandem:latest")),
@@ -673,15 +884,69 @@ BROKEN = {
         ("PostgreSQL for every namespace", lambda b: _policy(b, "postgres")["ingress"][0].update({"from": [{"namespaceSelector": {}}]})),
         ("a worker without Redis", lambda b: _policy(b, "worker")["egress"].pop(0)),
         ("a port that is wrong", lambda b: _policy(b, "redis")["ingress"][0]["ports"][0].update(port=6380)),
-        ("a node that nobody may ask for metrics", lambda b: _drop(b, "NetworkPolicy", "node-from-prometheus")),
-        ("a node for every pod in the ingress controller's cluster", lambda b: _policy(b, "node-from-ingress")["ingress"][0].pop("from")),
+        ("a node that nobody may ask for metrics", lambda b: _drop(b, "NetworkPolicy", "node-from-prometheus"), "prod+monitoring"),
+        ("no NodeLocal DNSCache", lambda b: _policy(b, "dns")["egress"][0]["to"].pop(1)),
+        ("no DNS on OpenShift", lambda b: _policy(b, "dns")["egress"].pop(1)),
+        ("a node for every pod in the ingress controller's cluster", lambda b: _policy(b, "node-from-ingress")["ingress"][0].pop("from"), "prod+ingress"),
     ],
     sizes: [
         ("debug logs in prod", lambda b: _config(b).update(LOG_LEVEL="debug")),
-        ("two nodes on a machine", lambda b: _node(b)["affinity"]["podAntiAffinity"].pop("requiredDuringSchedulingIgnoredDuringExecution")),
+        ("one Redis", lambda b: b.get("StatefulSet", "redis")["spec"].update(replicas=1)),
+        ("a metric that not every cluster has", lambda b: b.get("HorizontalPodAutoscaler", "node")["spec"]["metrics"].append({"type": "Pods", "pods": {"metric": {"name": "tandem_connections"}, "target": {"type": "AverageValue", "averageValue": "20000"}}})),
         ("a fast way down", lambda b: b.get("HorizontalPodAutoscaler", "node")["spec"]["behavior"]["scaleDown"].update(stabilizationWindowSeconds=60)),
-        ("no budget for disruptions", lambda b: _drop(b, "PodDisruptionBudget", "node")),
     ],
+    certificates: [
+        ("cert-manager's pods behind a closed door", lambda b: _drop(b, "NetworkPolicy", "solver-from-gateway"), "prod+gateway-api"),
+        ("the same with an Ingress", lambda b: _drop(b, "NetworkPolicy", "solver-from-ingress"), "prod+ingress"),
+        ("cert-manager's pods for everybody", lambda b: _policy(b, "solver-from-gateway")["ingress"][0].pop("from"), "prod+gateway-api"),
+    ],
+    bare: [("a kind that an empty cluster has not", lambda b: b.docs.append({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": "x"}}))],
+    data: [
+        ("a worker without /data", lambda b: _worker(b)["containers"][0].pop("volumeMounts")),
+        ("a migration without /data", lambda b: _worker(b)["initContainers"][0].pop("volumeMounts")),
+        ("the mould of migrations without /data", lambda b: b.get("CronJob", "migrate")["spec"]["jobTemplate"]["spec"]["template"]["spec"].pop("volumes")),
+        ("a /data that is root's", lambda b: _worker(b)["securityContext"].pop("fsGroup")),
+    ],
+    spread: [
+        ("a node that waits for a machine", lambda b: _node(b).update(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}})),
+        ("a node that waits for an even spread", lambda b: _node(b)["topologySpreadConstraints"][1].update(whenUnsatisfiable="DoNotSchedule")),
+        ("nodes that are not spread", lambda b: _node(b)["topologySpreadConstraints"].pop(1)),
+        ("colours that are counted together", lambda b: b.get("Deployment", "node-blue")["spec"]["template"]["spec"]["topologySpreadConstraints"][1].pop("matchLabelKeys"), "prod+bluegreen"),
+        ("three Redis on one machine", lambda b: b.get("StatefulSet", "redis")["spec"]["template"]["spec"].pop("affinity")),
+    ],
+    budgets: [
+        ("nodes without a budget", lambda b: _drop(b, "PodDisruptionBudget", "node")),
+        ("Redis without a budget", lambda b: _drop(b, "PodDisruptionBudget", "redis")),
+        ("a budget that lets nothing go", lambda b: b.get("PodDisruptionBudget", "redis")["spec"].update(maxUnavailable=0)),
+        ("a budget that sick pods use up", lambda b: b.get("PodDisruptionBudget", "node")["spec"].pop("unhealthyPodEvictionPolicy")),
+    ],
+    connections: [
+        ("PostgreSQL as it comes", lambda b: b.get("StatefulSet", "postgres")["spec"]["template"]["spec"]["containers"][0].pop("args")),
+        ("pools that are too large", lambda b: _config(b).update(POSTGRES_POOL_SIZE="8")),
+        ("a PgBouncer that is too small", lambda b: b.get("ConfigMap", "pgbouncer")["data"].update({"pgbouncer.ini": "default_pool_size = 100"}), "prod+managed"),
+    ],
+    arguments: [
+        ("a password in an argument", lambda b: _redis(b).update(args=["--requirepass", "$(REDIS_PASSWORD)"])),
+        ("the same in a script", lambda b: b.get("ConfigMap", "redis-sentinel")["data"].update({"redis.sh": 'exec redis-server --requirepass "$REDIS_PASSWORD"'})),
+        ("coturn's secret in an argument", lambda b: b.get("Deployment", "coturn")["spec"]["template"]["spec"]["containers"][0]["args"].append("--static-auth-secret=$(TURN_SECRET)"), "prod+coturn"),
+    ],
+    families: [
+        ("a node on IPv4 only", lambda b: _config(b).update(HOST="0.0.0.0")),
+        ("a PgBouncer on IPv4 only", lambda b: b.get("ConfigMap", "pgbouncer")["data"].update({"pgbouncer.ini": "listen_addr = 0.0.0.0"}), "prod+managed"),
+        ("a policy for IPv4 only", lambda b: _policy(b, "node-managed")["egress"][0]["to"].pop(1), "prod+managed"),
+    ],
+    memory: [("a Redis that fills its pod", lambda b: b.get("ConfigMap", "redis")["data"].update({"size.conf": "maxmemory 4gb"}))],
+    hosts: [
+        ("a gateway for another host", lambda b: b.get("Gateway", "tandem")["spec"]["listeners"][1].update(hostname="example.com"), "prod+gateway-api"),
+        ("an Ingress for another host", lambda b: b.get("Ingress", "node")["spec"]["rules"][0].update(host="example.com"), "prod+ingress"),
+    ],
+    logs: [
+        ("an Ingress that logs queries", lambda b: b.get("Ingress", "node")["metadata"]["annotations"].pop("nginx.ingress.kubernetes.io/enable-access-log"), "prod+ingress"),
+        ("a gateway that logs as it comes", lambda b: _drop(b, "EnvoyProxy", "tandem"), "prod+gateway-api"),
+        ("a gateway that logs paths", lambda b: _log_format(b)["json"].update(path="%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"), "prod+gateway-api"),
+        ("a mesh that logs paths", lambda b: _drop(b, "Telemetry", "tandem"), "prod+mesh"),
+    ],
+    monitors: [("a monitor without the label", lambda b: b.get("ServiceMonitor", "node")["metadata"]["labels"].pop("release"), "prod+monitoring")],
 }
 
 
@@ -690,8 +955,8 @@ def across(builds):
     problems, seen = [], {}
     for build in builds:
         names = [doc["metadata"]["name"] for doc in build.of("Namespace")]
-        hosts = [rule["host"] for doc in build.of("Ingress") for rule in doc["spec"]["rules"]]
-        for name in names + hosts:
+        names.append(build.get("ConfigMap", "tandem")["data"]["PUBLIC_URL"])
+        for name in names:
             if name in seen:
                 problems.append(f"{build.name} and {seen[name]} both have {name}")
             seen[name] = build.name

@@ -14,7 +14,6 @@ master() {
 }
 
 master=$(master)
-set -- /etc/redis/redis.conf --requirepass "$REDIS_PASSWORD" --masterauth "$REDIS_PASSWORD" \
-    --replica-announce-ip "$me" --min-replicas-to-write 1 --min-replicas-max-lag 10
+set -- --replica-announce-ip "$me" --min-replicas-to-write 1 --min-replicas-max-lag 10
 [ "$master" = "$me" ] || set -- "$@" --replicaof "$master" 6379
-exec redis-server "$@"
+exec sh /etc/redis/start.sh "$@"
