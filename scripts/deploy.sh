@@ -2,12 +2,14 @@
 # Brings a release into a cluster, in two steps, each of which can be repeated.
 #   scripts/deploy.sh OVERLAY IMAGE migrate   everything but nodes and workers, then the migration of that image as a Job
 #   scripts/deploy.sh OVERLAY IMAGE rollout   everything, and waits until the pods are new
+#   scripts/deploy.sh OVERLAY IMAGE render    only prints what a rollout would apply
+# Before anything is applied scripts/preflight looks at the cluster; PREFLIGHT=no leaves that out.
 # OVERLAY: dev, staging or prod. IMAGE: registry/name:tag, with or without @digest. KUBECTL: the kubectl to use.
 # With the component bluegreen the colour that is at rest gets the image, and the other one stays as it is: scripts/switch-color-k8s.sh
 # is the next step then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [ $# != 3 ]; then echo "usage: $0 OVERLAY IMAGE migrate|rollout" >&2; exit 64; fi
+if [ $# != 3 ]; then echo "usage: $0 OVERLAY IMAGE migrate|rollout|render" >&2; exit 64; fi
 overlay=$1 image=$2 step=$3
 kubectl=${KUBECTL:-kubectl}
 [ -d "overlays/$overlay" ] || { echo "there is no overlays/$overlay" >&2; exit 64; }
@@ -43,10 +45,23 @@ namespace=$(sed -n '/^kind: Namespace$/,/^---$/s/^  name: //p' <<<"$manifests")
     fi
 } >"$release/kustomization.yaml"
 manifests=$($kubectl kustomize "$release")
+if [ "$step" = render ]; then echo "$manifests"; exit; fi
+if [ "${PREFLIGHT:-yes}" != no ]; then scripts/preflight "$overlay"; fi
+# An account that may write into the namespace only may not apply the namespace itself, and need not: it is there.
+apply() {
+    if [ "$($kubectl auth can-i patch namespaces 2>/dev/null || true)" = yes ]; then
+        $kubectl apply "$@" -f - <<<"$manifests"
+    else
+        $kubectl apply "$@" -f - < <(awk -v RS='---\n' '!/(^|\n)kind: Namespace\n/ { printf "%s---\n", $0 }' <<<"$manifests")
+    fi
+}
+# A node is new some 35 s after the one before it.
+nodes=$($kubectl --namespace "$namespace" get deployment -l app.kubernetes.io/component=node -o 'jsonpath={range .items[*]}{.spec.replicas}{"\n"}{end}' | sort -n | tail -n 1)
+minutes=$((10 + ${nodes:-0}))
 
 case $step in
 migrate)
-    $kubectl apply --selector 'app.kubernetes.io/component notin (node,worker)' -f - <<<"$manifests"
+    apply --selector 'app.kubernetes.io/component notin (node,worker)'
     job=migrate-$(date -u +%Y%m%d%H%M%S)
     $kubectl --namespace "$namespace" create job "$job" --from=cronjob/migrate
     for _ in $(seq 300); do
@@ -62,10 +77,10 @@ migrate)
     exit 1
     ;;
 rollout)
-    $kubectl apply -f - <<<"$manifests"
+    apply
     for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 'app.kubernetes.io/component in (node,worker)'); do
-        $kubectl --namespace "$namespace" rollout status "$deployment" --timeout=15m
+        $kubectl --namespace "$namespace" rollout status "$deployment" --timeout="${minutes}m"
     done
     ;;
-*) echo "usage: $0 OVERLAY IMAGE migrate|rollout" >&2; exit 64 ;;
+*) echo "usage: $0 OVERLAY IMAGE migrate|rollout|render" >&2; exit 64 ;;
 esac

@@ -489,7 +489,7 @@ def scripts():
         kubectl = pathlib.Path(scratch, "kubectl")
         kubectl.write_text(FAKE)
         kubectl.chmod(0o755)
-        env = {**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch}
+        env = {**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch, "PREFLIGHT": "no"}
 
         def answer(**files):
             for old in ("calls", "applied", "color", "ready", "running", "state", "secret"):
@@ -594,7 +594,21 @@ def data():
     database.tell(check, skip)
 
 
-PARTS = {"kubernetes": kubernetes, "monitoring": monitoring, "compose": compose, "image": image, "scripts": scripts, "redis": redis, "data": data, "words": words}
+def cluster():
+    section("A real API server")
+    if not os.environ.get("KUBECONFIG"):
+        skip("the overlays on a real API server", "KUBECONFIG is not set")
+        return
+    process = subprocess.Popen([sys.executable, "tests/deploy/cluster.py"], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith(("ok ", "FAILED ")):
+            check(line[7:].strip(), line.startswith("ok"), "see above")
+        else:
+            print(line, end="", flush=True)
+    check("the whole story was told", process.wait() == 0)
+
+
+PARTS = {"kubernetes": kubernetes, "monitoring": monitoring, "compose": compose, "image": image, "scripts": scripts, "redis": redis, "data": data, "cluster": cluster, "words": words}
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
 if skipped:
