@@ -77,6 +77,14 @@ migrate)
     exit 1
     ;;
 rollout)
+    # What scripts/rollback.sh goes back to: the revisions that run now, and the colour that has the sockets.
+    for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 'app.kubernetes.io/component in (node,worker)'); do
+        now=$($kubectl --namespace "$namespace" get "$deployment" -o 'jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}')
+        $kubectl --namespace "$namespace" annotate --overwrite "$deployment" "tandem-before=$now" >/dev/null
+    done
+    if [ -n "${active:-}" ] && [ -n "$($kubectl --namespace "$namespace" get service node --ignore-not-found -o name)" ]; then
+        $kubectl --namespace "$namespace" annotate --overwrite service node "tandem-before=$active" >/dev/null
+    fi
     apply
     for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 'app.kubernetes.io/component in (node,worker)'); do
         $kubectl --namespace "$namespace" rollout status "$deployment" --timeout="${minutes}m"

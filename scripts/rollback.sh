@@ -1,16 +1,41 @@
 #!/usr/bin/env bash
-# Puts nodes and workers back to what ran before the last rollout; with two colours, the other colour gets the new sockets again.
+# Puts nodes and workers back to what ran before scripts/deploy.sh rolled out; with two colours, the one that had the new sockets before
+# gets them again. What that rollout did not change stays as it is, so that a rollout which failed early is not taken for the release before it.
 # The tables stay: a migration only ever adds (expand), and what the old release needs is taken away one release later (contract).
 #   scripts/rollback.sh NAMESPACE
 set -euo pipefail
 namespace=${1:?usage: rollback.sh NAMESPACE}
 kubectl=${KUBECTL:-kubectl}
+
+# of OBJECT PATH   a field of it, or nothing
+of() { $kubectl --namespace "$namespace" get "$1" -o "jsonpath={$2}"; }
+
 components='worker,node'
-active=$($kubectl --namespace "$namespace" get service node -o 'jsonpath={.spec.selector.color}')
+active=$(of service/node .spec.selector.color)
 if [ -n "$active" ]; then
-    "$(dirname "$0")/switch-color-k8s.sh" "$namespace" "$([ "$active" = blue ] && echo green || echo blue)"
+    before=$(of service/node '.metadata.annotations.tandem-before')
+    if [ "${before:-none}" = "$active" ]; then
+        echo "the sockets were not switched: $active keeps them"
+    else
+        "$(dirname "$0")/switch-color-k8s.sh" "$namespace" "${before:-$([ "$active" = blue ] && echo green || echo blue)}"
+    fi
     components=worker
 fi
-deployments=$($kubectl --namespace "$namespace" get deployment -o name -l "app.kubernetes.io/component in ($components)")
-for deployment in $deployments; do $kubectl --namespace "$namespace" rollout undo "$deployment"; done
-for deployment in $deployments; do $kubectl --namespace "$namespace" rollout status "$deployment" --timeout=15m; done
+undone=()
+for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l "app.kubernetes.io/component in ($components)"); do
+    now=$(of "$deployment" '.metadata.annotations.deployment\.kubernetes\.io/revision')
+    before=$(of "$deployment" '.metadata.annotations.tandem-before')
+    if [ -n "$before" ] && [ "$before" = "$now" ]; then
+        echo "$deployment is as it was before the rollout"
+        continue
+    fi
+    $kubectl --namespace "$namespace" rollout undo "$deployment" ${before:+"--to-revision=$before"}
+    undone+=("$deployment")
+done
+for deployment in "${undone[@]}"; do
+    # 10 minutes, and more than a rollout's 35 s for each of up to 20 nodes.
+    $kubectl --namespace "$namespace" rollout status "$deployment" --timeout=30m
+    # A second time there is nothing to undo: what was put back has a new number.
+    now=$(of "$deployment" '.metadata.annotations.deployment\.kubernetes\.io/revision')
+    $kubectl --namespace "$namespace" annotate --overwrite "$deployment" "tandem-before=$now"
+done

@@ -12,6 +12,9 @@ if [ "${ready:-0}" = 0 ]; then
     echo "no node of $color is ready: nothing is switched" >&2
     exit 1
 fi
+old=$($kubectl --namespace "$namespace" get service node -o 'jsonpath={.spec.selector.color}')
+# What scripts/rollback.sh goes back to.
+if [ -n "$old" ] && [ "$old" != "$color" ]; then $kubectl --namespace "$namespace" annotate --overwrite service node "tandem-before=$old" >/dev/null; fi
 $kubectl --namespace "$namespace" patch service node --patch "{\"spec\":{\"selector\":{\"color\":\"$color\"}}}"
 sed -i "s/^    color: .*/    color: $color/" k8s/components/bluegreen/active-color.yaml
 echo "$ready nodes of $color take the new sockets; those of the other colour keep theirs until they are told to stop"

@@ -59,7 +59,11 @@ def tool(name, *command, **more):
 
 
 def git_files(*patterns):
-    return run("git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns).stdout.split()
+    """Never none: a git that refuses would otherwise make every check pass that is made of its files."""
+    done = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns)
+    if done.returncode or not done.stdout.split():
+        sys.exit(f"git names no file of {', '.join(patterns)}: {done.stderr}")
+    return [path for path in done.stdout.split() if pathlib.Path(path).is_file()]
 
 
 # ---- Kubernetes ----
@@ -444,10 +448,15 @@ printf '%s\n' "$*" >>"$FAKE/calls"
 case " $* " in
 *" kustomize "*) exec kubectl "$@" ;;
 *" apply "*) cat >"$FAKE/applied" ;;
+*"get service node"*tandem*) true ;;
 *"get service node"*) cat "$FAKE/color" 2>/dev/null || true ;;
 *"get deployment node-"*readyReplicas*) cat "$FAKE/ready" 2>/dev/null || true ;;
 *"get deployment node-"*) cat "$FAKE/running" 2>/dev/null || true ;;
 *"get job"*) cat "$FAKE/state" 2>/dev/null || true ;;
+*"get deployment.apps/"*tandem-before*) cat "$FAKE/before" 2>/dev/null || true ;;
+*"get deployment.apps/"*revision*) cat "$FAKE/revision" 2>/dev/null || echo 7 ;;
+*"get service/node"*tandem-before*) cat "$FAKE/color-before" 2>/dev/null || true ;;
+*"get service/node"*) cat "$FAKE/color" 2>/dev/null || true ;;
 *"get deployment -o name"*) printf 'deployment.apps/node\ndeployment.apps/worker\n' ;;
 *"get secret"*) [ -e "$FAKE/secret" ] ;;
 *"get namespace"*) true ;;
@@ -484,6 +493,7 @@ def scripts():
                 bad.append(f"{path}: there is no {script}")
     check("actions are pinned by commit, and every step's script is there", not bad, bad)
 
+    pipeline(workflows)
     image = "registry.example.org/tandem:abc123@sha256:" + "0" * 64
     with tempfile.TemporaryDirectory() as scratch:
         kubectl = pathlib.Path(scratch, "kubectl")
@@ -492,10 +502,10 @@ def scripts():
         env = {**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch, "PREFLIGHT": "no"}
 
         def answer(**files):
-            for old in ("calls", "applied", "color", "ready", "running", "state", "secret"):
+            for old in ("calls", "applied", "color", "color-before", "before", "revision", "ready", "running", "state", "secret"):
                 pathlib.Path(scratch, old).unlink(missing_ok=True)
             for name, content in files.items():
-                pathlib.Path(scratch, name).write_text(content)
+                pathlib.Path(scratch, name.replace("_", "-")).write_text(content)
 
         def told():
             return pathlib.Path(scratch, "calls").read_text()
@@ -540,12 +550,26 @@ def scripts():
         answer(color="green", ready="2")
         done = run(tree / "scripts/rollback.sh", "tandem-staging", env=env)
         check("back is one command", done.returncode == 0 and '"color":"blue"' in told() and "rollout undo" in told(), done.stderr)
+        answer(color="blue", color_before="blue", ready="2")
+        done = run(tree / "scripts/rollback.sh", "tandem-staging", env=env)
+        check("and where nothing was switched, nothing is switched back", done.returncode == 0 and "patch service" not in told() and "blue keeps them" in done.stdout, done.stdout + done.stderr)
         answer(ready="0")
         done = run(tree / "scripts/switch-color-k8s.sh", "tandem-staging", "green", env=env)
         check("a colour without a ready node is not switched to", done.returncode == 1 and "patch" not in told(), done.stderr)
         answer()
         done = run("scripts/rollback.sh", "tandem", env=env)
         check("rollback.sh undoes nodes and workers, and waits", done.returncode == 0 and told().count("rollout undo") == 2 and told().count("rollout status") == 2, done.stderr)
+        answer(before="6", revision="7")
+        done = run("scripts/rollback.sh", "tandem", env=env)
+        check("it goes to the revision that ran before the rollout, and notes it", done.returncode == 0 and told().count("--to-revision=6") == 2 and told().count("tandem-before=7") == 2, told())
+        answer(before="7", revision="7")
+        done = run("scripts/rollback.sh", "tandem", env=env)
+        check("a rollout that changed nothing is not undone: that would be the release before it", done.returncode == 0 and "rollout undo" not in told(), told())
+        answer()
+        done = run("scripts/deploy.sh", "prod", image, "rollout", env=env)
+        lines = told().splitlines()
+        noted = [i for i, line in enumerate(lines) if "annotate" in line and "tandem-before=7" in line]
+        check("deploy.sh notes what to go back to, before it applies", len(noted) == 2 and max(noted) < next(i for i, line in enumerate(lines) if line.startswith("apply")), lines)
         answer()
         done = run("scripts/k8s-secrets.sh", "tandem", env=env)
         made = dict(line.split("=") for line in pathlib.Path(scratch, "secret").read_text().split())
@@ -554,6 +578,93 @@ def scripts():
         before = made
         done = run("scripts/k8s-secrets.sh", "tandem", env=env)
         check("and never changes one", done.returncode == 0 and dict(line.split("=") for line in pathlib.Path(scratch, "secret").read_text().split()) == before)
+
+
+SCANNERS = r"\b(?:trivy|syft|grype)\b"
+
+
+def pipeline_problems(workflows, script):
+    """`workflows`: path -> text. What other people's programs may do there."""
+    for path, text in workflows.items():
+        for name, job in yaml.safe_load(text)["jobs"].items():
+            steps = [str(step.get("run", "")) for step in job.get("steps", [])]
+            runs_scanner = any(re.search(rf"{SCANNERS}|image\.sh (?:scan|sbom)", step) for step in steps)
+            if runs_scanner and "write" in job.get("permissions", {}).values():
+                yield f"{path}: {name} runs a scanner, and may write"
+            if job.get("permissions") is None and yaml.safe_load(text).get("permissions") != {}:
+                yield f"{path}: {name} may do what the repository's settings say"
+            if job.get("container") and any("./test" in step for step in steps) and not any("safe.directory" in step for step in steps):
+                yield f"{path}: git refuses the checkout in the container of {name}"
+            if any("./test" in step or "cargo" in step for step in steps) and not any("actions/cache@" in str(step.get("uses")) for step in job["steps"]):
+                yield f"{path}: {name} builds every crate every time"
+        for line in text.splitlines():
+            if "buildx create" in line and not re.search(r"image=\S+@sha256:[0-9a-f]{64}", line):
+                yield f"{path}: what builds is by a tag that can be moved"
+        if "docker.sock" in text:
+            yield f"{path}: docker's socket is handed on"
+    if "docker.sock" in script:
+        yield "image.sh: docker's socket is handed on"
+    for name, image in re.findall(r"^(\w+)=([\w.-]+(?:/[\w.-]+)+:\S+)$", script, re.M):
+        if not re.search(r"@sha256:[0-9a-f]{64}$", image):
+            yield f"image.sh: {name} is by a tag that can be moved"
+
+
+def pipeline(workflows):
+    texts, script = {path: pathlib.Path(path).read_text() for path in workflows}, (ROOT / "scripts/image.sh").read_text()
+    check("scanners are pinned, see a file and may write nowhere; git may look; crates are kept", not list(pipeline_problems(texts, script)), list(pipeline_problems(texts, script)))
+    test, deploy = ".github/workflows/test.yml", ".github/workflows/deploy.yml"
+    for name, path, old, new in (
+        ("a scanner in the job that may push", deploy, "          scripts/image.sh push", "          scripts/image.sh scan\n          scripts/image.sh push"),
+        ("docker's socket in a job", deploy, "run: scripts/image.sh sbom", "run: docker run -v /var/run/docker.sock:/var/run/docker.sock x"),
+        ("a builder by tag", deploy, "moby/buildkit:v0.31.2@", "moby/buildkit:buildx-stable-1 #"),
+        ("a checkout that git refuses", test, "safe.directory", "core.pager"),
+        ("no cache", test, "actions/cache@", "actions/catch@"),
+    ):
+        assert old in texts[path], old
+        check(f"the pipeline's check finds {name}", bool(list(pipeline_problems({**texts, path: texts[path].replace(old, new)}, script))), "it was let through")
+    check("the pipeline's check finds a scanner by tag", bool(list(pipeline_problems(texts, re.sub(r"@sha256:\w+", "", script, count=1)))), "it was let through")
+    parts = re.search(r"part: \[(.*)\]", texts[test])[1].split(", ")
+    known = set(re.search(r"case \$part in ([^)]*)\)", (ROOT / "test").read_text())[1].split(" | ")) - {"all", "quick"}
+    check("the pipeline runs each part of ./test", set(parts) == known, f"{parts} {known}")
+    check("./test takes no part that there is not", run("./test", "everything").returncode == 64)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        # What runs is written down; an SBOM comes from a file.
+        docker = pathlib.Path(scratch, "docker")
+        docker.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$*" >>"$FAKE/calls"\ncase " $* " in *" spdx-json="*) cp "$FAKE/sbom" out/sbom.spdx.json ;; *" inspect "*) echo 1048576 ;; esac\n')
+        docker.chmod(0o755)
+        tree = pathlib.Path(scratch, "tree")
+        for path in ("scripts/image.sh", "Cargo.toml", "Cargo.lock"):
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, tree / path)
+        run("git", "init", "--quiet", tree)
+        run("git", "-C", tree, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "--allow-empty", "-m", "x")
+        env = {**os.environ, "PATH": f"{scratch}:{os.environ['PATH']}", "FAKE": scratch, "IMAGE": "ghcr.io/Some-Body/Tandem", "HOME": scratch}
+        done = run(tree / "scripts/image.sh", "build", env=env)
+        told = pathlib.Path(scratch, "calls").read_text()
+        check("the image of an account with capital letters has a name that registries take", done.returncode == 0 and "ghcr.io/some-body/tandem:" in told and "Some-Body" not in told, done.stderr)
+
+        def package(kind):
+            return {"externalRefs": [{"referenceLocator": f"pkg:{kind}/x"}]}
+
+        for name, packages, code in (("nothing", [], 1), ("no crate", [package("deb")] * 9, 1), ("no package", [package("cargo")] * 99, 1), ("both", [package("deb"), *[package("cargo")] * 99], 0)):
+            pathlib.Path(scratch, "sbom").write_text(json.dumps({"packages": packages}))
+            done = run(tree / "scripts/image.sh", "sbom", env=env)
+            check(f"an SBOM in which the scanner saw {name} is {'taken' if code == 0 else 'refused'}", done.returncode == code, done.stdout + done.stderr)
+        if os.geteuid() == 0:
+            # As in the pipeline: the checkout is somebody else's, the steps are root's.
+            run("chown", "-R", "12345", tree)
+            bare = {"PATH": os.environ["PATH"], "HOME": scratch, "GITHUB_WORKSPACE": str(tree)}
+            refused = run("git", "-C", tree, "ls-files", env=bare)
+            steps = [step["run"] for step in yaml.safe_load(texts[test])["jobs"]["test"]["steps"] if "run" in step and "./test" not in step["run"]]
+            for step in steps:
+                run("sh", "-e", "-c", step, env=bare, cwd=tree)
+            after = run("git", "-C", tree, "log", "--oneline", env=bare)
+            check("git refuses a checkout of somebody else, until the pipeline's steps have run", refused.returncode != 0 and "dubious" in refused.stderr and after.returncode == 0, refused.stderr + after.stderr)
+            again = run(tree / "scripts/image.sh", "build", env={**env, "HOME": "/nonexistent"})
+            check("image.sh does not mind whose the checkout is", again.returncode == 0, again.stderr)
+        else:
+            skip("a checkout of somebody else", "only root can make one")
 
 
 def containers(docs):
