@@ -26,6 +26,17 @@ servers() {
     ask "show stat nodes 4 -1" | awk -F, '!/^#/ && $1 != "" && $18 !~ /MAINT/ { print $2 "," $18 "," $19 "," $5 }'
 }
 
+# Whether a node of this colour says now that it is ready: HAProxy may not know yet that one was stopped.
+ready() {
+    local addresses
+    addresses=$(ask "show servers conn nodes" | awk -v color="$1" '$1 ~ "/" color "[0-9]+$" && $4 > 0 && $3 != "-" { print $3 "/" $4 }' | sort -u)
+    # shellcheck disable=SC2016,SC2086 # for the other bash; many addresses
+    [ -n "$addresses" ] && run 'for address; do
+        timeout 2 bash -c "exec 3<>/dev/tcp/$address && printf \"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n\" >&3 &&
+            read -r line <&3 && [[ \$line == *\" 200 \"* ]]" 2>/dev/null && exit
+    done; exit 1' ready $addresses
+}
+
 status() {
     servers | sort -t, -k1.1,1.1 | awk -F, '
         { color = $1; sub(/[0-9]+$/, "", color); up[color] += ($2 ~ /^UP/); weight[color] += $3; open[color] += $4 }
@@ -40,7 +51,7 @@ status) status; exit ;;
 esac
 color=$1
 
-if ! servers | grep -q "^${color}[0-9]*,UP"; then
+if ! servers | grep -q "^${color}[0-9]*,UP" || ! ready "$color"; then
     echo "no node of $color is ready: nothing is switched" >&2
     exit 1
 fi

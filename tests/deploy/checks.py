@@ -15,9 +15,12 @@ import time
 
 import yaml
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "image"))
+
 import database
 import manifests
 import rules
+import scrape
 from manifests import ROOT
 
 os.chdir(ROOT)
@@ -227,7 +230,13 @@ def monitoring():
 
 # ---- Compose, image ----
 
-COMPOSE_SETTINGS = {"edge": "128m", "node": "256m", "worker": "256m"}
+# What a drain takes at the most, besides DRAIN_SECONDS.
+DRAIN_REST = 4.5
+DRAIN_SECONDS = {
+    "compose": float(re.search(r"DRAIN_SECONDS: \$\{DRAIN_SECONDS:-(\d+)\}", (ROOT / "docker-compose.yml").read_text())[1]),
+    "image": float(re.search(r"\bDRAIN_SECONDS=(\d+)", (ROOT / "Dockerfile").read_text())[1]),
+}
+COMPOSE_SETTINGS = {"edge": "${EDGE_MEMORY_LIMIT:-2304m}", "node": "256m", "worker": "256m"}
 
 
 def compose_problems(compose):
@@ -253,7 +262,7 @@ def compose_problems(compose):
             for key in set(environment) - known:
                 yield f"{name}: tandem has no setting {key}"
         for key, value in environment.items():
-            if re.search("PASSWORD|SECRET|AUTH$", key) and not re.fullmatch(r"\$\{\w+:\?.+\}", value):
+            if re.search("PASSWORD|SECRET|AUTH$", key) and not re.fullmatch(r"\$\{\w+:\?.+\}|\$\{\w+:-\$\{\w+:\?.+\}\}", value):
                 yield f"{name}: {key} is written out"
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -262,6 +271,11 @@ def compose_problems(compose):
                     yield f"{name}: there is no {source}"
             elif source not in compose["volumes"]:
                 yield f"{name}: no volume {source}"
+        seconds = int(re.fullmatch(r"(\d+)s", service.get("stop_grace_period", "10s"))[1])
+        if service.get("command", [""])[0] == "serve" and seconds < DRAIN_SECONDS["compose"] + DRAIN_REST:
+            yield f"{name} is killed while it drains"
+        if "build" in service and name != "node":
+            yield f"{name} builds the image once more"
         for port in service.get("ports", []):
             if name not in ("edge", "coturn") and not port.startswith("127.0.0.1:"):
                 yield f"{name} is open to the world at {port}"
@@ -281,6 +295,8 @@ def compose():
         ("a node without a bound", "  mem_limit: 256m\n  ulimits", "  ulimits"),
         ("a setting that tandem does not have", "  POSTGRES_HOST: postgres", "  POSTGRES_HOSTS: postgres"),
         ("a password that is written out", "POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?run scripts/compose-secrets.sh}", "POSTGRES_PASSWORD: hush"),
+        ("a node that is killed while it drains", "stop_grace_period: 20s\n  mem_limit: 256m\n  ulimits", "stop_grace_period: 12s\n  mem_limit: 256m\n  ulimits"),
+        ("a second build of the image", "    command: [migrate]", "    build: .\n    command: [migrate]"),
         ("a file that is not there", "./compose/Caddyfile", "./Caddyfile"),
         ("Prometheus for the world", "127.0.0.1:9090:9090", "9090:9090"),
     ):
@@ -366,7 +382,9 @@ def coturn(whole):
             port = probe.getsockname()[1]
         with tempfile.TemporaryDirectory() as scratch:
             stand_ins = {"TURN_SECRET": "hush", "TURN_SECRET_PREVIOUS": "before", "REALM": "localhost", "TURN_HOST": "localhost", "EXTERNAL_IP": "127.0.0.1", "TURN_EXTERNAL_IP": "127.0.0.1"}
-            filled = [re.sub(r"\$[({](\w+)[^)}]*[)}]", lambda match: stand_ins[match[1]], option).replace("3478", str(port)).replace("/tmp/", f"{scratch}/") for option in options]
+            fill = lambda text: re.sub(r"\$[({](\w+)[^(){}]*[)}]", lambda match: stand_ins[match[1]], text)  # noqa: E731
+            # Twice: one may stand in another.
+            filled = [fill(fill(option)).replace("3478", str(port)).replace("/tmp/", f"{scratch}/") for option in options]
             log = open(f"{scratch}/log", "w+")
             server = subprocess.Popen([*filled, "--listening-ip=127.0.0.1", f"--pidfile={scratch}/pid", f"--userdb={scratch}/db"], stdout=log, stderr=log, cwd=scratch, env={**os.environ, **stand_ins})
             good = False
@@ -397,6 +415,31 @@ def fingerprint(directory):
     return digest.hexdigest()
 
 
+def dependencies(dockerfile):
+    """The step that builds dependencies has only what was copied by then; cargo itself says whether that is a package."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in re.findall(r"^COPY (?!--from)(.*)", dockerfile.split("RUN scripts/build-binary.sh dependencies")[0], re.M):
+            *sources, target = line.split()
+            for source in sources:
+                to = pathlib.Path(scratch, target, pathlib.Path(source).name)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, to)
+        # Plans what a build would do, and builds nothing. Only a compiler of the nightly channel has that option, or one that is told to be one.
+        programs = pathlib.Path(scratch, "programs")
+        programs.mkdir()
+        (programs / "cargo").write_text(f'#!/bin/sh\ncase "$1 $2" in "auditable build") RUSTC_BOOTSTRAP=1 exec {shutil.which("cargo")} build --release --offline --locked --package tandem --bin tandem --unit-graph -Zunstable-options ;; esac\n')
+        (programs / "cargo-auditable").write_text("#!/bin/sh\n")
+        for program in programs.iterdir():
+            program.chmod(0o755)
+        env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+        done = run(f"{scratch}/scripts/build-binary.sh", "dependencies", env=env)
+        check("dependencies can be built beside empty sources", done.returncode == 0, done.stderr)
+        file = pathlib.Path(scratch, "Cargo.toml")
+        file.write_text(file.read_text().replace('path = "benches/steps.rs"\n', ""))
+        done = run(f"{scratch}/scripts/build-binary.sh", "dependencies", env=env)
+        check("and a part whose file is not named is found", done.returncode != 0 and "steps" in done.stderr, done.stderr)
+
+
 def image():
     section("Image")
     tool("hadolint has nothing against the Dockerfile", "hadolint", "Dockerfile")
@@ -406,6 +449,8 @@ def image():
     check("compilers and the base are pinned", all(re.search(r":\d+\.\d+\.\d+", image) or image.startswith("scratch") for image in re.findall(r"^FROM (?:--\S+ )?(\S+)", text, re.M)))
     version = re.search(r'rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text())[1]
     check("the compiler is the one of Cargo.toml", f"rust:{version}." in text)
+    check("a plain `docker stop`, which kills after 10 s, lets it drain", DRAIN_SECONDS["image"] + DRAIN_REST < 10, DRAIN_SECONDS)
+    dependencies(text)
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", text, re.M) for word in line.split()[:-1]}
     check("what is copied is not ignored", all(f"!{path}" in ignored for path in copied), copied)
@@ -431,6 +476,11 @@ def image():
         if os.geteuid() == 0:
             done = run("chroot", "--userspec=10001:10001", roots[0], "/usr/local/bin/tandem", "config", env={"TANDEM_DATA_DIR": "/data", "PATH": os.environ["PATH"]})
             check("tandem runs in it, with nothing else there", done.returncode == 0 and "TANDEM_DATA_DIR=/data" in done.stdout, done.stderr)
+            owners = pathlib.Path(roots[0] + "-data")
+            check("the folder for data is laid out apart, for an owner of its own", [path.name for path in owners.iterdir()] == ["data"] and not pathlib.Path(roots[0], "data").exists())
+            status = {path.name: path.read_text() for path in pathlib.Path(roots[0], "var/lib/dpkg/status.d").iterdir()}
+            named = all(re.search(rf"^Package: {re.escape(name)}$", text, re.M) and re.search(r"^Version: \d", text, re.M) and not re.search("^ ", text, re.M) for name, text in status.items())
+            check(f"scanners find {', '.join(sorted(status))}", {"libc6", "ca-certificates"} <= status.keys() and named, status)
         else:
             skip("tandem runs in it", "only root can chroot")
         script = pathlib.Path(scratch, "text")
@@ -465,8 +515,56 @@ esac
 """
 
 
+FAKE_SECRETS = r"""#!/usr/bin/env bash
+# Stands in for a cluster whose secret is changed: keeps the Secret in files, answers OK for Redis, and writes down what it is told.
+all=$*
+printf '%s\n' "$all" >>"$FAKE/calls"
+case " $all " in
+*"get secret tandem "*) key=${all##*.data.}; cat "$FAKE/data.${key%\}*}" 2>/dev/null | base64 -w 0 ;;
+*"patch secret tandem "*)
+    for file; do :; done
+    grep -oE '"[A-Z_]+":("[^"]*"|null)' "$file" | while IFS=: read -r key value; do
+        key=${key//\"/} value=${value//\"/}
+        if [ "$value" = null ]; then rm -f "$FAKE/data.$key"; else base64 -d <<<"$value" >"$FAKE/data.$key"; fi
+    done ;;
+*"get pods "*) printf 'pod/redis-0\npod/redis-1\n' ;;
+*containers*) echo "redis sentinel" ;;
+*" exec -i "*) tee -a "$FAKE/said" | sed 's/.*/OK/' ;;
+*" get deployment "* | *" get statefulset "*) echo "${all##*component=}" | sed 's/ .*//' ;;
+esac
+"""
+
+
+def rotation():
+    """In Kubernetes, on a stand-in; tests/image/run changes secrets of compose for real."""
+    with tempfile.TemporaryDirectory() as scratch:
+        kubectl = pathlib.Path(scratch, "kubectl")
+        kubectl.write_text(FAKE_SECRETS)
+        kubectl.chmod(0o755)
+        secret = pathlib.Path(scratch, "data.REDIS_PASSWORD")
+        secret.write_text("the-old-one")
+        done = run("scripts/rotate-secret-k8s.sh", "tandem", "REDIS_PASSWORD", env={**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch})
+        calls, said, new = pathlib.Path(scratch, "calls").read_text(), pathlib.Path(scratch, "said").read_text(), secret.read_text()
+        order = [calls.find(word) for word in ("exec -i pod/redis-0", "exec -i pod/redis-1", "rollout restart node", "rollout status node", "rollout restart worker", "rollout restart redis", "exec -i pod/redis-0")]
+        order[-1] = calls.rfind("exec -i pod/redis-0")
+        check("rotate-secret-k8s.sh tells every Redis and Sentinel, starts nodes and workers anew, then Redis, and the old password is gone",
+              done.returncode == 0 and -1 not in order and order == sorted(order) and said.count(f"ACL SETUSER default >{new}") == 2 and said.count(f"SENTINEL SET tandem auth-pass {new}") == 2 and said.count("ACL SETUSER default <the-old-one") == 2, (done.stderr, calls, said))  # fmt: skip
+        check("the Secret has the new password, and the command line never had one", len(new) == 48 and new not in calls and "the-old-one" not in calls and sorted(path.name for path in pathlib.Path(scratch).glob("data.*")) == ["data.REDIS_PASSWORD"], calls)
+        # Stopped half-way, when the Secret was new already: it goes on with the same.
+        secret.write_text("b" * 48)
+        pathlib.Path(scratch, "data.REDIS_PASSWORD_NEXT").write_text("b" * 48)
+        pathlib.Path(scratch, "data.REDIS_PASSWORD_PREVIOUS").write_text("a" * 48)
+        pathlib.Path(scratch, "said").write_text("")
+        done = run("scripts/rotate-secret-k8s.sh", "tandem", "REDIS_PASSWORD", env={**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch})
+        check("it goes on where it was stopped", done.returncode == 0 and secret.read_text() == "b" * 48 and "default >" not in pathlib.Path(scratch, "said").read_text() and "default <aaa" in pathlib.Path(scratch, "said").read_text(), done.stderr)
+    for script in ("rotate-secret.sh", "rotate-secret-k8s.sh"):
+        done = run(f"scripts/{script}", "PATH")
+        check(f"{script} says how it is used", done.returncode == 64 and "TURN_SECRET" in done.stderr and "set -" not in done.stderr, done.stderr)
+
+
 def scripts():
     section("Scripts and pipeline")
+    rotation()
     files = [path for path in git_files("scripts", "tests", "k8s", "test", ".ci") if pathlib.Path(path).is_file() and re.match(rb"#!.*\b(ba)?sh\b", pathlib.Path(path).read_bytes()[:40])]
     tool(f"shellcheck has nothing against {len(files)} scripts", "shellcheck", *files)
     with tempfile.TemporaryDirectory() as scratch:
@@ -700,6 +798,11 @@ def words():
     check("DEPLOYMENT.md names every component", not bad, bad)
 
 
+def prometheus():
+    section("Prometheus")
+    scrape.tell(check, skip, BINARY)
+
+
 def data():
     section("Database")
     database.tell(check, skip)
@@ -719,7 +822,7 @@ def cluster():
     check("the whole story was told", process.wait() == 0)
 
 
-PARTS = {"kubernetes": kubernetes, "monitoring": monitoring, "compose": compose, "image": image, "scripts": scripts, "redis": redis, "data": data, "cluster": cluster, "words": words}
+PARTS = {"kubernetes": kubernetes, "monitoring": monitoring, "compose": compose, "image": image, "scripts": scripts, "redis": redis, "prometheus": prometheus, "data": data, "cluster": cluster, "words": words}
 for part in sys.argv[1:] or PARTS:
     PARTS[part]()
 if skipped:
