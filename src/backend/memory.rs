@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use dashmap::DashMap;
 
 use self::{codes::Codes, stored::Stored};
-use super::{Backend, BackendError, Commit, Delivery, Due, Inbox, Losses, Point, Proposal, Retention, Sink};
+use super::{Backend, BackendError, Commit, Delivery, Due, Inbox, Losses, Point, Proposal, Retention, Sink, answered};
 use crate::{
     clock::Millis,
-    id::{NodeId, RoomId, UserId},
+    id::{ConnId, NodeId, RoomId, UserId},
     ledger::Journal,
     protocol::Frame,
     room::{Presence, Room, Update},
@@ -209,6 +209,17 @@ impl Backend for MemoryNode {
                 _ => Ok(Delivery::Nobody),
             },
         }
+    }
+
+    async fn answers(
+        &self,
+        node: &NodeId,
+        room: &RoomId,
+        user: &UserId,
+        conn: ConnId,
+    ) -> Result<Option<bool>, BackendError> {
+        let Some(sink) = self.shared.sink(node) else { return Ok(None) };
+        Ok(Some(answered(sink.ask(room, user, conn)).await))
     }
 
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {

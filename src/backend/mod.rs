@@ -19,6 +19,7 @@ mod retention;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::{sync::oneshot, time::timeout};
 
 pub use error::BackendError;
 pub use faults::Faults;
@@ -29,7 +30,7 @@ pub use retention::Retention;
 
 use crate::{
     clock::Millis,
-    id::{NodeId, RoomId, UserId},
+    id::{ConnId, NodeId, RoomId, UserId},
     ledger::Entry,
     protocol::Frame,
     room::{Room, Update},
@@ -141,6 +142,16 @@ pub trait Backend: Send + Sync + 'static {
         frame: Frame,
     ) -> Result<Delivery, BackendError>;
 
+    /// Whether that socket of a member at `node` still answers a ping: see [`answered`]. Nothing when the node does not say so; a dead one
+    /// never does, and its lease tells.
+    async fn answers(
+        &self,
+        node: &NodeId,
+        room: &RoomId,
+        user: &UserId,
+        conn: ConnId,
+    ) -> Result<Option<bool>, BackendError>;
+
     /// What was kept for a member while it was away. It is kept until it is [`taken`](Backend::taken).
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError>;
 
@@ -157,6 +168,17 @@ pub trait Backend: Send + Sync + 'static {
     async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError>;
 }
 
+/// How long a socket has for a sign of life.
+const PONG: Duration = Duration::from_secs(3);
+
+/// Whether a socket that was [asked](Sink::ask) gave a sign of life in time. One that is not there gives none.
+pub async fn answered(asked: Option<oneshot::Receiver<()>>) -> bool {
+    match asked {
+        Some(asked) => matches!(timeout(PONG, asked).await, Ok(Ok(()))),
+        None => false,
+    }
+}
+
 /// A node, as shared state sees it. All calls return at once.
 pub trait Sink: Send + Sync {
     /// Whether this node has the room at that point already, so that the update that leads there need not be handed over.
@@ -167,6 +189,9 @@ pub trait Sink: Send + Sync {
 
     /// Updates of a room may have been missed: it has to be read anew.
     fn stale(&self, room: &RoomId);
+
+    /// Pings a member's socket. What is returned resolves with its next sign of life; nothing if the socket is not here.
+    fn ask(&self, room: &RoomId, user: &UserId, conn: ConnId) -> Option<oneshot::Receiver<()>>;
 
     /// A frame for a member whose socket this node was said to hold. False if it does not.
     fn signal(&self, room: &RoomId, to: &UserId, frame: &Frame) -> bool;

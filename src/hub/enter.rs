@@ -12,7 +12,7 @@ use crate::{
     backend::{BackendError, Commit, Inbox},
     id::{ConnId, RoomId, UserId},
     protocol::{Frame, ServerFrame, Stamp, announce, encode},
-    room::{Command, Join, Refusal, Resume, Room, Update},
+    room::{Asked, Command, Join, Refusal, Resume, Room, Update},
     telemetry::{Dropped, Resumed},
 };
 
@@ -22,12 +22,22 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 impl Hub {
     /// Lets somebody in. The answer, ROOM_STATE, goes through the outbox of `arrival`.
     pub async fn join(&self, id: &RoomId, join: Join, arrival: Arrival) -> Result<(Membership, u64), HubError> {
-        self.enter(id, arrival, &join.user.clone(), Command::Join(join)).await
+        let user = join.user.clone();
+        let mut command = Command::Join(join);
+        let entered = self.enter(id, arrival.clone(), &user, &command).await;
+        let Err(HubError::SeatHeld { node, conn }) = &entered else { return entered };
+        let (Some(answers), Command::Join(join)) =
+            (self.still_answers(id, &user, (node, *conn), &arrival.outbox).await, &mut command)
+        else {
+            return entered;
+        };
+        join.asked = Some(Asked { conn: *conn, answers });
+        self.enter(id, arrival, &user, &command).await
     }
 
     /// Lets somebody back into its seat: RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
     pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
-        let resumed = self.enter(id, arrival, &resume.user.clone(), Command::Resume(resume)).await;
+        let resumed = self.enter(id, arrival, &resume.user.clone(), &Command::Resume(resume)).await;
         resumed.inspect_err(|_| self.parts.metrics.resumed.inc(Resumed::Refused))
     }
 
@@ -36,7 +46,7 @@ impl Hub {
         id: &RoomId,
         arrival: Arrival,
         user: &UserId,
-        command: Command,
+        command: &Command,
     ) -> Result<(Membership, u64), HubError> {
         let conn = arrival.conn;
         // Nobody's turn is held for this.
@@ -48,13 +58,13 @@ impl Hub {
                 continue;
             }
             let ready = match self.enliven(&room, &mut phase).await {
-                Ok(()) => self.recall(&room, &command).await,
+                Ok(()) => self.recall(&room, command).await,
                 Err(error) => Err(error),
             };
             let entered = match ready {
                 Ok(()) => {
                     room.local().arrivals.push(arrival);
-                    self.admit(&room, &command).await
+                    self.admit(&room, command).await
                 }
                 Err(error) => Err(error),
             };
@@ -70,7 +80,16 @@ impl Hub {
 
     async fn admit(&self, room: &LocalRoom, command: &Command) -> Result<u64, HubError> {
         let admitted = self.commit(room, command).await;
-        if let Err(HubError::Refused(refusal)) = admitted {
+        if let (Err(HubError::Refused(Refusal::SeatHeld)), Command::Join(join)) = (&admitted, command)
+            && let Some(held) = room.local().replica.members.get(&join.user)
+        {
+            return Err(HubError::SeatHeld { node: held.node.clone(), conn: held.conn });
+        }
+        // Whoever waits is refused again and again: auditors want to know it once. A wrong PIN counts whenever it is looked at.
+        let told = |refusal| matches!(command, Command::Join(join) if join.again) && refusal != Refusal::InvalidPin;
+        if let Err(HubError::Refused(refusal)) = admitted
+            && !told(refusal)
+        {
             let noted = self.note_refusal(room, command, refusal).await;
             if refusal == Refusal::InvalidPin {
                 // Before the answer: whoever guesses on many sockets and nodes has to wait for all of them.

@@ -1,4 +1,10 @@
-use crate::{backend::BackendError, clock::Millis, protocol::Code, room::Refusal};
+use crate::{
+    backend::BackendError,
+    clock::Millis,
+    id::{ConnId, NodeId},
+    protocol::Code,
+    room::Refusal,
+};
 
 /// Why a member's wish was not granted.
 #[derive(Debug, thiserror::Error)]
@@ -6,6 +12,14 @@ pub enum HubError {
     /// The rules say no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The seat is held by a socket that has to be asked first.
+    #[error("somebody else is here under this userId")]
+    SeatHeld {
+        /// Where that socket is.
+        node: NodeId,
+        /// Which it is.
+        conn: ConnId,
+    },
     /// The url leads to a host that this deployment does not allow.
     #[error("URL_HOSTS does not allow this url")]
     UrlNotAllowed,
@@ -22,6 +36,7 @@ impl HubError {
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(refusal) => (*refusal).into(),
+            Self::SeatHeld { .. } => Code::IdentityInUse,
             Self::UrlNotAllowed => Code::Forbidden,
             Self::Backend(error) => error.code(),
             Self::Contended => Code::Unavailable,

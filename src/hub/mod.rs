@@ -9,6 +9,7 @@ mod error;
 mod local;
 mod nudge;
 mod outbox;
+mod probe;
 mod refresh;
 mod schedule;
 mod seat;

@@ -10,7 +10,7 @@ use crate::{
 
 /// A socket that is about to take a seat. It does so at the very update that lets it in: its ROOM_STATE is of that version, and
 /// nothing after it is missed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Arrival {
     /// The socket.
     pub conn: ConnId,

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dashmap::DashMap;
+use tokio::sync::oneshot;
 
 use super::{
     HubError, LocalRoom, Schedule,
@@ -14,7 +15,7 @@ use crate::{
     backend::{Backend, BackendError, Commit, Due, Faults, Losses, Point, Proposal, Sink},
     clock::{Clock, Millis},
     config::IceConfig,
-    id::{NodeId, RoomId, UserId},
+    id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Archive, Entry, events},
     protocol::{Frame, Received},
     room::{Attempt, Command, Policy, Refusal, Room, Update, decide, next_due},
@@ -322,6 +323,12 @@ impl Sink for Hub {
             local.doubt = Some(self.now());
             self.place(&mut local);
         }
+    }
+
+    fn ask(&self, room: &RoomId, user: &UserId, conn: ConnId) -> Option<oneshot::Receiver<()>> {
+        let room = self.rooms.get(room).map(|room| Arc::clone(&room))?;
+        let mut local = room.local();
+        local.seat(user, conn).map(|seat| seat.outbox.ask())
     }
 
     fn signal(&self, room: &RoomId, to: &UserId, frame: &Frame) -> bool {

@@ -80,7 +80,7 @@ impl From<Refusal> for Code {
             Refusal::Unauthorized => Self::Unauthorized,
             Refusal::Forbidden => Self::Forbidden,
             Refusal::RoomFull => Self::RoomFull,
-            Refusal::IdentityInUse => Self::IdentityInUse,
+            Refusal::IdentityInUse | Refusal::SeatHeld => Self::IdentityInUse,
         }
     }
 }

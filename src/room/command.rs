@@ -58,6 +58,19 @@ pub struct Join {
     pub proof: Option<Digest>,
     /// The resume token it will have from now on.
     pub token: Option<Digest>,
+    /// What is known of the socket that has its seat, if that was asked.
+    pub asked: Option<Asked>,
+    /// Whether its node asks again for somebody who was refused before.
+    pub again: bool,
+}
+
+/// A socket was pinged, to see whether its seat is still somebody's.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Which.
+    pub conn: ConnId,
+    /// Whether anything came of it in time.
+    pub answers: bool,
 }
 
 /// Who takes its seat again.

@@ -34,6 +34,9 @@ pub enum Refusal {
     RoomFull,
     #[error("somebody else is here under this userId")]
     IdentityInUse,
+    /// It depends on whether the socket that has the seat still answers: see [`super::Asked`].
+    #[error("somebody else is here under this userId")]
+    SeatHeld,
     #[error("the target is not in the room")]
     NoSuchMember,
     #[error("currentTime: is not between 0 and {MAX_POSITION}")]

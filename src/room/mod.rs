@@ -21,7 +21,7 @@ mod timeline;
 
 pub use attempt::{Attempt, Attempts};
 pub use change::{Change, Json, LeftReason, Update};
-pub use command::{Action, Command, Join, Resume};
+pub use command::{Action, Asked, Command, Join, Resume};
 pub use decide::{Draft, Refusal, decide};
 pub use due::next_due;
 pub use gate::Gate;

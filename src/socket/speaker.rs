@@ -260,6 +260,8 @@ impl Speaker {
             pin: frame.pin.map(|pin| keys.pin(&frame.room_id, &pin)),
             proof: frame.resume_token.map(|token| keys.token(&frame.user_id, &token)),
             token: token.map(|token| token.digest),
+            asked: None,
+            again: false,
             user: frame.user_id,
         };
         (frame.room_id, join)
@@ -334,7 +336,8 @@ impl Speaker {
             self.pending = Some(pending);
             return;
         }
-        let Err(error) = self.come_in(&pending.room, pending.join.clone(), Features::default(), None).await else {
+        let join = Join { again: true, ..pending.join.clone() };
+        let Err(error) = self.come_in(&pending.room, join, Features::default(), None).await else {
             return;
         };
         let code = error.code();

@@ -114,6 +114,29 @@ impl Label for Resumed {
     }
 }
 
+/// What came of asking the socket that holds a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatCheck {
+    /// It lives: the seat stays its own.
+    Answers,
+    /// It does not: the seat passes.
+    Silent,
+    /// Its node did not say.
+    Unknown,
+}
+
+impl Label for SeatCheck {
+    const KEY: &'static str = "outcome";
+    const ALL: &'static [Self] = &[Self::Answers, Self::Silent, Self::Unknown];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Answers => "answers",
+            Self::Silent => "silent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What became of a room whose updates may have been missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
@@ -310,6 +333,7 @@ mod tests {
         check::<Parting>();
         check::<Refused>();
         check::<Resumed>();
+        check::<SeatCheck>();
         check::<Gap>();
         check::<Cause>();
         check::<Dropped>();

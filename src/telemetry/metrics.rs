@@ -7,8 +7,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Cause, Dropped, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, Sharded,
-    Tally, Timing, labels::Journaled,
+    Cause, Dropped, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck,
+    Sharded, Tally, Timing, labels::Journaled,
 };
 use crate::{
     ledger::PoolUse,
@@ -97,6 +97,7 @@ pub struct Metrics {
     pub commit: Timing,
     pub commit_conflicts: Counter,
     pub resumed: Tally<Resumed>,
+    pub seat_checks: Tally<SeatCheck>,
     pub gaps: Tally<Gap>,
     pub reaped_members: Counter,
     pub draining: Gauge,
@@ -205,6 +206,11 @@ impl Metrics {
             ),
             commit_conflicts: counter(registry, "commit_conflicts", "Decisions made anew because another was first"),
             resumed: Tally::register(registry, "resumes", "RESUMEs, by what became of them"),
+            seat_checks: Tally::register(
+                registry,
+                "seat_checks",
+                "Sockets pinged because somebody from another address wanted their seat, by what came of it",
+            ),
             gaps: Tally::register(registry, "gaps", "Rooms whose updates were missed, by what became of that"),
             reaped_members: counter(registry, "reaped_members", "Seats of dead nodes that this node gave up"),
             draining: gauge(registry, "draining", "1 while the node is being stopped"),

@@ -6,7 +6,7 @@ use tandem::{
     room::{Action, Room},
 };
 
-use crate::fixture::{Fixture, NOW, Node, act, broadcast, drop_socket, join, room, texts, user};
+use crate::fixture::{Fixture, NOW, Node, act, broadcast, conn, drop_socket, join, room, texts, user};
 
 fn applied(commit: Commit) -> bool {
     commit == Commit::Applied
@@ -31,6 +31,20 @@ pub async fn a_commit_reaches_every_subscriber_in_order(fixture: &impl Fixture) 
     assert_eq!(south.heard.versions(4).await, expected);
     let late = Node::subscribed(fixture, "late", &room("r")).await;
     assert_eq!(late.replica, north.replica);
+}
+
+pub async fn a_socket_is_asked_on_its_own_node(fixture: &impl Fixture) {
+    let north = Node::subscribed(fixture, "north", &room("r")).await;
+    let south = Node::subscribed(fixture, "south", &room("r")).await;
+    let asks = |node: &'static str| {
+        let backend = &north.backend;
+        async move { backend.answers(&NodeId::parse(node).unwrap(), &room("r"), &user("ana"), conn("ana")).await.unwrap() }
+    };
+    assert_eq!(asks("south").await, Some(true));
+    assert_eq!(asks("north").await, Some(true), "itself, if need be");
+    south.heard.empty.store(true, Ordering::Relaxed);
+    assert_eq!(asks("south").await, Some(false), "it is not there");
+    assert_eq!(asks("nowhere").await, None, "a dead node does not say");
 }
 
 pub async fn a_stale_commit_changes_nothing_and_tells_how_the_room_is(fixture: &impl Fixture) {

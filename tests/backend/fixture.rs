@@ -110,6 +110,12 @@ impl Sink for Recorder {
         self.stale.lock().unwrap().push(room.clone());
     }
 
+    fn ask(&self, _room: &RoomId, _user: &UserId, _conn: ConnId) -> Option<tokio::sync::oneshot::Receiver<()>> {
+        let (alive, asked) = tokio::sync::oneshot::channel();
+        let here = !self.empty.load(Ordering::Relaxed);
+        here.then(|| alive.send(()).map(|()| asked).unwrap())
+    }
+
     fn signal(&self, _room: &RoomId, to: &UserId, frame: &Frame) -> bool {
         if self.empty.load(Ordering::Relaxed) {
             return false;
@@ -187,6 +193,8 @@ pub fn join(name: &str, node: &str, resumable: bool) -> Command {
         pin: None,
         proof: None,
         token: resumable.then(|| Digest::new([2; 32])),
+        asked: None,
+        again: false,
     })
 }
 

@@ -15,7 +15,7 @@ use tandem::{
     clock::Clock,
     config::IceConfig,
     hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
-    id::{NodeId, RoomId, UserId},
+    id::{ConnId, NodeId, RoomId, UserId},
     ledger::Archive,
     protocol::{Frame, Whisper},
     room::{Action, Command, Digest, Json, Policy, Resume, Room, Update},
@@ -92,6 +92,15 @@ impl Backend for Slow {
     }
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
         self.inner.commit(proposal).await
+    }
+    async fn answers(
+        &self,
+        node: &NodeId,
+        room: &RoomId,
+        user: &UserId,
+        conn: ConnId,
+    ) -> Result<Option<bool>, BackendError> {
+        self.inner.answers(node, room, user, conn).await
     }
     async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError> {
         self.inner.restore(room, found, due).await

@@ -54,5 +54,7 @@ mod pin;
 mod protocol;
 #[path = "../it/resume.rs"]
 mod resume;
+#[path = "../it/seats.rs"]
+mod seats;
 #[path = "../it/waiting.rs"]
 mod waiting;

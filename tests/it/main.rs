@@ -36,5 +36,6 @@ mod pin;
 mod protocol;
 mod resume;
 mod schema;
+mod seats;
 mod support;
 mod waiting;

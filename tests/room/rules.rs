@@ -2,7 +2,7 @@
 
 use tandem::{
     id::ConnId,
-    room::{Action, Change, Command, Join, LeftReason, Member, Refusal, Role},
+    room::{Action, Asked, Change, Command, Join, LeftReason, Member, Refusal, Role},
 };
 
 use crate::world::{Act, Op, World, conn, digest, user};
@@ -102,13 +102,85 @@ fn a_second_socket_takes_over_and_the_late_close_of_the_first_changes_nothing() 
     join(&mut world, 0).unwrap();
     let again = |socket, origin| Op::Join { user: 0, socket, origin, pin: None, resumable: false };
     let stranger = world.command(&again(3, 2));
-    assert_eq!(world.run(&stranger), Err(Refusal::IdentityInUse));
+    assert_eq!(world.run(&stranger), Err(Refusal::SeatHeld));
     let own = world.command(&again(3, 0));
     assert!(matches!(&world.run(&own).unwrap()[..], [Change::Rejoined { .. }]));
     let late = Command::Disconnect { user: user(0), conn: conn(0, 1), keep_seat: false };
     assert!(world.run(&late).unwrap().is_empty());
     let stale = Command::Act { user: user(0), conn: conn(0, 1), action: Action::Leave };
     assert_eq!(world.run(&stale), Err(Refusal::NotJoined));
+}
+
+/// Who may take the seat of user 0, which has PIN 1, socket 1, address 0, and perhaps token 7.
+#[test]
+fn a_seat_passes_to_its_token_or_its_address_or_from_a_dead_socket() {
+    let silent = |socket| Some(Asked { conn: conn(0, socket), answers: false });
+    let alive = Some(Asked { conn: conn(0, 1), answers: true });
+    let (right, wrong) = (Some(digest(7)), Some(digest(8)));
+    let taken = Ok(());
+    let (in_use, held) = (Err(Refusal::IdentityInUse), Err(Refusal::SeatHeld));
+    for (token, away, socket, origin, pin, proof, asked, expected) in [
+        // With a token: by that alone, from wherever, alive or away.
+        (true, false, 2, 0, 1, None, None, in_use),
+        (true, false, 2, 0, 1, wrong, None, in_use),
+        (true, false, 2, 0, 1, None, silent(1), in_use),
+        (true, false, 2, 5, 1, None, silent(1), in_use),
+        (true, true, 2, 0, 1, None, None, in_use),
+        (true, true, 2, 5, 1, wrong, None, in_use),
+        (true, false, 2, 0, 9, None, None, in_use),
+        (true, false, 2, 5, 9, right, None, taken),
+        (true, true, 2, 5, 9, right, None, taken),
+        (true, false, 1, 5, 9, None, None, taken),
+        // Without: the same address and the PIN, as ever.
+        (false, false, 2, 0, 1, None, None, taken),
+        (false, false, 2, 0, 9, None, None, Err(Refusal::InvalidPin)),
+        (false, false, 1, 5, 9, None, None, taken),
+        // Another address: the PIN, and a socket that does not answer.
+        (false, false, 2, 5, 1, None, None, held),
+        (false, false, 2, 5, 1, wrong, None, held),
+        (false, false, 2, 5, 9, None, None, Err(Refusal::InvalidPin)),
+        (false, false, 2, 5, 9, None, silent(1), Err(Refusal::InvalidPin)),
+        (false, false, 2, 5, 1, None, alive, in_use),
+        (false, false, 2, 5, 1, None, silent(1), taken),
+        // It was another socket that was asked.
+        (false, false, 2, 5, 1, None, silent(3), held),
+        // Kept during a drain, and nobody is there to be asked.
+        (false, true, 2, 5, 1, None, None, taken),
+        (false, true, 2, 5, 9, None, None, Err(Refusal::InvalidPin)),
+    ] {
+        let mut world = World::default();
+        let first = Join {
+            user: user(0),
+            conn: conn(0, 1),
+            node: tandem::id::NodeId::parse("n").unwrap(),
+            origin: digest(0),
+            username: None,
+            pin: Some(digest(1)),
+            proof: None,
+            token: token.then(|| digest(7)),
+            asked: None,
+            again: false,
+        };
+        world.run(&Command::Join(first.clone())).unwrap();
+        if away {
+            let gone = Command::Disconnect { user: user(0), conn: conn(0, 1), keep_seat: true };
+            world.run(&gone).unwrap();
+        }
+        let join = Join {
+            conn: conn(0, socket),
+            origin: digest(origin),
+            pin: Some(digest(pin)),
+            proof,
+            token: None,
+            asked,
+            ..first
+        };
+        let done = world.run(&Command::Join(join)).map(|_| ());
+        assert_eq!(done, expected, "{token} {away} {socket} {origin} {pin} {proof:?} {asked:?}");
+        let holder = if expected.is_ok() { conn(0, socket) } else { conn(0, 1) };
+        assert_eq!(world.room.members[&user(0)].conn, holder);
+        assert_eq!(host(&world), Some("user_0"));
+    }
 }
 
 #[test]
@@ -123,6 +195,8 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
         pin: Some(digest(1)),
         proof: None,
         token: None,
+        asked: None,
+        again: false,
     };
     world.run(&Command::Join(first.clone())).unwrap();
     for _ in 0..6 {

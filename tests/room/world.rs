@@ -142,6 +142,8 @@ impl World {
                     pin: pin.map(digest),
                     proof: None,
                     token: resumable.then(|| digest(100 + *who)),
+                    asked: None,
+                    again: false,
                 })
             }
             Op::Resume { user: who, socket, right } => Command::Resume(Resume {

@@ -9,11 +9,12 @@ use super::{
     codec::{Stray, decode_update, split_update},
     link::Link,
     node::RedisNode,
+    probe::MARK,
 };
 use crate::{id::RoomId, telemetry::Dropped};
 
 impl RedisNode {
-    pub(super) fn hear(&self, link: &Link, generation: u64, push: &PushInfo) {
+    pub(super) fn hear(self: &Arc<Self>, link: &Link, generation: u64, push: &PushInfo) {
         match push.kind {
             PushKind::SMessage => {
                 if let [Value::BulkString(channel), Value::BulkString(message)] = push.data.as_slice()
@@ -38,13 +39,17 @@ impl RedisNode {
         }
     }
 
-    fn hear_message(&self, link: &Link, channel: &str, message: &[u8]) {
+    fn hear_message(self: &Arc<Self>, link: &Link, channel: &str, message: &[u8]) {
         if let Some(room) = self.layout.room_of_channel(channel) {
             if let Ok(room) = RoomId::parse(room) {
                 self.hear_update(&room, message);
             }
         } else if channel == self.channel && message.is_empty() {
             // Somebody counts who listens.
+        } else if channel == self.channel
+            && let Some(word) = message.strip_prefix(MARK)
+        {
+            self.hear_word(word);
         } else if channel == self.channel {
             if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
                 self.hear_signal(stray);

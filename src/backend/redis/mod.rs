@@ -12,6 +12,7 @@ mod hear;
 mod keep_link;
 mod link;
 mod node;
+mod probe;
 mod retained;
 mod signal;
 

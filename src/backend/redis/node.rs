@@ -10,6 +10,7 @@ use super::{
     answer::corrupt,
     codec::{CodecError, Fields, Stray, UNREADABLE, decode_room, decode_update, raw_point, split_update},
     link::Link,
+    probe::Probes,
     retained::{Retained, StreamId},
     signal::{STRAYS, Scripts},
 };
@@ -17,7 +18,7 @@ use crate::{
     backend::{Backend, BackendError, Commit, Delivery, Due, Faults, Inbox, Losses, Point, Proposal, Retention, Sink},
     clock::Millis,
     config::RedisConfig,
-    id::{NodeId, RoomId, UserId},
+    id::{ConnId, NodeId, RoomId, UserId},
     protocol::Frame,
     room::{Room, Update},
     shared::{Connector, Layout, SharedError},
@@ -52,6 +53,7 @@ pub struct RedisNode {
     pub(super) losses: Losses,
     pub(super) retention: Retention,
     pub(super) strays: mpsc::Sender<Stray>,
+    pub(super) probes: Probes,
     waiting_strays: std::sync::Mutex<Option<mpsc::Receiver<Stray>>>,
     max_rooms: usize,
 }
@@ -123,6 +125,7 @@ impl RedisNode {
             losses,
             retention,
             strays,
+            probes: Probes::default(),
             waiting_strays: std::sync::Mutex::new(Some(waiting_strays)),
             max_rooms,
         }))
@@ -345,6 +348,16 @@ impl Backend for RedisNode {
         frame: Frame,
     ) -> Result<Delivery, BackendError> {
         self.send(&Stray { hops: 0, room: room.clone(), to: to.clone(), frame }, at).await
+    }
+
+    async fn answers(
+        &self,
+        node: &NodeId,
+        room: &RoomId,
+        user: &UserId,
+        conn: ConnId,
+    ) -> Result<Option<bool>, BackendError> {
+        self.ask_node(node, room, user, conn).await
     }
 
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {

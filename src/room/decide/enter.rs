@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room},
+    room::{Asked, Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room},
 };
 
 pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
@@ -59,10 +59,14 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     let shown = join.proof.is_some() && (join.proof == seated.token || join.proof == seated.token_before);
     let proven = seated.conn == join.conn || shown;
     if !proven {
-        if seated.origin != join.origin {
+        // Who can resume has a token. An address is no proof there: a home, an office or all behind a proxy may have one.
+        if seated.token.is_some() {
             return Err(Refusal::IdentityInUse);
         }
         check_pin(room, join, now)?;
+        if seated.origin != join.origin && seated.present() {
+            check_silence(join, seated)?;
+        }
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
     // The answer may get lost: then the token that was shown is still good.
@@ -72,6 +76,20 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = crown(&member, host && was_away);
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
+}
+
+/// A client of the first generation whose network changed comes from another address, and its old socket looks alive for a while.
+fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
+    match join.asked {
+        Some(Asked { conn, answers }) if conn == seated.conn => {
+            if answers {
+                Err(Refusal::IdentityInUse)
+            } else {
+                Ok(())
+            }
+        }
+        _ => Err(Refusal::SeatHeld),
+    }
 }
 
 /// The seat as it was, if nobody has it and nobody took it away. Others were told that its member was gone, and are told that it is back.

@@ -36,6 +36,8 @@ pub(super) fn join(number: u64) -> Result<Join> {
         pin: None,
         proof: None,
         token: Some(Digest::new([2; 32])),
+        asked: None,
+        again: false,
     })
 }
 

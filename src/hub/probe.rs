@@ -1,0 +1,44 @@
+use super::{Hub, Outbox};
+use crate::{
+    backend::{Sink as _, answered},
+    id::{ConnId, NodeId, RoomId, UserId},
+    telemetry::SeatCheck,
+};
+
+impl Hub {
+    /// Whether the socket that holds a seat still answers a ping, wherever it is; nothing when its node does not say so. No room's turn is
+    /// held for this, and it ends early when the socket of the one who asks is given up.
+    pub(super) async fn still_answers(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        (node, conn): (&NodeId, ConnId),
+        asker: &Outbox,
+    ) -> Option<bool> {
+        let check = async {
+            if node == self.node() {
+                return Some(answered(self.ask(room, user, conn)).await);
+            }
+            match self.backend().answers(node, room, user, conn).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    tracing::debug!(%room, %node, %error, "another node could not be asked for a socket");
+                    None
+                }
+            }
+        };
+        let answers = tokio::select! {
+            biased;
+            answers = check => answers,
+            _ = asker.given_up() => None,
+        };
+        let outcome = match answers {
+            Some(true) => SeatCheck::Answers,
+            Some(false) => SeatCheck::Silent,
+            None => SeatCheck::Unknown,
+        };
+        self.parts.metrics.seat_checks.inc(outcome);
+        tracing::info!(holder = %conn, %node, ?outcome, "somebody from another address wants a seat, its socket was pinged");
+        answers
+    }
+}

@@ -1,0 +1,136 @@
+//! Whose seat it is: a token proves it; for clients of the first generation their address, or that nobody else is there any more.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, DEADLINE, Frame, TestApp,
+    client::{Incoming, quiet},
+};
+
+const HOME: &str = "203.0.113.7";
+const ELSEWHERE: &str = "198.51.100.1";
+const PIN: &str = "739153";
+/// A socket has three seconds for its pong.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn app() -> TestApp {
+    TestApp::start_with(&[("TRUST_PROXY_HOPS", "1"), ("RESUME_WINDOW_SECONDS", "1")]).await
+}
+
+async fn enter(app: &TestApp, address: &str, user: &str, features: Value) -> (Client, Frame) {
+    let mut client = Client::connect_from(app, address).await;
+    let state = client.enter("room", user, json!({"features": features, "pin": PIN})).await;
+    (client, state)
+}
+
+/// Reads, and so answers pings, until the other one has its answer.
+async fn alive<T>(client: &mut Client, other: impl Future<Output = T>) -> T {
+    tokio::pin!(other);
+    loop {
+        tokio::select! {
+            answer = &mut other => return answer,
+            came = client.poll(DEADLINE) => assert!(!matches!(came, Some(Incoming::Closed(_))), "{}", client.history()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_seat_with_a_token_is_nobody_elses_from_the_same_address_either() {
+    let app = app().await;
+    let (mut host, state) = enter(&app, HOME, "user_host1", json!(["resume"])).await;
+    let (mut guest, _) = enter(&app, HOME, "guest", json!([])).await;
+    host.until("USER_JOINED").await;
+    let wrong = "0123456789abcdef0123456789abcdef";
+    for address in [HOME, ELSEWHERE] {
+        for fields in [
+            json!({"pin": PIN}),
+            json!({"pin": PIN, "features": null}),
+            json!({"pin": PIN, "features": []}),
+            json!({"pin": PIN, "features": ["resume"]}),
+            json!({"pin": PIN, "features": ["resume"], "resumeToken": wrong}),
+        ] {
+            let mut thief = Client::connect_from(&app, address).await;
+            thief.send_join("room", "user_host1", fields).await;
+            thief.expect_error("identity_in_use").await;
+            thief.refused(json!({"type": "KICK", "targetUserId": "guest"}), "not_joined").await;
+        }
+    }
+    quiet(&mut [&mut host, &mut guest]).await;
+    host.acked(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
+    guest.expect("PLAY_PAUSE").await;
+    // While it is away, too.
+    host.reset();
+    guest.until("MEMBER_AWAY").await;
+    let mut thief = Client::connect_from(&app, HOME).await;
+    thief.send_join("room", "user_host1", json!({"pin": PIN, "features": []})).await;
+    thief.expect_error("identity_in_use").await;
+    // Its token serves from anywhere; and after the window the name is free.
+    let mut back = Client::connect_from(&app, ELSEWHERE).await;
+    let token = state.str("resumeToken");
+    let state = back.enter("room", "user_host1", json!({"features": ["resume"], "resumeToken": token})).await;
+    assert_eq!(state["hostUserId"], "user_host1");
+    guest.until("MEMBER_BACK").await;
+    back.reset();
+    guest.until("USER_LEFT").await;
+    enter(&app, ELSEWHERE, "user_host1", json!([])).await;
+}
+
+#[tokio::test]
+async fn a_living_socket_keeps_its_seat_from_another_address() {
+    let app = app().await;
+    for features in [Value::Null, json!([])] {
+        let (mut host, _) = enter(&app, HOME, "user_host1", features).await;
+        let mut thief = Client::connect_from(&app, ELSEWHERE).await;
+        thief.send_join("room", "user_host1", json!({"pin": PIN, "features": []})).await;
+        let error = alive(&mut host, thief.next()).await;
+        assert_eq!(error["code"], "identity_in_use");
+        host.acked(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
+        host.send(json!({"type": "LEAVE"})).await;
+        host.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn who_came_from_another_address_waits_for_its_place() {
+    let app = app().await;
+    let (mut host, _) = enter(&app, HOME, "user_host1", Value::Null).await;
+    let mut moved = Client::connect_from(&app, ELSEWHERE).await;
+    moved.send(json!({"type": "JOIN", "roomId": "room", "userId": "user_host1", "pin": PIN})).await;
+    let error = alive(&mut host, moved.next()).await;
+    assert_eq!(error["code"], "identity_in_use");
+    // A PIN that is wrong is not worth a ping.
+    let mut guesser = Client::connect_from(&app, ELSEWHERE).await;
+    guesser.send(json!({"type": "JOIN", "roomId": "room", "userId": "user_host1", "pin": "000000"})).await;
+    guesser.expect_error("invalid_pin").await;
+    // Whenever it is tried again the old one answers.
+    let waited = tokio::time::timeout(Duration::from_secs(6), alive(&mut host, moved.next())).await;
+    assert!(waited.is_err(), "{waited:?}");
+    host.send(json!({"type": "LEAVE"})).await;
+    host.closed().await;
+    let state = moved.until_within("ROOM_STATE", SOON).await;
+    assert_eq!(state.users(), ["user_host1"]);
+}
+
+#[tokio::test]
+async fn a_dead_sockets_seat_passes_with_all_that_belongs_to_it() {
+    let app = app().await;
+    // It never reads again, so no ping is answered: a network that is gone.
+    let (mut dead, _) = enter(&app, HOME, "user_host1", Value::Null).await;
+    let (mut guest, _) = enter(&app, HOME, "guest", json!([])).await;
+    let mut moved = Client::connect_from(&app, ELSEWHERE).await;
+    moved.send(json!({"type": "JOIN", "roomId": "room", "userId": "user_host1", "pin": PIN})).await;
+    let state = moved.until_within("ROOM_STATE", SOON).await;
+    assert_eq!((state.str("hostUserId"), state.users()), ("user_host1", vec!["user_host1", "guest"]));
+    let joined = guest.until("USER_JOINED").await;
+    assert_eq!((joined.str("userId"), joined.str("role")), ("user_host1", "host"));
+    moved.send(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
+    guest.until("PLAY_PAUSE").await;
+    // Should the old one live after all it is outside, and told so.
+    dead.send(json!({"type": "PLAY_PAUSE", "control": "pause", "id": 1})).await;
+    let answer = dead.collect_until(|frame| frame["id"] == 1, "the answer").await.pop().unwrap();
+    assert_eq!(answer["code"], "not_joined");
+    dead.reset();
+    quiet(&mut [&mut guest]).await;
+}
