@@ -113,10 +113,13 @@ async fn who_is_held_back_is_written_to() {
 #[tokio::test]
 async fn silence_is_not_counted_while_nothing_is_read() {
     let mut settings = SLOW.to_vec();
-    settings.extend([("PING_INTERVAL_SECONDS", "0.3"), ("PING_TIMEOUT_SECONDS", "0.3")]);
+    settings.extend([("PING_INTERVAL_SECONDS", "0.3"), ("PING_TIMEOUT_SECONDS", "1")]);
     let app = TestApp::start_with(&settings).await;
     let mut loud = Client::join(&app, "room", "loud").await;
-    loud.send_at_once((0..2).map(|number| json!({"type": "READY", "targetTime": 1, "id": number}))).await;
+    // The first counts twice: nothing is read for two seconds.
+    let frame =
+        |number: usize, size: usize| json!({"type": "READY", "targetTime": 1, "id": number, "x": "x".repeat(size)});
+    loud.send_at_once([frame(0, 5_000), frame(1, 0)]).await;
     for number in 0..2 {
         assert_eq!(loud.expect("ACK").await["id"], number);
     }
