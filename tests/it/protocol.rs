@@ -54,14 +54,15 @@ async fn the_first_conversation_of_the_document() {
 #[tokio::test]
 async fn features_in_force_are_the_known_ones_that_were_asked_for() {
     let app = TestApp::start().await;
-    for (asked, in_force) in [
+    // Each under a name of its own: a seat with `resume` is nobody else's.
+    for (user, (asked, in_force)) in ["ana", "bea", "cleo", "dora"].into_iter().zip([
         (json!([]), json!([])),
         (json!(["clock"]), json!(["clock"])),
         (json!(["clock", "resume", "ack", "time-travel"]), json!(["resume", "ack", "clock"])),
         (json!(["ack", "ack", "", "ACK"]), json!(["ack"])),
-    ] {
+    ]) {
         let mut client = Client::connect(&app).await;
-        let state = client.enter("room", "ana", json!({"features": asked})).await;
+        let state = client.enter("room", user, json!({"features": asked})).await;
         let mut got: Vec<&str> = state["features"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
         let mut wanted: Vec<&str> = in_force.as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
         got.sort_unstable();
