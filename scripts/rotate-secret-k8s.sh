@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Gives a deployment in Kubernetes another secret, while everybody goes on: first both are good, then everything that uses it is started
-# anew with the new one, a part at a time, then the old one is good no more. Interrupted, it goes on where it was when it is started again.
-#   scripts/rotate-secret-k8s.sh NAMESPACE NAME              REDIS_PASSWORD, POSTGRES_PASSWORD or TURN_SECRET; it is in the Secret `tandem`
-#   scripts/rotate-secret-k8s.sh NAMESPACE NAME --forget     the TURN_SECRET that was before is good no more: a day later, say
-# Where a store keeps the Secret (external-secret), or Redis and PostgreSQL are managed, change it there. KUBECTL: the kubectl to use.
+# Gives a deployment in Kubernetes another secret, while everybody goes on: first both are good, then whatever uses it is started anew with the
+# new one, then the old one is good no more. Interrupted, it goes on where it was when it is started again.
+#   scripts/rotate-secret-k8s.sh NAMESPACE NAME              REDIS_PASSWORD, POSTGRES_PASSWORD or TURN_SECRET, in the Secret tandem
+#   scripts/rotate-secret-k8s.sh NAMESPACE TURN_SECRET --forget   the one before is good no more: a day later, say. Until then TURN
+#                                                            credentials that were given out under it are
+# For docker compose: scripts/rotate-secret.sh. KUBECTL: the kubectl to use; its account reads and writes the Secret, and runs commands in pods.
 set -euo pipefail
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2; exit 64; }
 namespace=${1:-} name=${2:-} mode=${3:-}
@@ -11,88 +12,114 @@ case "$name $mode $#" in
 "REDIS_PASSWORD  2" | "POSTGRES_PASSWORD  2" | "TURN_SECRET  2" | "TURN_SECRET --forget 3") ;;
 *) usage ;;
 esac
-kubectl=${KUBECTL:-kubectl}
-fresh() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+case $namespace in "" | -*) usage ;; esac
+k() { ${KUBECTL:-kubectl} --namespace "$namespace" "$@"; }
 say() { echo "$*" >&2; }
-kube() { $kubectl --namespace "$namespace" "$@"; }
-get() { kube get secret tandem -o "jsonpath={.data.$1}" | base64 -d; }
+fresh() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# put NAME VALUE [NAME VALUE...]   into the Secret, all or none; where a value is empty the key goes. By a file that is none: arguments
-# of a process can be seen by others.
+get() { k get secret tandem -o "jsonpath={.data.$1}" | base64 -d; }
+
+# put NAME VALUE...   into the Secret, all at once; a value that is empty takes the name away. By a pipe: arguments can be seen by others.
 put() {
-    local data='' value
+    local fields=
     while [ $# != 0 ]; do
-        value=null
-        if [ -n "$2" ]; then value="\"$(printf %s "$2" | base64 -w 0)\""; fi
-        data+="${data:+,}\"$1\":$value"
+        fields+="${fields:+,}\"$1\":$(if [ -n "$2" ]; then printf '"%s"' "$(printf %s "$2" | base64 -w 0)"; else printf null; fi)"
         shift 2
     done
-    kube patch secret tandem --type merge --patch-file <(printf '{"data":{%s}}' "$data") >&2
+    k patch secret tandem --type=merge --patch-file=<(printf '{"data":{%s}}' "$fields") >/dev/null
 }
 
-# each PASSWORD COMMAND...   on every Redis
-each() {
-    local pod answer password=$1
-    shift
-    for pod in $(kube get pods --selector app.kubernetes.io/component=redis --field-selector status.phase=Running -o name); do
-        answer=$({ printf 'AUTH %s\n' "$password"; printf '%s\n' "$@"; } | kube exec -i "$pod" -c redis -- env -u REDISCLI_AUTH redis-cli)
-        if grep -qv '^OK' <<<"$answer"; then say "Redis of $pod: $answer"; exit 1; fi
-    done
+# As files and commands of Redis have a string.
+quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
+
+# redis POD PASSWORD COMMAND...   each must be answered by OK
+redis() {
+    local pod=$1 password=$2 answer
+    shift 2
+    answer=$({ printf 'AUTH %s\n' "$(quoted "$password")"; printf '%s\n' "$@"; } | k exec -i "$pod" -c redis -- redis-cli 2>&1)
+    if grep -qv '^OK$' <<<"$answer"; then say "Redis in $pod: $answer"; return 1; fi
 }
 
-# sentinels PASSWORD   log in to Redis with this one from now on, where there are any
-sentinels() {
-    local pod answer
-    for pod in $(kube get pods --selector app.kubernetes.io/component=redis --field-selector status.phase=Running -o name); do
-        if [[ " $(kube get "$pod" -o 'jsonpath={.spec.containers[*].name}') " != *" sentinel "* ]]; then continue; fi
-        answer=$(printf 'SENTINEL SET tandem auth-pass %s\n' "$1" | kube exec -i "$pod" -c sentinel -- env -u REDISCLI_AUTH redis-cli -p 26379)
-        if grep -qv '^OK' <<<"$answer"; then say "Sentinel of $pod: $answer"; exit 1; fi
-    done
-}
+redis_pods() { k get pods -l app.kubernetes.io/name=tandem,app.kubernetes.io/component=redis -o name; }
 
-restart() { # KIND COMPONENT...
-    local kind=$1 component object
-    shift
-    for component; do
-        for object in $(kube get "$kind" --selector "app.kubernetes.io/component=$component" -o name); do
-            kube rollout restart "$object" >&2
-            kube rollout status "$object" --timeout=15m >&2
+# Whoever uses it comes back with the new one: workers first, then nodes, each of which is a drain.
+roll() {
+    local component deployment
+    for component in pgbouncer worker node; do
+        for deployment in $(k get deployment -l "app.kubernetes.io/name=tandem,app.kubernetes.io/component=$component" -o name); do
+            say "$deployment is started anew"
+            k rollout restart "$deployment" >/dev/null
+            k rollout status "$deployment" --timeout=30m >/dev/null
         done
     done
 }
 
+restart_coturn() {
+    [ -n "$(k get deployment coturn --ignore-not-found -o name)" ] || return 0
+    say "coturn is started anew: calls that are relayed are interrupted once"
+    k rollout restart deployment/coturn >/dev/null
+    k rollout status deployment/coturn --timeout=10m >/dev/null
+}
+
+[ -n "$(k get secret tandem --ignore-not-found -o name)" ] || { say "there is no Secret tandem in $namespace"; exit 1; }
+case $(k get secret tandem -o 'jsonpath={.metadata.ownerReferences[*].kind}') in
+*ExternalSecret*) say "the Secret comes from a store, which would put the old one back: change it there"; exit 1 ;;
+esac
+old=$(get "${name}_PREVIOUS") current=$(get "$name") new=$(get "${name}_NEXT")
+
 if [ "$mode" = --forget ]; then
+    [ -n "$old" ] || { say "there is no $name from before"; exit 0; }
     put "${name}_PREVIOUS" ""
-    restart deployment coturn
-    say "$name from before is good no more"
-    exit
+    restart_coturn
+    exit 0
+fi
+[ -n "$current" ] || { say "the Secret has no $name"; exit 1; }
+if [ -n "$old" ] && [ "$name" = TURN_SECRET ] && [ -z "$(get TURN_SECRET_ROLLING)" ]; then
+    say "the TURN_SECRET from before is still good: --forget it first"
+    exit 1
 fi
 
-new=$(get "${name}_NEXT")
-[ -n "$new" ] || { new=$(fresh); put "${name}_NEXT" "$new"; }
-old=$(get "$name")
-[ -n "$old" ] || { say "the Secret tandem of $namespace has no $name"; exit 64; }
-if [ "$old" != "$new" ]; then
+if [ -z "$old" ]; then
+    if [ -z "$new" ]; then
+        new=$(fresh)
+        put "${name}_NEXT" "$new"
+    fi
     case $name in
-    # Replicas log in to their master with it, too.
     REDIS_PASSWORD)
-        each "$old" "ACL SETUSER default >$new" "CONFIG SET masterauth $new"
-        sentinels "$new"
+        pods=$(redis_pods)
+        [ -n "$pods" ] || { say "Redis is somebody else's: change its password there"; exit 1; }
+        for pod in $pods; do redis "$pod" "$current" "ACL SETUSER default $(quoted ">$new")"; done
+        # Only when all of them take it.
+        for pod in $pods; do
+            redis "$pod" "$current" "CONFIG SET masterauth $(quoted "$new")"
+            if k get "$pod" -o 'jsonpath={.spec.containers[*].name}' | grep -qw sentinel; then
+                answer=$(printf 'SENTINEL SET tandem auth-pass %s\n' "$(quoted "$new")" | k exec -i "$pod" -c redis -- env -u REDISCLI_AUTH redis-cli -p 26379 2>&1)
+                [ "$answer" = OK ] || { say "Sentinel in $pod: $answer"; exit 1; }
+            fi
+        done
         ;;
-    # A role has one password. Connections that are open stay; whoever needs a new one before it is started anew waits.
-    POSTGRES_PASSWORD) printf "ALTER ROLE tandem PASSWORD '%s';\n" "$new" | kube exec -i statefulset/postgres -- psql --quiet --set ON_ERROR_STOP=1 --username tandem --dbname tandem ;;
+    POSTGRES_PASSWORD)
+        [ -n "$(k get statefulset postgres --ignore-not-found -o name)" ] || { say "PostgreSQL is somebody else's: change its password there"; exit 1; }
+        # A role has one password. Connections that are open stay; a pod that needs a new one before it is started anew waits, and says so.
+        printf "ALTER ROLE tandem PASSWORD '%s';\n" "$new" | k exec -i postgres-0 -- psql --quiet --set ON_ERROR_STOP=1 --username tandem --dbname tandem
+        ;;
+    TURN_SECRET) put TURN_SECRET_ROLLING yes ;;
     esac
-    put "$name" "$new" "${name}_PREVIOUS" "$old"
+    put "$name" "$new" "${name}_PREVIOUS" "$current" "${name}_NEXT" ""
+    old=$current current=$new
+else
+    say "going on with $name"
 fi
-if [ "$name" = TURN_SECRET ]; then
-    say "coturn is started anew: calls that are relayed are interrupted once"
-    restart deployment coturn
-fi
-restart deployment node worker
-if [ "$name" = REDIS_PASSWORD ]; then
-    # Its probes know the password that it was started with. Until the last one is there, both are good.
-    restart statefulset redis
-    each "$new" "ACL SETUSER default <$(get REDIS_PASSWORD_PREVIOUS)"
-fi
-if [ "$name" = TURN_SECRET ]; then put "${name}_NEXT" ""; else put "${name}_NEXT" "" "${name}_PREVIOUS" ""; fi
-say "$name is another one"
+
+if [ "$name" = TURN_SECRET ]; then restart_coturn; fi
+roll
+case $name in
+REDIS_PASSWORD) for pod in $(redis_pods); do redis "$pod" "$current" "ACL SETUSER default resetpass $(quoted ">$current")"; done ;;
+TURN_SECRET)
+    put TURN_SECRET_ROLLING ""
+    say "the TURN_SECRET is new. A day later, when no credentials from before are in use: $0 $namespace TURN_SECRET --forget"
+    exit 0
+    ;;
+esac
+put "${name}_PREVIOUS" ""
+say "$name is new, and the one before is good no more"

@@ -9,6 +9,8 @@ quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
 {
     printf 'user default on ~* &* +@all %s' "$(quoted ">$REDIS_PASSWORD")"
     if [ -n "${REDIS_PASSWORD_PREVIOUS:-}" ]; then printf ' %s' "$(quoted ">$REDIS_PASSWORD_PREVIOUS")"; fi
+    # For the probes, which must go on working while the password is changed.
+    printf '\nuser health on nopass -@all +ping'
     # With this a replica asks its master.
     printf '\nmasterauth %s\n' "$(quoted "$REDIS_PASSWORD")"
 } >/run/redis/auth.conf

@@ -106,6 +106,19 @@ class Pods:
             env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD}, text=True, capture_output=True, check=False, timeout=60,
         )  # fmt: skip
 
+    def probed(self, i):
+        """What the probes of pod i say: the lines of those that are not content."""
+        bad = []
+        for container in self.statefulset["template"]["spec"]["containers"]:
+            for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+                # As in the pod, where the server is on this machine's own address.
+                command = [part.replace("redis-cli", f"redis-cli -h {self.address(i)}") if part.startswith("redis-cli ") else part for part in container[kind]["exec"]["command"]]
+                command = [command[0], "-h", self.address(i), *command[1:]] if command[0] == "redis-cli" else command
+                done = subprocess.run(command, env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD}, text=True, capture_output=True, check=False)
+                if done.returncode or (kind == "livenessProbe" and "PONG" not in done.stdout):
+                    bad.append(f"{container['name']}: {kind}: {done.stdout}{done.stderr}")
+        return bad
+
     def told(self):
         """What the arguments of the servers tell to whoever lists processes; nothing, if it is well."""
         lines = [pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes().decode(errors="replace") for process in self.running.values() if process.poll() is None]
@@ -150,6 +163,7 @@ def sentinel(build):
         check("Sentinel: pod 0 is the first master, the others follow", good, pods.logs())
         if not good:
             return
+        check("Sentinel: the probes are content", not pods.probed(0) and not pods.probed(2), pods.probed(0) + pods.probed(2))
         check("Sentinel: no password is in the arguments of a process", not pods.told(), pods.told())
         check("Sentinel: each knows the others, and the replicas", wait(others(3)), pods.cli(0, "info", "sentinel", port=26379))
         # Not before a replica has said that it keeps up.
@@ -171,8 +185,91 @@ def sentinel(build):
             pods.start(i)
         good = wait(whole(2)) and master() == second and pods.cli(second, "get", "more") == "1"
         check("Sentinel: after all were down the master is the one that it was, with everything", good, pods.logs())
+        rotation(pods, second)
     finally:
         pods.end()
+
+
+# Stands in for the cluster: a Secret in a file, and pods that are processes here.
+KUBECTL = r"""#!/usr/bin/env python3
+import base64, json, os, pathlib, subprocess, sys
+arguments, here = sys.argv[3:], pathlib.Path(os.environ["HERE"])
+secret = here / "secret.json"
+def option(name): return next(a.split("=", 1)[1] for a in arguments if a.startswith(name))
+with open(here / "calls", "a") as calls: print(" ".join(sys.argv[1:]), file=calls)
+what = " ".join(arguments[:2])
+if what == "get secret" and "name" in arguments: print("secret/tandem")
+elif what == "get secret": print(json.loads(secret.read_text()).get(arguments[-1].split(".data.")[-1].rstrip("}"), "") if ".data." in arguments[-1] else "", end="")
+elif what == "patch secret":
+    data = json.loads(secret.read_text())
+    data.update(json.loads(pathlib.Path(option("--patch-file")).read_text())["data"])
+    secret.write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+elif what == "get pods": print("\n".join(f"pod/redis-{i}" for i in range(3)))
+elif arguments[0] == "get" and arguments[1].startswith("pod/"): print("redis sentinel")
+elif what == "get deployment": print("" if "pgbouncer" in " ".join(arguments) else "deployment.apps/" + ("node" if "component=node" in " ".join(arguments) else "worker"))
+elif arguments[0] == "exec":
+    i, command = int(arguments[2].rpartition("-")[2]), arguments[arguments.index("--") + 1:]
+    place = command.index("redis-cli") + 1
+    environment = {"PATH": os.environ["PATH"], "REDISCLI_AUTH": os.environ["OLD"]}
+    sys.exit(subprocess.run([*command[:place], "-h", f"10.77.0.{i + 1}", *command[place:]], env=environment).returncode)
+elif what == "rollout restart":
+    data = json.loads(secret.read_text())
+    # What is started anew comes with what the Secret has now, and must be let in; what is not yet, with what it had.
+    for value in (os.environ["OLD"], base64.b64decode(data["REDIS_PASSWORD"]).decode()):
+        for i in range(3):
+            said = subprocess.run(["redis-cli", "-h", f"10.77.0.{i + 1}", "ping"], env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": value}, text=True, capture_output=True).stdout
+            if "PONG" not in said: sys.exit(f"redis-{i} does not let it in")
+"""
+
+
+def rotation(pods, master):
+    """scripts/rotate-secret-k8s.sh on what runs."""
+    import base64
+    import json
+
+    program = pods.directory / "kubectl"
+    program.write_text(KUBECTL)
+    program.chmod(0o755)
+    secret = pods.directory / "secret.json"
+    secret.write_text(json.dumps({"REDIS_PASSWORD": base64.b64encode(PASSWORD.encode()).decode()}))
+    env = {**os.environ, "KUBECTL": str(program), "HERE": str(pods.directory), "OLD": PASSWORD}
+
+    def rotate():
+        return subprocess.run([manifests.ROOT / "scripts/rotate-secret-k8s.sh", "tandem", "REDIS_PASSWORD"], env=env, text=True, capture_output=True, check=False)
+
+    def asked(i, password, *command):
+        return subprocess.run(["redis-cli", "-h", pods.address(i), *command], env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": password}, text=True, capture_output=True, check=False).stdout
+
+    # Somebody who holds a connection over it is not thrown out.
+    held = subprocess.Popen(["redis-cli", "-h", pods.address(master)], env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    held.stdin.write("get more\n")
+    held.stdin.flush()
+    first = held.stdout.readline()
+    done = rotate()
+    data = json.loads(secret.read_text())
+    new = base64.b64decode(data["REDIS_PASSWORD"]).decode()
+    told = (pods.directory / "calls").read_text()
+    check("Rotation: done; both passwords were good while everything was started anew", done.returncode == 0 and set(data) == {"REDIS_PASSWORD"} and new != PASSWORD, done.stdout + done.stderr)
+    check("Rotation: no password is in a command", new not in told and PASSWORD not in told, "one is")
+    check("Rotation: the new one is good on all, the old one on none", all("PONG" in asked(i, new, "ping") and "PONG" not in asked(i, PASSWORD, "ping") for i in range(3)))
+    held.stdin.write("get more\n")
+    held.stdin.close()
+    check("Rotation: whoever is connected stays", first.strip() == "1" and "1" in held.stdout.read(), first)
+    check("Rotation: the probes are content", not pods.probed(0), pods.probed(0))
+    env["OLD"] = new
+    check("Rotation: once more, from the new one", (again := rotate()).returncode == 0, again.stderr)
+    new = base64.b64decode(json.loads(secret.read_text())["REDIS_PASSWORD"]).decode()
+    # Replicas follow their master and Sentinels ask it, with the new one.
+    good = wait(lambda: "connected_slaves:2" in asked(master, new, "info", "replication"), 30)
+    pods.stop(master, signal.SIGKILL)
+
+    def another():
+        for i in range(3):
+            if i != master and "role:master" in asked(i, new, "info", "replication"):
+                return True
+        return False
+
+    check("Rotation: and a failover after it works", good and wait(another, 60), pods.logs())
 
 
 def cluster(build):
