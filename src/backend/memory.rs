@@ -103,7 +103,7 @@ impl MemoryNode {
     }
 }
 
-/// A panic while a lock is held cannot leave half a change behind that matters more than going on.
+/// Goes on after a panic: a room is replaced as a whole, so that no half of a change is left behind, and one bad room must not end all.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ mod request_id;
 mod router;
 mod scoop;
 mod serve;
+mod shield;
 mod status;
 
 pub use accept::{Offer, preferred};

@@ -15,7 +15,7 @@ use axum::{
 use super::{
     Peer, cors, invite, probe,
     request_id::{self, GivenId, X_REQUEST_ID},
-    status,
+    shield, status,
 };
 use crate::{
     auth::Keys,
@@ -102,6 +102,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/assets/{file}", any(web::asset))
         .fallback(elsewhere)
         .layer(middleware::from_fn(sockets_only_at_ws))
+        .layer(middleware::from_fn(shield::shield))
         .layer(middleware::from_fn(cors::cors))
         .layer(middleware::from_fn(request_id::request_id))
         .with_state(site)

@@ -98,7 +98,7 @@ impl LocalRoom {
         Self { id, turn: tokio::sync::Mutex::new(Phase::New), state: Mutex::new(local) }
     }
 
-    /// Short and never across an await. A panic under it cannot leave a replica that is worse than a restart.
+    /// Short and never across an await. After a panic under it the room is read again ([`super::Hub::distrust`]), so the lock is used on.
     pub(super) fn local(&self) -> MutexGuard<'_, Local> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -254,6 +254,13 @@ impl Hub {
         self.place(&mut local);
     }
 
+    /// A bug has struck while `room` was in hand: it is read again before anything else is decided in it.
+    pub fn distrust(&self, room: &RoomId) {
+        if let Some(room) = self.rooms.get(room).map(|room| Arc::clone(&room)) {
+            self.doubt(&room);
+        }
+    }
+
     /// Makes sure that updates reach the replica, and that none is missing.
     pub(super) async fn enliven(&self, room: &LocalRoom, phase: &mut Phase) -> Result<(), HubError> {
         if *phase == Phase::New || room.local().doubt.is_some() {

@@ -12,6 +12,7 @@ use crate::{
     clock::Millis,
     id::RoomId,
     room::{Action, Command, next_due},
+    telemetry::contained,
 };
 
 /// A member that has not reported its position for this long is not watching.
@@ -48,13 +49,20 @@ impl Hub {
                 local.scheduled = None;
             }
         }
-        if let Err(error) = self.tick(&room).await {
-            // Whoever talks to shared state says so once when it is away: not here, for every room.
-            tracing::debug!(room = %id, %error, "a room could not do what was due, it is tried again");
-            let mut local = room.local();
-            let again = Some(self.now() + RETRY);
-            self.schedule.set(&id, local.scheduled, again);
-            local.scheduled = again;
+        match contained(self.tick(&room)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                // Whoever talks to shared state says so once when it is away: not here, for every room.
+                tracing::debug!(room = %id, %error, "a room could not do what was due, it is tried again");
+                let mut local = room.local();
+                let again = Some(self.now() + RETRY);
+                self.schedule.set(&id, local.scheduled, again);
+                local.scheduled = again;
+            }
+            None => {
+                tracing::error!(room = %id, "a bug kept a room from doing what was due; it is read again");
+                self.doubt(&room);
+            }
         }
     }
 

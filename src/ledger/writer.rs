@@ -12,7 +12,10 @@ use std::{
 use rusqlite::Connection;
 
 use super::{Entry, Journal, journal::State, sqlite};
-use crate::clock::{Clock, Millis};
+use crate::{
+    clock::{Clock, Millis},
+    telemetry::contained_call,
+};
 
 /// How long the first entry of a batch waits for others. What a killed process loses is this, and the time that a transaction takes.
 const GATHER: Duration = Duration::from_millis(200);
@@ -91,7 +94,9 @@ impl Scribe {
             match entries.recv_timeout(IDLE) {
                 Ok(first) => {
                     let batch = gather(first, entries);
-                    self.persist(&batch);
+                    if contained_call(|| self.persist(&batch)).is_none() {
+                        self.lose(&batch);
+                    }
                     self.state.waiting.fetch_sub(batch.len() as u64, Ordering::Relaxed);
                 }
                 Err(RecvTimeoutError::Timeout) if !stopping => self.note_alive(),

@@ -1,8 +1,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
     task::JoinSet,
     time::timeout,
 };
@@ -10,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{NodeError, drain, keeper::Keeper, state::State};
 use crate::{
-    backend::{RedisNode, StartError},
+    backend::RedisNode,
     clock::{Clock, millis},
     config::{Config, IceConfig},
     http::{self, Site, SiteParts},
@@ -18,7 +20,7 @@ use crate::{
     id::NodeId,
     protocol::{ServerFrame, encode},
     socket::{Admission, Door, DoorParts, Registry},
-    telemetry::Metrics,
+    telemetry::{Metrics, contained},
 };
 
 /// How long sockets and requests may take to end once everything is told to. With the drain and its goodbyes: less than 15 s.
@@ -108,17 +110,22 @@ impl Node {
         let connections = TaskTracker::new();
         let router = http::router(Arc::clone(&self.site));
         let header_timeout = self.config.server.header_timeout;
-        let serving =
-            tokio::spawn(http::serve(self.listener, router, header_timeout, connections.clone(), stop.clone()));
+        let (died, mut deaths) = mpsc::channel(1);
+        let vital = |name, work| vital(name, work, died.clone());
+        let listening = http::serve(self.listener, router, header_timeout, connections.clone(), stop.clone());
+        let serving = tokio::spawn(vital("the listener", listening.boxed()));
         let mut background = JoinSet::new();
         let hub = Arc::clone(&self.hub);
-        background.spawn(async move { hub.run().await });
-        background.spawn(self.clock.follow());
-        background.spawn(refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock));
+        background.spawn(vital("the timer of rooms", async move { hub.run().await }.boxed()));
+        background.spawn(vital("the clock", self.clock.follow().boxed()));
+        let ice = refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock);
+        background.spawn(vital("the renewal of TURN credentials", ice.boxed()));
         let mut keeper = JoinSet::new();
         if let (Some(redis), Some(of)) = (&redis, keeper_of) {
-            background.spawn(Arc::clone(redis).run());
-            keeper.spawn(of.run());
+            background.spawn(vital("the link to Redis", Arc::clone(redis).run().boxed()));
+            keeper.spawn(async move {
+                contained(of.run()).await.map_or(NodeError::Died("the lease of this node"), NodeError::from)
+            });
         } else {
             self.metrics.link_up.set(1);
         }
@@ -127,6 +134,8 @@ impl Node {
 
         let misfit = tokio::select! {
             () = stops.next() => None,
+            // Without one of these it would go on half dead: another process does better.
+            Some(part) = deaths.recv() => Some(NodeError::Died(part)),
             Some(Ok(error)) = keeper.join_next() => Some(error),
         };
         let over = self.config.socket.drain;
@@ -164,7 +173,7 @@ impl Node {
         } else {
             tracing::warn!(forced, lost, "stopped at once by a second signal");
         }
-        misfit.map_or(Ok(()), |error: StartError| Err(error.into()))
+        misfit.map_or(Ok(()), Err)
     }
 
     fn keeper(&self, redis: &Arc<RedisNode>) -> Keeper {
@@ -178,6 +187,14 @@ impl Node {
             lease: self.config.redis.lease,
             stream_max: self.config.redis.ledger_stream_max,
         }
+    }
+}
+
+/// Runs a part of the node that has to run for as long as the node does, and tells if a bug ends it.
+async fn vital(part: &'static str, work: BoxFuture<'static, ()>, died: mpsc::Sender<&'static str>) {
+    if contained(work).await.is_none() {
+        // There is room for one: the first is enough.
+        let _ = died.try_send(part);
     }
 }
 

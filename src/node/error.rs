@@ -52,6 +52,9 @@ pub enum NodeError {
         /// Why.
         source: io::Error,
     },
+    /// A part of the node without which it is of no use has ended.
+    #[error("{0} ended by a bug; the node was drained")]
+    Died(&'static str),
     /// Signals cannot be heard.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),

@@ -25,11 +25,13 @@ pub enum Close {
     TryLater,
     /// It was thrown out of its room.
     Kicked,
+    /// A bug of the server ended the connection.
+    Internal,
 }
 
 impl Close {
     /// All of them, for whoever counts.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Left,
         Self::Policy,
         Self::TooLarge,
@@ -41,6 +43,7 @@ impl Close {
         Self::SeatLost,
         Self::TryLater,
         Self::Kicked,
+        Self::Internal,
     ];
 
     /// The number of the close frame.
@@ -51,6 +54,7 @@ impl Close {
             Self::NotUtf8 => 1007,
             Self::Policy => 1008,
             Self::TooLarge => 1009,
+            Self::Internal => 1011,
             Self::Draining | Self::SeatLost => 1012,
             Self::TryLater => 1013,
             Self::SlowConsumer => 4008,
@@ -73,6 +77,7 @@ impl Close {
             Self::SlowConsumer => "slow consumer",
             Self::HeartbeatLost => "heartbeat lost",
             Self::Kicked => "kicked",
+            Self::Internal => "internal error",
         }
     }
 }

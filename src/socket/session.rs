@@ -30,7 +30,7 @@ use super::{
 use crate::{
     hub::{Batch, Outbox, Prompt},
     protocol::{Close, Code, Frame, Received, Sent, ServerFrame, decode, encode},
-    telemetry::Parting,
+    telemetry::{Parting, contained},
 };
 
 /// Frames of a peer that are still read once it has been told to go, until its own close comes.
@@ -55,7 +55,15 @@ pub(super) fn run(mut socket: Socket, mut speaker: Speaker, open: Open) -> impl 
             Heartbeat::new(Instant::now(), speaker.door.ping_interval, speaker.door.ping_timeout, rand::random());
         let door = Arc::clone(&speaker.door);
         let mut wire = Wire { socket: &mut socket, outbox: &open.outbox, door: &door, prompt: None, asked: None };
-        let end = wire.converse(&mut speaker, &mut heart).await;
+        let end = if let Some(end) = contained(wire.converse(&mut speaker, &mut heart)).await {
+            end
+        } else {
+            // What the bug left behind in the room is not to be trusted.
+            if let Some(room) = speaker.subject.room() {
+                door.hub.distrust(&room);
+            }
+            End::Close(Close::Internal)
+        };
         // What is needed once is on the heap: idle sockets, which are most, stay small.
         Box::pin(part(socket, speaker, end)).await;
         drop(open);
@@ -114,9 +122,12 @@ async fn answer_the_rest(socket: &mut Socket, door: &Door, close: Close) -> Resu
         Close::Policy => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
         // Such a socket cannot be read any further, or does not read.
-        Close::TooLarge | Close::Protocol | Close::NotUtf8 | Close::SlowConsumer | Close::HeartbeatLost => {
-            return Ok(());
-        }
+        Close::TooLarge
+        | Close::Protocol
+        | Close::NotUtf8
+        | Close::SlowConsumer
+        | Close::HeartbeatLost
+        | Close::Internal => return Ok(()),
     };
     for _ in 0..LAST_FRAMES {
         let Some(Some(Ok(frame))) = unconstrained(socket.next()).now_or_never() else { break };

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use super::{
     encoded::{counter, gauge},
     log::dropped_lines,
+    panics::panics,
 };
 
 /// The runtime that answers the scrape. Nothing outside of one.
@@ -24,6 +25,8 @@ impl Collector for RuntimeCollector {
         gauge(&mut encoder, "runtime_queue_depth", help, runtime.global_queue_depth())?;
         counter(&mut encoder, "runtime_busy_seconds", "How long all threads that run tasks were at work", busy)?;
         let help = "Log lines that were dropped because the reader of the log did not keep up";
-        counter(&mut encoder, "log_lines_dropped", help, dropped_lines())
+        counter(&mut encoder, "log_lines_dropped", help, dropped_lines())?;
+        let help = "Panics: bugs that ended a connection, a request or one try of a room, and nothing else";
+        counter(&mut encoder, "panics", help, panics())
     }
 }

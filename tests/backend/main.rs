@@ -15,6 +15,7 @@ mod fixture;
 mod hubs;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod panics;
 mod redis;
 
 /// One test for each case, and each back end.

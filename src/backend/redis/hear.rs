@@ -11,7 +11,10 @@ use super::{
     node::RedisNode,
     probe::MARK,
 };
-use crate::{id::RoomId, telemetry::Dropped};
+use crate::{
+    id::RoomId,
+    telemetry::{Dropped, contained_call},
+};
 
 impl RedisNode {
     pub(super) fn hear(self: &Arc<Self>, link: &Link, generation: u64, push: &PushInfo) {
@@ -41,8 +44,13 @@ impl RedisNode {
 
     fn hear_message(self: &Arc<Self>, link: &Link, channel: &str, message: &[u8]) {
         if let Some(room) = self.layout.room_of_channel(channel) {
-            if let Ok(room) = RoomId::parse(room) {
-                self.hear_update(&room, message);
+            if let Ok(room) = RoomId::parse(room)
+                && contained_call(|| self.hear_update(&room, message)).is_none()
+                && let Some(sink) = self.sink.get()
+            {
+                // The connection is everybody's: a bug in one room must not end it.
+                tracing::error!(%room, "a bug kept an update from its room; the room is read again");
+                sink.stale(&room);
             }
         } else if channel == self.channel && message.is_empty() {
             // Somebody counts who listens.

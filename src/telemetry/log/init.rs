@@ -12,7 +12,10 @@ use super::{
     mask::Mask,
     pipe::Pipe,
 };
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    telemetry::panics::log_panics,
+};
 
 /// How long the end of the process waits for the reader of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -40,6 +43,7 @@ pub fn init(config: &LogConfig, secret: Option<&str>) -> Result<(), LogError> {
     Registry::default().with(level).with(JsonStorageLayer).with(layer).try_init()?;
     // A second one cannot be reached: `try_init` refuses it.
     let _ = PIPE.set(pipe);
+    log_panics();
     Ok(())
 }
 

@@ -1,4 +1,7 @@
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use serde_json::{Map, Value};
 use tracing_subscriber::fmt::MakeWriter;
@@ -120,6 +123,7 @@ fn text(fields: &Map<String, Value>, colours: bool) -> String {
     } else {
         format!("{time} {word} {message}")
     };
+    // Writing into a String cannot fail.
     for (key, value) in fields.iter().filter(|(key, _)| *key != "msg" && !NOT_TEXT.contains(&key.as_str())) {
         let value = match value {
             Value::String(text) if !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '"') => {
@@ -128,9 +132,9 @@ fn text(fields: &Map<String, Value>, colours: bool) -> String {
             other => other.to_string(),
         };
         if colours {
-            line.push_str(&format!(" \x1b[2m{key}=\x1b[0m{value}"));
+            let _ = write!(line, " \x1b[2m{key}=\x1b[0m{value}");
         } else {
-            line.push_str(&format!(" {key}={value}"));
+            let _ = write!(line, " {key}={value}");
         }
     }
     line

@@ -40,6 +40,12 @@ impl Subject {
         self.conn
     }
 
+    /// The room that was named last.
+    pub fn room(&self) -> Option<RoomId> {
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        seat.as_ref().map(|(room, _)| room.clone())
+    }
+
     /// Names the room and the user from now on.
     pub fn sit(&self, room: &RoomId, user: &UserId) {
         *self.seat.lock().unwrap_or_else(PoisonError::into_inner) = Some((room.clone(), user.clone()));
