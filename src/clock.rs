@@ -1,83 +1,163 @@
 //! The one source of time. Everything that decides takes a [`Millis`] as an argument; only the edges ask a [`Clock`].
 
+mod bounds;
+mod course;
+
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::time::{Instant, sleep};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
+
+pub use bounds::{Bounds, Look, Sightings};
+use course::Course;
 
 /// Milliseconds since 1970.
 pub type Millis = u64;
 
-/// How often it is seen whether the system clock was set.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often, while it is gone with.
-const STEP: Duration = Duration::from_millis(100);
-/// Differences up to this are reading two clocks one after the other.
-const SAME: i64 = 20;
-/// How far it goes back at a step: time runs at half its speed until the clocks agree.
-const BACK: i64 = 50;
-/// Differences from here on are worth a line in the log.
-const WORTH_TELLING: i64 = 1_000;
+/// The kernel's count that nobody sets. On Linux it goes on while the machine sleeps: rooms, seats and leases are as old afterwards as they
+/// are for everybody else, and the clock need not make up for the time that was slept.
+const STEADY: ClockId = {
+    #[cfg(target_os = "linux")]
+    {
+        ClockId::Boottime
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        ClockId::Monotonic
+    }
+};
 
-/// Wall-clock time that does not jump back: the system clock is read once, and from then on the monotonic clock counts. If the system
-/// clock is set meanwhile, [`Clock::follow`] goes with it: forward at once, back little by little. Under tokio's paused time it
-/// stands still and is moved by tests.
+/// Wall-clock time without leaps. A steady counter counts, and [`Clock::follow`] makes it run a little faster or slower until it agrees with
+/// the clock that it goes by: that of Redis in a cluster, the system's on a single node. Only [`Clock::jump`] leaps, at the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    wall: Millis,
-    start: Instant,
-    /// How far the system clock was set since, in ms. A process makes one clock, which lives as long as it.
-    set: &'static AtomicI64,
+    /// A process makes one clock, which lives as long as it.
+    inner: &'static Inner,
+}
+
+#[derive(Debug)]
+struct Inner {
+    steady: Steady,
+    course: RwLock<Course>,
+    /// By how much the clock that this one goes by was last ahead of the counter, in microseconds.
+    goes_by: AtomicI64,
+}
+
+#[derive(Debug)]
+enum Steady {
+    /// The kernel's counter, since this many microseconds of it.
+    Kernel(i64),
+    /// Stands still unless a test moves it.
+    #[cfg(test)]
+    Tokio(Instant),
 }
 
 impl Clock {
-    /// Reads the system clock.
+    /// Begins with what the system clock says.
     pub fn system() -> Self {
-        Self { wall: system(), start: Instant::now(), set: Box::leak(Box::new(AtomicI64::new(0))) }
+        Self::new(Steady::Kernel(kernel()))
+    }
+
+    /// Counts by tokio's time, which tests pause and move.
+    #[cfg(test)]
+    pub fn of_tokio() -> Self {
+        Self::new(Steady::Tokio(Instant::now()))
+    }
+
+    fn new(steady: Steady) -> Self {
+        let ahead = system_micros();
+        let inner = Inner { steady, course: RwLock::new(Course::new(ahead)), goes_by: AtomicI64::new(ahead) };
+        Self { inner: Box::leak(Box::new(inner)) }
     }
 
     /// Now.
     pub fn now(&self) -> Millis {
-        self.base() + millis(self.start.elapsed())
+        let count = self.count();
+        as_millis(count + self.course().ahead(count))
     }
 
-    /// The instant at which [`Clock::now`] will say `at`; already past ones are now.
+    /// What the clocks of other systems say now, for what these are to judge, such as the end of a TURN credential: without what this clock has
+    /// still to make up for. Of the system's clock and the one that this goes by the later one counts: what holds too long does less harm than
+    /// what is over before it begins.
+    pub fn wall(&self) -> Millis {
+        system().max(as_millis(self.count() + self.inner.goes_by.load(Ordering::Relaxed)))
+    }
+
+    /// The instant at which [`Clock::now`] will say `at`, or a little before that; already past ones are now.
     pub fn instant(&self, at: Millis) -> Instant {
-        self.start + Duration::from_millis(at.saturating_sub(self.base()))
+        let count = self.count();
+        let course = self.course();
+        let now = as_millis(count + course.ahead(count));
+        Instant::now() + course.at_least(Duration::from_millis(at.saturating_sub(now)), count)
     }
 
-    /// Goes with the system clock when that is set. Never ends.
-    pub async fn follow(self) {
-        let mut moving = false;
-        loop {
-            sleep(if moving { STEP } else { LOOK }).await;
-            let off = self.correct(system());
-            if off.abs() >= WORTH_TELLING && !moving {
-                tracing::warn!(ms = off, "the system clock was set, this node goes with it");
-            }
-            moving = off.abs() > SAME;
+    /// What the counter says, in microseconds since this clock was made.
+    pub fn count(&self) -> i64 {
+        match &self.inner.steady {
+            Steady::Kernel(start) => kernel() - start,
+            #[cfg(test)]
+            Steady::Tokio(start) => i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX),
         }
     }
 
-    /// Takes a step towards the system clock. By how much that was ahead, in ms.
-    fn correct(&self, system: Millis) -> i64 {
-        let off = i64::try_from(i128::from(system) - i128::from(self.now())).unwrap_or_default();
-        if off.abs() > SAME {
-            self.set.fetch_add(off.max(-BACK), Ordering::Relaxed);
-        }
-        off
+    /// Looks at the system's clock.
+    pub fn look_at_system(&self) -> Look {
+        Look { before: self.count(), said: system_micros(), after: self.count() }
     }
 
-    fn base(&self) -> Millis {
-        self.wall.saturating_add_signed(self.set.load(Ordering::Relaxed))
+    /// By how much a clock with these bounds is ahead of this one, as well as is known, in seconds.
+    pub fn behind(&self, bounds: Bounds) -> f64 {
+        let ahead = bounds.middle() - self.course().ahead(self.count());
+        #[allow(clippy::cast_precision_loss, reason = "microseconds, for people")]
+        let seconds = ahead as f64 / 1e6;
+        seconds
     }
+
+    /// Goes by a clock with these bounds from now on, at once. Only for a node that has let nobody in yet.
+    pub fn jump(&self, bounds: Bounds) {
+        self.inner.goes_by.store(bounds.middle(), Ordering::Relaxed);
+        self.set_course(|_, _| Course::new(bounds.middle()));
+    }
+
+    /// Goes by a clock with these bounds, little by little: as far as it is certain that this clock is wrong.
+    pub fn follow(&self, bounds: Bounds) {
+        self.inner.goes_by.store(bounds.middle(), Ordering::Relaxed);
+        self.set_course(|course, count| course.towards(bounds.nearest(course.ahead(count)), count));
+    }
+
+    fn course(self) -> Course {
+        *self.inner.course.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_course(self, new: impl FnOnce(Course, i64) -> Course) {
+        let mut course = self.inner.course.write().unwrap_or_else(PoisonError::into_inner);
+        *course = new(*course, self.count());
+    }
+}
+
+fn kernel() -> i64 {
+    let time = clock_gettime(STEADY);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+fn system_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn as_millis(micros: i64) -> Millis {
+    Millis::try_from(micros / 1_000).unwrap_or_default()
 }
 
 /// What the system clock says, for whoever compares it with the clocks of others.
 pub fn system() -> Millis {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    as_millis(system_micros())
 }
 
 /// A duration in whole milliseconds.
@@ -91,42 +171,58 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn it_goes_forward_at_once() {
-        let clock = Clock::system();
-        let begun = clock.now();
-        advance(STEP).await;
-        assert_eq!(clock.correct(begun + 40_000), 39_900);
-        assert_eq!(clock.now(), begun + 40_000);
-        assert_eq!(clock.instant(begun + 50_000) - Instant::now(), Duration::from_secs(10));
-        assert_eq!(clock.correct(begun + 40_000), 0);
+    const SECOND: i64 = 1_000_000;
+
+    fn exactly(ahead: i64) -> Bounds {
+        Sightings::default().add(Look { before: 0, said: ahead, after: 0 })
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_goes_back_little_by_little() {
-        let clock = Clock::system();
-        let begun = clock.now();
-        let (mut steps, mut before) = (0, begun);
-        loop {
-            advance(STEP).await;
-            steps += 1;
-            let system = begun - 4_000 + steps * millis(STEP);
-            if clock.correct(system).abs() <= SAME {
-                break;
-            }
-            assert_eq!(clock.now() - before, millis(STEP) / 2);
-            before = clock.now();
-        }
-        assert_eq!(steps, 81);
+    async fn it_leaps_at_the_start_only() {
+        let clock = Clock::of_tokio();
+        let hours = 3 * 3_600 * SECOND;
+        let begun = i64::try_from(clock.now()).unwrap() * 1_000;
+        clock.jump(exactly(begun + hours));
+        assert_eq!(clock.now(), as_millis(begun + hours));
+        clock.follow(exactly(begun));
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(clock.now(), as_millis(begun + hours + 9 * SECOND + SECOND / 2), "5 % slower");
+        clock.follow(exactly(begun + 2 * hours));
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(clock.now(), as_millis(begun + hours + 20 * SECOND), "5 % faster");
+        assert!((clock.behind(exactly(begun + 2 * hours)) - 10_800.0).abs() < 0.01);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_readings_are_never_quite_the_same() {
+    async fn timers_come_before_their_time_rather_than_after() {
+        let clock = Clock::of_tokio();
+        let at = clock.now() + 21_000;
+        assert_eq!(clock.instant(at) - Instant::now(), Duration::from_secs(21));
+        clock.follow(exactly(i64::try_from(clock.now()).unwrap() * 1_000 + 600 * SECOND));
+        assert_eq!(clock.instant(at) - Instant::now(), Duration::from_secs(20), "it runs faster");
+        advance(Duration::from_secs(20)).await;
+        assert!(clock.now() >= at);
+        assert_eq!(clock.instant(at), Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_are_told_the_later_of_two_clocks() {
+        let clock = Clock::of_tokio();
+        let (system, hour) = (i64::try_from(system()).unwrap() * 1_000, 3_600 * SECOND);
+        clock.follow(exactly(system + hour));
+        assert!(clock.wall().abs_diff(as_millis(system + hour)) < 60_000, "not what it has made up for so far");
+        clock.follow(exactly(system - hour));
+        assert!(clock.wall().abs_diff(as_millis(system)) < 60_000, "a credential is not over before it begins");
+    }
+
+    /// A machine that sleeps stops the one and not the other.
+    #[test]
+    fn it_counts_while_the_machine_sleeps() {
+        #[cfg(target_os = "linux")]
+        assert_eq!(STEADY, ClockId::Boottime);
         let clock = Clock::system();
-        let begun = clock.now();
-        for system in [begun - 20, begun + 20] {
-            clock.correct(system);
-            assert_eq!(clock.now(), begun);
-        }
+        let look = clock.look_at_system();
+        assert!(look.before <= look.after && look.before >= 0);
+        assert!(clock.behind(Sightings::default().add(look)).abs() < 60.0);
     }
 }

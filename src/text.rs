@@ -105,13 +105,15 @@ fn is_hidden(c: char) -> bool {
         | '\u{2065}'
         | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}'
+        | '\u{fdd0}'..='\u{fdef}'
         | '\u{ffa0}'
         | '\u{fff0}'..='\u{fff8}'
         | '\u{1d159}'
         | '\u{e0000}'..='\u{e0fff}' => true,
-        '\u{fdd0}'..='\u{fdef}' => true,
-        _ if u32::from(c) & 0xfffe == 0xfffe => true,
-        _ => matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format),
+        _ => {
+            u32::from(c) & 0xfffe == 0xfffe
+                || matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use super::parse;
 use crate::{
     auth::turn_credential,
-    clock::{Millis, millis},
+    clock::{Clock, millis},
     id::UserId,
     protocol::IceServer,
 };
@@ -40,14 +40,14 @@ fn servers(text: &str) -> Result<IceServers, String> {
 }
 
 impl IceConfig {
-    /// The servers for `user`, with credentials that hold from `now` for [`IceConfig::turn_ttl`].
-    pub fn for_user(&self, user: &UserId, now: Millis) -> Vec<IceServer> {
+    /// The servers for `user`, with credentials that hold from now on for [`IceConfig::turn_ttl`]. It is the TURN server's clock that they end by.
+    pub fn for_user(&self, user: &UserId, clock: &Clock) -> Vec<IceServer> {
         let mut servers = self.ice_servers.as_ref().map(|servers| servers.0.clone()).unwrap_or_default();
         if !self.stun_urls.is_empty() {
             servers.push(IceServer { urls: self.stun_urls.clone(), username: None, credential: None });
         }
         if let Some(secret) = self.turn_secret.as_ref().filter(|_| !self.turn_urls.is_empty()) {
-            let (username, credential) = turn_credential(secret, user.as_str(), now + millis(self.turn_ttl));
+            let (username, credential) = turn_credential(secret, user.as_str(), clock.wall() + millis(self.turn_ttl));
             let urls = self.turn_urls.clone();
             servers.push(IceServer { urls, username: Some(username), credential: Some(credential) });
         }

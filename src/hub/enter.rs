@@ -198,7 +198,7 @@ impl Hub {
                 resume_token: arrival.token.as_deref().unwrap_or_default(),
                 session: conn,
                 server_time: context.now,
-                ice_servers: &self.parts.ice.for_user(user, context.now),
+                ice_servers: &self.parts.ice.for_user(user, &context.clock),
             }));
             frames.extend(replayed);
             self.parts.metrics.resumed.inc(Resumed::Replayed);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backend::Point,
-    clock::Millis,
+    clock::{Clock, Millis},
     config::IceConfig,
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{Audience, Close, Frame, IceServer, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
@@ -79,6 +79,7 @@ pub(super) struct Context<'a> {
     pub(super) ping_interval: Millis,
     pub(super) ice: &'a IceConfig,
     pub(super) metrics: &'a Metrics,
+    pub(super) clock: Clock,
     pub(super) now: Millis,
 }
 
@@ -275,7 +276,7 @@ impl Local {
 
     /// ROOM_STATE for `arrival`.
     pub(super) fn snapshot(&self, arrival: &Arrival, user: &UserId, context: Context<'_>) -> Frame {
-        let ice_servers = context.ice.for_user(user, context.now);
+        let ice_servers = context.ice.for_user(user, &context.clock);
         let token = arrival.token.as_deref();
         whole(&self.replica, arrival.conn, arrival.features, token, &ice_servers, context)
     }
@@ -333,7 +334,7 @@ fn start_over(seat: &mut Seat, room: &Room, user: &UserId, reason: &'static str,
     if seat.modern {
         seat.push(&encode(&ServerFrame::Discontinuity { reason }), Kind::Direct);
     }
-    let ice_servers = context.ice.for_user(user, context.now);
+    let ice_servers = context.ice.for_user(user, &context.clock);
     let state = whole(room, seat.conn, seat.features, None, &ice_servers, context);
     seat.push(&state, Kind::Direct);
 }

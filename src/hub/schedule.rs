@@ -64,7 +64,7 @@ impl Schedule {
                 Some(at) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(clock.instant(at)) => {}
-                        // The clock may have been set meanwhile.
+                        // The clock may run faster meanwhile, or the machine sleep.
                         () = tokio::time::sleep(RECKON) => {}
                         () = sooner => {}
                     }
@@ -81,7 +81,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn wakes_in_order_and_for_what_comes_sooner() {
-        let clock = Clock::system();
+        let clock = Clock::of_tokio();
         let schedule = Schedule::default();
         let room = |name| RoomId::parse(name).unwrap();
         let start = clock.now();

@@ -123,6 +123,7 @@ impl Hub {
             ping_interval: self.parts.ping_interval,
             ice: &self.parts.ice,
             metrics: &self.parts.metrics,
+            clock: self.parts.clock,
             now: self.now(),
         }
     }

@@ -87,11 +87,47 @@ impl RoomRow {
                 position: self.position,
                 playing: self.playing,
                 rate: self.rate,
-                at: self.position_at,
+                // Not later than now: where a clock was set back meanwhile the film would stand still until then.
+                at: self.position_at.min(now),
                 by: None,
             },
             empty_until: Some(self.empty_until.unwrap_or(now + policy.empty_grace)),
             ..Room::vacant(self.id)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_room_goes_on_from_its_stored_time() {
+        let row = |position_at| RoomRow {
+            id: RoomId::parse("r").unwrap(),
+            epoch: 1,
+            version: 7,
+            host: None,
+            host_origin: None,
+            url: None,
+            position: 100.0,
+            playing: true,
+            rate: 1.0,
+            position_at,
+            guest_control: false,
+            pin: None,
+            empty_until: None,
+            archived: false,
+            at: position_at,
+        };
+        // The film ran on while nobody had the room; the clock was set back meanwhile; by an hour.
+        for (position_at, now, position) in [(1_000, 31_000, 130.0), (1_000, 1_000, 100.0), (3_601_000, 1_000, 100.0)] {
+            let line = row(position_at).into_room(&Policy::default(), now).unwrap().timeline;
+            assert!((line.position_at(now) - position).abs() < 1e-9, "{line:?}");
+            assert!(
+                (line.position_at(now + 10_000) - position - 10.0).abs() < 1e-9,
+                "it does not stand still: {line:?}"
+            );
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{NodeError, drain, keeper::Keeper, state::State};
+use super::{NodeError, drain, keeper::Keeper, state::State, timekeeper::Timekeeper};
 use crate::{
     backend::RedisNode,
     clock::{Clock, millis},
@@ -104,6 +104,7 @@ impl Node {
         let mut stops = Stops::new()?;
         let redis = self.state.redis();
         let keeper_of = redis.as_ref().map(|redis| self.keeper(redis));
+        let timekeeper = self.timekeeper(None);
         // Nobody is let in, or told that this node is ready, before there is somewhere to put them.
         self.admission.pause(redis.is_some());
         let stop = CancellationToken::new();
@@ -117,7 +118,6 @@ impl Node {
         let mut background = JoinSet::new();
         let hub = Arc::clone(&self.hub);
         background.spawn(vital("the timer of rooms", async move { hub.run().await }.boxed()));
-        background.spawn(vital("the clock", self.clock.follow().boxed()));
         let ice = refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock);
         background.spawn(vital("the renewal of TURN credentials", ice.boxed()));
         let mut keeper = JoinSet::new();
@@ -128,6 +128,7 @@ impl Node {
             });
         } else {
             self.metrics.link_up.set(1);
+            background.spawn(vital("the clock", async move { timekeeper.keep().await }.boxed()));
         }
         let node = self.hub.node();
         tracing::info!(addr = %self.address, node = %node, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -176,6 +177,10 @@ impl Node {
         misfit.map_or(Ok(()), Err)
     }
 
+    fn timekeeper(&self, redis: Option<&Arc<RedisNode>>) -> Timekeeper {
+        Timekeeper { clock: self.clock, metrics: Arc::clone(&self.metrics), redis: redis.cloned() }
+    }
+
     fn keeper(&self, redis: &Arc<RedisNode>) -> Keeper {
         Keeper {
             redis: Arc::clone(redis),
@@ -183,6 +188,7 @@ impl Node {
             admission: Arc::clone(&self.admission),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
+            timekeeper: self.timekeeper(Some(redis)),
             fingerprint: self.state.keys.fingerprint(),
             lease: self.config.redis.lease,
             stream_max: self.config.redis.ledger_stream_max,
@@ -231,7 +237,6 @@ async fn refresh_ice(hub: Arc<Hub>, ice: IceConfig, clock: Clock) {
     let Some(every) = ice.refresh() else { return };
     loop {
         tokio::time::sleep(every).await;
-        let now = clock.now();
-        hub.tell_modern(|user| encode(&ServerFrame::IceServers { ice_servers: &ice.for_user(user, now) }));
+        hub.tell_modern(|user| encode(&ServerFrame::IceServers { ice_servers: &ice.for_user(user, &clock) }));
     }
 }

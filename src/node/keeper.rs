@@ -8,6 +8,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
+use super::timekeeper::Timekeeper;
 use crate::{
     backend::{Backend as _, BackendError, RedisNode, StartError},
     clock::{Clock, Millis},
@@ -44,6 +45,7 @@ pub(super) struct Keeper {
     pub(super) admission: Arc<Admission>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
+    pub(super) timekeeper: Timekeeper,
     pub(super) fingerprint: String,
     pub(super) lease: Duration,
     pub(super) stream_max: usize,
@@ -56,8 +58,16 @@ impl Keeper {
             return error;
         }
         let (dead, died) = watch::channel(Vec::new());
-        let rest =
-            async { tokio::join!(self.readiness(), self.reap(died), self.overdue(), self.ledger(), self.refresh()) };
+        let rest = async {
+            tokio::join!(
+                self.readiness(),
+                self.reap(died),
+                self.overdue(),
+                self.ledger(),
+                self.refresh(),
+                self.timekeeper.keep()
+            )
+        };
         tokio::select! {
             usurped = self.renew(&dead) => usurped,
             // None of them ends.
@@ -90,6 +100,8 @@ impl Keeper {
     /// Takes over what an earlier process of this name has left behind. One that still runs learns of this, and drains: its members are its
     /// own until it is gone. Whether all is in order.
     async fn take_name(&self) -> Result<bool, BackendError> {
+        // Before anything is stamped.
+        self.timekeeper.take_over().await?;
         self.redis.take_name().await?;
         let patience = Instant::now() + HANDOVER;
         while self.redis.namesakes().await? > 1 && Instant::now() < patience {

@@ -6,6 +6,7 @@ mod error;
 mod keeper;
 mod secret;
 mod state;
+mod timekeeper;
 
 pub use build::Node;
 pub use error::NodeError;

@@ -340,3 +340,22 @@ mod tests {
         check::<Journaled>();
     }
 }
+
+/// Whose clock a node's own is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// That of the machine.
+    System,
+    /// That of Redis, by which the nodes of a cluster go.
+    Redis,
+}
+
+impl Against {
+    /// The word in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Redis => "redis",
+        }
+    }
+}

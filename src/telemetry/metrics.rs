@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -7,8 +7,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Cause, Dropped, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck,
-    Sharded, Tally, Timing, labels::Journaled,
+    Against, Cause, Dropped, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector,
+    SeatCheck, Sharded, Tally, Timing, labels::Journaled,
 };
 use crate::{
     ledger::PoolUse,
@@ -94,6 +94,7 @@ pub struct Metrics {
     pub away: Gauge,
     pub relay: Timing,
     pub relay_remote: Timing,
+    clock_offset: Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>,
     pub commit: Timing,
     pub commit_conflicts: Counter,
     pub resumed: Tally<Resumed>,
@@ -134,6 +135,7 @@ pub struct Snapshot {
 
 impl Metrics {
     /// All at zero.
+    #[allow(clippy::too_many_lines, reason = "one entry a metric: the table of docs/METRICS.md")]
     pub fn new(node: &str) -> Self {
         let mut all = Registry::default();
         all.register_collector(Box::new(ProcessCollector));
@@ -146,6 +148,12 @@ impl Metrics {
         registry.register("members", "Members of this node, by whether they have a socket", members.clone());
         let state = |state| members.get_or_create_owned(&[("state", state)]);
         let (present, away) = (state("present"), state("away"));
+        let clock_offset = Family::<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>::default();
+        for against in [Against::System, Against::Redis] {
+            clock_offset.get_or_create_owned(&[("against", against.as_str())]).set(0.0);
+        }
+        let help = "By how much that clock is ahead of the one that this node stamps with; a single node has no Redis";
+        registry.register("clock_offset_seconds", help, clock_offset.clone());
         let echo = Echo::default();
         registry.register_collector(Box::new(echo.clone()));
         Self {
@@ -198,6 +206,7 @@ impl Metrics {
                 "From another node's decision until its update is in the outboxes here: by two clocks, in whole milliseconds, 0 if theirs is ahead",
                 &REMOTE,
             ),
+            clock_offset,
             commit: timing(
                 registry,
                 "commit_seconds",
@@ -255,6 +264,11 @@ impl Metrics {
             pool: PoolGauges::register(registry),
             registry: all,
         }
+    }
+
+    /// By how much another clock is ahead of the one that this node stamps with, in seconds.
+    pub fn clock_offset(&self, against: Against, seconds: f64) {
+        self.clock_offset.get_or_create_owned(&[("against", against.as_str())]).set(seconds);
     }
 
     /// As `OpenMetrics`; `Format` has the older text.

@@ -17,7 +17,7 @@ mod timing;
 
 pub use echo::Echo;
 pub use exposition::Format;
-pub use labels::{Cause, Dropped, Gap, Parting, Refused, Resumed, SeatCheck};
+pub use labels::{Against, Cause, Dropped, Gap, Parting, Refused, Resumed, SeatCheck};
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::{Metrics, Snapshot};
 pub use panics::{contained, contained_call, log_panics, panics};

@@ -18,6 +18,7 @@
 )]
 
 mod backing;
+mod clocks;
 mod crowd;
 mod degraded;
 mod deployment;

@@ -43,6 +43,13 @@ impl Nodes {
 
     /// So many that have only been started.
     pub(crate) fn launched(count: usize, settings: &[(&str, &str)]) -> Self {
+        let mut nodes = Self::idle(count, settings);
+        (0..count).for_each(|number| nodes.launch(number));
+        nodes
+    }
+
+    /// So many that have not been started.
+    pub(crate) fn idle(count: usize, settings: &[(&str, &str)]) -> Self {
         let mut env = BTreeMap::new();
         let fixed =
             [("HOST", "127.0.0.1"), ("LOG_FORMAT", "json"), ("TANDEM_SECRET", SECRET), ("MESSAGE_BURST", "10000")];
@@ -51,9 +58,7 @@ impl Nodes {
         }
         let node =
             |number| Node { name: format!("node-{number}"), port: free_port(), own: BTreeMap::new(), process: None };
-        let mut nodes = Self { all: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() };
-        (0..count).for_each(|number| nodes.launch(number));
-        nodes
+        Self { all: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() }
     }
 
     /// Another setting for one of them, from its next start on.

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::cast_possible_truncation)]
 
 pub mod certificates;
+pub mod faketime;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

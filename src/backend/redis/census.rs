@@ -6,7 +6,7 @@ use redis::FromRedisValue as _;
 use super::{answer::corrupt, link::Link, node::RedisNode, retained::StreamId};
 use crate::{
     backend::BackendError,
-    clock::{Millis, millis},
+    clock::{Clock, Look, Millis, millis},
     id::{NodeId, RoomId},
 };
 
@@ -39,6 +39,14 @@ impl RedisNode {
         let lost = said.first().is_some_and(|lost| lost == "1");
         let dead = said.iter().skip(1).filter_map(|name| NodeId::parse(name).ok()).filter(|name| *name != self.name);
         Ok(Renewal { lost, usurped: !self.hold_name(false).await?, dead: dead.collect() })
+    }
+
+    /// Looks at Redis' clock.
+    pub async fn look_at_clock(&self, clock: &Clock) -> Result<Look, BackendError> {
+        let call = self.scripts.time.key(self.layout.nodes());
+        let before = clock.count();
+        let said = self.main().invoke(&call).await?;
+        Ok(Look { before, said, after: clock.count() })
     }
 
     /// Takes this node's name away from an earlier process that may have it.

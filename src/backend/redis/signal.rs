@@ -124,6 +124,7 @@ pub(super) struct Scripts {
     pub(super) bury: Script,
     pub(super) name: Script,
     pub(super) append: Script,
+    pub(super) time: Script,
 }
 
 impl Default for Scripts {
@@ -137,6 +138,7 @@ impl Default for Scripts {
             bury: Script::new(include_str!("bury.lua")),
             name: Script::new(include_str!("name.lua")),
             append: Script::new(include_str!("append.lua")),
+            time: Script::new(include_str!("time.lua")),
         }
     }
 }

@@ -1,0 +1,99 @@
+//! Sees to it that the clock of this node agrees with the one that it goes by: Redis' in a cluster, so that all nodes stamp alike, the
+//! system's on a single node.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    backend::{BackendError, RedisNode},
+    clock::{Bounds, Clock, Sightings},
+    telemetry::{Against, Metrics},
+};
+
+/// How often the other clocks are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often at the start, before anybody is let in: the quickest answer counts.
+const FIRST_LOOKS: usize = 5;
+/// A clock that differs by as many seconds is worth a line in the log, until it differs by less than half of that,
+const LARGE: f64 = 1.0;
+/// but not more often than this.
+const AGAIN: Duration = Duration::from_mins(10);
+
+pub(super) struct Timekeeper {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    /// None on a single node.
+    pub(super) redis: Option<Arc<RedisNode>>,
+}
+
+impl Timekeeper {
+    /// Takes over the time of Redis. Before anybody is let in: afterwards nothing leaps any more.
+    pub(super) async fn take_over(&self) -> Result<(), BackendError> {
+        let Some(redis) = &self.redis else { return Ok(()) };
+        let mut sightings = Sightings::default();
+        let mut bounds = sightings.add(redis.look_at_clock(&self.clock).await?);
+        for _ in 1..FIRST_LOOKS {
+            bounds = sightings.add(redis.look_at_clock(&self.clock).await?);
+        }
+        let seconds = self.clock.behind(bounds);
+        self.clock.jump(bounds);
+        if seconds.abs() >= LARGE {
+            tracing::warn!(seconds, "the clock of Redis is ahead of this node's by as much; the node goes by Redis'");
+        }
+        Ok(())
+    }
+
+    /// Keeps the clock, for ever.
+    pub(super) async fn keep(&self) {
+        let (mut system, mut redis) = (Watched::default(), Watched::default());
+        loop {
+            sleep(EVERY).await;
+            let bounds = system.sightings.add(self.clock.look_at_system());
+            self.note(Against::System, bounds, &mut system.told);
+            let Some(node) = &self.redis else {
+                self.clock.follow(bounds);
+                continue;
+            };
+            // While Redis is away its link says so, and the clock runs on as it is.
+            if let Ok(look) = node.look_at_clock(&self.clock).await {
+                let bounds = redis.sightings.add(look);
+                self.note(Against::Redis, bounds, &mut redis.told);
+                self.clock.follow(bounds);
+            }
+        }
+    }
+
+    /// Counts how far off a clock is, and says so where it is much.
+    fn note(&self, against: Against, bounds: Bounds, told: &mut Option<Instant>) {
+        let seconds = self.clock.behind(bounds);
+        self.metrics.clock_offset(against, seconds);
+        if seconds.abs() < LARGE / 2.0 && told.take().is_some() {
+            tracing::info!(against = against.as_str(), "the clocks agree again");
+        }
+        if seconds.abs() < LARGE || told.is_some_and(|told| told.elapsed() < AGAIN) {
+            return;
+        }
+        *told = Some(Instant::now());
+        if against == Against::System && self.redis.is_some() {
+            tracing::warn!(
+                seconds,
+                "this node's system clock is ahead of the clock of the cluster by as much: the node goes by Redis'"
+            );
+        } else {
+            tracing::warn!(
+                against = against.as_str(),
+                seconds,
+                "the clock that this node goes by was set: the node makes up for as many seconds by running up to 5 % faster or slower; a restart takes them over at once"
+            );
+        }
+    }
+}
+
+/// What is known of another clock.
+#[derive(Default)]
+struct Watched {
+    sightings: Sightings,
+    /// When it was last said that it is far off.
+    told: Option<Instant>,
+}
