@@ -594,6 +594,7 @@ def scripts():
     check("actions are pinned by commit, and every step's script is there", not bad, bad)
 
     pipeline(workflows)
+    preflight()
     image = "registry.example.org/tandem:abc123@sha256:" + "0" * 64
     with tempfile.TemporaryDirectory() as scratch:
         kubectl = pathlib.Path(scratch, "kubectl")
@@ -678,6 +679,93 @@ def scripts():
         before = made
         done = run("scripts/k8s-secrets.sh", "tandem", env=env)
         check("and never changes one", done.returncode == 0 and dict(line.split("=") for line in pathlib.Path(scratch, "secret").read_text().split()) == before)
+
+
+FAKE_API = r"""#!/usr/bin/env python3
+# Stands in for an API server that preflight asks: what it has is in $FAKE/api, as JSON.
+import json, os, pathlib, sys
+arguments = sys.argv[1:]
+if arguments[0] in ("kustomize", "annotate"):
+    os.execvp("kubectl", ["kubectl", *arguments])
+api = json.loads(pathlib.Path(os.environ["FAKE"], "api").read_text())
+words = " ".join(arguments)
+if arguments[0] == "version":
+    print(json.dumps({"clientVersion": {"minor": api["client"], "gitVersion": "v1." + api["client"]}, "serverVersion": {"minor": api["server"], "gitVersion": "v1." + api["server"]}}))
+elif arguments[:2] == ["get", "--raw"]:
+    group = arguments[2].split("/", 2)[2]
+    if group not in api["groups"]: sys.exit("not found")
+    print(json.dumps({"versions": [1], "resources": [{"kind": kind, "name": kind.lower() + "s"} for kind in api["groups"][group]]}))
+elif arguments[0] == "create":
+    for one in json.load(sys.stdin)["items"]:
+        about = one["spec"]["resourceAttributes"]
+        print(json.dumps({**one, "status": {"allowed": about["resource"] not in api["refused"]}}))
+else:
+    what = arguments[arguments.index("get") + 1]
+    if what in api["hidden"]: sys.exit("Error: nodes is forbidden: User may not (Forbidden)")
+    print(json.dumps({"kind": "List", "items": api["objects"].get(what, [])}))
+"""
+
+NODE = {"metadata": {"name": "m"}, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}}}
+
+
+def machine(name, **spec):
+    return {**NODE, "metadata": {"name": name}, "spec": spec}
+
+
+def preflight():
+    """scripts/preflight against an API server that has what prod needs, and then one thing less each time."""
+    with tempfile.TemporaryDirectory() as scratch:
+        kubectl = pathlib.Path(scratch, "kubectl-api")
+        kubectl.write_text(FAKE_API)
+        kubectl.chmod(0o755)
+        groups = {}
+        for doc in yaml.safe_load_all(run("kubectl", "kustomize", "overlays/prod").stdout):
+            groups.setdefault(doc["apiVersion"], []).append(doc["kind"])
+        redis = {"kind": "StatefulSet", "metadata": {"name": "redis", "labels": {}}, "spec": {"template": {"spec": {"containers": [{"name": "redis"}]}}, "serviceName": "redis-headless", "podManagementPolicy": "Parallel"}}
+        prod = next(doc for doc in yaml.safe_load_all(run("kubectl", "kustomize", "overlays/prod").stdout) if doc["kind"] == "StatefulSet" and doc["metadata"]["name"] == "redis")
+        usual = {
+            "client": "34", "server": "36", "groups": {**groups, "metrics.k8s.io": []}, "refused": [], "hidden": [],
+            "objects": {
+                "secret": [{"kind": "Secret", "metadata": {"name": "tandem"}, "data": dict.fromkeys(rules.SECRET_KEYS, "eA==")}],
+                "storageclass": [{"kind": "StorageClass", "metadata": {"name": "x", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}],
+                "nodes": [machine("a"), machine("b"), machine("c")],
+                "namespace": [{"kind": "Namespace", "metadata": {"name": "tandem"}}],
+            },
+        }  # fmt: skip
+
+        def tell(**more):
+            pathlib.Path(scratch, "api").write_text(json.dumps({**usual, **more}))
+            return run("scripts/preflight", "prod", env={**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch})
+
+        def having(**objects):
+            return {"objects": {**usual["objects"], **objects}}
+
+        done = tell()
+        check("preflight has nothing against a cluster that has all", done.returncode == 0 and "WRONG" not in done.stdout, done.stdout + done.stderr)
+        secret = {"kind": "Secret", "metadata": {"name": "tandem"}, "data": {"TANDEM_SECRET": "eA=="}}
+        live = {**redis, "spec": {**redis["spec"], "selector": prod["spec"]["selector"], "volumeClaimTemplates": prod["spec"]["volumeClaimTemplates"]}}
+        other = {"kind": "Deployment", "metadata": {"name": "node-blue", "labels": {"app.kubernetes.io/component": "node"}}, "spec": {}}
+        for name, words, more in (
+            ("an old server", "oldest that works", {"server": "26"}),
+            ("an old kubectl", "oldest that works", {"client": "26+"}),
+            ("a kind that is missing", "has no HorizontalPodAutoscaler", {"groups": {key: value for key, value in groups.items() if key != "autoscaling/v2"}}),
+            ("a permission that is missing", "may not get, create, patch resourcequotas", {"refused": ["resourcequotas"]}),
+            ("a right of its scripts that is missing", "may not patch deployments.apps/scale", {"refused": ["deployments"]}),
+            ("no Secret", "there is no Secret tandem", having(secret=[])),
+            ("a Secret with too little in it", "has no POSTGRES_PASSWORD, REDIS_PASSWORD", having(secret=[secret])),
+            ("no storage class", "no storage class is the default", having(storageclass=[])),
+            ("two machines", "takes the majority", having(nodes=[machine("a"), machine("b")])),
+            ("a third one that is cordoned", "takes the majority", having(nodes=[machine("a"), machine("b"), machine("c", unschedulable=True)])),
+            ("a third one that is tainted", "takes the majority", having(nodes=[machine("a"), machine("b"), machine("c", taints=[{"effect": "NoSchedule"}])])),
+            ("machines that are full", "finds none", having(pods=[{"kind": "Pod", "metadata": {"name": "x", "namespace": "other"}, "status": {"phase": "Running"}, "spec": {"nodeName": n, "containers": [{"resources": {"requests": {"cpu": "7"}}}]}} for n in "abc"])),
+            ("another Redis", "Redis is single, and the overlay has sentinel", {**having(**{"deployments,statefulsets": [live]})}),
+            ("a StatefulSet that no apply can change", "has another podManagementPolicy", {**having(**{"deployments,statefulsets": [{**live, "spec": {key: value for key, value in live["spec"].items() if key != "podManagementPolicy"}}]})}),
+            ("another shape of nodes", "Deployment/node-blue runs, and the overlay does not have it", having(**{"deployments,statefulsets": [other]})),
+        ):
+            done = tell(**more)
+            check(f"preflight finds {name}", done.returncode == 1 and words in done.stdout, done.stdout + done.stderr)
+        done = tell(hidden=["nodes", "storageclass", "secret"])
+        check("what it may not look at is a note", done.returncode == 0 and done.stdout.count("may not look") == 3, done.stdout + done.stderr)
 
 
 SCANNERS = r"\b(?:trivy|syft|grype)\b"
