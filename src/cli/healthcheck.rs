@@ -1,17 +1,22 @@
 use std::{
-    io::{Read as _, Write as _},
-    net::{TcpStream, ToSocketAddrs as _},
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _},
     process::ExitCode,
     time::Duration,
 };
 
 use clap::Args;
 
+use crate::http::bare;
+
 /// How long a node may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
+    /// Address that the node listens on; where that is every one, this machine is asked in both families
+    #[arg(long, env = "HOST", default_value = "::")]
+    host: String,
     /// Port of the node
     #[arg(long, env = "PORT", default_value_t = 4001)]
     port: u16,
@@ -22,17 +27,30 @@ pub(super) struct Healthcheck {
 
 impl Healthcheck {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        match self.ask() {
-            Ok(status) if status.starts_with("HTTP/1.1 200 ") => Ok(ExitCode::SUCCESS),
-            Ok(status) => anyhow::bail!("port {} answers {status:?}", self.port),
-            Err(error) => anyhow::bail!("port {}: {error}", self.port),
+        let mut failures = Vec::new();
+        for address in self.addresses()? {
+            // Whoever answers is the node; only where nobody does is it looked for elsewhere.
+            match self.ask(address) {
+                Ok(status) if status.starts_with("HTTP/1.1 200 ") => return Ok(ExitCode::SUCCESS),
+                Ok(status) => anyhow::bail!("{address} answers {status:?}"),
+                Err(error) => failures.push(format!("{address}: {error}")),
+            }
         }
+        anyhow::bail!("{}", failures.join(", "))
     }
 
-    fn ask(&self) -> std::io::Result<String> {
-        let Some(address) = ("localhost", self.port).to_socket_addrs()?.find(std::net::SocketAddr::is_ipv4) else {
-            return Err(std::io::Error::other("localhost has no address"));
-        };
+    /// Where a node with these settings can be asked, in the order in which it is tried.
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let here = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let mut all: Vec<SocketAddr> = Vec::new();
+        for bound in (bare(&self.host), self.port).to_socket_addrs()? {
+            let reached = if bound.ip().is_unspecified() { &here[..] } else { &[bound.ip()] };
+            all.extend(reached.iter().map(|ip| SocketAddr::new(*ip, self.port)));
+        }
+        Ok(all)
+    }
+
+    fn ask(&self, address: SocketAddr) -> io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;

@@ -19,7 +19,6 @@ pub(super) struct Serve {
 pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::init_log(&config.log, config.server.secret.as_deref())?;
     let people = telemetry::is_for_people(&config.log);
-    raise_file_limit(config.server.max_connections);
     let runtime = runtime(&config.server)?;
     runtime.block_on(async {
         hangup::ignore_hangups()?;
@@ -36,19 +35,4 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
 fn runtime(server: &ServerConfig) -> std::io::Result<Runtime> {
     let spare = || available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1));
     Builder::new_multi_thread().worker_threads(server.worker_threads.unwrap_or_else(spare)).enable_all().build()
-}
-
-/// Files that a node needs beside its sockets.
-const SPARE_FILES: u64 = 256;
-
-/// Every socket is a file, and most systems allow 1,024 unless a process asks for more.
-fn raise_file_limit(sockets: usize) {
-    let wanted = sockets as u64 + SPARE_FILES;
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit < wanted => {
-            tracing::warn!(limit, wanted, "fewer open files are allowed than MAX_CONNECTIONS needs (ulimit -n)");
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised (ulimit -n)"),
-    }
 }

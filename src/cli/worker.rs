@@ -11,8 +11,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Work {
-    /// Address to listen on
-    #[arg(long = "host", env = "HOST", default_value = "0.0.0.0")]
+    /// Address to listen on; :: is every one, of IPv6 and IPv4 (of IPv4 alone where there is no IPv6)
+    #[arg(long = "host", env = "HOST", default_value = "::")]
     host: String,
     #[command(flatten)]
     redis: RedisConfig,

@@ -30,7 +30,7 @@ pub struct RoomConfig {
     /// Whether only hosts, co-hosts and (while guest control is on) guests may move playback
     #[arg(long = "enforce-control", env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
     pub enforce_control: bool,
-    /// Hosts that URL_CHANGE may lead to, comma-separated, subdomains included; empty allows all
+    /// Hosts that URL_CHANGE may lead to, comma-separated, subdomains included; empty allows all. The test picture and the local files of the page are always allowed
     #[arg(long = "url-hosts", env = "URL_HOSTS", value_delimiter = ',', value_parser = parse::host)]
     pub url_hosts: Vec<String>,
 }

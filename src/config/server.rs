@@ -8,8 +8,8 @@ use super::parse;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerConfig {
-    /// Address to listen on
-    #[arg(long = "host", env = "HOST", default_value = "0.0.0.0")]
+    /// Address to listen on; :: is every one, of IPv6 and IPv4 (of IPv4 alone where there is no IPv6), 0.0.0.0 every one of IPv4
+    #[arg(long = "host", env = "HOST", default_value = "::")]
     pub host: String,
     /// Port for everything: page, WebSocket, API, metrics; 0 takes a free one
     #[arg(long = "port", env = "PORT", default_value_t = 4001)]
@@ -21,22 +21,25 @@ pub struct ServerConfig {
     /// Name of this node; made up at every start if not given
     #[arg(long = "node-id", env = "NODE_ID")]
     pub node_id: Option<String>,
-    /// Most WebSockets at once; beyond it an upgrade is refused with 503
+    /// Most WebSockets at once; beyond it an upgrade is refused with 503. Fewer if the limit of open files (ulimit -n) does not allow so many
     #[arg(long = "max-connections", env = "MAX_CONNECTIONS", default_value = "50000", value_parser = parse::count)]
     pub max_connections: usize,
-    /// How many proxies in front append to X-Forwarded-For; 0 trusts the socket's own address
+    /// How many proxies in front append to X-Forwarded-For; 0 trusts the socket's own address. A client whose address they do not tell is nobody, and shares nothing with others
     #[arg(long = "trust-proxy-hops", env = "TRUST_PROXY_HOPS", default_value_t = 0)]
     pub trust_proxy_hops: usize,
     /// Origins that may open a WebSocket, comma-separated; * allows all (extensions have an origin per install)
     #[arg(long = "allowed-origins", env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',', value_parser = parse::origin)]
     pub allowed_origins: Vec<String>,
-    /// How long a client may take to send its request headers, in seconds
+    /// How long a client may take to send its request headers, or to take another piece of an answer, in seconds
     #[arg(long = "header-timeout-seconds", env = "HEADER_TIMEOUT_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
     pub header_timeout: Duration,
+    /// How long a connection is kept for another request after an answer, in seconds; longer than the balancer in front does
+    #[arg(long = "keep-alive-seconds", env = "KEEP_ALIVE_SECONDS", default_value = "75", value_parser = parse::some_seconds)]
+    pub keep_alive: Duration,
     /// Base of links to this service, such as <https://watch.example.org>; taken from the request if not given
     #[arg(long = "public-url", env = "PUBLIC_URL")]
     pub public_url: Option<url::Url>,
-    /// Where an invite link leads; gets ?tandemRoom=...&pin=... The page of this node, or <https://www.netflix.com/> for the extension
+    /// Where an invite link leads; gets ?tandemRoom=...&pin=... The page of this node, or <https://www.netflix.com/> for the extension. Links that the page of this node gives out lead to that page all the same
     #[arg(long = "invite-url", env = "INVITE_URL", default_value = "/", value_parser = parse::target)]
     pub invite_url: String,
     /// What /status lists: only counts, or every room with its members (public!)

@@ -1,10 +1,14 @@
 //! Everything on the port that is not a WebSocket, and the way to the one that is.
 
 mod accept;
+mod answer;
 mod cors;
+mod crowd;
 mod invite;
+mod listen;
 mod peer;
 mod probe;
+mod pulse;
 mod request_id;
 mod router;
 mod scoop;
@@ -13,7 +17,10 @@ mod shield;
 mod status;
 
 pub use accept::{Offer, preferred};
+pub(crate) use listen::bare;
+pub use listen::listen;
 pub use peer::Peer;
+pub use pulse::Patience;
 pub use router::{Site, SiteParts, router};
-pub use serve::serve;
+pub use serve::{Terms, serve};
 pub use status::{OPEN_METRICS, TEXT};

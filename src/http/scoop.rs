@@ -2,6 +2,7 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -14,6 +15,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
+
+use super::pulse::Pulse;
 
 /// What is asked of the kernel at once.
 const SCOOP: usize = 4 * 1024;
@@ -33,6 +36,8 @@ pub(super) struct Scoop<S: Stream = TcpStream> {
     stream: Option<S>,
     rest: Bytes,
     tasks: TaskTracker,
+    /// For as long as it is HTTP.
+    pulse: Option<Arc<Pulse>>,
 }
 
 /// What a connection is made of.
@@ -41,8 +46,21 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 impl<S: Stream> Scoop<S> {
-    pub(super) fn new(stream: S, tasks: TaskTracker) -> Self {
-        Self { stream: Some(stream), rest: Bytes::new(), tasks }
+    pub(super) fn new(stream: S, tasks: TaskTracker, pulse: Option<Arc<Pulse>>) -> Self {
+        Self { stream: Some(stream), rest: Bytes::new(), tasks, pulse }
+    }
+
+    /// Tells the pulse, and forgets it when it is over.
+    fn note(&mut self, what: impl FnOnce(&Pulse)) {
+        if self.pulse.take_if(|pulse| pulse.is_over()).is_none()
+            && let Some(pulse) = &self.pulse
+        {
+            what(pulse);
+        }
+    }
+
+    fn note_write(&mut self, written: &Poll<io::Result<usize>>) {
+        self.note(|pulse| pulse.wrote(written.is_ready()));
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut S>> {
@@ -82,11 +100,19 @@ impl<S: Stream> AsyncRead for Scoop<S> {
         let this = &mut *self;
         if this.rest.is_empty() {
             if buf.remaining() >= SCOOP {
-                return this.stream()?.poll_read(context, buf);
+                let before = buf.filled().len();
+                ready!(this.stream()?.poll_read(context, buf))?;
+                if buf.filled().len() > before {
+                    this.note(Pulse::heard);
+                }
+                return Poll::Ready(Ok(()));
             }
             let mut space = [const { MaybeUninit::uninit() }; SCOOP];
             let mut scoop = ReadBuf::uninit(&mut space);
             ready!(this.stream()?.poll_read(context, &mut scoop))?;
+            if !scoop.filled().is_empty() {
+                this.note(Pulse::heard);
+            }
             let (asked, rest) = scoop.filled().split_at(buf.remaining().min(scoop.filled().len()));
             buf.put_slice(asked);
             this.rest = Bytes::copy_from_slice(rest);
@@ -104,7 +130,9 @@ impl<S: Stream> AsyncRead for Scoop<S> {
 
 impl<S: Stream> AsyncWrite for Scoop<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(context, buf)
+        let written = self.stream()?.poll_write(context, buf);
+        self.note_write(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -120,7 +148,9 @@ impl<S: Stream> AsyncWrite for Scoop<S> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(context, parts)
+        let written = self.stream()?.poll_write_vectored(context, parts);
+        self.note_write(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -137,7 +167,7 @@ mod tests {
         let sent: Vec<u8> = (0_u8..=255).cycle().take(3 * SCOOP + 17).collect();
         for asked in [1, 7, 300, SCOOP - 1, SCOOP, 2 * SCOOP] {
             let (mut peer, stream) = tokio::io::duplex(2 * SCOOP);
-            let mut scoop = Scoop::new(stream, TaskTracker::new());
+            let mut scoop = Scoop::new(stream, TaskTracker::new(), None);
             let all = sent.clone();
             let writer = tokio::spawn(async move { peer.write_all(&all).await });
             let mut came = Vec::new();
@@ -158,7 +188,7 @@ mod tests {
     async fn keeps_what_was_not_asked_for_and_nothing_once_it_was() {
         let (mut peer, stream) = tokio::io::duplex(SCOOP);
         peer.write_all(b"one and two").await.unwrap();
-        let mut scoop = Scoop::new(stream, TaskTracker::new());
+        let mut scoop = Scoop::new(stream, TaskTracker::new(), None);
         let mut buf = [0; 3];
         scoop.read_exact(&mut buf).await.unwrap();
         assert_eq!((&buf, &*scoop.rest), (b"one", &b" and two"[..]));
@@ -170,7 +200,7 @@ mod tests {
     async fn a_peer_that_still_speaks_is_heard_out() {
         let (mut peer, stream) = tokio::io::duplex(SCOOP);
         let tasks = TaskTracker::new();
-        let scoop = Scoop::new(stream, tasks.clone());
+        let scoop = Scoop::new(stream, tasks.clone(), None);
         peer.write_all(b"a").await.unwrap();
         drop(scoop);
         // More than there is room for: somebody takes it.
@@ -185,7 +215,7 @@ mod tests {
     async fn a_peer_that_is_silent_is_left_at_once() {
         let (_peer, stream) = tokio::io::duplex(SCOOP);
         let tasks = TaskTracker::new();
-        drop(Scoop::new(stream, tasks.clone()));
+        drop(Scoop::new(stream, tasks.clone(), None));
         assert!(tasks.is_empty());
     }
 }

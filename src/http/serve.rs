@@ -1,29 +1,56 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future as _,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
-use super::{Peer, scoop::Scoop};
+use super::{
+    Patience, Peer,
+    answer::Answer,
+    crowd::{Crowd, Member},
+    pulse::{Overdue, Pulse},
+    scoop::Scoop,
+};
+use crate::{clock::millis, limit::Throttle, telemetry::HttpMetrics};
 
 /// The largest request head, in bytes: beyond it hyper answers 431.
 const MAX_HEAD: usize = 32 * 1024;
 /// After an error of `accept` (too many files, say) it is tried again after this.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What goes on and on is said again after so many seconds.
+const SAID_AGAIN: u64 = 30;
 
-/// Accepts connections until `stop`, each in a task of `tasks`. Ours rather than axum's, for the deadline on request heads and
-/// for TCP_NODELAY.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    header_timeout: Duration,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
+/// On which terms connections are served.
+#[derive(Debug)]
+pub struct Terms {
+    /// How long they may take.
+    pub patience: Patience,
+    /// How many there may be at once that are no WebSockets.
+    pub most: usize,
+    /// Where they are counted.
+    pub metrics: HttpMetrics,
+}
+
+/// Accepts connections until `stop`, each in a task of `tasks`. Ours rather than axum's, for the deadlines and for TCP_NODELAY.
+pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
+    let Terms { patience, most, metrics } = terms;
+    let crowd = Crowd::new(most, metrics.clone());
+    let (failed, crowded) = (Complaint::new(), Complaint::new());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -34,38 +61,112 @@ pub async fn serve(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY");
                 }
-                let stream = Scoop::new(stream, tasks.clone());
-                let connection = connection(stream, Peer(address), Arc::clone(&router), header_timeout);
-                let stop = stop.clone();
+                let pulse = Arc::new(Pulse::new());
+                let (member, shed) = crowd.enter(Arc::clone(&pulse));
+                if shed && let Some(skipped) = crowded.pass() {
+                    tracing::warn!(
+                        most,
+                        skipped,
+                        "as many HTTP connections as the open files allow (ulimit -n): the idlest make room"
+                    );
+                }
+                let connection = Connection { stream, address, pulse, patience, member, tasks: tasks.clone() };
+                let (router, stop) = (Arc::clone(&router), stop.clone());
                 tasks.spawn(async move {
                     tokio::select! {
-                        () = connection => {}
+                        () = connection.serve(router) => {}
                         () = stop.cancelled() => {}
                     }
                 });
             }
+            Err(error) if is_of_one_client(&error) => {
+                tracing::debug!(%error, "a client was gone before it was accepted")
+            }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                metrics.accept_failures.inc();
+                // Its place is free as soon as its task has run.
+                let shed = crowd.shed();
+                if let Some(skipped) = failed.pass() {
+                    tracing::warn!(%error, shed, skipped, "connections cannot be accepted; they wait, and it is tried again");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-async fn connection(stream: Scoop, peer: Peer, router: Arc<Router>, header_timeout: Duration) {
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        let mut router = Router::clone(&router);
-        async move { router.call(request.map(Body::new)).await }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, peer = %peer.0, "a connection ended early");
+/// Whether it was only this one that could not be accepted.
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Something that is said once, and again from time to time while it goes on.
+struct Complaint {
+    throttle: Throttle,
+    began: Instant,
+}
+
+impl Complaint {
+    fn new() -> Self {
+        Self { throttle: Throttle::new(1, 1), began: Instant::now() }
+    }
+
+    /// How often it was not said since the last time; nothing if it is too early.
+    fn pass(&self) -> Option<u64> {
+        self.throttle.pass(millis(self.began.elapsed()) / SAID_AGAIN)
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    address: SocketAddr,
+    pulse: Arc<Pulse>,
+    patience: Patience,
+    /// For as long as it is HTTP.
+    member: Member,
+    tasks: TaskTracker,
+}
+
+impl Connection {
+    async fn serve(self, router: Arc<Router>) {
+        let Self { stream, address, pulse, patience, member, tasks } = self;
+        // An IPv4 client of a socket for both families has an IPv6 address that only says so.
+        let peer = Peer(SocketAddr::new(address.ip().to_canonical(), address.port()));
+        let noted = Arc::clone(&pulse);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            noted.asked();
+            request.extensions_mut().insert(peer);
+            let (mut router, pulse) = (Router::clone(&router), Arc::clone(&noted));
+            async move {
+                let answered = router.call(request.map(Body::new)).await;
+                answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
+            }
+        });
+        let stream = TokioIo::new(Scoop::new(stream, tasks, Some(Arc::clone(&pulse))));
+        let mut http = http1::Builder::new();
+        http.header_read_timeout(None).max_buf_size(MAX_HEAD);
+        let mut served = pin!(http.serve_connection(stream, service).with_upgrades());
+        let mut alarm = pin!(sleep_until(Instant::now() + patience.head));
+        let ended = std::future::poll_fn(|context| {
+            if let Poll::Ready(served) = served.as_mut().poll(context) {
+                return Poll::Ready(Ok(served));
+            }
+            // Whatever changes the pulse happens within that poll, or wakes this task.
+            let Some((due, why)) = pulse.due(&patience, context.waker()) else { return Poll::Pending };
+            if alarm.deadline() != due {
+                alarm.as_mut().reset(due);
+            }
+            ready!(alarm.as_mut().poll(context));
+            Poll::Ready(Err(why))
+        });
+        match ended.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, peer = %peer.0, "a connection ended early"),
+            Err(Overdue::Idle) => tracing::trace!(peer = %peer.0, "an idle connection was closed"),
+            Err(why) => tracing::debug!(%why, peer = %peer.0, "a connection was closed"),
+        }
+        pulse.finish();
+        drop(member);
     }
 }

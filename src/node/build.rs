@@ -10,12 +10,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{NodeError, drain, keeper::Keeper, state::State, timekeeper::Timekeeper};
+use super::{NodeError, drain, files::Files, keeper::Keeper, state::State, timekeeper::Timekeeper};
 use crate::{
     backend::RedisNode,
     clock::{Clock, millis},
     config::{Config, IceConfig},
-    http::{self, Site, SiteParts},
+    http::{self, Patience, Site, SiteParts, Terms},
     hub::{Hub, Parts},
     id::NodeId,
     protocol::{ServerFrame, encode},
@@ -42,6 +42,7 @@ pub struct Node {
     registry: Arc<Registry>,
     sockets: TaskTracker,
     state: State,
+    files: Files,
 }
 
 impl Node {
@@ -53,6 +54,7 @@ impl Node {
         };
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
+        let files = Files::claim(config.server.max_connections);
         let (listener, address) = listen(&config).await?;
         let state = State::open(&config, &name, clock, &metrics)?;
         let hub = Hub::new(Parts {
@@ -67,7 +69,8 @@ impl Node {
         });
         state.adopt(&hub).await;
 
-        let admission = Admission::new(config.server.max_connections);
+        let admission = Admission::new(files.sockets);
+        metrics.connections_max.set(i64::try_from(files.sockets).unwrap_or(i64::MAX));
         let registry = Registry::new(Arc::clone(&metrics));
         let sockets = TaskTracker::new();
         let door = DoorParts {
@@ -91,7 +94,7 @@ impl Node {
             admission: Arc::clone(&admission),
         };
         let site = Arc::new(Site::new(parts, &config));
-        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, state })
+        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, state, files })
     }
 
     /// Where it listens.
@@ -110,10 +113,16 @@ impl Node {
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
         let router = http::router(Arc::clone(&self.site));
-        let header_timeout = self.config.server.header_timeout;
+        let server = &self.config.server;
+        let (head, keep_alive) = (server.header_timeout, server.keep_alive);
+        let terms = Terms {
+            patience: Patience { head, keep_alive, write: head },
+            most: self.files.http,
+            metrics: self.metrics.http.clone(),
+        };
         let (died, mut deaths) = mpsc::channel(1);
         let vital = |name, work| vital(name, work, died.clone());
-        let listening = http::serve(self.listener, router, header_timeout, connections.clone(), stop.clone());
+        let listening = http::serve(self.listener, router, terms, connections.clone(), stop.clone());
         let serving = tokio::spawn(vital("the listener", listening.boxed()));
         let mut background = JoinSet::new();
         let hub = Arc::clone(&self.hub);
@@ -225,9 +234,9 @@ impl Stops {
 }
 
 async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), NodeError> {
-    let address = (config.server.host.as_str(), config.server.port);
-    let failed = |source| NodeError::Listen { address: format!("{}:{}", address.0, address.1), source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    let failed = |source| NodeError::Listen { address: format!("{host} port {port}"), source };
+    let listener = http::listen(host, port).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

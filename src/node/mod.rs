@@ -3,6 +3,7 @@
 mod build;
 mod drain;
 mod error;
+mod files;
 mod keeper;
 mod secret;
 mod state;

@@ -80,7 +80,9 @@ const COMMIT: [Duration; 14] = [
 pub struct Metrics {
     registry: Registry,
     pub connections: Gauge,
+    pub connections_max: Gauge,
     pub connections_total: Counter,
+    pub http: HttpMetrics,
     pub upgrades_refused: Tally<Refused>,
     pub received: Tally<Received, Sharded>,
     pub sent: Tally<Sent, Sharded>,
@@ -117,6 +119,33 @@ pub struct Metrics {
     journal: Tally<Journaled>,
     frames_unencodable: Counter,
     pool: PoolGauges,
+}
+
+/// The numbers of connections that are no WebSockets.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "each is described where it is registered")]
+pub struct HttpMetrics {
+    pub connections: Gauge,
+    pub shed: Counter,
+    pub accept_failures: Counter,
+}
+
+impl HttpMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        Self {
+            connections: gauge(registry, "http_connections", "HTTP connections open, without WebSockets"),
+            shed: counter(
+                registry,
+                "http_connections_shed",
+                "HTTP connections that were idle and had to make room for others",
+            ),
+            accept_failures: counter(
+                registry,
+                "accept_failures",
+                "Times that no connection could be accepted, for want of open files or memory",
+            ),
+        }
+    }
 }
 
 /// What is looked up only when somebody asks for the metrics.
@@ -158,6 +187,12 @@ impl Metrics {
         registry.register_collector(Box::new(echo.clone()));
         Self {
             connections: gauge(registry, "connections", "WebSockets open"),
+            connections_max: gauge(
+                registry,
+                "connections_max",
+                "As many WebSockets may be open: MAX_CONNECTIONS, or fewer if the limit of open files is low",
+            ),
+            http: HttpMetrics::register(registry),
             connections_total: counter(registry, "connections_opened", "WebSockets opened"),
             upgrades_refused: Tally::register(
                 registry,

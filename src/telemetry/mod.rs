@@ -19,7 +19,7 @@ pub use echo::Echo;
 pub use exposition::Format;
 pub use labels::{Against, Cause, Dropped, Gap, Parting, Refused, Resumed, SeatCheck};
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
-pub use metrics::{Metrics, Snapshot};
+pub use metrics::{HttpMetrics, Metrics, Snapshot};
 pub use panics::{contained, contained_call, log_panics, panics};
 pub use pool::PoolGauges;
 pub use process::{Memory, ProcessCollector, memory};

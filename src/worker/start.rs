@@ -22,15 +22,20 @@ use super::{
 };
 use crate::{
     config::{PostgresConfig, RedisConfig, WorkerConfig},
-    http,
+    http::{self, Patience, Terms},
     ledger::{Database, LedgerError, MigrateError, Schema},
     shared::{Connector, Layout, SharedError},
+    telemetry::HttpMetrics,
 };
 
 /// How long finishing what is in hand may take, after the word to stop.
 const FINISH: Duration = Duration::from_secs(10);
 /// How long a client may take to send its request's head.
 const HEAD: Duration = Duration::from_secs(5);
+/// How long a scraper's connection is kept for its next question.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How many may ask at once: probes and scrapers.
+const ASKING: usize = 128;
 /// Between two looks whether the schema is there.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -87,12 +92,17 @@ impl std::fmt::Debug for Worker {
     }
 }
 
+fn terms() -> Terms {
+    let patience = Patience { head: HEAD, keep_alive: KEEP_ALIVE, write: HEAD };
+    Terms { patience, most: ASKING, metrics: HttpMetrics::default() }
+}
+
 impl Worker {
     /// Checks the settings and takes the port. Redis and PostgreSQL need not be there yet.
     pub async fn start(settings: WorkerSettings) -> Result<Self, WorkerError> {
-        let at = (settings.host.as_str(), settings.worker.worker_port);
-        let refuse = |error| WorkerError::Listen(format!("{}:{}", at.0, at.1), error);
-        let listener = TcpListener::bind(at).await.map_err(refuse)?;
+        let (host, port) = (settings.host.as_str(), settings.worker.worker_port);
+        let refuse = |error| WorkerError::Listen(format!("{host} port {port}"), error);
+        let listener = http::listen(host, port).await.map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         let made_up = || format!("worker-{}", uuid::Uuid::new_v4().simple());
         Ok(Self {
@@ -120,7 +130,7 @@ impl Worker {
             metrics: Arc::clone(&metrics),
             condition: Arc::clone(&condition),
         });
-        let serving = tokio::spawn(http::serve(self.listener, site, HEAD, connections.clone(), closing.clone()));
+        let serving = tokio::spawn(http::serve(self.listener, site, terms(), connections.clone(), closing.clone()));
         tracing::info!(addr = %self.address, worker = %self.name, version = env!("CARGO_PKG_VERSION"), "listening");
 
         let layout = Layout::new(&self.settings.redis.redis_prefix, self.settings.redis.redis_partitions);

@@ -67,6 +67,7 @@ async fn config_prints_the_settings_and_no_secret() {
         "LOG_LEVEL",
         "LOG_FORMAT",
         "HEADER_TIMEOUT_SECONDS",
+        "KEEP_ALIVE_SECONDS",
         "TANDEM_DATA_DIR",
     ] {
         line(name);

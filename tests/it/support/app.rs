@@ -154,6 +154,13 @@ impl TestApp {
         assert!(status.success(), "prlimit {limit}");
     }
 
+    /// How many files the server may have open from now on.
+    pub(crate) async fn limit_open_files(&self, most: u32) {
+        let id = self.nodes[0].child.id().expect("the server runs").to_string();
+        let status = Command::new("prlimit").args(["--pid", &id, &format!("--nofile={most}:")]).status().await.unwrap();
+        assert!(status.success(), "prlimit --nofile={most}:");
+    }
+
     pub(crate) fn ledger_file(&self) -> PathBuf {
         self.dir.path().join("tandem.db")
     }
@@ -321,7 +328,10 @@ fn events(text: &str) -> Vec<Value> {
 fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
     // What ends a process whose file may not grow is ignored, so that writing fails instead, as on a full disk.
     let mut command = Command::new("sh");
-    command.env_clear().args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]).args(args).envs(env);
+    // Some tests give it few files from the start on.
+    let limit = env.get("TEST_OPEN_FILES").map_or(String::new(), |most| format!("ulimit -n {most}; "));
+    let script = format!("trap '' XFSZ; {limit}exec \"$0\" \"$@\"");
+    command.env_clear().args(["-c", &script, BINARY]).args(args).envs(env);
     // Not here: a developer's `.env` is no part of the test.
     if let Some(dir) = env.get("TANDEM_DATA_DIR") {
         command.current_dir(dir);
