@@ -3,17 +3,20 @@ use std::sync::{Arc, PoisonError};
 use axum::{
     Json,
     extract::{Request, State},
-    http::{StatusCode, Uri, header},
+    http::{HeaderName, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::json;
 use url::form_urlencoded;
 
 use super::Site;
-use crate::{auth::tidy_code, backend::BackendError, id::RoomId};
+use crate::{auth::tidy_code, backend::BackendError, headers::list, id::RoomId, web::DeadLink};
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Other codes of a room that are tried when one is taken. With 40 bits the second is hardly ever needed.
 const ATTEMPTS: u32 = 4;
+/// In the query of an invite link: it leads to the page of this node, wherever `INVITE_URL` leads.
+const TO_PAGE: &str = "page";
 /// How long a code is good for after it was last asked for or used, in ms: as long as a room of the first generation was meant to live.
 const LIFE: u64 = 4 * 60 * 60 * 1000;
 /// How long one is good for whose room does not exist, in ms: anybody can ask for those.
@@ -36,7 +39,9 @@ pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) ->
         }
         Ok(Claim::Code(code)) => {
             let link = format!("{}/room/{code}", base(&site, &request));
-            Json(json!({ "shortId": code, "roomId": room, "shortUrl": link })).into_response()
+            // A page elsewhere than here is for the extension; the page here has links of its own.
+            let page = if site.invite_url.starts_with('/') { link.clone() } else { format!("{link}?{TO_PAGE}") };
+            Json(json!({ "shortId": code, "roomId": room, "shortUrl": link, "pageUrl": page })).into_response()
         }
         Ok(Claim::Taken) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
         Err(error) => {
@@ -67,10 +72,8 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
     let mut parts = path.trim_end_matches('/').splitn(2, '/');
     let code = parts.next().and_then(tidy_code);
     let pin = parts.next().filter(|pin| !pin.is_empty());
-    if pin.is_some_and(|pin| pin.len() > 64 || !pin.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
-        return (StatusCode::NOT_FOUND, "Room not found").into_response();
-    }
-    let Some(code) = code else { return (StatusCode::NOT_FOUND, "Room not found").into_response() };
+    let is_pin = |pin: &str| pin.len() <= 64 && pin.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let Some(code) = code.filter(|_| pin.is_none_or(is_pin)) else { return DeadLink::Gone.answer(request.headers()) };
     match resolve(&site, &code).await {
         Ok(Some(room)) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
@@ -80,8 +83,11 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
             }
             // encodeURIComponent writes a blank as %20.
             let query = query.finish().replace('+', "%20");
-            let joint = if site.invite_url.contains('?') { '&' } else { '?' };
-            let target = format!("{}{joint}{query}", site.invite_url);
+            // Whoever was invited by the page of this node has no extension.
+            let to_page = request.uri().query().is_some_and(|query| query.split('&').any(|key| key == TO_PAGE));
+            let target = if to_page { "/" } else { site.invite_url.as_str() };
+            let joint = if target.contains('?') { '&' } else { '?' };
+            let target = format!("{target}{joint}{query}");
             // The link holds a PIN: it must not be kept by anybody on the way.
             let headers = [
                 (header::LOCATION, target.as_str()),
@@ -90,10 +96,10 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
             ];
             (StatusCode::FOUND, headers).into_response()
         }
-        Ok(None) => (StatusCode::NOT_FOUND, "Room not found").into_response(),
+        Ok(None) => DeadLink::Gone.answer(request.headers()),
         Err(error) => {
             tracing::warn!(%error, "a short code could not be looked up");
-            (StatusCode::SERVICE_UNAVAILABLE, "Failed to lookup room").into_response()
+            DeadLink::Unavailable.answer(request.headers())
         }
     }
 }
@@ -151,11 +157,13 @@ fn base(site: &Site, request: &Request) -> String {
     if let Some(url) = &site.public_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let plausible =
         |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
-    let host = header("host").filter(plausible).unwrap_or("localhost");
-    let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.filter(plausible).unwrap_or("localhost");
+    // Each proxy may add how it was reached; the first one is where people are.
+    let outermost = list(request.headers(), X_FORWARDED_PROTO).next();
+    let scheme = if outermost.is_some_and(|it| it.eq_ignore_ascii_case(b"https")) { "https" } else { "http" };
     format!("{scheme}://{host}")
 }
 

@@ -223,7 +223,7 @@ impl Speaker {
     /// What depends on the sender's generation and on this deployment.
     fn screen(&self, action: Action) -> Result<Action, HubError> {
         match action {
-            Action::ChangeUrl { url, .. } if !self.door.room.allows_url(&url) => Err(HubError::UrlNotAllowed),
+            Action::ChangeUrl { url, .. } if !self.door.allows_url(&url) => Err(HubError::UrlNotAllowed),
             Action::ChangeUrl { url, time, .. } => Ok(Action::ChangeUrl { url, time, legacy: !self.features.modern }),
             action => Ok(action),
         }

@@ -12,11 +12,13 @@ use crate::{
     auth::Keys,
     clock::Clock,
     config::{Config, RoomConfig},
+    headers::list,
     hub::{Hub, Outbox},
     id::ConnId,
     limit::Throttle,
     protocol::MAX_TRANSPORT_BYTES,
     telemetry::{Label as _, Metrics, Refused, Subject},
+    web,
 };
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
@@ -26,6 +28,8 @@ const WRITE_BUFFER: usize = 8 * 1024;
 /// Log lines about refusals: so many at once, and in the long run.
 const REFUSALS: u32 = 200;
 const REFUSALS_PER_SECOND: u32 = 50;
+/// That the proxies tell no address is said again after so many seconds.
+const STRANGERS_SECONDS: u64 = 30;
 /// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
 const RETRY_AFTER: &str = "2";
 
@@ -40,8 +44,12 @@ pub struct Door {
     pub(super) room: RoomConfig,
     outbox_bytes: usize,
     origins: Vec<String>,
+    /// The host of `PUBLIC_URL`.
+    public_host: Option<String>,
     /// For the log lines of refusals.
     pub(super) refusals: Throttle,
+    /// For those about clients whose address nobody tells.
+    strangers: Throttle,
 }
 
 /// What a door is made of.
@@ -75,7 +83,9 @@ impl Door {
             room: config.room.clone(),
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
+            public_host: config.server.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned)),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
+            strangers: Throttle::new(1, 1),
             parts,
         }
     }
@@ -89,14 +99,19 @@ impl Door {
         }
     }
 
+    /// Whether a room may watch this: what `URL_HOSTS` allows, and what the page of this node shows by itself.
+    pub(super) fn allows_url(&self, url: &str) -> bool {
+        self.room.allows_url(url) || web::is_own_media(url, self.public_host.as_deref())
+    }
+
     fn allows_origin(&self, headers: &HeaderMap) -> bool {
         if self.origins.iter().any(|allowed| allowed == "*") {
             return true;
         }
-        let mut origins = headers.get_all(header::ORIGIN).into_iter();
-        // One origin in one line: whoever sends two is no browser.
-        let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
-        self.origins.iter().any(|allowed| origin.as_bytes().trim_ascii().eq_ignore_ascii_case(allowed.as_bytes()))
+        // A redirect makes a list of it (RFC 6454, 7.1): all of them have to be welcome.
+        let mut origins = list(headers, header::ORIGIN).flat_map(|line| line.split(u8::is_ascii_whitespace)).peekable();
+        let is_welcome = |origin: &[u8]| self.origins.iter().any(|it| origin.eq_ignore_ascii_case(it.as_bytes()));
+        origins.peek().is_some() && origins.filter(|origin| !origin.is_empty()).all(is_welcome)
     }
 
     /// Refuses a request that is not right for a WebSocket.
@@ -130,6 +145,14 @@ pub fn upgrade(
         let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
         return (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response();
     };
+    if address.is_none()
+        && let Some(skipped) = door.strangers.pass(door.clock.now() / STRANGERS_SECONDS)
+    {
+        tracing::warn!(
+            skipped,
+            "X-Forwarded-For tells no address of a client: do as many proxies append to it as TRUST_PROXY_HOPS says?"
+        );
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)

@@ -10,13 +10,13 @@ export const roomByCode = (code) => getJson(`/api/room/${encodeURIComponent(code
 
 export const shortId = (roomId) => getJson(`/api/short-id/${encodeURIComponent(roomId)}`);
 
-/** Without a short code the long form of the link still works. */
-export function inviteLink(roomId, code, pin) {
+/** Without a short code the long form of the link still works. `mark` is the query that leads to this page wherever others lead. */
+export function inviteLink(roomId, code, pin, mark = '') {
   if (!code) {
     const query = new URLSearchParams({ tandemRoom: roomId, ...(pin ? { pin } : {}) });
     return `${location.origin}/?${query}`;
   }
-  return `${location.origin}/room/${encodeURIComponent(code)}${pin ? `/${encodeURIComponent(pin)}` : ''}`;
+  return `${location.origin}/room/${encodeURIComponent(code)}${pin ? `/${encodeURIComponent(pin)}` : ''}${mark}`;
 }
 
 /** People paste what they were sent: a whole link, or only the code. */

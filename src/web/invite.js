@@ -21,12 +21,13 @@ export class Invite {
       link.dataset.room = roomId;
       code.textContent = '–';
     }
-    link.value = inviteLink(roomId, known ? code.textContent : null, pin);
+    link.value = inviteLink(roomId, known ? code.textContent : null, pin, known ? link.dataset.mark : '');
     try {
       const answer = await shortId(roomId);
       if (!answer?.shortId || link.dataset.room !== roomId) return;
       code.textContent = answer.shortId;
-      link.value = inviteLink(roomId, answer.shortId, pin);
+      link.dataset.mark = answer.pageUrl ? new URL(answer.pageUrl).search : '';
+      link.value = inviteLink(roomId, answer.shortId, pin, link.dataset.mark);
       link.dataset.ready = 'true';
     } catch {
       // The long link stays; it does the same.

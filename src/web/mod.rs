@@ -1,5 +1,8 @@
 //! The page, inside the binary: no build step, nothing from elsewhere.
 
+mod dead_link;
+mod own_media;
+
 use axum::{
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -9,6 +12,9 @@ use include_dir::{Dir, File, include_dir};
 use sha2::{Digest as _, Sha256};
 
 use crate::headers::knows_tag;
+
+pub use dead_link::DeadLink;
+pub use own_media::is_own_media;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web");
 
@@ -41,13 +47,19 @@ fn send(file: &'static File<'static>, kind: &'static str, asked: &HeaderMap) -> 
     let tag = format!("\"{:.16x}\"", Sha256::digest(file.contents()));
     let mut response =
         if knows_tag(asked, &tag) { StatusCode::NOT_MODIFIED.into_response() } else { file.contents().into_response() };
+    secure(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
     }
     response
+}
+
+/// What goes with every page.
+fn secure(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }

@@ -18,6 +18,7 @@ mod chromium;
 mod departure;
 mod edge;
 mod entry;
+mod extension_settings;
 mod file;
 #[path = "../kit/mod.rs"]
 mod kit;

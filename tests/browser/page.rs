@@ -28,6 +28,12 @@ impl Page {
         self.until("the page has started", "Boolean(window.tandem && tandem.started())").await;
     }
 
+    /// Any page of the server, with or without the program.
+    pub(crate) async fn look_at(&self, url: &str) {
+        self.command("Page.navigate", json!({ "url": url })).await;
+        self.until("the page is there", "document.readyState === 'complete'").await;
+    }
+
     pub(crate) async fn reload(&self) {
         self.command("Page.reload", json!({})).await;
         self.until("the page has started again", "Boolean(window.tandem && tandem.started())").await;

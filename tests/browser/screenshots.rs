@@ -47,6 +47,13 @@ async fn screenshots() {
         door.page.scheme(scheme).await;
         shoot(&door.page, &format!("landing-{scheme}.png")).await;
     }
+    door.page.look_at(&format!("{}/room/zzzzzzzz", party.server.url())).await;
+    for scheme in ["light", "dark"] {
+        door.page.scheme(scheme).await;
+        shoot(&door.page, &format!("dead-link-{scheme}.png")).await;
+    }
+    door.page.size(390, 844, true).await;
+    shoot(&door.page, "dead-link-phone-dark.png").await;
     drop(door);
 
     let (ana, bo) = party.two("film-night").await;

@@ -201,6 +201,12 @@ async fn origins_can_be_limited() {
         ("https://evil.example.org", false),
         ("https://films.example.org.evil.org", false),
         ("null", false),
+        ("HTTPS://Films.example.org", true),
+        ("https://films.example.org chrome-extension://abc", true),
+        ("https://films.example.org, https://films.example.org", true),
+        ("https://films.example.org https://evil.example.org", false),
+        ("https://films.example.org, https://evil.example.org", false),
+        (" ", false),
     ] {
         let headers = [("Origin", origin)];
         let result = Client::try_connect(&app, Connect { headers: &headers, ..Connect::default() }).await;

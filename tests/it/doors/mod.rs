@@ -1,8 +1,13 @@
 //! The ways in, as clients and proxies of all kinds use them.
 
+mod connections;
 mod cors;
 mod faults;
+mod files;
 mod handshake;
+mod invites;
+mod listening;
+mod peers;
 mod tags;
 
 use std::{net::SocketAddr, time::Duration};
