@@ -13,7 +13,8 @@ use crate::{
 const LINES: u32 = 20;
 const LINES_PER_SECOND: u32 = 1;
 
-/// Counts signals that do not reach their member, and says which, but not all of them when they are many.
+/// Counts what is dropped: signals that do not reach their member, and entries of the ledger that could not be put back any more. Says it,
+/// but not each time when it is often.
 #[derive(Debug)]
 pub struct Losses {
     metrics: Arc<Metrics>,
@@ -27,6 +28,21 @@ impl Losses {
         Self { metrics, lines: Throttle::new(LINES_PER_SECOND, LINES), began: Instant::now() }
     }
 
+    /// So many entries wait in Redis that this node could not append again, should Redis lose them.
+    pub fn unguarded(&self, entries: u64) {
+        if entries == 0 {
+            return;
+        }
+        self.metrics.entries_unguarded.inc_by(entries);
+        if let Some(skipped) = self.pass() {
+            tracing::warn!(
+                entries,
+                skipped,
+                "too many entries wait for a worker: should Redis lose these, nobody can append them again"
+            );
+        }
+    }
+
     /// So many for `to` are gone.
     pub fn note(&self, why: Dropped, signals: u64, room: &RoomId, to: &UserId) {
         if signals == 0 {
@@ -34,9 +50,13 @@ impl Losses {
         }
         self.metrics.signals_dropped.add(why, signals);
         let why = why.value();
-        // The bucket must not think that it is 1970, when it would be full for ever.
-        if let Some(skipped) = self.lines.pass(1_000 + millis(self.began.elapsed())) {
+        if let Some(skipped) = self.pass() {
             tracing::warn!(%room, user = %to, why, signals, skipped, "signals for a member are dropped");
         }
+    }
+
+    /// Whether a line may be written; how many were not.
+    fn pass(&self) -> Option<u64> {
+        self.lines.pass(millis(self.began.elapsed()))
     }
 }

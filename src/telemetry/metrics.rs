@@ -107,6 +107,7 @@ pub struct Metrics {
     pub link_up: Gauge,
     pub state_errors: Tally<Cause>,
     pub signals_dropped: Tally<Dropped>,
+    pub entries_unguarded: Counter,
     pub link_restarts: Counter,
     pub resubscribed: Counter,
     pub echo: Echo,
@@ -268,6 +269,11 @@ impl Metrics {
                 registry,
                 "signals_dropped",
                 "Directed frames that do not reach their member, by why",
+            ),
+            entries_unguarded: counter(
+                registry,
+                "ledger_entries_unguarded",
+                "Entries that wait for a worker and that this node could no longer append again, should Redis lose them",
             ),
             link_restarts: counter(registry, "link_restarts", "Connections to Redis that were made anew"),
             resubscribed: counter(

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::{
     kit::{
         process::{Process, free_port, program},
-        redis::Redis,
+        redis::{Cluster, Redis},
     },
     nodes::Nodes,
     support::Client,
@@ -199,4 +199,18 @@ async fn a_script_of_somebody_else_that_does_not_end_is_waited_for() {
     redis.command("SCRIPT KILL");
     nodes.until_ready(0).await;
     until_said(&nodes, "Redis is back").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_shard_of_a_redis_cluster_that_refuses_is_enough() {
+    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let nodes = Nodes::start(1, &[("REDIS_URL", &cluster.url()), ("REDIS_MODE", "cluster")]).await;
+    for shard in 0..3 {
+        cluster.command(shard, "CONFIG SET maxmemory 1");
+        until_said(&nodes, "OOM command not allowed").await;
+        nodes.until_status(0, "/ready", 503).await;
+        cluster.command(shard, "CONFIG SET maxmemory 0");
+        nodes.until_ready(0).await;
+    }
+    assert_eq!(nodes.log(0).matches("Redis is back").count(), 3, "{}", nodes.log(0));
 }

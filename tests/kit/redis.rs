@@ -169,6 +169,11 @@ impl Cluster {
         self.nodes.iter().map(Redis::url).collect::<Vec<_>>().join(",")
     }
 
+    /// An inline command to one of its servers.
+    pub fn command(&self, number: usize, line: &str) -> String {
+        self.nodes[number].command(line)
+    }
+
     /// Which of its servers has a key.
     pub fn owner_of(&self, key: &str) -> usize {
         let owns = |node: &Redis| !node.command(&format!("HGETALL \"{key}\"")).contains("MOVED");

@@ -288,7 +288,8 @@ impl Backend for RedisNode {
             return Err(BackendError::LedgerFull);
         }
         if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&said)) {
-            retained.keep(self.layout.partition(room), id, &entry);
+            let gone = retained.keep(self.layout.partition(room), id, &entry);
+            self.losses.unguarded(gone);
         }
         Ok(Commit::Applied)
     }

@@ -46,18 +46,21 @@ impl Retained {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an entry; the oldest of the longest partition go when there are too many.
-    pub(super) fn keep(&self, partition: u16, id: StreamId, entry: &str) {
+    /// Keeps an entry; the oldest of the longest partition go when there are too many. How many went.
+    pub(super) fn keep(&self, partition: u16, id: StreamId, entry: &str) -> u64 {
         let mut inner = self.inner();
         let Inner { partitions, bytes } = &mut *inner;
-        let Some(queue) = partitions.get_mut(usize::from(partition)) else { return };
+        let Some(queue) = partitions.get_mut(usize::from(partition)) else { return 0 };
         queue.push_back((id, entry.into()));
         *bytes += entry.len();
+        let mut gone = 0;
         while *bytes > MOST_BYTES {
             let longest = partitions.iter_mut().max_by_key(|queue| queue.len());
             let Some((_, old)) = longest.and_then(VecDeque::pop_front) else { break };
             *bytes -= old.len();
+            gone += 1;
         }
+        gone
     }
 
     /// The worker has taken out everything before `first`.
@@ -115,9 +118,8 @@ mod tests {
         assert_eq!(ids(&kept), ["10-3", "10-4", "20-0"]);
         assert_eq!((kept.last(1), kept.last(0)), (Some(StreamId(20, 0)), None));
         let large = "x".repeat(MOST_BYTES / 2);
-        for number in 1..4 {
-            kept.keep(1, StreamId(20, number), &large);
-        }
+        let gone = (1..4).map(|number| kept.keep(1, StreamId(20, number), &large));
+        assert_eq!(gone.collect::<Vec<_>>(), [0, 3, 1], "it is said how many can no longer be put back");
         assert!(kept.inner().bytes <= MOST_BYTES);
         assert_eq!(kept.all(1).len(), 2);
         kept.settle(1, StreamId(99, 0));
