@@ -30,6 +30,9 @@ pub enum BackendError {
         /// What is wrong with it.
         why: Box<str>,
     },
+    /// Others change a room faster than this node can follow.
+    #[error("{0} changes faster than this node can follow")]
+    Contended(Box<str>),
     /// No more entries of the ledger may wait for a worker.
     #[error("the ledger's queue is full (LEDGER_STREAM_MAX)")]
     LedgerFull,
@@ -47,6 +50,7 @@ impl BackendError {
             Self::Timeout => Cause::Timeout,
             Self::Refused { code, .. } => Cause::of_refusal(code),
             Self::Corrupt { .. } => Cause::Corrupt,
+            Self::Contended(_) => Cause::Contended,
             Self::LedgerFull => Cause::LedgerFull,
             Self::Unencodable(_) => Cause::Unencodable,
         }
@@ -56,7 +60,9 @@ impl BackendError {
     pub(super) fn level(&self) -> Level {
         match self {
             Self::Corrupt { .. } | Self::LedgerFull | Self::Unencodable(_) => Level::ERROR,
-            Self::Full | Self::Unreachable(_) | Self::Timeout | Self::Refused { .. } => Level::WARN,
+            Self::Full | Self::Unreachable(_) | Self::Timeout | Self::Refused { .. } | Self::Contended(_) => {
+                Level::WARN
+            }
         }
     }
 
@@ -71,7 +77,7 @@ impl BackendError {
     /// Where it is, if there may be several of its kind at once.
     pub(super) fn place(&self) -> &str {
         match self {
-            Self::Corrupt { what, .. } => what,
+            Self::Corrupt { what, .. } | Self::Contended(what) => what,
             _ => "",
         }
     }

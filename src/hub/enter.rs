@@ -108,7 +108,7 @@ impl Hub {
         if room.local().replica.epoch > 0 {
             return Ok(());
         }
-        let Some(old) = self.from_ledger(&room.id).await else { return Ok(()) };
+        let Some(old) = self.in_ledger(&room.id).await else { return Ok(()) };
         let due = due_after(None, &old, &self.parts.policy);
         match self.backend().restore(&old, None, due).await? {
             Commit::Applied => {
@@ -122,7 +122,7 @@ impl Hub {
     }
 
     /// A room as the ledger last knew it, if it may come back.
-    pub(super) async fn from_ledger(&self, id: &RoomId) -> Option<Room> {
+    pub(super) async fn in_ledger(&self, id: &RoomId) -> Option<Room> {
         match self.parts.archive.as_ref()?.recall(id).await {
             Ok(row) => row?.into_room(&self.parts.policy, self.now()),
             Err(error) => {

@@ -26,9 +26,9 @@ pub enum HubError {
     /// Shared state cannot be used.
     #[error("Processing error")]
     Backend(#[from] BackendError),
-    /// Others changed the room faster than this node could decide.
+    /// The room was let go of in the same moment.
     #[error("Processing error")]
-    Contended,
+    Retired,
 }
 
 impl HubError {
@@ -39,7 +39,7 @@ impl HubError {
             Self::SeatHeld { .. } => Code::IdentityInUse,
             Self::UrlNotAllowed => Code::Forbidden,
             Self::Backend(error) => error.code(),
-            Self::Contended => Code::Unavailable,
+            Self::Retired => Code::Unavailable,
         }
     }
 
@@ -47,7 +47,7 @@ impl HubError {
     pub fn retry_after(&self) -> Option<Millis> {
         match self {
             Self::Refused(Refusal::PinLocked { retry_after }) => Some(*retry_after),
-            Self::Backend(_) | Self::Contended => Some(1_000),
+            Self::Backend(_) | Self::Retired => Some(1_000),
             _ => None,
         }
     }

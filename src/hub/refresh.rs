@@ -61,7 +61,7 @@ impl Hub {
                 return Ok(());
             }
         }
-        Err(HubError::Contended)
+        Err(self.contended(&room.id))
     }
 
     /// False: the room went on meanwhile in a way that was not heard of.
@@ -125,7 +125,7 @@ impl Hub {
         }
         let whole = match whole {
             Some(whole) => Some(whole),
-            None => self.from_ledger(&room.id).await.map(|room| self.begun_anew(room)),
+            None => self.in_ledger(&room.id).await.map(|room| self.begun_anew(room)),
         };
         // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
         let Some(whole) = whole else { return Err(unreadable.into()) };

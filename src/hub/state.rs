@@ -84,6 +84,13 @@ impl Hub {
         &self.parts.node
     }
 
+    /// Others go on changing a room faster than this node can follow.
+    pub(super) fn contended(&self, room: &RoomId) -> HubError {
+        let error = BackendError::Contended(format!("room {room}").into());
+        self.faults.note(&error);
+        error.into()
+    }
+
     /// What only this node is at fault for; what shared state is, the back end says itself.
     pub(super) fn note(&self, error: &BackendError) {
         if let BackendError::Full = error {
@@ -222,7 +229,7 @@ impl Hub {
             }
         }
         self.doubt(room);
-        Err(HubError::Contended)
+        Err(self.contended(&room.id))
     }
 
     /// The one way of an update into a room of this node: from shared state, and from the answer to this node's own commit. Whichever

@@ -58,7 +58,7 @@ impl Hub {
         let room = self.open(id);
         let mut phase = room.turn.lock().await;
         if *phase == Phase::Retired {
-            return Err(HubError::Contended);
+            return Err(HubError::Retired);
         }
         let done = match self.enliven(&room, &mut phase).await {
             Ok(()) => match command {

@@ -169,6 +169,8 @@ impl Label for Gap {
 pub enum Cause {
     Busy,
     ClusterDown,
+    /// Others change a room faster than this node can follow.
+    Contended,
     /// What is there cannot be read.
     Corrupt,
     /// Too many entries wait for a worker.
@@ -217,6 +219,7 @@ impl Label for Cause {
     const ALL: &'static [Self] = &[
         Self::Busy,
         Self::ClusterDown,
+        Self::Contended,
         Self::Corrupt,
         Self::LedgerFull,
         Self::Loading,
@@ -238,6 +241,7 @@ impl Label for Cause {
         match self {
             Self::Busy => "busy",
             Self::ClusterDown => "clusterdown",
+            Self::Contended => "contended",
             Self::Corrupt => "corrupt",
             Self::LedgerFull => "ledger_full",
             Self::Loading => "loading",

@@ -119,10 +119,27 @@ async fn sentinels_that_ask_for_a_password_get_theirs_and_redis_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_and_redis_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(dir.path());
+    let ca = certificates.ca.clone();
+    let mut sentinel = tokio::task::spawn_blocking(move || Sentinel::over_tls(&certificates)).await.unwrap();
+    let url = sentinel.url();
+    let settings = [
+        ("REDIS_URL", url.as_str()),
+        ("REDIS_MODE", "sentinel"),
+        ("REDIS_MASTER", "film"),
+        ("REDIS_CA_FILE", ca.as_str()),
+    ];
+    two_nodes_talk(&settings, || sentinel.kill_master()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_sentinels_do_not_take_is_said_and_never_shown() {
     const WRONG: &str = "a-secret-that-is-wrong";
     let users = ["user tandem on >of-a-user +@all"];
-    let sentinel = tokio::task::spawn_blocking(move || Sentinel::with("open-sentinel", "", &users)).await.unwrap();
+    let sentinel =
+        tokio::task::spawn_blocking(move || Sentinel::with("open-sentinel", "", &users, None)).await.unwrap();
     let url = sentinel.url();
     let fixed = [("REDIS_URL", url.as_str()), ("REDIS_MODE", "sentinel"), ("REDIS_MASTER", "film")];
     for (own, words) in [

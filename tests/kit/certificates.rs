@@ -17,10 +17,26 @@ impl Certificates {
         };
         openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=authority");
         openssl("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost");
-        std::fs::write(dir.join("extensions"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+        std::fs::write(
+            dir.join("extensions"),
+            "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
+        )
+        .unwrap();
         openssl(
             "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out certificate.pem",
         );
         Self { ca: path("ca.pem"), key: path("key.pem"), certificate: path("certificate.pem") }
+    }
+
+    /// What Redis and its Sentinels are told to speak TLS on this port, with each other as well.
+    pub fn settings(&self, port: u16) -> Vec<(&'static str, String)> {
+        vec![
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", self.certificate.clone()),
+            ("tls-key-file", self.key.clone()),
+            ("tls-ca-cert-file", self.ca.clone()),
+            ("tls-auth-clients", "no".to_owned()),
+            ("tls-replication", "yes".to_owned()),
+        ]
     }
 }

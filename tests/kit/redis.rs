@@ -8,6 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::certificates::Certificates;
 use super::process::{Process, free_port, program, wait_for};
 
 /// A `redis-server`.
@@ -196,31 +197,42 @@ fn in_step(node: &Redis) -> bool {
 pub struct Sentinel {
     master: Redis,
     _replica: Redis,
-    ports: Vec<u16>,
+    url: String,
     _watchers: Vec<(Process, TempDir)>,
 }
 
 impl Sentinel {
     pub fn start() -> Self {
-        Self::with("", "", &[])
+        Self::with("", "", &[], None)
     }
 
     /// Sentinels that ask for a password, watching over servers that ask for another one.
     pub fn with_passwords(sentinels: &str, servers: &str) -> Self {
-        Self::with(sentinels, servers, &[])
+        Self::with(sentinels, servers, &[], None)
+    }
+
+    /// All of them speak TLS, beside the plain word that this test has for them.
+    pub fn over_tls(certificates: &Certificates) -> Self {
+        Self::with("", "", &[], Some(certificates))
     }
 
     /// Without passwords where they are empty. `more` are settings of the sentinels.
-    pub fn with(password: &str, servers: &str, more: &[&str]) -> Self {
+    pub fn with(password: &str, servers: &str, more: &[&str], tls: Option<&Certificates>) -> Self {
         let secured = ["--requirepass", servers, "--masterauth", servers];
         let own = if servers.is_empty() { &[][..] } else { &secured };
-        let begin = |args: &[&str]| {
-            let args = [&["--save", "", "--appendonly", "no"], args, own].concat();
+        let begin = |args: &[&str], secure: u16| {
+            let secure = tls.map(|tls| tls.settings(secure)).unwrap_or_default();
+            let secure: Vec<String> =
+                secure.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]).collect();
+            let secure: Vec<&str> = secure.iter().map(String::as_str).collect();
+            let args = [&["--save", "", "--appendonly", "no"], args, own, &secure].concat();
             if servers.is_empty() { Redis::with(&args) } else { Redis::with_password(free_port(), &args, servers) }
         };
-        let master = begin(&[]);
-        let of = master.port().to_string();
-        let replica = begin(&["--replicaof", "127.0.0.1", &of]);
+        let secure: Vec<u16> = (0..5).map(|_| free_port()).collect();
+        let master = begin(&[], secure[0]);
+        let (watched, found) = if tls.is_some() { (secure[0], secure[1]) } else { (master.port(), 0) };
+        let replica = begin(&["--replicaof", "127.0.0.1", &watched.to_string()], secure[1]);
+        let found = if found == 0 { replica.port() } else { found };
         let login = |password: &str| if password.is_empty() { String::new() } else { format!("AUTH {password}\r\n") };
         // Sentinels that find it there need not look again, ten seconds later.
         wait_for("the replica does not follow", || {
@@ -234,17 +246,28 @@ impl Sentinel {
         if !servers.is_empty() {
             settings.push(format!("sentinel auth-pass film {servers}"));
         }
-        let watchers: Vec<_> = ports.iter().map(|port| watcher(*port, master.port(), &settings)).collect();
+        let watchers = ports.iter().zip(&secure[2..]).map(|(port, secure)| {
+            let tls = tls.map(|tls| tls.settings(*secure)).unwrap_or_default();
+            let tls = tls.into_iter().map(|(name, value)| format!("{name} {value}"));
+            watcher(*port, watched, &settings.iter().cloned().chain(tls).collect::<Vec<_>>())
+        });
+        let watchers: Vec<_> = watchers.collect();
         let asked = |port: u16, line: &str| ask(port, &format!("{}{line}", login(password)));
         wait_for("the sentinels do not find each other", || {
             ports.iter().all(|port| asked(*port, "SENTINEL ckquorum film").contains("OK 3 usable"))
-                && ports.iter().all(|port| asked(*port, "SENTINEL replicas film").contains(&replica.port().to_string()))
+                && ports.iter().all(|port| asked(*port, "SENTINEL replicas film").contains(&found.to_string()))
         });
-        Self { master, _replica: replica, ports, _watchers: watchers }
+        let url = match tls {
+            Some(_) => {
+                secure[2..].iter().map(|port| format!("rediss://localhost:{port}")).collect::<Vec<_>>().join(",")
+            }
+            None => ports.iter().map(|port| format!("redis://127.0.0.1:{port}")).collect::<Vec<_>>().join(","),
+        };
+        Self { master, _replica: replica, url, _watchers: watchers }
     }
 
     pub fn url(&self) -> String {
-        self.ports.iter().map(|port| format!("redis://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+        self.url.clone()
     }
 
     pub fn kill_master(&mut self) {

@@ -35,27 +35,24 @@ impl RedisNode {
         let mut wait = FIRST_WAIT;
         let mut trouble: Option<Instant> = None;
         loop {
-            match self.establish(link).await {
-                Ok(probed) => {
-                    wait = FIRST_WAIT;
-                    self.links_up(link, true);
-                    self.judge(link, &probed, &mut trouble);
-                    let why = self.watch(link, &mut trouble).await;
-                    self.links_up(link, false);
-                    link.set(None);
-                    self.metrics.link_restarts.inc();
-                    tracing::warn!(link = link.number, why, "the link to Redis is made anew");
-                    trouble.get_or_insert_with(Instant::now);
-                }
-                // What is wrong has been said.
-                Err(_) => {
-                    link.set(None);
-                    trouble.get_or_insert_with(Instant::now);
-                    // Spread, so that not all nodes come in the same instant.
-                    sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-            }
+            // What is wrong has been said.
+            let Ok(found) = self.establish(link).await else {
+                link.set(None);
+                trouble.get_or_insert_with(Instant::now);
+                // Spread, so that not all nodes come in the same instant.
+                sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                continue;
+            };
+            wait = FIRST_WAIT;
+            self.links_up(link, true);
+            self.judge(link, &found, &mut trouble);
+            let why = self.watch(link, &mut trouble).await;
+            self.links_up(link, false);
+            link.set(None);
+            self.metrics.link_restarts.inc();
+            tracing::warn!(link = link.number, why, "the link to Redis is made anew");
+            trouble.get_or_insert_with(Instant::now);
         }
     }
 
@@ -176,14 +173,14 @@ impl RedisNode {
                 () = link.doubted() => {}
                 () = sleep(pause), if !pause.is_zero() => {}
             }
-            let probed = tokio::select! {
+            let found = tokio::select! {
                 () = link.broken() => return ENDED.to_owned(),
-                probed = link.probe(&probes, self.timeout) => probed,
+                found = link.probe(&probes, self.timeout) => found,
             };
-            match probed {
-                Ok(probed) => {
-                    self.metrics.echo.back(link.number, probed.took, !self.probe.is_zero());
-                    self.judge(link, &probed, trouble);
+            match found {
+                Ok(found) => {
+                    self.metrics.echo.back(link.number, found.took, !self.probe.is_zero());
+                    self.judge(link, &found, trouble);
                 }
                 Err(error) => {
                     self.faults.count(&error);

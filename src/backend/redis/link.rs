@@ -219,15 +219,15 @@ impl Link {
         let nonce = self.nonce.fetch_add(1, Ordering::Relaxed) + 1;
         let mut refused = None;
         for probe in probes {
-            let (mut hears, mut says, mut does) = (wire.clone(), wire.clone(), wire.clone());
+            let [mut first, mut second, mut third] = [wire.clone(), wire.clone(), wire.clone()];
             let channel = std::slice::from_ref(&probe.channel);
             let mut publish = redis::cmd("SPUBLISH");
             publish.arg(&probe.channel).arg(nonce);
             let (heard, said, done) = tokio::join!(
                 // Once more: it changes nothing, but that it may be done.
-                hears.listen(channel),
-                publish.query_async::<i64>(&mut says),
-                probe.call.invoke_async::<i64>(&mut does),
+                first.listen(channel),
+                publish.query_async::<i64>(&mut second),
+                probe.call.invoke_async::<i64>(&mut third),
             );
             for failed in [heard.err(), said.err(), done.err()].into_iter().flatten() {
                 match translate(&failed) {

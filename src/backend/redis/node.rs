@@ -382,10 +382,13 @@ impl Backend for RedisNode {
 
     async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
         let said: Option<String> = self.main().ask(redis::cmd("GET").arg(self.layout.code(code))).await?;
-        let found = said.as_deref().and_then(|said| said.split_once(':'));
-        Ok(found
-            .filter(|(until, _)| until.parse::<Millis>().is_ok_and(|until| until > now))
-            .and_then(|(_, room)| RoomId::parse(room).ok()))
+        let Some(said) = said else { return Ok(None) };
+        let found =
+            said.split_once(':').and_then(|(until, room)| Some((until.parse().ok()?, RoomId::parse(room).ok()?)));
+        if found.is_none() {
+            self.faults.note(&corrupt("the room of a short code", &"it is not what nodes write"));
+        }
+        Ok(found.filter(|(until, _): &(Millis, RoomId)| *until > now).map(|(_, room)| room))
     }
 }
 
