@@ -12,7 +12,7 @@ use tandem::{
     clock::{Clock, Millis},
     config::Config,
     http::{self, Site, SiteParts},
-    id::{NodeId, RoomId, UserId},
+    id::{ConnId, NodeId, RoomId, UserId},
     protocol::Frame,
     room::{Change, Room, Update},
     socket::{Admission, Door, DoorParts, Registry},
@@ -65,6 +65,15 @@ impl Backend for Buggy {
         frame: Frame,
     ) -> Result<Delivery, BackendError> {
         self.0.direct(room, to, at, frame).await
+    }
+    async fn answers(
+        &self,
+        node: &NodeId,
+        room: &RoomId,
+        user: &UserId,
+        conn: ConnId,
+    ) -> Result<Option<bool>, BackendError> {
+        self.0.answers(node, room, user, conn).await
     }
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {
         self.0.inbox(room, user).await
