@@ -3,8 +3,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Hub, HubError, Membership, seat::Kind};
 use crate::{
     backend::Delivery,
+    id::UserId,
     protocol::{Frame, ServerFrame, Signal, SignalFrame, Whisper, encode},
     room::Refusal,
+    telemetry::Dropped,
 };
 
 /// Marks that tell a directed frame from its repetition: a start of this node, and a number.
@@ -53,7 +55,7 @@ impl Hub {
         self.direct(seat, &whisper.to, frame).await
     }
 
-    async fn direct(&self, seat: &Membership, to: &crate::id::UserId, frame: Frame) -> Result<(), HubError> {
+    async fn direct(&self, seat: &Membership, to: &UserId, frame: Frame) -> Result<(), HubError> {
         let at = {
             let mut local = seat.room.local();
             if local.seat(&seat.user, seat.conn).is_none() {
@@ -63,12 +65,19 @@ impl Hub {
                 target.push(&frame, Kind::Direct);
                 return Ok(());
             }
-            let Some(member) = local.replica.members.get(to) else { return Err(Refusal::NoSuchMember.into()) };
+            let Some(member) = local.replica.members.get(to) else { return Err(self.nobody(seat, to)) };
             member.present().then(|| member.node.clone())
         };
         match self.backend().direct(&seat.room.id, to, at.as_ref(), frame).await? {
             Delivery::Sent | Delivery::Kept => Ok(()),
-            Delivery::Nobody => Err(Refusal::NoSuchMember.into()),
+            Delivery::Nobody => Err(self.nobody(seat, to)),
         }
+    }
+
+    /// Peers go on sending for a while to somebody who has left: that is counted, but no reason for a line in everybody's log.
+    fn nobody(&self, seat: &Membership, to: &UserId) -> HubError {
+        self.parts.metrics.signals_dropped.inc(Dropped::Nobody);
+        tracing::debug!(room = %seat.room.id, %to, "a directed frame is dropped, its target is not in the room");
+        Refusal::NoSuchMember.into()
     }
 }

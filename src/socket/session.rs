@@ -205,14 +205,19 @@ impl Wire<'_> {
             {
                 return end;
             }
+            if spoken >= WORDS {
+                spoken = 0;
+                yield_now().await;
+            }
             let held = speaker.budget.held_until().is_some();
-            // Frames that were sent while nothing was read. Once there are none the sender has its credit back.
-            let backlog = if speaker.budget.is_behind() && !held {
-                unconstrained(self.socket.next()).now_or_never()
-            } else {
-                None
-            };
-            if backlog.is_none() && !held && speaker.budget.is_behind() {
+            if speaker.budget.is_behind() && !held {
+                // Frames that were sent while nothing was read. Once there are none the sender has its credit back.
+                if let Some(frame) = unconstrained(self.socket.next()).now_or_never() {
+                    if let Err(end) = self.hear(speaker, heart, frame, &mut spoken).await {
+                        return end;
+                    }
+                    continue;
+                }
                 speaker.budget.catch_up();
             }
             if let Some(at) = speaker.wakes_at().into_iter().chain(self.asked.as_ref().map(|_| heart.next())).min()
@@ -220,35 +225,28 @@ impl Wire<'_> {
             {
                 timer.as_mut().reset(at);
             }
-            let step = match backlog {
-                Some(frame) => self.hear(speaker, heart, frame, &mut spoken),
-                // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
-                None => tokio::select! {
-                    batch = self.outbox.take() => self.write(batch),
-                    () = &mut timer => {
-                        let now = Instant::now();
-                        if speaker.budget.release(now) {
-                            // While nothing was read nothing could be heard.
-                            heart.heard(now);
-                        }
-                        let until = speaker.budget.held_until();
-                        let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
-                        timer.as_mut().reset(until.unwrap_or_else(|| heart.next()));
-                        match beat {
-                            Beat::Wait => done(Ok(())),
-                            Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
-                            Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
-                        }
+            // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
+            let step = tokio::select! {
+                batch = self.outbox.take() => self.write(batch),
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if speaker.budget.release(now) {
+                        // While nothing was read nothing could be heard.
+                        heart.heard(now);
                     }
-                    frame = self.socket.next(), if !held => self.hear(speaker, heart, frame, &mut spoken),
-                },
+                    let until = speaker.budget.held_until();
+                    let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
+                    timer.as_mut().reset(until.unwrap_or_else(|| heart.next()));
+                    match beat {
+                        Beat::Wait => done(Ok(())),
+                        Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
+                        Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
+                    }
+                }
+                frame = self.socket.next(), if !held => self.hear(speaker, heart, frame, &mut spoken),
             };
             if let Err(end) = step.await {
                 return end;
-            }
-            if spoken >= WORDS {
-                spoken = 0;
-                yield_now().await;
             }
         }
     }

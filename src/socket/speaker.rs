@@ -95,11 +95,19 @@ impl Speaker {
 
     /// A frame is beyond the budget. What has an `id`, and who asks to come in, is told so each time; all else not more than once a second.
     pub(super) fn limited(&mut self, id: Option<&Json>, entry: bool, wait: Millis, now: Millis) {
-        if id.is_none() && !entry {
-            if now.saturating_sub(self.complained) < COMPLAINT {
-                return;
-            }
+        let fresh = now.saturating_sub(self.complained) >= COMPLAINT;
+        if fresh {
             self.complained = now;
+            if let Some(skipped) = self.door.refusals.pass(now) {
+                tracing::info!(
+                    code = Code::RateLimited.as_str(),
+                    wait,
+                    skipped,
+                    "it sends more than it may, frames are refused"
+                );
+            }
+        } else if id.is_none() && !entry {
+            return;
         }
         self.error(id, Code::RateLimited, "too many messages, this one was dropped", Some(wait));
     }

@@ -57,6 +57,29 @@ async fn candidates_of_a_full_room_all_arrive() {
 }
 
 #[tokio::test]
+async fn a_frame_for_somebody_who_is_not_there_is_counted_though_nobody_is_told() {
+    let app = TestApp::start().await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    for (number, frame) in [
+        json!({"type": "OFFER", "to": "nobody", "offer": {}}),
+        json!({"type": "ICE_CANDIDATE", "to": "nobody", "candidate": null}),
+        json!({"type": "BROADCAST", "to": "nobody", "event": "e"}),
+        json!({"type": "BYE", "to": "nobody", "id": 1}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        ana.send(frame).await;
+        let told = ana.fence().await;
+        assert_eq!(told.len(), usize::from(number == 3), "{told:?}");
+        let metrics = app.get("/metrics").await.body;
+        let name = "tandem_signals_dropped_total{why=\"nobody\"} ";
+        let dropped = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert_eq!(dropped.parse::<f64>().unwrap(), 1.0 + f64::from(u32::try_from(number).unwrap()));
+    }
+}
+
+#[tokio::test]
 async fn two_seconds_beyond_the_budget_are_only_late() {
     let app = TestApp::start().await;
     let mut ana = Client::join(&app, "room", "ana").await;
