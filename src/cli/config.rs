@@ -12,11 +12,11 @@ pub(super) struct Show {
 }
 
 impl Show {
-    pub(super) fn run(&self, matches: &ArgMatches) {
+    pub(super) fn run(&self, matches: &ArgMatches, origin: impl Fn(&str) -> String) {
         if self.example {
             print!("{}", example());
         } else {
-            print!("{}", table(matches));
+            print!("{}", table(matches, origin));
         }
     }
 }

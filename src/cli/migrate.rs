@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
+use super::environment::Environment;
 use crate::{
     config::{LogConfig, PostgresConfig},
     ledger::{Database, LedgerError, MigrateError, Schema},
@@ -30,7 +31,7 @@ pub(super) struct Migrate {
 }
 
 impl Migrate {
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, environment: &Environment) -> anyhow::Result<ExitCode> {
         if !self.postgres.is_given() {
             eprintln!(
                 "tandem: DATABASE_URL or POSTGRES_HOST is needed: only the ledger of a cluster is migrated by hand"
@@ -38,6 +39,7 @@ impl Migrate {
             return Ok(ExitCode::from(super::USAGE));
         }
         telemetry::init_log(&self.log, None)?;
+        environment.log();
         let database = Database::patient(&self.postgres)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

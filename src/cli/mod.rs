@@ -2,6 +2,7 @@
 
 mod audit;
 mod config;
+mod environment;
 mod hangup;
 mod healthcheck;
 mod migrate;
@@ -13,13 +14,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::{
-    config::{Config, unknown_variables},
-    telemetry,
-};
-
-/// Settings for those who start it by hand, in the directory where they do.
-const DOT_ENV: &str = ".env";
+use crate::{config::Config, telemetry};
+use environment::Environment;
 
 /// The exit code for settings that cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
@@ -52,17 +48,6 @@ enum Command {
     Sleep(sleep::Sleep),
 }
 
-/// Names each setting by its variable in help and errors, and takes an empty variable for one that is not set: that is what
-/// compose files and charts make of a value that nobody gave.
-fn settle(command: clap::Command) -> clap::Command {
-    let own = command.mut_args(|arg| match arg.get_env().map(|name| (name.to_owned(), std::env::var_os(name))) {
-        Some((_, Some(value))) if value.is_empty() => arg.env(clap::builder::Resettable::Reset),
-        Some((name, _)) if arg.get_action().takes_values() => arg.value_name(name.to_string_lossy().into_owned()),
-        _ => arg,
-    });
-    own.mut_subcommands(settle)
-}
-
 /// Runs the command that this process was started for.
 pub fn main() -> ExitCode {
     let code = run().unwrap_or_else(|error| {
@@ -82,51 +67,53 @@ fn once(error: &anyhow::Error) -> String {
     })
 }
 
-/// Which line of `.env` it is, without its value: that may be a secret.
-fn unreadable(error: &dotenvy::Error) -> String {
-    let dotenvy::Error::LineParse(rest, _) = error else { return error.to_string() };
-    let text = std::fs::read_to_string(DOT_ENV).unwrap_or_default();
-    // What comes with the error is the line or its end.
-    let found = text.lines().zip(1..).find(|(line, _)| line.trim_end().ends_with(rest.trim_end()));
-    let at = found.map_or_else(String::new, |(line, number)| {
-        format!("line {number} ({}): ", line.trim_start().split(['=', ' ']).next().unwrap_or_default())
-    });
-    format!("{at}expected NAME=value, in quotes where the value has spaces, quotes or a #")
+/// Whether only help or the version is asked for: then nothing that is wrong elsewhere is in the way.
+fn wants_help() -> bool {
+    let is_help = |arg: std::ffi::OsString| ["--help", "-h", "--version", "-V"].iter().any(|help| arg == *help);
+    std::env::args_os().nth(1).is_some_and(|first| first == "help") || std::env::args_os().skip(1).any(is_help)
+}
+
+fn usage(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("tandem: {error}");
+    ExitCode::from(USAGE)
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    if let Err(error) = dotenvy::from_path(DOT_ENV)
-        && !error.not_found()
-    {
-        eprintln!("tandem: {DOT_ENV}: {}", unreadable(&error));
-        return Ok(ExitCode::from(USAGE));
-    }
-    // Names only: a value that is not UTF-8 is somebody else's business.
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown = unknown_variables(names);
-    if !unknown.is_empty() {
-        eprintln!("tandem: unknown setting {}; `tandem config` lists those there are", unknown.join(", "));
-        return Ok(ExitCode::from(USAGE));
-    }
-    let matches = match settle(Cli::command()).try_get_matches() {
+    let environment = if wants_help() {
+        Environment::default()
+    } else {
+        match Environment::read(&Cli::command()) {
+            Ok(environment) => environment,
+            Err(error) => return Ok(usage(error)),
+        }
+    };
+    let command = environment.settle(Cli::command());
+    let matches = match command.clone().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
+            if let Some(error) = environment.explain(&error, &command) {
+                return Ok(usage(error));
+            }
             let _ = error.print();
             return Ok(if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS });
         }
     };
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
-        None => serve::run(cli.config),
-        Some(Command::Serve(serve)) => serve::run(serve.config),
-        Some(Command::Worker(work)) => work.run(),
-        Some(Command::Migrate(migrate)) => migrate.run(),
+        None => serve::run(cli.config, &environment),
+        Some(Command::Serve(serve)) => serve::run(serve.config, &environment),
+        Some(Command::Worker(work)) => work.run(&environment),
+        Some(Command::Migrate(migrate)) => migrate.run(&environment),
         Some(Command::Config(show)) => {
+            environment.print();
             let own = matches.subcommand().map_or(&matches, |(_, own)| own);
-            show.run(own);
+            show.run(own, |name| environment.origin(name));
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Audit(audit)) => audit.run(),
+        Some(Command::Audit(audit)) => {
+            environment.print();
+            audit.run()
+        }
         Some(Command::Healthcheck(check)) => check.run(),
         Some(Command::Sleep(sleep)) => Ok(sleep.run()),
     }

@@ -3,7 +3,7 @@ use std::{process::ExitCode, thread::available_parallelism};
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 
-use super::hangup;
+use super::{environment::Environment, hangup};
 use crate::{
     config::{Config, ServerConfig},
     node::Node,
@@ -16,8 +16,10 @@ pub(super) struct Serve {
     pub(super) config: Config,
 }
 
-pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: Config, environment: &Environment) -> anyhow::Result<ExitCode> {
     telemetry::init_log(&config.log, config.server.secret.as_deref())?;
+    environment.log();
+    config.ice.log();
     let people = telemetry::is_for_people(&config.log);
     let runtime = runtime(&config.server)?;
     runtime.block_on(async {

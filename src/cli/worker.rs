@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::hangup;
+use super::{environment::Environment, hangup};
 use crate::{
     config::{LogConfig, PostgresConfig, RedisConfig, WorkerConfig},
     telemetry,
@@ -25,12 +25,13 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         if !self.redis.is_given() || !self.postgres.is_given() {
             eprintln!("tandem: a worker needs REDIS_URL (or REDIS_HOST) and DATABASE_URL (or POSTGRES_HOST)");
             return Ok(ExitCode::from(super::USAGE));
         }
         telemetry::init_log(&self.log, None)?;
+        environment.log();
         let settings =
             WorkerSettings { host: self.host, redis: self.redis, postgres: self.postgres, worker: self.worker };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

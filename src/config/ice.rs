@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::parse;
+use super::{
+    ice_servers::{IceServers, ice_servers},
+    parse,
+};
 use crate::{
     auth::turn_credential,
     clock::{Clock, millis},
@@ -14,8 +17,8 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "ICE")]
 pub struct IceConfig {
-    /// Servers as JSON, in the shape of RTCIceServer: `[{"urls":["stun:stun.example.org"]}]`
-    #[arg(long = "ice-servers", env = "ICE_SERVERS", value_parser = servers, hide_env_values = true)]
+    /// Servers as JSON, in the shape of RTCIceServer, or as a provider of TURN servers answers: `[{"urls":["stun:stun.example.org"]}]`
+    #[arg(long = "ice-servers", env = "ICE_SERVERS", value_parser = ice_servers, hide_env_values = true)]
     pub ice_servers: Option<IceServers>,
     /// STUN servers, comma-separated, such as stun:stun.example.org:3478
     #[arg(long = "stun-urls", env = "STUN_URLS", value_delimiter = ',', value_parser = parse::stun)]
@@ -31,18 +34,18 @@ pub struct IceConfig {
     pub turn_ttl: Duration,
 }
 
-/// A JSON list of servers; a type of its own because a `Vec` would mean a repeated flag.
-#[derive(Debug, Clone)]
-pub struct IceServers(Vec<IceServer>);
-
-fn servers(text: &str) -> Result<IceServers, String> {
-    serde_json::from_str(text).map(IceServers).map_err(|error| error.to_string())
-}
-
 impl IceConfig {
+    /// Tells the log what was passed over.
+    pub fn log(&self) {
+        let ignored = self.ice_servers.as_ref().map(|servers| servers.ignored.join(", ")).unwrap_or_default();
+        if !ignored.is_empty() {
+            tracing::warn!(ignored, "ICE_SERVERS has members that no browser reads");
+        }
+    }
+
     /// The servers for `user`, with credentials that hold from now on for [`IceConfig::turn_ttl`]. It is the TURN server's clock that they end by.
     pub fn for_user(&self, user: &UserId, clock: &Clock) -> Vec<IceServer> {
-        let mut servers = self.ice_servers.as_ref().map(|servers| servers.0.clone()).unwrap_or_default();
+        let mut servers = self.ice_servers.as_ref().map(|servers| servers.servers.clone()).unwrap_or_default();
         if !self.stun_urls.is_empty() {
             servers.push(IceServer { urls: self.stun_urls.clone(), username: None, credential: None });
         }

@@ -2,6 +2,8 @@
 //! variable; `tandem config` prints the effective ones, `.env.example` lists them all.
 
 mod ice;
+mod ice_servers;
+mod ice_url;
 mod ledger;
 mod log;
 mod parse;
@@ -16,10 +18,11 @@ mod worker;
 use clap::Args;
 
 pub use ice::IceConfig;
+pub use ice_servers::IceServers;
 pub use ledger::LedgerConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use postgres::{PostgresConfig, PostgresTls};
-pub use print::{example, table, unknown_variables};
+pub use print::{example, table, variables};
 pub use redis::{RedisConfig, RedisMode};
 pub use room::RoomConfig;
 pub use server::{ServerConfig, StatusDetail};

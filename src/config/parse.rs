@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use super::ice_url::ice_url;
+
 /// A day: nothing here is meant to wait longer.
 const MOST_SECONDS: f64 = 86_400.0;
+/// Bytes that a secret has at least.
+const LEAST_SECRET: usize = 16;
 
 /// Seconds, with fractions.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
@@ -51,21 +55,29 @@ pub(super) fn target(text: &str) -> Result<String, String> {
     Err("expected an address such as https://www.netflix.com/, or a path such as /".to_owned())
 }
 
-/// A STUN server (RFC 7064).
+/// A STUN server.
 pub(super) fn stun(text: &str) -> Result<String, String> {
-    server(text, &["stun:", "stuns:"]).ok_or_else(|| "expected stun:HOST or stun:HOST:PORT".to_owned())
+    of_scheme(text, "stun", "expected stun:HOST or stun:HOST:PORT")
 }
 
-/// A TURN server (RFC 7065).
+/// A TURN server.
 pub(super) fn turn(text: &str) -> Result<String, String> {
-    server(text, &["turn:", "turns:"])
-        .ok_or_else(|| "expected turn:HOST, turn:HOST:PORT or turn:HOST:PORT?transport=udp".to_owned())
+    of_scheme(text, "turn", "expected turn:HOST, turn:HOST:PORT or turn:HOST:PORT?transport=udp")
 }
 
-fn server(text: &str, schemes: &[&str]) -> Option<String> {
-    let text = text.trim();
-    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme))?;
-    (!rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace)).then(|| text.to_owned())
+fn of_scheme(text: &str, scheme: &str, expected: &str) -> Result<String, String> {
+    let url = ice_url(text)?;
+    if url.starts_with(scheme) { Ok(url) } else { Err(expected.to_owned()) }
+}
+
+/// A secret of a deployment: one that cannot be guessed.
+pub(super) fn secret(text: &str) -> Result<String, String> {
+    if text.len() < LEAST_SECRET {
+        return Err(format!(
+            "expected at least {LEAST_SECRET} bytes that nobody can guess: openssl rand -hex 32 makes some"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// A number of things, at least one.
@@ -106,7 +118,7 @@ mod tests {
         for right in ["stun:stun.example.org", "stuns:[2001:db8::1]:5349"] {
             assert_eq!(stun(right).unwrap(), right);
         }
-        for wrong in ["nonsense", "stun:", "stun://a.org", "turn:a.org"] {
+        for wrong in ["nonsense", "stun:", "stun://a.org", "turn:a.org", "stun:a.org?transport=udp", ""] {
             stun(wrong).unwrap_err();
         }
         assert_eq!(turn("turn:a.org:3478?transport=udp").unwrap(), "turn:a.org:3478?transport=udp");

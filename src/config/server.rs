@@ -45,8 +45,8 @@ pub struct ServerConfig {
     /// What /status lists: only counts, or every room with its members (public!)
     #[arg(long = "status-detail", env = "STATUS_DETAIL", default_value = "counts")]
     pub status_detail: StatusDetail,
-    /// Key for hashing PINs, tokens, addresses and codes; the same on every node. Made and kept in the data directory if not given
-    #[arg(long = "secret", env = "TANDEM_SECRET", hide_env_values = true)]
+    /// Key for hashing PINs, tokens, addresses and codes; the same on every node. At least 16 bytes. Made and kept in the data directory if not given
+    #[arg(long = "secret", env = "TANDEM_SECRET", hide_env_values = true, value_parser = parse::secret)]
     pub secret: Option<String>,
 }
 

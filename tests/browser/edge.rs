@@ -32,7 +32,7 @@ fn caddy(nodes: &[&Server], dir: &Path) -> (Process, String) {
 async fn two_browsers_meet_over_wss_on_two_nodes_and_one_node_dies() {
     let redis = Redis::start();
     let url: &'static str = redis.url().leak();
-    let settings = [("REDIS_URL", url), ("TANDEM_SECRET", "edge"), ("TRUST_PROXY_HOPS", "1")];
+    let settings = [("REDIS_URL", url), ("TANDEM_SECRET", "only for tests of the edge"), ("TRUST_PROXY_HOPS", "1")];
     let party = Party::new(&settings).await;
     let north = &party.server;
     let south = Server::start(&settings);

@@ -31,7 +31,7 @@ async fn a_node_that_does_not_fit_says_why_and_ends() {
     let _nodes = Nodes::start(1, &[("REDIS_URL", &url)]).await;
     for (settings, why) in [
         (vec![("REDIS_URL", url.as_str())], "TANDEM_SECRET"),
-        (vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", "another")], "another TANDEM_SECRET"),
+        (vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", "another one than the first")], "another TANDEM_SECRET"),
         (
             vec![("REDIS_URL", url.as_str()), ("TANDEM_SECRET", SECRET), ("REDIS_PARTITIONS", "32")],
             "another REDIS_PARTITIONS",

@@ -157,7 +157,7 @@ async fn a_taken_port_and_a_bad_directory_are_no_crash() {
 #[tokio::test]
 async fn a_broken_dot_env_is_named_by_line_and_never_by_value() {
     let dir = tempfile::tempdir().unwrap();
-    for line in ["TURN_SECRET=hush hush", "TURN_SECRET='hush", "TURN_SECRET hush"] {
+    for line in ["TURN_SECRET='hush' hush", "TURN_SECRET='hush", "TURN_SECRET hush"] {
         std::fs::write(dir.path().join(".env"), format!("# Mine\nPORT=0\n{line}\n")).unwrap();
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tandem"));
         let output = command.env_clear().arg("config").current_dir(dir.path()).output().await.unwrap();

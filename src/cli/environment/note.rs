@@ -1,0 +1,49 @@
+use std::{fmt, path::PathBuf};
+
+/// Something that whoever runs this should know of where its settings came from.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// The file that was read, and how many variables it set.
+    Read { path: PathBuf, settings: usize },
+    /// There is a file, but not for this process.
+    Unreadable(std::io::Error),
+    /// The file sets a variable twice: the later line holds.
+    Twice { name: String, before: usize, line: usize },
+    /// Variables of Services, which look like settings.
+    OfServices(Vec<String>),
+    /// A variable that is no setting, but near to one.
+    Unknown { name: String, origin: String, meant: String },
+}
+
+impl Note {
+    pub(super) fn is_warning(&self) -> bool {
+        !matches!(self, Self::Read { .. })
+    }
+
+    pub(super) fn log(&self) {
+        match self {
+            Self::Read { path, settings } => tracing::info!(path = %path.display(), settings, "{self}"),
+            _ => tracing::warn!("{self}"),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => write!(f, "settings were read from {}", path.display()),
+            Self::Unreadable(error) => write!(f, ".env is passed over: it cannot be read: {error}"),
+            Self::Twice { name, before, line } => {
+                write!(f, ".env sets {name} on line {before} and on line {line}: the later line holds")
+            }
+            Self::OfServices(names) => write!(
+                f,
+                "these variables are passed over, since Kubernetes sets them for a Service of that name: {}",
+                names.join(", ")
+            ),
+            Self::Unknown { name, origin, meant } => {
+                write!(f, "{name} ({origin}) is no setting and does nothing: did you mean {meant}?")
+            }
+        }
+    }
+}
