@@ -270,8 +270,8 @@ def everything(machines):
         check("preflight finds kinds that the cluster does not have", told.returncode == 1 and "has no Gateway" in told.stdout and "has no ServiceMonitor" in told.stdout, told.stdout)
     kinds_of_others(machines)
     wait(lambda: kubectl("get", "gateways.gateway.networking.k8s.io", "-A").returncode == 0, 30)
-    for namespace in ("tandem-dev", "tandem-staging"):
-        built = kubectl("kustomize", f"overlays/{namespace.split('-')[1]}", cwd=ROOT).stdout
+    for overlay in manifests.OVERLAYS:
+        built = kubectl("kustomize", f"overlays/{overlay}", cwd=ROOT).stdout
         kubectl("apply", "-f", "-", input=yaml.safe_dump(next(d for d in yaml.safe_load_all(built) if d["kind"] == "Namespace")))
     bad = []
     for name, (_, _, text, _) in manifests.build_all("kubectl").items():
