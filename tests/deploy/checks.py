@@ -18,6 +18,7 @@ import yaml
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "image"))
 
 import database
+import inputs
 import manifests
 import rules
 import scrape
@@ -451,6 +452,9 @@ def image():
     check("the compiler is the one of Cargo.toml", f"rust:{version}." in text)
     check("a plain `docker stop`, which kills after 10 s, lets it drain", DRAIN_SECONDS["image"] + DRAIN_REST < 10, DRAIN_SECONDS)
     dependencies(text)
+    before, after = inputs.noted(), inputs.now()
+    check("what an image is made of and run by is what tests/image/run has tried", before == after, [*inputs.changed(before, after), f"run {inputs.COMMAND}, and commit tests/image/inputs.sha256"])
+    check("and what has changed since is named", inputs.changed({"a": "1", "b": "1"}, {"b": "2", "c": "1"}) == ["b has changed", "c is new", "a is gone"])
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", text, re.M) for word in line.split()[:-1]}
     check("what is copied is not ignored", all(f"!{path}" in ignored for path in copied), copied)
