@@ -907,13 +907,16 @@ def cluster():
     if not os.environ.get("KUBECONFIG"):
         skip("the overlays on a real API server", "KUBECONFIG is not set")
         return
-    process = subprocess.Popen([sys.executable, "tests/deploy/cluster.py"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-u", "tests/deploy/cluster.py"], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if line.startswith(("ok ", "FAILED ")):
             check(line[7:].strip(), line.startswith("ok"), "see above")
         else:
             print(line, end="", flush=True)
-    check("the whole story was told", process.wait() == 0)
+    if process.wait() == 69:
+        skip("the overlays on a real API server", "as said above")
+        return
+    check("the whole story was told", process.returncode == 0)
 
 
 PARTS = {"kubernetes": kubernetes, "monitoring": monitoring, "compose": compose, "image": image, "scripts": scripts, "redis": redis, "prometheus": prometheus, "data": data, "cluster": cluster, "words": words}

@@ -405,8 +405,9 @@ def deployer(machines):
 def main():
     owned = [node["metadata"]["name"] for node in get("nodes") if MARK not in node["metadata"].get("labels", {})]
     if kubectl("get", "--raw", "/readyz").returncode or owned:
-        check("a cluster with pretended machines only", False, f"it has {owned or 'no API server'}: this test makes and deletes namespaces, and would do harm there")
-        return
+        # This makes and deletes namespaces: it would do harm there.
+        print(f"KUBECONFIG names {'a cluster with machines of its own: ' + ', '.join(owned) if owned else 'no API server that answers'}", file=sys.stderr)
+        sys.exit(69)
     os.chdir(ROOT)
     machines = Machines()
     try:
