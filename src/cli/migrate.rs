@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::environment::Environment;
 use crate::{
     config::{LogConfig, PostgresConfig},
-    ledger::{Database, LedgerError, MigrateError, Schema},
+    ledger::{Database, Duty, LedgerError, MigrateError, Schema, Unfit},
     telemetry,
 };
 
@@ -59,13 +59,21 @@ impl Migrate {
         })
     }
 
-    /// What there is, as soon as the database answers.
+    /// What there is, as soon as the database answers. What does not pass by itself is not waited for.
     async fn reach(&self, database: &Database) -> anyhow::Result<Schema> {
         let (begun, wait) = (Instant::now(), Duration::from_secs(self.wait_seconds));
         let mut said = false;
         loop {
-            match Schema::look(database).await {
-                Err(MigrateError::Ledger(error @ (LedgerError::Connect { .. } | LedgerError::Late(_)))) => {
+            let looked = async {
+                match database.check(Duty::Migrate).await {
+                    // Whoever only looks needs no rights.
+                    Err(LedgerError::Unfit(unfit)) if self.status && !matches!(unfit, Unfit::Encoding { .. }) => {}
+                    outcome => outcome?,
+                }
+                Schema::look(database).await
+            };
+            match looked.await {
+                Err(MigrateError::Ledger(error)) if error.passes_by_itself() => {
                     if begun.elapsed() >= wait {
                         return Err(error).with_context(|| format!("gave up after {} s", wait.as_secs()));
                     }

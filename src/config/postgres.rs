@@ -9,7 +9,7 @@ use super::parse;
 #[command(next_help_heading = "PostgreSQL")]
 #[allow(rustdoc::broken_intra_doc_links, reason = "the brackets of a URL are no links")]
 pub struct PostgresConfig {
-    /// PostgreSQL 15 or later, as postgres://user:password@host[:port]/database[?sslmode=require]
+    /// PostgreSQL 15 or later, as postgres://user:password@host[:port]/database[?sslmode=require], or as host=... user=... sslmode=...
     #[arg(long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Host of PostgreSQL, where DATABASE_URL is not given
@@ -27,9 +27,12 @@ pub struct PostgresConfig {
     /// Database
     #[arg(long = "postgres-db", env = "POSTGRES_DB", default_value = "tandem")]
     pub postgres_db: String,
-    /// Whether TLS is spoken; ?sslmode= in DATABASE_URL wins. Only verify-full (or a POSTGRES_CA_FILE) checks who the server is
-    #[arg(long = "postgres-sslmode", env = "POSTGRES_SSLMODE", default_value = "prefer")]
-    pub postgres_sslmode: PostgresTls,
+    /// Whether TLS is spoken [default: prefer]; sslmode= in DATABASE_URL wins. Only verify-full (or a POSTGRES_CA_FILE) checks who the server is
+    #[arg(long = "postgres-sslmode", env = "POSTGRES_SSLMODE")]
+    pub postgres_sslmode: Option<PostgresTls>,
+    /// The same under libpq's name, where POSTGRES_SSLMODE is not given
+    #[arg(long = "pgsslmode", env = "PGSSLMODE")]
+    pub pgsslmode: Option<PostgresTls>,
     /// PEM file of certificate authorities; those of the system if not given
     #[arg(long = "postgres-ca-file", env = "POSTGRES_CA_FILE")]
     pub postgres_ca_file: Option<PathBuf>,
@@ -47,11 +50,13 @@ pub enum PostgresTls {
     /// None.
     Disable,
     /// If the server can.
+    #[value(alias = "allow")]
     Prefer,
     /// Or no connection at all.
     Require,
-    /// The server also has to prove that it is the one that was asked for.
-    #[value(alias = "verify-ca")]
+    /// The server also has to be vouched for by an authority.
+    VerifyCa,
+    /// And to prove that it is the one that was asked for.
     VerifyFull,
 }
 
@@ -59,5 +64,10 @@ impl PostgresConfig {
     /// Whether there is any.
     pub fn is_given(&self) -> bool {
         self.database_url.is_some() || self.postgres_host.is_some()
+    }
+
+    /// How much TLS is asked for where DATABASE_URL does not say.
+    pub fn sslmode(&self) -> PostgresTls {
+        self.postgres_sslmode.or(self.pgsslmode).unwrap_or(PostgresTls::Prefer)
     }
 }

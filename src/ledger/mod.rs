@@ -21,7 +21,8 @@ pub use entry::{Entry, RoomRow};
 pub use event::{Event, EventType, events};
 pub use journal::Journal;
 pub use postgres::{
-    Claim, Database, DeadLetter, DeadRow, LedgerError, Lock, MigrateError, PoolUse, Schema, without_nul,
+    Claim, Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, MigrateError, PoolUse, Schema, Unfit, Verdict,
+    without_nul,
 };
 pub use query::{EventRow, Query, query};
 pub use restore::restore;

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{NodeError, drain, files::Files, keeper::Keeper, state::State, timekeeper::Timekeeper};
+use super::{NodeError, drain, files::Files, keeper::Keeper, lookup::Lookup, state::State, timekeeper::Timekeeper};
 use crate::{
     backend::RedisNode,
     clock::{Clock, millis},
@@ -43,6 +43,7 @@ pub struct Node {
     sockets: TaskTracker,
     state: State,
     files: Files,
+    lookup: Option<Lookup>,
 }
 
 impl Node {
@@ -57,6 +58,7 @@ impl Node {
         let files = Files::claim(config.server.max_connections);
         let (listener, address) = listen(&config).await?;
         let state = State::open(&config, &name, clock, &metrics)?;
+        let lookup = state.lookup().await?;
         let hub = Hub::new(Parts {
             node: name,
             clock,
@@ -94,7 +96,7 @@ impl Node {
             admission: Arc::clone(&admission),
         };
         let site = Arc::new(Site::new(parts, &config));
-        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, state, files })
+        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, state, files, lookup })
     }
 
     /// Where it listens.
@@ -129,6 +131,9 @@ impl Node {
         background.spawn(vital("the timer of rooms", async move { hub.run().await }.boxed()));
         let ice = refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock);
         background.spawn(vital("the renewal of TURN credentials", ice.boxed()));
+        if let Some(lookup) = self.lookup {
+            background.spawn(vital("the look at the ledger", lookup.run().boxed()));
+        }
         let mut keeper = JoinSet::new();
         if let (Some(redis), Some(of)) = (&redis, keeper_of) {
             background.spawn(vital("the link to Redis", Arc::clone(redis).run().boxed()));

@@ -5,6 +5,7 @@ mod drain;
 mod error;
 mod files;
 mod keeper;
+mod lookup;
 mod secret;
 mod state;
 mod timekeeper;

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{NodeError, secret};
+use super::{NodeError, lookup::Lookup, secret};
 use crate::{
     auth::Keys,
     backend::{Backend, Memory, RedisNode, RedisParts, Retention},
@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     hub::Hub,
     id::{NodeId, RoomId},
-    ledger::{self, Archive, Database, Journal, Recaller, Writer},
+    ledger::{self, Archive, Database, Journal, LedgerError, Recaller, Unfit, Writer},
     telemetry::Metrics,
 };
 
@@ -66,6 +66,17 @@ impl State {
         match &self.kind {
             Kind::Alone { .. } => None,
             Kind::Cluster(redis) => Some(Arc::clone(redis)),
+        }
+    }
+
+    /// Refuses a database that will never do. One that is away, or does not let this user look, is said and done without: a node only
+    /// looks rooms up in it.
+    pub(super) async fn lookup(&self) -> Result<Option<Lookup>, NodeError> {
+        let Some(database) = &self.database else { return Ok(None) };
+        let mut lookup = Lookup::new(database.clone());
+        match lookup.check().await {
+            Err(error @ LedgerError::Unfit(Unfit::Encoding { .. })) => Err(error.into()),
+            _ => Ok(Some(lookup)),
         }
     }
 

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use redis::Value;
 
 use crate::ledger::{Entry, without_nul};
@@ -27,11 +25,6 @@ impl Delivery {
             serde_json::from_str(tidy.as_deref().unwrap_or(text)).map_err(|error| error.to_string())
         };
         Some(parse(text).map_err(|error| format!("it is no entry: {error}")))
-    }
-
-    /// For people.
-    pub(super) fn shown(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.text.as_deref().unwrap_or_default())
     }
 
     /// Reads the list of a reply: pairs of an id and its fields.

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{WorkerMetrics, breaker::spread, condition::Condition, trouble::Trouble};
+use super::{WorkerMetrics, breaker::spread, trouble::Trouble};
 use crate::ledger::{Claim, Database, LedgerError, Lock};
 
 /// How often it is looked whether this worker has the lock.
@@ -13,8 +13,6 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How long one statement of a job may take.
 const DEADLINE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// After a job that failed.
-const AGAIN: Duration = Duration::from_mins(1);
 
 /// What has to be done every hour, by one worker at a time: the one that holds the lock. It does it on the connection that holds it, so
 /// that with the lock it also loses the means.
@@ -23,7 +21,6 @@ pub(super) struct Jobs {
     /// Months of events; 0 for all.
     pub(super) retention: u16,
     pub(super) metrics: Arc<WorkerMetrics>,
-    pub(super) condition: Arc<Condition>,
     pub(super) stop: CancellationToken,
 }
 
@@ -35,13 +32,9 @@ impl Jobs {
         let mut trouble = Trouble::new("PostgreSQL, for the hourly jobs");
         while !self.stop.is_cancelled() {
             match self.step(&mut claim, &mut due).await {
-                Ok(()) => {
-                    trouble.over();
-                    self.condition.postgres.set(true);
-                }
+                Ok(()) => trouble.over(),
                 Err(error) => {
                     trouble.report(&error);
-                    self.condition.postgres.set(false);
                     (claim, due) = (None, None);
                 }
             }
@@ -66,11 +59,12 @@ impl Jobs {
             Instant::now()
         });
         if at <= Instant::now() {
-            let done = self.all(claim).await;
-            *due = Some(Instant::now() + if done.is_ok() { HOUR } else { AGAIN });
-            if let Err(error) = done {
-                tracing::warn!(%error, "the hourly jobs failed; they are tried again in a minute");
+            if let Err(error) = self.all(claim).await {
+                tracing::warn!(%error, "the hourly jobs failed; they are tried again");
+                // Its connection may be the reason: the next try has a new one, of this worker or of another.
+                return Err(error);
             }
+            *due = Some(Instant::now() + HOUR);
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ pub struct WorkerMetrics {
     pub batch_seconds: Histogram,
     pub retries: Counter,
     pub dead_letters: Counter,
+    pub set_aside: Counter,
     pub taken_over: Counter,
     pub breaker: Gauge,
     pub stream_length: Gauge,
@@ -50,6 +51,7 @@ impl WorkerMetrics {
             batch_seconds: Histogram::new(SECONDS),
             retries: Counter::default(),
             dead_letters: Counter::default(),
+            set_aside: Counter::default(),
             taken_over: Counter::default(),
             breaker: Gauge::default(),
             stream_length: Gauge::default(),
@@ -63,7 +65,16 @@ impl WorkerMetrics {
         counter("ledger_batches", "Transactions that were committed", &metrics.batches);
         counter("ledger_retries", "Transactions that failed and were tried again", &metrics.retries);
         counter("ledger_dead_letters", "Entries that went to dead_letters", &metrics.dead_letters);
-        counter("worker_taken_over", "Entries of workers that are taken for dead", &metrics.taken_over);
+        counter(
+            "ledger_set_aside",
+            "Times that an entry was left in Redis for later, because PostgreSQL takes others but neither this one nor its dead letter",
+            &metrics.set_aside,
+        );
+        counter(
+            "worker_taken_over",
+            "Entries that a worker had in hand for too long, and that another try was made for",
+            &metrics.taken_over,
+        );
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge(
             "worker_breaker",

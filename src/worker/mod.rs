@@ -2,10 +2,11 @@
 //! for it. Nothing leaves Redis before it is in PostgreSQL, and what is written twice changes nothing: so a worker may be killed at
 //! any moment, and several may run.
 //!
-//! [`Worker`] puts together: `pump` moves entries from `streams` to `scribe`, `jobs` does what has to be done every hour, `watch` sees
+//! [`Worker`] puts together: `pump` moves entries from `streams` to `scribe`, `checkup` looks whether PostgreSQL can be used, `jobs` does what has to be done every hour, `watch` sees
 //! how much waits, `site` is what operators ask.
 
 mod breaker;
+mod checkup;
 mod condition;
 mod delivery;
 mod jobs;

@@ -73,7 +73,7 @@ impl Pump {
             *look = Instant::now() + if taken.is_empty() { spread(self.claim / 3) } else { Duration::ZERO };
             if !taken.is_empty() {
                 self.metrics.taken_over.inc_by(taken.len() as u64);
-                tracing::warn!(entries = taken.len(), "taken over from a worker that has had them for too long");
+                tracing::warn!(entries = taken.len(), "taken over: a worker had them in hand for too long");
                 entries.extend(taken);
                 behind = true;
             }
@@ -85,8 +85,8 @@ impl Pump {
     }
 
     async fn hand_over(&mut self, batch: &[Delivery]) -> Result<(), Interrupted> {
-        self.scribe.write(batch).await?;
-        Ok(self.streams.done(batch).await?)
+        let done = self.scribe.write(batch).await?;
+        Ok(self.streams.done(&done).await?)
     }
 }
 

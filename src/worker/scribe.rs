@@ -5,12 +5,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{WorkerMetrics, breaker::Breaker, condition::Condition, delivery::Delivery};
 use crate::{
-    ledger::{Database, DeadLetter, Entry, LedgerError},
+    ledger::{Database, DeadLetter, Entry, LedgerError, Verdict},
     shared::Layout,
 };
 
-/// A batch that takes too long is halved, but not below this: it is not its size then.
-const SMALL: usize = 64;
+/// How often the same entries may fail while PostgreSQL takes others, before it is taken for their own fault.
+const STRIKES: u32 = 3;
 
 /// The worker was told to stop while PostgreSQL was out of order. What is in hand stays in Redis.
 #[derive(Debug)]
@@ -26,6 +26,12 @@ pub(super) struct Scribe {
     stop: CancellationToken,
 }
 
+/// Entries that are written together, and how often that has failed while others were taken.
+struct Part<'p, 'd> {
+    entries: &'p [(&'d Delivery, Entry)],
+    strikes: u32,
+}
+
 impl Scribe {
     pub(super) fn new(
         database: Database,
@@ -37,40 +43,70 @@ impl Scribe {
         Self { database, layout, breaker: Breaker::new(Arc::clone(&metrics)), metrics, condition, stop }
     }
 
-    /// Returns when all of it is in PostgreSQL: as events, or as dead letters.
-    pub(super) async fn write(&mut self, batch: &[Delivery]) -> Result<(), Stopped> {
+    /// Returns when PostgreSQL has taken what it takes. What may leave Redis: it is there as events, or as dead letters. The rest stays
+    /// where it is, and comes again.
+    pub(super) async fn write<'a>(&mut self, batch: &'a [Delivery]) -> Result<Vec<&'a Delivery>, Stopped> {
         let mut entries = Vec::with_capacity(batch.len());
+        let mut done: Vec<&'a Delivery> = Vec::with_capacity(batch.len());
+        let mut aside: Option<(&'a Delivery, String)> = None;
+        let before = self.metrics.set_aside.get();
         for delivery in batch {
             match delivery.entry() {
                 Some(Ok(entry)) => entries.push((delivery, entry)),
-                Some(Err(why)) => self.bury(delivery, &why).await?,
-                None => {}
+                Some(Err(why)) => match self.bury(delivery, &why).await? {
+                    Ok(()) => done.push(delivery),
+                    Err(why) => aside = Some((delivery, self.set_aside(&why))),
+                },
+                None => done.push(delivery),
             }
         }
-        let mut parts = vec![entries.as_slice()];
-        while let Some(part) = parts.pop() {
-            if part.is_empty() {
+        let mut parts = vec![Part { entries: &entries, strikes: 0 }];
+        while let Some(Part { entries: part, strikes }) = parts.pop() {
+            let Some((first, _)) = part.first() else { continue };
+            let error = match self.try_write(part).await {
+                Ok(()) => {
+                    done.extend(part.iter().map(|(delivery, _)| *delivery));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let verdict = error.verdict();
+            if verdict != Verdict::Data && !self.takes_others(&error).await? && strikes < STRIKES {
+                // It was out of order, and is not any more.
+                parts.push(Part { entries: part, strikes: strikes + u32::from(verdict != Verdict::Unclear) });
                 continue;
             }
-            let halves = part.split_at(part.len() / 2);
-            match self.try_write(part).await {
-                Ok(()) => {}
-                Err(error) if error.is_about_data() => match part {
-                    [(delivery, _)] => self.bury(delivery, &error.to_string()).await?,
-                    // The one that is not taken must not keep the others out.
-                    _ => parts.extend([halves.1, halves.0]),
-                },
-                Err(error) => {
-                    self.pause(&error).await?;
-                    if error.is_late() && part.len() > SMALL {
-                        parts.extend([halves.1, halves.0]);
-                    } else {
-                        parts.push(part);
-                    }
-                }
+            if verdict == Verdict::Outage && strikes < STRIKES || verdict == Verdict::Unclear && strikes == 0 {
+                // Once more, on a fresh connection.
+                parts.push(Part { entries: part, strikes: strikes + 1 });
+                continue;
+            }
+            if part.len() > 1 {
+                // The one that is not taken must not keep the others out.
+                let (left, right) = part.split_at(part.len() / 2);
+                parts.extend([right, left].map(|entries| Part { entries, strikes: 0 }));
+                continue;
+            }
+            let buried = match verdict {
+                Verdict::Data | Verdict::Unclear => self.bury(first, &error.to_string()).await?,
+                Verdict::Late | Verdict::Outage => Err(error.to_string()),
+            };
+            match buried {
+                Ok(()) => done.push(first),
+                Err(why) => aside = Some((first, self.set_aside(&why))),
             }
         }
-        Ok(())
+        if let Some((delivery, error)) = aside {
+            let (stream, entry) = (self.layout.events(delivery.partition), &delivery.id);
+            let entries = self.metrics.set_aside.get() - before;
+            tracing::error!(entries, %stream, %entry, error, "PostgreSQL takes others, but not these: they stay in Redis, and are tried again");
+        }
+        Ok(done)
+    }
+
+    fn set_aside(&self, why: &str) -> String {
+        self.metrics.set_aside.inc();
+        why.to_owned()
     }
 
     async fn try_write(&mut self, part: &[(&Delivery, Entry)]) -> Result<(), LedgerError> {
@@ -85,34 +121,56 @@ impl Scribe {
         Ok(())
     }
 
-    async fn bury(&mut self, delivery: &Delivery, why: &str) -> Result<(), Stopped> {
-        let letter = DeadLetter {
-            stream: self.layout.events(delivery.partition),
-            entry_id: delivery.id.clone(),
-            payload: delivery.shown().into_owned(),
-            error: why.to_owned(),
-        };
-        loop {
-            self.breaker.tries();
-            match self.database.bury(&letter).await {
-                Ok(()) => break,
-                Err(error) => self.pause(&error).await?,
+    /// Keeps it as a dead letter; or why that cannot be done while other things can.
+    async fn bury(&mut self, delivery: &Delivery, why: &str) -> Result<Result<(), String>, Stopped> {
+        let (stream, id) = (self.layout.events(delivery.partition), delivery.id.clone());
+        let letter = DeadLetter::new(stream, id, delivery.text.as_deref().unwrap_or_default(), why.to_owned());
+        let mut refused = String::new();
+        // What the database does not take as it is, it may take in letters of which it knows all.
+        for letter in [&letter, &letter.armoured()] {
+            let mut strikes = 0;
+            loop {
+                self.breaker.tries();
+                let Err(error) = self.database.bury(letter).await else {
+                    self.works();
+                    self.metrics.dead_letters.inc();
+                    let (stream, entry) = (&letter.stream, &letter.entry_id);
+                    tracing::error!(%stream, %entry, error = why, "an entry is not taken; it is in dead_letters");
+                    return Ok(Ok(()));
+                };
+                let is_its_own = error.verdict() == Verdict::Data || self.takes_others(&error).await?;
+                strikes += u32::from(error.verdict() != Verdict::Data);
+                if is_its_own && (error.verdict() == Verdict::Data || strikes >= STRIKES) {
+                    refused = format!("{why}; and dead_letters does not take it: {error}");
+                    break;
+                }
             }
         }
-        self.works();
-        self.metrics.dead_letters.inc();
-        let (stream, entry) = (&letter.stream, &letter.entry_id);
-        tracing::error!(%stream, %entry, error = why, "an entry is not taken; it is in dead_letters");
-        Ok(())
+        Ok(Err(refused))
     }
 
     fn works(&mut self) {
         self.breaker.worked();
-        self.condition.postgres.set(true);
+        self.condition.stuck.set(false);
+    }
+
+    /// Whether anything else is taken in spite of this error. If nothing is, waits until it is, and says no.
+    async fn takes_others(&mut self, error: &LedgerError) -> Result<bool, Stopped> {
+        if self.database.takes_entries().await.is_ok() {
+            return Ok(true);
+        }
+        self.pause(error).await?;
+        loop {
+            self.breaker.tries();
+            match self.database.takes_entries().await {
+                Ok(()) => return Ok(false),
+                Err(error) => self.pause(&error).await?,
+            }
+        }
     }
 
     async fn pause(&mut self, error: &LedgerError) -> Result<(), Stopped> {
-        self.condition.postgres.set(false);
+        self.condition.stuck.set(true);
         let wait: Duration = self.breaker.failed(error);
         tokio::select! {
             () = sleep(wait) => Ok(()),

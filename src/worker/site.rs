@@ -43,6 +43,8 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
         "redis": now.redis.get(),
         "postgres": now.postgres.get(),
         "schema": now.schema.get(),
+        "writing": !now.stuck.get(),
+        "why": if ready { None } else { now.why() },
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()

@@ -4,26 +4,25 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     WorkerMetrics,
-    breaker::spread,
+    checkup::Checkup,
     condition::Condition,
     jobs::Jobs,
     pump::Pump,
     scribe::Scribe,
     site::{Site, router},
     streams::Streams,
-    trouble::Trouble,
     watch::{Misfit, Watch},
 };
 use crate::{
     config::{PostgresConfig, RedisConfig, WorkerConfig},
     http::{self, Patience, Terms},
-    ledger::{Database, LedgerError, MigrateError, Schema},
+    ledger::{Database, LedgerError},
     shared::{Connector, Layout, SharedError},
     telemetry::HttpMetrics,
 };
@@ -36,8 +35,6 @@ const HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How many may ask at once: probes and scrapers.
 const ASKING: usize = 128;
-/// Between two looks whether the schema is there.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What a worker is told.
 #[derive(Debug, Clone)]
@@ -158,15 +155,17 @@ impl Worker {
             database: self.database.clone(),
             retention: self.settings.worker.ledger_retention_months,
             metrics,
-            condition: Arc::clone(&condition),
             stop: stop.clone(),
         };
+        let checkup = Checkup { database: self.database, condition: Arc::clone(&condition), stop: stop.clone() };
         let mut tasks = JoinSet::new();
-        tasks.spawn(watch.run());
-        let (database, ready, told) = (self.database, Arc::clone(&condition), stop.clone());
+        tasks.spawn(async move { watch.run().await.map_err(|Misfit| WorkerError::Partitions) });
+        tasks.spawn(checkup.run());
+        let (ready, told) = (Arc::clone(&condition), stop.clone());
         tasks.spawn(async move {
-            if schema_is_there(&database, &ready, &told).await {
-                tokio::join!(pump.run(), jobs.run());
+            tokio::select! {
+                () = ready.schema.is_set() => { tokio::join!(pump.run(), jobs.run()); }
+                () = told.cancelled() => {}
             }
             Ok(())
         });
@@ -176,7 +175,7 @@ impl Worker {
             _ = interrupt.recv() => None,
             // None of them ends by itself, but for one that does not fit.
             Some(ended) = tasks.join_next() => Some(match ended {
-                Ok(Err(Misfit)) => WorkerError::Partitions,
+                Ok(Err(error)) => error,
                 Ok(Ok(())) => WorkerError::Died("it ended".to_owned()),
                 Err(died) => WorkerError::Died(died.to_string()),
             }),
@@ -196,33 +195,4 @@ impl Worker {
         tracing::info!("stopped");
         died.map_or(Ok(()), Err)
     }
-}
-
-/// Waits for PostgreSQL, and for all the migrations that this binary knows. Not when told to stop before.
-async fn schema_is_there(database: &Database, condition: &Condition, stop: &CancellationToken) -> bool {
-    let mut trouble = Trouble::new("the schema in PostgreSQL");
-    loop {
-        match Schema::look(database).await {
-            Ok(schema) if schema.pending.is_empty() => break,
-            Ok(schema) => {
-                condition.postgres.set(true);
-                let missing = schema.pending.join(", ");
-                trouble.report(&format!("it lacks {missing}: run `tandem migrate`"));
-            }
-            // Migrations are such that the binary before still works with them, for as long as an upgrade takes.
-            Err(MigrateError::Newer(name)) => {
-                tracing::warn!(migration = %name, "the database is newer than this worker");
-                break;
-            }
-            Err(error) => trouble.report(&error),
-        }
-        tokio::select! {
-            () = sleep(spread(LOOK)) => {}
-            () = stop.cancelled() => return false,
-        }
-    }
-    trouble.over();
-    condition.postgres.set(true);
-    condition.schema.set(true);
-    true
 }

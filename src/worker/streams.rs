@@ -25,6 +25,18 @@ static DELETE_DEAD: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Also in a Redis that is full: without the group nobody could make room.
+static MAKE_GROUP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "#!lua flags=allow-oom
+         local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+         if made.err and string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then
+             return made
+         end
+         return redis.status_reply('OK')",
+    )
+});
+
 /// The streams of all partitions, as one worker sees them.
 pub(super) struct Streams {
     connector: Connector,
@@ -41,8 +53,8 @@ pub(super) struct Streams {
 #[derive(Debug, Clone)]
 struct Part {
     number: u16,
-    /// Whether there may be entries that were given to us, and that we do not have in hand.
-    owed: bool,
+    /// Beyond which id there may be entries that were given to us, and that we do not have in hand.
+    owed: Option<String>,
     /// Whether it had something, last time.
     busy: bool,
     /// Where looking for what others have left begins next time.
@@ -51,7 +63,8 @@ struct Part {
 
 impl Streams {
     pub(super) fn new(connector: Connector, layout: Layout, consumer: String, batch: usize) -> Self {
-        let part = |number| Part { number, owed: true, busy: true, cursor: "0-0".to_owned() };
+        let start = || "0-0".to_owned();
+        let part = |number| Part { number, owed: Some(start()), busy: true, cursor: start() };
         let parts = (0..layout.partitions()).map(part).collect();
         Self { connector, layout, consumer, wire: None, parts, batch, behind: false }
     }
@@ -69,7 +82,7 @@ impl Streams {
         let made = self.parts.iter().map(|part| make_group(wire.clone(), self.layout.events(part.number)));
         all(join_all(made).await)?;
         for part in &mut self.parts {
-            part.owed = true;
+            part.owed = Some("0-0".to_owned());
         }
         self.wire = Some(wire.clone());
         Ok(wire)
@@ -90,7 +103,7 @@ impl Streams {
         let count = self.batch.div_ceil(busy);
         let reads = self.parts.iter().map(|part| {
             let (mut wire, stream) = (wire.clone(), self.layout.events(part.number));
-            let (number, from) = (part.number, if part.owed { "0" } else { ">" });
+            let (number, from) = (part.number, part.owed.as_deref().unwrap_or(">"));
             let mut command = redis::cmd("XREADGROUP");
             command.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
             command.arg("STREAMS").arg(&stream).arg(from);
@@ -109,7 +122,8 @@ impl Streams {
         self.behind = lists.iter().any(|list| list.len() >= count);
         for (part, list) in self.parts.iter_mut().zip(&lists) {
             part.busy = !list.is_empty();
-            part.owed &= part.busy;
+            // What stays in Redis for another time is not read again and again.
+            part.owed = part.owed.take().and_then(|_| list.last().map(|last| last.id.clone()));
         }
         Ok(lists.into_iter().flatten().collect())
     }
@@ -151,17 +165,17 @@ impl Streams {
     }
 
     /// They are in PostgreSQL: they leave Redis.
-    pub(super) async fn done(&mut self, batch: &[Delivery]) -> Result<(), RedisError> {
+    pub(super) async fn done(&mut self, batch: &[&Delivery]) -> Result<(), RedisError> {
         let wire = self.wire().await?;
         let of = |part: &Part| batch.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()).collect();
         let ids = self.parts.iter().map(|part| (self.layout.events(part.number), of(part)));
         let acks = ids.filter(|(_, ids): &(_, Vec<&str>)| !ids.is_empty()).map(|(stream, ids)| {
             let mut wire = wire.clone();
             let mut both = redis::pipe();
-            // Together: what is acknowledged but not deleted would lie there for ever.
-            both.atomic();
-            both.cmd("XACK").arg(&stream).arg(GROUP).arg(&ids).ignore();
+            // Not in a transaction: a Redis that is full refuses those, and only this makes room. In this order: what is acknowledged
+            // but not deleted would lie there for ever, what is deleted but not acknowledged is so the next time.
             both.cmd("XDEL").arg(&stream).arg(&ids).ignore();
+            both.cmd("XACK").arg(&stream).arg(GROUP).arg(&ids).ignore();
             async move { both.query_async::<()>(&mut wire).await }
         });
         let outcome = all(join_all(acks).await);
@@ -181,12 +195,7 @@ pub(super) async fn delete_dead(wire: &mut Wire, stream: &str, idle: Duration) -
 
 /// From the very first entry on.
 async fn make_group(mut wire: Wire, stream: String) -> Result<(), RedisError> {
-    let mut command = redis::cmd("XGROUP");
-    command.arg("CREATE").arg(stream).arg(GROUP).arg("0").arg("MKSTREAM");
-    match command.exec_async(&mut wire).await {
-        Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
-        outcome => outcome,
-    }
+    MAKE_GROUP.key(stream).arg(GROUP).invoke_async(&mut wire).await
 }
 
 fn all<T>(outcomes: Vec<Result<T, RedisError>>) -> Result<Vec<T>, RedisError> {

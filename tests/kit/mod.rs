@@ -4,6 +4,7 @@
 
 pub mod certificates;
 pub mod faketime;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

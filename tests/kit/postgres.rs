@@ -21,7 +21,8 @@ fn elsewhere() -> Vec<String> {
 }
 
 fn find(name: &str) -> PathBuf {
-    let dirs = elsewhere();
+    let mut dirs = elsewhere();
+    dirs.push("/usr/sbin".to_owned());
     program(name, &dirs.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
@@ -30,7 +31,7 @@ fn is_root() -> bool {
 }
 
 /// PostgreSQL does not run as root: there it runs as the user that its package made.
-fn command(name: &str) -> Command {
+pub(super) fn command(name: &str) -> Command {
     let found = find(name);
     if !is_root() {
         return Command::new(found);
@@ -45,7 +46,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn give_away(dir: &Path) {
+pub(super) fn give_away(dir: &Path) {
     if is_root() {
         run(Command::new("chown").arg("-R").arg("postgres:postgres").arg(dir));
     }
@@ -145,6 +146,21 @@ impl Postgres {
         wait_for("PostgreSQL takes no statements", || self.psql("postgres", "SELECT 1").is_ok());
     }
 
+    /// From now on people log in as these lines of pg_hba.conf say. Through its socket anybody may do anything.
+    pub fn admit(&self, lines: &str) {
+        let file = self.dir.path().join("data/pg_hba.conf");
+        std::fs::write(&file, format!("local all all trust\n{lines}\n")).unwrap();
+        self.sql_in("postgres", "SELECT pg_reload_conf()");
+        let errors = "SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL";
+        assert_eq!(self.sql_in("postgres", errors), "0", "{lines}");
+    }
+
+    /// Ends the sessions of tandem, as an operator or a failover does.
+    pub fn cut(&self) {
+        let tandem = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tandem'";
+        self.sql_in("postgres", tandem);
+    }
+
     /// What a statement gives: a line a row, columns between bars.
     pub fn sql(&self, sql: &str) -> String {
         self.sql_in("tandem", sql)
@@ -162,7 +178,7 @@ impl Postgres {
         Process::start(&mut command, &self.dir.path().join("session"))
     }
 
-    fn sql_in(&self, database: &str, sql: &str) -> String {
+    pub fn sql_in(&self, database: &str, sql: &str) -> String {
         self.psql(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
@@ -219,6 +235,15 @@ impl Postgres {
         self.process.kill();
         // Its memory is in use until the last of them is gone.
         wait_for("PostgreSQL's processes do not end", || !all.iter().any(|id| runs(id)));
+    }
+
+    /// Starts anew as a standby that follows nobody, until `pg_promote()`.
+    pub fn demote(&mut self) {
+        self.stop();
+        let signal = self.dir.path().join("data/standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        give_away(&signal);
+        self.restart();
     }
 
     pub fn restart(&mut self) {

@@ -108,3 +108,159 @@ fn events_of_any_month_find_a_table() {
     until("they have tables", || cluster.postgres.sql("SELECT 1 FROM room_events_9000_01") == "1");
     assert_eq!(letters(&cluster).len(), 0);
 }
+
+/// What refuses an entry, and the entry that it refuses: by its room.
+fn refused() -> Vec<(&'static str, tandem::ledger::Entry)> {
+    let of = |name: &'static str| (name, entry(name, 1, 1));
+    let mut all: Vec<_> = [
+        "raise",
+        "own-code",
+        "says-permission",
+        "says-read-only-file",
+        "division",
+        "no-table",
+        "too-many-rows",
+        "no-case",
+        "says-deadlock-of-data",
+    ]
+    .map(of)
+    .into();
+    let with = |name, change: &dyn Fn(&mut tandem::ledger::Entry)| {
+        let (name, mut entry) = of(name);
+        change(&mut entry);
+        (name, entry)
+    };
+    let at = |text: &str| u64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap();
+    // Letters without a pattern, which no compression makes small.
+    let long: String = (0..2_000_u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
+    all.push(with("constraint", &|it| it.room.url = Some("https://example.org/forbidden".into())));
+    all.push(with("index-row", &|it| it.room.url = Some(long.as_str().into())));
+    all.push(with("foreign-month", &|it| it.events[0].at = at("2001-01-05T00:00:00Z")));
+    all.push(with("number", &|it| it.events[0].version = u64::MAX));
+    all.push(with("date", &|it| it.events[0].at = u64::MAX));
+    let half = serde_json::value::RawValue::from_string(r#"{"username":"\ud83c"}"#.to_owned()).unwrap();
+    all.push(with("half-a-letter", &|it| it.events[0].data = Json(half.clone().into())));
+    let mut member = crate::entries::member("ana", 1);
+    member.username = Some("much longer than ten".into());
+    let (name, seated) = of("column");
+    all.push((name, crate::entries::with_seat(seated, member)));
+    all
+}
+
+const RULES: &str = "
+    ALTER TABLE rooms ADD CONSTRAINT decent CHECK (current_url NOT LIKE '%forbidden%');
+    CREATE INDEX ON rooms (current_url);
+    ALTER TABLE users ALTER username TYPE varchar(10);
+    CREATE TABLE theirs PARTITION OF room_events FOR VALUES FROM ('2001-01-15') TO ('2001-01-20');
+    CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.room_id = 'raise' THEN RAISE 'not in my house';
+        ELSIF NEW.room_id = 'own-code' THEN RAISE 'ours' USING ERRCODE = 'TD001';
+        ELSIF NEW.room_id = 'says-permission' THEN RAISE 'not allowed' USING ERRCODE = '42501';
+        ELSIF NEW.room_id = 'says-read-only-file' THEN RAISE 'broken page' USING ERRCODE = 'XX001';
+        ELSIF NEW.room_id = 'division' THEN PERFORM 1 / (NEW.version - NEW.version);
+        ELSIF NEW.room_id = 'no-table' THEN INSERT INTO nowhere VALUES (1);
+        ELSIF NEW.room_id = 'too-many-rows' THEN PERFORM (SELECT * FROM generate_series(1, 2));
+        ELSIF NEW.room_id = 'no-case' THEN CASE NEW.room_id WHEN 'x' THEN NULL; END CASE;
+        ELSIF NEW.room_id = 'says-deadlock-of-data' THEN RAISE 'of the application' USING ERRCODE = '45000';
+        ELSIF NEW.room_id = 'ends-the-session' THEN PERFORM pg_terminate_backend(pg_backend_pid());
+        ELSIF NEW.room_id = 'says-outage' THEN RAISE 'no place' USING ERRCODE = '53100';
+        ELSIF NEW.room_id = 'sleeps' THEN PERFORM pg_sleep(1000);
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER judge BEFORE INSERT ON room_events FOR EACH ROW EXECUTE FUNCTION judge();";
+
+#[test]
+fn whatever_refuses_it_poison_never_stops_the_rest() {
+    let cluster = Cluster::start();
+    cluster.postgres.sql(RULES);
+    let good = entries(200);
+    let mut all = good.clone();
+    for (place, (_, bad)) in refused().into_iter().enumerate() {
+        all.insert(place * 11, bad);
+    }
+    cluster.append(&all);
+    // Bytes that are no text.
+    let mut redis = cluster.redis();
+    redis::cmd("XADD").arg("tandem:{1}:events").arg("*").arg("e").arg(b"\xff\xfe").exec(&mut redis).unwrap();
+    let worker = cluster.worker();
+    cluster.settled(&good);
+    let dead = letters(&cluster);
+    for (name, _) in refused() {
+        let room = format!("\"room\":\"{name}\"");
+        assert!(dead.iter().any(|it| it["payload"].as_str().unwrap().contains(&room)), "{name}: {dead:#?}");
+    }
+    assert!(dead.iter().any(|it| it["payload"] == "base64://4="), "{dead:#?}");
+    assert_eq!(dead.len(), refused().len() + 1);
+    assert!(!worker.says("waiting for PostgreSQL"), "none of it is an outage:\n{}", worker.log());
+    assert!(worker.is_ready());
+
+    // Replayed one by one: each says why; once nobody objects they are all written, whatever their payload looks like.
+    let replay = cluster.run(&["audit", "dead-letters", "replay", "--all"]);
+    assert_eq!(replay.code, Some(1), "{replay:?}");
+    assert_eq!(letters(&cluster).len(), dead.len());
+}
+
+/// They look like an outage, but only ever with these entries: those wait in Redis, and nobody waits for them.
+#[test]
+fn what_looks_like_an_outage_but_is_not_stays_in_redis() {
+    let mut cluster = Cluster::start();
+    cluster.set("POSTGRES_TIMEOUT_SECONDS", "0.3");
+    cluster.postgres.sql(RULES);
+    let worker = cluster.worker();
+    let mut good = Vec::new();
+    for name in ["ends-the-session", "says-outage", "sleeps"] {
+        let some = entries(4);
+        cluster.append(&[&some[..2], &[entry(name, 1, 1)], &some[2..]].concat());
+        good.extend(some);
+        until(name, || cluster.events() == good.len() && cluster.waiting() == 1);
+        assert!(worker.metric("tandem_ledger_set_aside_total") > 0.0);
+        until("it is ready", || worker.is_ready());
+        // It comes again by itself, and is taken once that can be.
+        cluster.postgres.sql("ALTER TABLE room_events DISABLE TRIGGER judge");
+        good.push(entry(name, 1, 1));
+        until("it is written after all", || cluster.events() == good.len() && cluster.waiting() == 0);
+        cluster.postgres.sql("ALTER TABLE room_events ENABLE TRIGGER judge");
+    }
+    assert_eq!(letters(&cluster).len(), 0);
+}
+
+#[test]
+fn a_dead_letter_that_is_refused_itself_stops_nobody() {
+    let cluster = Cluster::start();
+    cluster.postgres.sql(RULES);
+    // As in a database that has no such letters: what is not plain is not taken.
+    cluster
+        .postgres
+        .sql("ALTER TABLE dead_letters ADD CONSTRAINT plain CHECK (payload ~ '^[ -~]*$' AND payload NOT LIKE '%{%')");
+    let worker = cluster.worker();
+    let (good, mut bad) = (entries(50), entry("raise", 1, 1));
+    bad.room.url = Some("https://example.org/\u{1F3AC}".into());
+    cluster.append(&[&[bad.clone()][..], &good].concat());
+    cluster.settled(&good);
+    let dead = letters(&cluster);
+    assert!(dead.len() == 1 && dead[0]["payload"].as_str().unwrap().starts_with("base64:"), "{dead:#?}");
+    assert!(dead[0]["error"].as_str().unwrap().contains("not in my house"), "{dead:#?}");
+
+    // One that takes nothing at all: it stays in Redis, is counted and told, and the rest goes on.
+    for sql in [
+        "ALTER TABLE dead_letters ADD CONSTRAINT nothing CHECK (error = '') NOT VALID",
+        "ALTER TABLE dead_letters RENAME TO away",
+    ] {
+        cluster.postgres.sql(sql);
+        let (more, worse) = (entries(50), entry("own-code", 1, 1));
+        let before = (cluster.events(), cluster.waiting());
+        cluster.append(&[&[worse][..], &more].concat());
+        until("the rest is written", || cluster.events() == before.0 + 50 && cluster.waiting() == before.1 + 1);
+        assert!(worker.says("they stay in Redis") && worker.metric("tandem_ledger_set_aside_total") > 0.0);
+    }
+    cluster.postgres.sql("ALTER TABLE away RENAME TO dead_letters; ALTER TABLE dead_letters DROP CONSTRAINT nothing");
+    until("they are buried after all", || cluster.waiting() == 0);
+    assert_eq!(letters(&cluster).len(), 3);
+
+    // In whatever letters it is kept, it can be written.
+    cluster.postgres.sql("ALTER TABLE room_events DISABLE TRIGGER judge");
+    let replay = cluster.run(&["audit", "dead-letters", "replay", "--all"]);
+    assert_eq!((replay.code, replay.stdout.trim()), (Some(0), "3 written, 0 refused, 0 not found"), "{replay:?}");
+    assert_eq!(cluster.postgres.number("SELECT count(*) FROM room_events WHERE room_id IN ('raise', 'own-code')"), 3);
+}

@@ -68,7 +68,7 @@ struct Columns<'a> {
     node: Vec<&'a str>,
 }
 
-async fn write_events(step: &Transaction<'_>, entries: &[&Entry]) -> Result<u64, LedgerError> {
+pub(super) async fn write_events(step: &Transaction<'_>, entries: &[&Entry]) -> Result<u64, LedgerError> {
     let mut events: Vec<&Event> = entries.iter().flat_map(|entry| &entry.events).collect();
     if events.is_empty() {
         return Ok(0);

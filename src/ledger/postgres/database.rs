@@ -1,11 +1,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use deadpool_postgres::{Client, ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Client, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+};
 use tokio::time::{error::Elapsed, timeout};
 
 use super::{
     LedgerError,
-    server::{place, server},
+    server::{Server, place, server, session},
     tls::tls,
 };
 use crate::config::PostgresConfig;
@@ -54,12 +56,18 @@ impl Database {
     }
 
     fn with_patience(config: &PostgresConfig, patience: Duration) -> Result<Self, LedgerError> {
-        let (server, mode) = server(config, patience)?;
+        let Server { config: server, tls: security } = server(config, patience)?;
         let at = place(&server).into();
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
-        let manager = Manager::from_config(server, tls(config, mode)?, recycling);
+        let settings: Arc<str> = session(&server, patience).into();
+        // What is set once could be taken back by a pooler in between: it is said again whenever a connection is lent.
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(settings.to_string()) };
+        let manager = Manager::from_config(server, tls(&security)?, recycling);
         let deadline = Some(config.postgres_timeout);
         let pool = Pool::builder(manager)
+            .post_create(Hook::async_fn(move |client: &mut ClientWrapper, _| {
+                let settings = Arc::clone(&settings);
+                Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+            }))
             .max_size(config.postgres_pool_size)
             .timeouts(Timeouts { wait: deadline, create: deadline, recycle: deadline })
             .runtime(Runtime::Tokio1)
@@ -70,7 +78,7 @@ impl Database {
 
     /// Whether it answers.
     pub async fn ping(&self) -> Result<(), LedgerError> {
-        // Lending a connection has it answer an empty query.
+        // Lending a connection has it answer.
         self.lend().await.map(drop)
     }
 
@@ -98,15 +106,18 @@ impl Database {
         timeout(self.patience + self.patience / 4, work).await
     }
 
-    /// Takes a connection back. One whose answer is still outstanding is of no use to anybody.
+    /// Takes a connection back, unless it may be what is wrong: one whose answer is still outstanding, one that began while the
+    /// database was read-only, one whose user has lost its rights. The idle ones are as old, and are let go of with it.
     pub(super) fn settle<T>(
         &self,
         client: Client,
         outcome: Result<Result<T, LedgerError>, Elapsed>,
     ) -> Result<T, LedgerError> {
-        outcome.unwrap_or_else(|_| {
+        let outcome = outcome.unwrap_or(Err(LedgerError::Late(self.patience)));
+        if outcome.as_ref().is_err_and(LedgerError::spoils_connection) {
             drop(Client::take(client));
-            Err(LedgerError::Late(self.patience))
-        })
+            self.pool.retain(|_, _| false);
+        }
+        outcome
     }
 }

@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::{Database, LedgerError, without_nul};
@@ -14,6 +17,35 @@ pub struct DeadLetter {
     pub payload: String,
     /// Why.
     pub error: String,
+}
+
+/// What a payload begins with that could not be kept as it was. No entry does.
+const ARMOUR: &str = "base64:";
+
+impl DeadLetter {
+    /// A text is kept as it is, anything else in base64.
+    pub fn new(stream: String, entry_id: String, payload: &[u8], error: String) -> Self {
+        let payload = std::str::from_utf8(payload).map_or_else(|_| armour(payload), str::to_owned);
+        Self { stream, entry_id, payload, error }
+    }
+
+    /// The same in letters that every database takes.
+    #[must_use]
+    pub fn armoured(&self) -> Self {
+        let payload =
+            if self.payload.starts_with(ARMOUR) { self.payload.clone() } else { armour(self.payload.as_bytes()) };
+        Self { payload, error: self.error.escape_default().to_string(), ..self.clone() }
+    }
+}
+
+fn armour(bytes: &[u8]) -> String {
+    format!("{ARMOUR}{}", STANDARD.encode(bytes))
+}
+
+/// What a payload was before it was kept.
+fn unarmoured(payload: &str) -> Cow<'_, str> {
+    let bytes = payload.strip_prefix(ARMOUR).and_then(|text| STANDARD.decode(text).ok());
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(payload), Cow::Owned)
 }
 
 /// A dead letter as it stands in the table.
@@ -81,8 +113,9 @@ impl Database {
 
     /// Writes it as the worker would. It is gone from the table when that succeeds; otherwise why it failed is noted there and told.
     pub async fn replay(&self, row: &DeadRow) -> Result<Result<(), String>, LedgerError> {
-        let text = without_nul(&row.payload);
-        let why = match serde_json::from_str::<Entry>(text.as_deref().unwrap_or(&row.payload)) {
+        let payload = unarmoured(&row.payload);
+        let text = without_nul(&payload);
+        let why = match serde_json::from_str::<Entry>(text.as_deref().unwrap_or(&payload)) {
             Err(error) => Some(format!("it is no entry: {error}")),
             Ok(entry) => match self.write(&[&entry]).await {
                 Ok(_) => None,
@@ -105,5 +138,23 @@ impl Database {
         let outcome = self.within(work).await;
         self.settle(client, outcome)?;
         Ok(why.map_or(Ok(()), Err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn armour_keeps_what_is_in_it() {
+        let letter =
+            DeadLetter::new("s".into(), "1-0".into(), "{\"a\":\"\u{1F3AC}\"}".as_bytes(), "kein \u{20AC}".into());
+        let armoured = letter.armoured();
+        assert!(armoured.payload.is_ascii() && armoured.error.is_ascii(), "{armoured:?}");
+        assert_eq!(unarmoured(&armoured.payload), letter.payload);
+        assert_eq!(armoured.armoured().payload, armoured.payload, "once is enough");
+        let bytes = DeadLetter::new("s".into(), "1-0".into(), b"\xff", String::new());
+        assert!(bytes.payload.starts_with(ARMOUR));
+        assert_eq!(unarmoured("{}"), "{}");
     }
 }

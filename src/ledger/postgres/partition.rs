@@ -64,7 +64,13 @@ impl Month {
 impl Database {
     pub(super) async fn make_partitions(&self, months: &BTreeSet<Month>) -> Result<(), LedgerError> {
         let client = self.lend().await?;
-        let outcome = self.within(create(&client, months.iter().copied())).await;
+        let work = async {
+            create(&client, months.iter().copied()).await.map_err(|error| match error {
+                LedgerError::Postgres(source) => LedgerError::Partition { months: format!("{months:?}"), source },
+                error => error,
+            })
+        };
+        let outcome = self.within(work).await;
         self.settle(client, outcome)
     }
 }

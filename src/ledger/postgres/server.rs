@@ -1,31 +1,52 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
 };
 
-use super::LedgerError;
+use super::{
+    LedgerError,
+    sslmode::{Taken, take},
+};
 use crate::config::{PostgresConfig, PostgresTls};
 
 /// The port that IANA gave PostgreSQL.
 const POSTGRES: u16 = 5432;
 
-/// The settings as the driver takes them, and how much TLS is asked for. `patience` is how long a statement may take.
-pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<(Config, PostgresTls), LedgerError> {
-    let (mut server, tls) = if let Some(url) = &config.database_url {
-        let (url, tls) = take_sslmode(url)?;
-        let server = url.parse::<Config>().map_err(|error| LedgerError::Settings(format!("DATABASE_URL: {error}")))?;
-        (server, tls.unwrap_or(config.postgres_sslmode))
+/// Where the server is, and how it is spoken to.
+pub(super) struct Server {
+    pub(super) config: Config,
+    pub(super) tls: Security,
+}
+
+/// How much TLS is asked for, and who vouches for the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Security {
+    pub(super) mode: PostgresTls,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// The settings as the driver takes them. `patience` is how long a statement may take.
+pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<Server, LedgerError> {
+    let (mut server, mode, ca_file) = if let Some(url) = &config.database_url {
+        let Taken { rest, mode, ca_file } = take(url)?;
+        let server =
+            rest.parse::<Config>().map_err(|error| LedgerError::Settings(format!("DATABASE_URL: {}", why(&error))))?;
+        (server, mode, ca_file)
     } else {
         let mut server = Config::new();
         let host = config.postgres_host.as_deref().ok_or_else(|| nowhere("DATABASE_URL or POSTGRES_HOST is needed"))?;
         server.host(host).port(config.postgres_port);
-        (server, config.postgres_sslmode)
+        (server, None, None)
     };
     if server.get_hosts().is_empty() && server.get_hostaddrs().is_empty() {
         return Err(nowhere("DATABASE_URL names no host"));
     }
+    let tls = Security {
+        mode: mode.unwrap_or_else(|| config.sslmode()),
+        ca_file: config.postgres_ca_file.clone().or(ca_file),
+    };
     if server.get_user().is_none() {
         server.user(&config.postgres_user);
     }
@@ -35,21 +56,32 @@ pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<(Con
     if server.get_dbname().is_none() {
         server.dbname(&config.postgres_db);
     }
-    server.ssl_mode(match tls {
+    server.ssl_mode(match tls.mode {
         PostgresTls::Disable => SslMode::Disable,
         PostgresTls::Prefer => SslMode::Prefer,
-        PostgresTls::Require | PostgresTls::VerifyFull => SslMode::Require,
+        PostgresTls::Require | PostgresTls::VerifyCa | PostgresTls::VerifyFull => SslMode::Require,
     });
-    // The server gives up when we do; and one of us that stops in the middle of a transaction does not keep rows from the others.
-    let own = format!("-c statement_timeout={0} -c idle_in_transaction_session_timeout={0}", patience.as_millis());
-    let options = server.get_options().map_or_else(|| own.clone(), |given| format!("{own} {given}"));
     server
-        .options(options)
         .application_name("tandem")
         .connect_timeout(config.postgres_timeout)
         .tcp_user_timeout(patience + config.postgres_timeout)
         .keepalives_idle(Duration::from_secs(15));
-    Ok((server, tls))
+    Ok(Server { config: server, tls })
+}
+
+/// The driver keeps the interesting part in `source`.
+fn why(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+/// What a session is told once it has begun, and not in its start-up packet: poolers refuse `options` there. The server gives up when we
+/// do; and one of us that stops in the middle of a transaction does not keep rows from the others.
+pub(super) fn session(server: &Config, patience: Duration) -> String {
+    // What DATABASE_URL sets itself stays.
+    let given = server.get_options().unwrap_or_default();
+    let own =
+        ["statement_timeout", "idle_in_transaction_session_timeout"].into_iter().filter(|name| !given.contains(name));
+    own.map(|name| format!("SET {name} = {}", patience.as_millis())).collect::<Vec<_>>().join("; ")
 }
 
 /// `host:port/database`, with a comma between several hosts.
@@ -75,29 +107,6 @@ fn nowhere(what: &str) -> LedgerError {
     LedgerError::Settings(what.to_owned())
 }
 
-/// The driver does not know all of libpq's words.
-fn take_sslmode(url: &str) -> Result<(String, Option<PostgresTls>), LedgerError> {
-    let Some((head, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
-    let mut mode = None;
-    let mut rest = Vec::new();
-    for pair in query.split('&') {
-        match pair.strip_prefix("sslmode=") {
-            Some(word) => mode = Some(word),
-            None => rest.push(pair),
-        }
-    }
-    let mode = match mode {
-        None => None,
-        Some("disable") => Some(PostgresTls::Disable),
-        Some("allow" | "prefer") => Some(PostgresTls::Prefer),
-        Some("require") => Some(PostgresTls::Require),
-        Some("verify-ca" | "verify-full") => Some(PostgresTls::VerifyFull),
-        Some(word) => return Err(LedgerError::Settings(format!("DATABASE_URL: sslmode={word} is unknown"))),
-    };
-    let url = if rest.is_empty() { head.to_owned() } else { format!("{head}?{}", rest.join("&")) };
-    Ok((url, mode))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,15 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn sslmode_is_taken_out() {
-        let of = |url| take_sslmode(url).unwrap();
-        assert_eq!(of("postgres://a@b/c"), ("postgres://a@b/c".to_owned(), None));
-        assert_eq!(
-            of("postgres://b/c?sslmode=verify-full"),
-            ("postgres://b/c".to_owned(), Some(PostgresTls::VerifyFull))
-        );
-        let (url, mode) = of("postgres://b/c?a=1&sslmode=require&d=2");
-        assert_eq!((url.as_str(), mode), ("postgres://b/c?a=1&d=2", Some(PostgresTls::Require)));
-        assert!(take_sslmode("postgres://b/c?sslmode=maybe").is_err());
+    fn a_session_is_told_what_nobody_else_has_told_it() {
+        let of = |text: &str| session(&text.parse().unwrap(), Duration::from_secs(2));
+        assert_eq!(of("host=b"), "SET statement_timeout = 2000; SET idle_in_transaction_session_timeout = 2000");
+        let given = of("host=b options='-c statement_timeout=5'");
+        assert_eq!(given, "SET idle_in_transaction_session_timeout = 2000");
     }
 }

@@ -1,35 +1,45 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::LedgerError;
-use crate::config::{PostgresConfig, PostgresTls};
+use super::{LedgerError, server::Security};
+use crate::config::PostgresTls;
 
 /// How TLS is spoken. As with libpq `require` only encrypts; the server has to prove who it is for `verify-full`, and whenever there is
-/// a file of authorities.
-pub(super) fn tls(config: &PostgresConfig, mode: PostgresTls) -> Result<MakeRustlsConnect, LedgerError> {
+/// a file of authorities. For `verify-ca` it has to be vouched for, whatever its name.
+pub(super) fn tls(security: &Security) -> Result<MakeRustlsConnect, LedgerError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| LedgerError::Settings(error.to_string()))?;
-    let client = if config.postgres_ca_file.is_some() || mode == PostgresTls::VerifyFull {
-        builder.with_root_certificates(roots(config)?).with_no_client_auth()
-    } else {
-        let anybody = Arc::new(Anybody(provider));
-        builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+    let ca_file = security.ca_file.as_deref();
+    let client = match security.mode {
+        PostgresTls::VerifyCa => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca_file)?), provider)
+                .build()
+                .map_err(|error| LedgerError::Settings(format!("POSTGRES_CA_FILE: {error}")))?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier))).with_no_client_auth()
+        }
+        mode if ca_file.is_some() || mode == PostgresTls::VerifyFull => {
+            builder.with_root_certificates(roots(ca_file)?).with_no_client_auth()
+        }
+        _ => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(client))
 }
 
-fn roots(config: &PostgresConfig) -> Result<RootCertStore, LedgerError> {
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, LedgerError> {
     let mut roots = RootCertStore::empty();
-    if let Some(path) = &config.postgres_ca_file {
+    if let Some(path) = ca_file {
         let refuse = |why: String| LedgerError::Settings(format!("POSTGRES_CA_FILE {}: {why}", path.display()));
         for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))? {
             let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
@@ -80,5 +90,50 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Takes a certificate that an authority vouches for, whatever name is in it.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.0.verify_server_cert(end, between, name, ocsp, now) {
+            // The name is looked at last.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            outcome => outcome,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }

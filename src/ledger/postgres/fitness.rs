@@ -1,0 +1,122 @@
+//! Whether a database can be used at all, and whether its user may do what is asked of it. `docs/LEDGER.md` has the list.
+
+use super::{Database, LedgerError};
+
+/// What a process does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// `tandem migrate`: makes the tables.
+    Migrate,
+    /// `tandem worker`: writes them, and makes and drops those of months.
+    Worker,
+    /// A node: looks up rooms.
+    Node,
+}
+
+/// Why a database that answers cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Its texts cannot hold what people call themselves.
+    #[error(
+        "the database {database} has the encoding {encoding}, and tandem needs UTF8: create another one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name it in DATABASE_URL or POSTGRES_DB"
+    )]
+    Encoding {
+        /// Which database.
+        database: String,
+        /// Its encoding.
+        encoding: String,
+    },
+    /// It follows another server.
+    #[error("the server is a standby of another one, and takes nothing until it is promoted")]
+    Standby,
+    /// It takes no writes.
+    #[error("the database is read-only (default_transaction_read_only is on)")]
+    ReadOnly,
+    /// The user may not do what is needed.
+    #[error("the user {user} of the database lacks: {}; docs/LEDGER.md says which rights are needed", missing.join(", "))]
+    Rights {
+        /// Who.
+        user: String,
+        /// What it lacks, one by one.
+        missing: Vec<String>,
+    },
+}
+
+/// A right on a table: who needs it, and on which tables. A table that is not there yet asks for nothing.
+const TABLES: [(&[Duty], &str, &[&str]); 6] = [
+    (&[Duty::Node], "SELECT", &["rooms"]),
+    (&[Duty::Worker], "SELECT", &["room_events", "rooms", "users", "dead_letters", "schema_migrations"]),
+    (&[Duty::Worker], "INSERT", &["room_events", "rooms", "users", "dead_letters"]),
+    (&[Duty::Worker], "UPDATE", &["rooms", "users"]),
+    (&[Duty::Migrate], "SELECT", &["schema_migrations"]),
+    (&[Duty::Migrate], "INSERT", &["schema_migrations"]),
+];
+/// Tables that somebody has to own.
+const OWNED: [(&[Duty], &[&str]); 2] =
+    [(&[Duty::Worker], &["room_events"]), (&[Duty::Migrate], &["room_events", "rooms", "users", "dead_letters"])];
+
+/// Says what is lacking, a row each.
+fn question(duty: Duty) -> String {
+    let mut lines = Vec::new();
+    if duty != Duty::Node {
+        lines.push(
+            "('CREATE on the schema ' || current_schema(), has_schema_privilege(current_schema(), 'CREATE'))"
+                .to_owned(),
+        );
+    }
+    for (roles, right, tables) in TABLES {
+        for table in tables.iter().filter(|_| roles.contains(&duty)) {
+            lines.push(format!(
+                "('{right} on the table {table}', has_table_privilege(to_regclass('{table}'), '{right}'))"
+            ));
+        }
+    }
+    for (roles, tables) in OWNED {
+        for table in tables.iter().filter(|_| roles.contains(&duty)) {
+            lines.push(format!(
+                "('ownership of the table {table}',
+                  (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('{table}')))"
+            ));
+        }
+    }
+    format!("SELECT what FROM (VALUES {}) AS needed (what, has) WHERE NOT has", lines.join(", "))
+}
+
+impl Database {
+    /// Whether it can be used by such a process, as things are now. Changes nothing.
+    pub async fn check(&self, duty: Duty) -> Result<(), LedgerError> {
+        let client = self.lend().await?;
+        let work = async {
+            let row = client
+                .query_one(
+                    "SELECT current_setting('server_encoding'), pg_is_in_recovery(),
+                         current_setting('transaction_read_only')::boolean, current_database()::text, current_user::text,
+                         current_schema()::text",
+                    &[],
+                )
+                .await?;
+            let encoding: String = row.try_get(0)?;
+            if encoding != "UTF8" {
+                return Err(Unfit::Encoding { database: row.try_get(3)?, encoding }.into());
+            }
+            if duty != Duty::Node {
+                if row.try_get(1)? {
+                    return Err(Unfit::Standby.into());
+                }
+                if row.try_get(2)? {
+                    return Err(Unfit::ReadOnly.into());
+                }
+            }
+            let user: String = row.try_get(4)?;
+            if row.try_get::<_, Option<String>>(5)?.is_none() {
+                let missing = vec!["USAGE on a schema of its search_path (such as public)".to_owned()];
+                return Err(Unfit::Rights { user, missing }.into());
+            }
+            let missing = client.query(&question(duty), &[]).await?;
+            let missing = missing.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+            if missing.is_empty() { Ok(()) } else { Err(Unfit::Rights { user, missing }.into()) }
+        };
+        let outcome = self.within(work).await;
+        self.settle(client, outcome)
+    }
+}

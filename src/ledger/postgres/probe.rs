@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{
+    Database, LedgerError, Verdict,
+    batch::write_events,
+    project::{project_rooms, project_users},
+};
+use crate::{
+    id::{ConnId, NodeId, RoomId, UserId},
+    ledger::{Entry, Event, EventType, RoomRow},
+    room::{Digest, Json, Member, Presence, Role},
+};
+
+/// The name of everything in an entry that is never committed.
+const NAME: &str = "tandem-probe";
+
+impl Database {
+    /// Whether it takes an entry that nobody can object to: it is written like any other, and rolled back. Also when it is refused for
+    /// what it says, since then the database works.
+    pub async fn takes_entries(&self) -> Result<(), LedgerError> {
+        let Some(entry) = harmless() else { return Ok(()) };
+        let entries = [&entry];
+        let mut client = self.lend().await?;
+        let work = async {
+            let step = client.transaction().await?;
+            write_events(&step, &entries).await?;
+            project_rooms(&step, &entries).await?;
+            project_users(&step, &entries).await?;
+            Ok(step.rollback().await?)
+        };
+        let outcome = self.within(work).await;
+        match self.settle(client, outcome) {
+            Err(error) if error.verdict() != Verdict::Data => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Nothing is never the case: the names are fine.
+fn harmless() -> Option<Entry> {
+    let (room, user, node) = (RoomId::parse(NAME).ok()?, UserId::parse(NAME).ok()?, NodeId::parse(NAME).ok()?);
+    let at = u64::try_from(Timestamp::now().as_millisecond()).ok()?;
+    let event = Event {
+        id: Uuid::now_v7(),
+        room: room.clone(),
+        kind: EventType::UserJoined,
+        user: NAME.into(),
+        data: Json(Arc::from(RawValue::NULL.to_owned())),
+        at,
+        epoch: at,
+        version: 1,
+        node: node.clone(),
+    };
+    let row = RoomRow {
+        id: room,
+        epoch: at,
+        version: 1,
+        host: Some(user.clone()),
+        host_origin: None,
+        url: None,
+        position: 0.0,
+        playing: false,
+        rate: 1.0,
+        position_at: at,
+        guest_control: false,
+        pin: None,
+        empty_until: None,
+        archived: false,
+        at,
+    };
+    let seat = Member {
+        user,
+        username: Some(NAME.into()),
+        role: Role::Member,
+        conn: ConnId::random(),
+        node,
+        origin: Digest::new([0; 32]),
+        token: None,
+        token_before: None,
+        presence: Presence::Present,
+        order: 0,
+        watching: false,
+    };
+    Some(Entry { events: vec![event], room: row, seats: vec![seat] })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn there_is_something_to_probe_with() {
+        assert!(super::harmless().is_some());
+    }
+}
