@@ -34,7 +34,7 @@ pub enum BackendError {
     #[error("{0} changes faster than this node can follow")]
     Contended(Box<str>),
     /// No more entries of the ledger may wait for a worker.
-    #[error("the ledger's queue is full (LEDGER_STREAM_MAX)")]
+    #[error("the ledger's queue is full (LEDGER_STREAM_BYTES, LEDGER_STREAM_MAX)")]
     LedgerFull,
     /// What this node decided cannot be written down.
     #[error("a change cannot be written: {0}")]

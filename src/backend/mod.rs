@@ -25,7 +25,7 @@ pub use error::BackendError;
 pub use faults::Faults;
 pub use losses::Losses;
 pub use memory::{Memory, MemoryNode};
-pub use redis::{RedisNode, RedisParts, Renewal, StartError};
+pub use redis::{Backlog, RedisNode, RedisParts, Renewal, StartError};
 pub use retention::Retention;
 
 use crate::{

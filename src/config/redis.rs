@@ -65,6 +65,10 @@ pub struct RedisConfig {
     /// Most ledger entries that may wait in a partition for the worker; beyond it changes are refused, not forgotten
     #[arg(long = "ledger-stream-max", env = "LEDGER_STREAM_MAX", default_value = "1000000", value_parser = parse::count)]
     pub ledger_stream_max: usize,
+    /// Most bytes that ledger entries may take of the memory of each server of Redis [default: a quarter of its maxmemory, or 67108864 where
+    /// it has none or does not tell]; beyond it changes are refused, not forgotten
+    #[arg(long = "ledger-stream-bytes", env = "LEDGER_STREAM_BYTES", value_parser = stream_bytes)]
+    pub ledger_stream_bytes: Option<u64>,
 }
 
 /// How a deployment of Redis is reached.
@@ -84,6 +88,15 @@ fn prefix(text: &str) -> Result<String, String> {
         return Err("expected at most 128 bytes without blanks and braces".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Less would be taken by streams that are empty.
+fn stream_bytes(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1024 * 1024;
+    match text.parse() {
+        Ok(bytes) if bytes >= LEAST => Ok(bytes),
+        _ => Err(format!("expected a number of bytes, at least {LEAST}")),
+    }
 }
 
 fn partitions(text: &str) -> Result<u16, String> {

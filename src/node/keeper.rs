@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -10,7 +11,7 @@ use tokio::{
 
 use super::timekeeper::Timekeeper;
 use crate::{
-    backend::{Backend as _, BackendError, RedisNode, StartError},
+    backend::{Backend as _, BackendError, Backlog, RedisNode, StartError},
     clock::{Clock, Millis},
     hub::Hub,
     id::NodeId,
@@ -209,12 +210,19 @@ impl Keeper {
         let mut said = 0;
         loop {
             sleep(LEDGER_EVERY).await;
-            let Ok(waiting) = self.redis.settle_ledger().await else { continue };
-            self.metrics.stream_entries.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-            // In tenths of what one partition may hold: long before any of them is full.
-            let tenths = waiting.saturating_mul(10) / self.stream_max.max(1) as u64;
+            let Ok(Backlog { entries, bytes, most_bytes }) = self.redis.settle_ledger().await else { continue };
+            let set = |gauge: &Gauge, value: u64| {
+                gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            };
+            set(&self.metrics.stream_entries, entries);
+            set(&self.metrics.stream_bytes, bytes);
+            set(&self.metrics.stream_bytes_max, most_bytes);
+            // In tenths of what there may be, and of what one partition may hold: long before any of them is full.
+            let tenths = |is: u64, most: u64| is.saturating_mul(10) / most.max(1);
+            let tenths = tenths(entries, self.stream_max as u64).max(tenths(bytes, most_bytes));
             if tenths > said {
-                tracing::warn!(waiting, most = self.stream_max, "the ledger's queue grows: is a worker running?");
+                let most = self.stream_max;
+                tracing::warn!(entries, most, bytes, most_bytes, "the ledger's queue grows: is a worker running?");
             }
             said = tenths;
         }

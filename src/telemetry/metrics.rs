@@ -113,6 +113,8 @@ pub struct Metrics {
     pub echo: Echo,
     pub lease_lost: Counter,
     pub stream_entries: Gauge,
+    pub stream_bytes: Gauge,
+    pub stream_bytes_max: Gauge,
     rooms: Gauge,
     outbox_bytes: Gauge,
     outbox_fullest: Gauge,
@@ -284,6 +286,16 @@ impl Metrics {
             echo,
             lease_lost: counter(registry, "lease_lost", "Times that this node was taken for dead"),
             stream_entries: gauge(registry, "ledger_stream_entries", "Entries in Redis that wait for a worker"),
+            stream_bytes: gauge(
+                registry,
+                "ledger_stream_bytes",
+                "What the entries that wait take of the memory of Redis, in bytes",
+            ),
+            stream_bytes_max: gauge(
+                registry,
+                "ledger_stream_max_bytes",
+                "As much as they may take, in bytes (LEDGER_STREAM_BYTES): beyond it changes are refused",
+            ),
             rooms: gauge(registry, "rooms", "Rooms that this node takes part in"),
             outbox_bytes: gauge(registry, "outbox_bytes", "Bytes that wait in the outboxes of all sockets"),
             outbox_fullest: gauge(

@@ -25,6 +25,7 @@ mod deployment;
 mod drain;
 mod edge;
 mod faults;
+mod full;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod metrics;

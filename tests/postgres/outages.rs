@@ -4,6 +4,7 @@ use tandem::ledger::Entry;
 
 use crate::{
     entries::entries,
+    kit::{postgres::Postgres, redis::Redis},
     support::{Cluster, until},
 };
 
@@ -151,4 +152,37 @@ fn a_worker_with_fewer_partitions_than_the_nodes_says_so_and_ends() {
     worker.until_it_says("another REDIS_PARTITIONS");
     let (_, code) = worker.terminate();
     assert_eq!(code, Some(1));
+}
+
+/// A worker that comes for the first time, when Redis has no room for anything: neither for its group, nor for a transaction.
+#[test]
+fn a_redis_that_is_full_is_drained_by_a_worker_that_was_never_there() {
+    let mut cluster = Cluster::of(
+        Redis::with(&[
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--maxmemory",
+            "16777216",
+            "--maxmemory-policy",
+            "noeviction",
+        ]),
+        Postgres::start(),
+    );
+    cluster.set("WORKER_BATCH", "100");
+    assert_eq!(cluster.run(&["migrate"]).code, Some(0));
+    let all = entries(1_000);
+    cluster.append(&all);
+    let mut redis = cluster.redis();
+    for size in [100_000, 1_000, 1] {
+        let filled = (0_u32..).find_map(|number| {
+            let key = format!("foreign:{size}:{number}");
+            redis::cmd("SET").arg(key).arg("x".repeat(size)).exec(&mut redis).err()
+        });
+        assert_eq!(filled.unwrap().code(), Some("OOM"));
+    }
+    let worker = cluster.worker();
+    cluster.settled(&all);
+    until("it is ready", || worker.is_ready());
 }

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use redis::FromRedisValue as _;
 
-use super::{answer::corrupt, link::Link, node::RedisNode, retained::StreamId};
+use super::{answer::corrupt, link::Link, node::RedisNode, quota::Memory, retained::StreamId};
 use crate::{
     backend::BackendError,
     clock::{Clock, Look, Millis, millis},
@@ -18,6 +18,17 @@ const NAME_LEASES: Millis = 3;
 const OVERDUE: usize = 64;
 /// Names in one command.
 const BATCH: usize = 500;
+
+/// What waits in the ledger's streams, of all partitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many entries.
+    pub entries: u64,
+    /// What they take of Redis' memory.
+    pub bytes: u64,
+    /// As much as they may take; 0 if no ledger is kept.
+    pub most_bytes: u64,
+}
 
 /// What a node hears when it says that it lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,10 +191,10 @@ impl RedisNode {
         self.link(room).ask::<i64>(&command).await.map(|_| ())
     }
 
-    /// Forgets what the worker has taken out of the streams. How many entries wait in them.
-    pub async fn settle_ledger(&self) -> Result<u64, BackendError> {
-        let Some(retained) = &self.retained else { return Ok(0) };
-        let mut waiting = 0;
+    /// Forgets what the worker has taken out of the streams, and sees how much more they may take. What waits in them.
+    pub async fn settle_ledger(&self) -> Result<Backlog, BackendError> {
+        let Some(retained) = &self.retained else { return Ok(Backlog::default()) };
+        let mut backlog = self.measure_ledger().await?;
         for partition in 0..self.layout.partitions() {
             let (link, events) = (self.link_of(partition), self.layout.events(partition));
             let standing = link.standing();
@@ -198,14 +209,32 @@ impl RedisNode {
             match (first_id(&first), last) {
                 (Some(first), _) => {
                     retained.settle(partition, first);
-                    waiting += link.ask::<u64>(redis::cmd("XLEN").arg(&events)).await?;
+                    backlog.entries += link.ask::<u64>(redis::cmd("XLEN").arg(&events)).await?;
                 }
                 // Nothing is left: all that was there when this was asked has been taken out.
                 (None, Some(last)) => retained.settle(partition, StreamId(last.0, last.1.saturating_add(1))),
                 (None, None) => {}
             }
         }
-        Ok(waiting)
+        Ok(backlog)
+    }
+
+    /// Sees what the streams take of Redis' memory, and divides the rest anew.
+    pub(super) async fn measure_ledger(&self) -> Result<Backlog, BackendError> {
+        let weighed = try_join_all((0..self.layout.partitions()).map(|partition| self.weigh(partition))).await?;
+        let taken: Vec<u64> = weighed.iter().map(|(bytes, _)| *bytes).collect();
+        let memory = weighed.first().map(|(_, memory)| *memory).unwrap_or_default();
+        let most_bytes = self.quota.divide(memory, &taken);
+        Ok(Backlog { entries: 0, bytes: taken.iter().sum(), most_bytes })
+    }
+
+    /// Bytes of a stream. With those of the first one comes how much memory there is.
+    async fn weigh(&self, partition: u16) -> Result<(u64, Memory), BackendError> {
+        let mut call = self.scripts.weigh.key(self.layout.events(partition));
+        call.arg(u8::from(partition == 0)).arg(u8::from(self.cluster));
+        let (bytes, most, servers): (String, String, String) = self.link_of(partition).invoke(&call).await?;
+        let of_each = most.parse().ok().filter(|most| *most > 0);
+        Ok((bytes.parse().unwrap_or_default(), Memory { of_each, servers: servers.parse().unwrap_or(1) }))
     }
 
     /// Puts back what Redis has lost of this node's entries.

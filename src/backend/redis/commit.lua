@@ -1,7 +1,7 @@
 -- One step of a room: compare, write, publish, append. It knows no rule of rooms.
 -- KEYS  1 room  2 history  3 events  4 due  5 the room's channel  6... lists that go
 -- ARGV  1, 2 version and epoch that must be in force, as they stand there
---       3 what the channel is told, or ''              4 the ledger's entry, or ''   5 most entries that may wait
+--       3 what the channel is told, or ''              4 the ledger's entry, or ''   5 most entries that may wait, and bytes of them
 --       6 when the room is due: '' as before, '-' never, or milliseconds             7 the room's name
 --       8 how long the room is kept, ms                9 updates to remember, 10 their bytes, 11 for how long, ms
 --       12 '1': nothing of the old room stays          13 how many fields are set, `v` and `e` among them; their names and values;
@@ -16,8 +16,22 @@ local version, epoch = have[1] or '0', have[2] or '0'
 if version ~= ARGV[1] or (version ~= '0' and epoch ~= ARGV[2]) then
     return nil
 end
-if ARGV[4] ~= '' and redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[5]) then
-    return 'full'
+if ARGV[4] ~= '' then
+    local entries, bytes = string.match(ARGV[5], '^(%d+) (%d+)$')
+    local waiting = redis.call('XLEN', KEYS[3])
+    if waiting >= tonumber(entries) then
+        return 'full'
+    end
+    if waiting > 0 then
+        local weighs = redis.pcall('MEMORY', 'USAGE', KEYS[3])
+        -- Where Redis does not tell: what so many usually take.
+        if type(weighs) ~= 'number' then
+            weighs = waiting * 1400
+        end
+        if weighs >= tonumber(bytes) then
+            return 'full'
+        end
+    end
 end
 
 local anew = version == '0' or ARGV[12] == '1'

@@ -113,7 +113,8 @@ impl RedisNode {
         for found in step.found {
             call.arg(found);
         }
-        call.arg(step.told).arg(step.entry).arg(self.stream_max);
+        let limits = format!("{} {}", self.stream_max, self.quota.share(partition));
+        call.arg(step.told).arg(step.entry).arg(limits);
         match step.due {
             Due::Same => call.arg(""),
             Due::Never => call.arg("-"),

@@ -13,8 +13,9 @@ mod keep_link;
 mod link;
 mod node;
 mod probe;
+mod quota;
 mod retained;
 mod signal;
 
-pub use census::Renewal;
+pub use census::{Backlog, Renewal};
 pub use node::{RedisNode, RedisParts, StartError};

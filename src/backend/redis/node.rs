@@ -11,6 +11,7 @@ use super::{
     codec::{CodecError, Fields, Stray, UNREADABLE, decode_room, decode_update, raw_point, split_update},
     link::Link,
     probe::Probes,
+    quota::Quota,
     retained::{Retained, StreamId},
     signal::{STRAYS, Scripts},
 };
@@ -27,6 +28,9 @@ use crate::{
 
 /// How long a short code's key is kept at the least, in ms: whether a code still holds is said in it.
 const CODE_LIFE: Millis = 60_000;
+
+/// What `commit.lua` says when no more entries of the ledger may wait.
+const FULL: &str = "full";
 
 /// One node's view of the state in Redis.
 pub struct RedisNode {
@@ -48,6 +52,7 @@ pub struct RedisNode {
     /// None: no ledger is kept.
     pub(super) retained: Option<Retained>,
     pub(super) stream_max: usize,
+    pub(super) quota: Quota,
     pub(super) metrics: Arc<Metrics>,
     pub(super) faults: Arc<Faults>,
     pub(super) losses: Losses,
@@ -120,6 +125,7 @@ impl RedisNode {
             sink: OnceLock::new(),
             scripts: Scripts::default(),
             stream_max: config.ledger_stream_max,
+            quota: Quota::new(config.ledger_stream_bytes, config.redis_partitions),
             metrics,
             faults,
             losses,
@@ -277,13 +283,20 @@ impl Backend for RedisNode {
             (Some(entry), Some(_)) => serde_json::to_string(entry).map_err(|error| self.unencodable(&error.into()))?,
             _ => String::new(),
         };
-        let call = self.commit_script(&self.scripts.commit, &proposal, &entry);
-        let call = call.map_err(|error| self.unencodable(&error))?;
+        let call = || {
+            let call = self.commit_script(&self.scripts.commit, &proposal, &entry);
+            call.map_err(|error| self.unencodable(&error))
+        };
         let begun = tokio::time::Instant::now();
-        let said: Option<String> = self.link(room).invoke(&call).await?;
+        let mut said: Option<String> = self.link(room).invoke(&call()?).await?;
+        if said.as_deref() == Some(FULL) && self.quota.is_old() {
+            // What others have left, or what the worker has taken out meanwhile, may be enough.
+            self.measure_ledger().await?;
+            said = self.link(room).invoke(&call()?).await?;
+        }
         self.metrics.commit.observe(begun.elapsed());
         let Some(said) = said else { return Ok(Commit::Conflict) };
-        if said == "full" {
+        if said == FULL {
             self.faults.note(&BackendError::LedgerFull);
             return Err(BackendError::LedgerFull);
         }

@@ -125,6 +125,7 @@ pub(super) struct Scripts {
     pub(super) name: Script,
     pub(super) append: Script,
     pub(super) time: Script,
+    pub(super) weigh: Script,
 }
 
 impl Default for Scripts {
@@ -139,6 +140,7 @@ impl Default for Scripts {
             name: Script::new(include_str!("name.lua")),
             append: Script::new(include_str!("append.lua")),
             time: Script::new(include_str!("time.lua")),
+            weigh: Script::new(include_str!("weigh.lua")),
         }
     }
 }

@@ -1,0 +1,111 @@
+//! How much of Redis the ledger's queue may take, and how that is divided among partitions.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The queue may take this part of Redis' memory,
+const PART: u64 = 4;
+/// or this where Redis does not say how much it has.
+const UNKNOWN: u64 = 64 * 1024 * 1024;
+/// How often somebody who has used up his share may have it looked whether there is more.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// What Redis says of its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Memory {
+    /// As much as one server may use, if that is known and limited.
+    pub(super) of_each: Option<u64>,
+    /// How many servers there are.
+    pub(super) servers: u64,
+}
+
+/// Bytes that may wait in the streams. A commit is compared with the share of its partition, within the script that makes it, so that no
+/// commit can overlook another; all shares together are never more than there may be.
+#[derive(Debug)]
+pub(super) struct Quota {
+    /// For each server, from the settings.
+    set: Option<u64>,
+    shares: Vec<AtomicU64>,
+    /// When that was last seen to.
+    seen: Mutex<Instant>,
+}
+
+impl Quota {
+    pub(super) fn new(set: Option<u64>, partitions: u16) -> Self {
+        let shares = (0..partitions).map(|_| AtomicU64::new(0)).collect();
+        let quota = Self { set, shares, seen: Mutex::new(Instant::now()) };
+        // Until Redis has been asked.
+        quota.divide(Memory { of_each: None, servers: 1 }, &vec![0; partitions.into()]);
+        quota
+    }
+
+    /// As much as a partition may take.
+    pub(super) fn share(&self, partition: u16) -> u64 {
+        self.shares.get(usize::from(partition)).map_or(0, |share| share.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is worth looking again, because that was not done for a moment. Of those that ask together one is told so.
+    pub(super) fn is_old(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = seen.elapsed() >= MOMENT;
+        if old {
+            *seen = Instant::now();
+        }
+        old
+    }
+
+    /// Gives each partition what it has already, and the same part of what is left: a busy one gets as much as it needs while there is
+    /// enough. How much there may be of all.
+    pub(super) fn divide(&self, memory: Memory, taken: &[u64]) -> u64 {
+        let of_each = self.set.unwrap_or_else(|| memory.of_each.map_or(UNKNOWN, |all| all / PART));
+        let most = of_each.saturating_mul(memory.servers.max(1));
+        let left = most.saturating_sub(taken.iter().sum());
+        let more = left / (self.shares.len() as u64).max(1);
+        for (share, taken) in self.shares.iter().zip(taken) {
+            share.store(taken.saturating_add(more), Ordering::Relaxed);
+        }
+        most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn there_is_a_quarter_of_the_memory_or_what_is_set_for_each_server() {
+        let alone = |of_each| Memory { of_each, servers: 1 };
+        let quota = Quota::new(None, 16);
+        assert_eq!(quota.divide(alone(None), &[0; 16]), 64 * MIB);
+        assert_eq!(quota.divide(alone(Some(384 * MIB)), &[0; 16]), 96 * MIB);
+        assert_eq!(quota.divide(Memory { of_each: Some(384 * MIB), servers: 3 }, &[0; 16]), 288 * MIB);
+        let set = Quota::new(Some(8 * MIB), 16);
+        assert_eq!(set.divide(alone(Some(384 * MIB)), &[0; 16]), 8 * MIB);
+        assert_eq!(set.share(3), 8 * MIB / 16);
+    }
+
+    #[test]
+    fn a_busy_partition_gets_more_and_all_together_never_too_much() {
+        let quota = Quota::new(Some(16 * MIB), 4);
+        let memory = Memory { of_each: None, servers: 1 };
+        let mut taken = [MIB, 0, 0, 0];
+        for _ in 0..100 {
+            quota.divide(memory, &taken);
+            let shares: u64 = (0..4).map(|partition| quota.share(partition)).sum();
+            assert!(shares <= 16 * MIB, "{shares}");
+            taken[0] = quota.share(0);
+        }
+        assert!(taken[0] > 15 * MIB, "one may have nearly all of it: {}", taken[0]);
+        // Nothing is left for the others, and when more is there than there may be, for nobody.
+        assert!(quota.share(1) < MIB);
+        quota.divide(memory, &[20 * MIB, 5, 0, 0]);
+        assert_eq!((quota.share(0), quota.share(1), quota.share(2)), (20 * MIB, 5, 0));
+    }
+}

@@ -1,0 +1,209 @@
+//! A Redis without much memory: the ledger's queue stays within its part of it, and one that others have filled is left again, by nobody's
+//! hand. Whatever was confirmed is in the ledger.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    backing::connect,
+    kit::{process::DEADLINE, redis::Redis},
+    stage::Stage,
+    support::Client,
+};
+
+const MIB: u64 = 1024 * 1024;
+const MEMORY: u64 = 32 * MIB;
+const ROOMS: usize = 8;
+const FAST: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")];
+
+fn small() -> Redis {
+    let memory = MEMORY.to_string();
+    Redis::with(&["--save", "", "--appendonly", "no", "--maxmemory", &memory, "--maxmemory-policy", "noeviction"])
+}
+
+/// Somebody who changes the url of a room of its own, and what was said of that.
+struct Host {
+    client: Client,
+    room: usize,
+    next: u64,
+    confirmed: BTreeSet<String>,
+}
+
+impl Host {
+    async fn enter(stage: &Stage, room: usize) -> Self {
+        let mut client = Client::connect_to(stage.nodes.addr(room % stage.nodes.len())).await;
+        client.enter(&format!("room-{room}"), "host", json!({"features": ["resume", "ack"]})).await;
+        Self { client, room, next: 0, confirmed: BTreeSet::new() }
+    }
+
+    /// Whether it is done. A refusal says that it may be tried again, and when.
+    async fn change(&mut self) -> bool {
+        self.next += 1;
+        let url = format!("https://example.org/{}/{}/{}", self.room, self.next, "x".repeat(1_500));
+        self.client.send(json!({"type": "URL_CHANGE", "url": url, "id": self.next})).await;
+        let next = self.next;
+        let answer = self
+            .client
+            .collect_until(|frame| frame["id"] == next && (frame.is("ACK") || frame.is("ERROR")), "an answer");
+        let answer = answer.await.pop().unwrap();
+        if answer.is("ACK") {
+            self.confirmed.insert(url);
+            return true;
+        }
+        assert_eq!((answer.str("code"), &answer["retryable"]), ("unavailable", &json!(true)), "{answer:?}");
+        assert!(answer.int("retryAfterMs") > 0, "{answer:?}");
+        false
+    }
+
+    /// Until nothing more is taken for a while.
+    async fn until_refused(&mut self) {
+        let mut refused = 0;
+        while refused < 10 {
+            if self.change().await {
+                refused = 0;
+            } else {
+                refused += 1;
+                sleep(Duration::from_millis(150)).await;
+            }
+            assert!(self.next < 100_000, "it takes more and more");
+        }
+    }
+
+    async fn until_done(&mut self) {
+        let begun = Instant::now();
+        while !self.change().await {
+            assert!(begun.elapsed() < 2 * DEADLINE, "it is refused for ever");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn hosts(stage: &Stage) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    for room in 0..ROOMS {
+        hosts.push(Host::enter(stage, room).await);
+    }
+    hosts
+}
+
+/// Once nothing waits any more: every url that was confirmed, and none twice.
+async fn all_is_written(stage: &Stage, hosts: &[Host]) {
+    stage.ledger().await;
+    let rows = stage.postgres.sql("SELECT data->>'url' FROM room_events WHERE event_type = 'URL_CHANGE'");
+    let written: BTreeSet<String> = rows.lines().map(str::to_owned).collect();
+    assert_eq!(written.len(), rows.lines().count(), "something is there twice");
+    let lost: Vec<_> = hosts.iter().flat_map(|host| &host.confirmed).filter(|url| !written.contains(*url)).collect();
+    assert!(lost.is_empty(), "{} of {} are lost", lost.len(), written.len());
+    assert_eq!(stage.postgres.number("SELECT count(*) FROM dead_letters"), 0);
+}
+
+fn used(redis: &Redis) -> u64 {
+    let info = redis.command("INFO memory");
+    info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_postgres_is_away_the_queue_takes_its_part_of_redis_and_no_more() {
+    let mut stage = Stage::set(small(), &FAST).await;
+    let mut hosts = hosts(&stage).await;
+    // Two people whose signals have nothing to do with all that.
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    ana.enter("calm", "ana", json!({"features": ["resume", "ack"]})).await;
+    let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
+    ben.enter("calm", "ben", json!({"features": ["resume", "ack"]})).await;
+    ana.until("USER_JOINED").await;
+    stage.postgres.stop();
+    // One room alone may have nearly all of it.
+    hosts[0].until_refused().await;
+    let part = MEMORY as f64 / 4.0;
+    stage.nodes.until_metric(0, "tandem_ledger_stream_max_bytes", part).await;
+    let begun = Instant::now();
+    while stage.nodes.metric(0, "tandem_ledger_stream_bytes").await < 0.7 * part {
+        assert!(begun.elapsed() < DEADLINE, "it is refused too early");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let mut all = JoinSet::new();
+    for mut host in hosts.drain(..) {
+        all.spawn(async move {
+            host.until_refused().await;
+            host
+        });
+    }
+    let mut hosts = all.join_all().await;
+    // The alarm comes from a node, and the queue holds what it may.
+    let logs = (0..3).map(|node| stage.nodes.log(node)).collect::<String>();
+    assert!(logs.contains("the ledger's queue grows") && logs.contains("LEDGER_STREAM_BYTES"), "{logs}");
+    for node in 0..3 {
+        let bytes = stage.nodes.metric(node, "tandem_ledger_stream_bytes").await;
+        assert!(bytes <= 1.05 * part, "{bytes} of {part}");
+    }
+    // For everything else there is room.
+    assert!(used(&stage.redis) < MEMORY * 3 / 4, "{}", used(&stage.redis));
+    assert!(stage.redis.command("SET somebody else").contains("+OK"));
+    stage.all_ready().await;
+    ben.send(json!({"type": "OFFER", "to": "ana", "offer": {"sdp": "x"}, "id": 1})).await;
+    ana.until("OFFER").await;
+
+    stage.postgres.restart();
+    for host in &mut hosts {
+        host.until_done().await;
+    }
+    all_is_written(&stage, &hosts).await;
+    println!("{} changes were confirmed", hosts.iter().map(|host| host.confirmed.len()).sum::<usize>());
+}
+
+/// Until Redis takes not even a byte more.
+async fn fill(stage: &Stage) {
+    let mut redis = connect(&stage.redis.url()).await;
+    for size in [256 * 1024, 4 * 1024, 64, 1] {
+        for number in 0_u32.. {
+            let key = format!("foreign:{size}:{number}:{}", rand::random::<u32>());
+            let set = redis::cmd("SET").arg(key).arg("x".repeat(size)).exec_async(&mut redis).await;
+            if let Err(error) = set {
+                assert_eq!(error.code(), Some("OOM"), "{error}");
+                break;
+            }
+        }
+    }
+}
+
+async fn clear(stage: &Stage) {
+    let mut redis = connect(&stage.redis.url()).await;
+    let keys: Vec<String> = redis::cmd("KEYS").arg("foreign:*").query_async(&mut redis).await.unwrap();
+    for some in keys.chunks(500) {
+        redis::cmd("DEL").arg(some).exec_async(&mut redis).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_others_have_filled_is_drained_and_recovers_by_itself() {
+    let mut stage = Stage::set(small(), &FAST).await;
+    let mut hosts = hosts(&stage).await;
+    stage.postgres.stop();
+    for host in &mut hosts {
+        for _ in 0..40 {
+            assert!(host.change().await);
+        }
+    }
+    fill(&stage).await;
+    for host in &mut hosts {
+        assert!(!host.change().await, "there is no room for it");
+    }
+    // PostgreSQL comes back, the others' keys stay: what waits goes into the ledger.
+    stage.postgres.restart();
+    all_is_written(&stage, &hosts).await;
+    // Filled once more, while PostgreSQL is there; and again while something waits.
+    fill(&stage).await;
+    assert!(!hosts[0].change().await, "there is no room for it");
+    clear(&stage).await;
+    stage.all_ready().await;
+    for host in &mut hosts {
+        host.until_done().await;
+    }
+    all_is_written(&stage, &hosts).await;
+}
