@@ -13,6 +13,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How long one statement of a job may take.
 const DEADLINE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// After jobs that failed.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// What has to be done every hour, by one worker at a time: the one that holds the lock. It does it on the connection that holds it, so
 /// that with the lock it also loses the means.
@@ -29,10 +31,18 @@ impl Jobs {
         let mut claim: Option<Claim> = None;
         // None while another worker does them.
         let mut due: Option<Instant> = None;
+        // After jobs that failed.
+        let mut rest = Instant::now();
         let mut trouble = Trouble::new("PostgreSQL, for the hourly jobs");
         while !self.stop.is_cancelled() {
-            match self.step(&mut claim, &mut due).await {
-                Ok(()) => trouble.over(),
+            match self.step(&mut claim, &mut due, rest).await {
+                Ok(Ok(())) => trouble.over(),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the hourly jobs failed; they are tried again in a minute");
+                    // Its connection may be the reason: the next try has a new one, of this worker or of another.
+                    (claim, due) = (None, None);
+                    rest = Instant::now() + AGAIN;
+                }
                 Err(error) => {
                     trouble.report(&error);
                     (claim, due) = (None, None);
@@ -46,27 +56,30 @@ impl Jobs {
         }
     }
 
-    async fn step(&self, claim: &mut Option<Claim>, due: &mut Option<Instant>) -> Result<(), LedgerError> {
+    /// What became of the jobs, if they were due; an error by itself means that nothing is known of the lock.
+    async fn step(
+        &self,
+        claim: &mut Option<Claim>,
+        due: &mut Option<Instant>,
+        rest: Instant,
+    ) -> Result<Result<(), LedgerError>, LedgerError> {
         let claim = match claim {
             Some(claim) => claim,
             None => claim.insert(self.database.claim(Lock::Jobs, DEADLINE, IDLE).await?),
         };
         if !claim.hold().await? {
-            return Ok(());
+            return Ok(Ok(()));
         }
         let at = *due.get_or_insert_with(|| {
             tracing::info!("this worker does the hourly jobs");
-            Instant::now()
+            rest.max(Instant::now())
         });
-        if at <= Instant::now() {
-            if let Err(error) = self.all(claim).await {
-                tracing::warn!(%error, "the hourly jobs failed; they are tried again");
-                // Its connection may be the reason: the next try has a new one, of this worker or of another.
-                return Err(error);
-            }
-            *due = Some(Instant::now() + HOUR);
+        if at > Instant::now() {
+            return Ok(Ok(()));
         }
-        Ok(())
+        let done = self.all(claim).await;
+        *due = Some(Instant::now() + HOUR);
+        Ok(done)
     }
 
     async fn all(&self, claim: &Claim) -> Result<(), LedgerError> {
