@@ -96,7 +96,21 @@ impl Node {
             admission: Arc::clone(&admission),
         };
         let site = Arc::new(Site::new(parts, &config));
-        Ok(Self { config, listener, address, clock, hub, site, metrics, admission, registry, sockets, state, files, lookup })
+        Ok(Self {
+            config,
+            listener,
+            address,
+            clock,
+            hub,
+            site,
+            metrics,
+            admission,
+            registry,
+            sockets,
+            state,
+            files,
+            lookup,
+        })
     }
 
     /// Where it listens.
