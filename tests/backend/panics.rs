@@ -11,12 +11,12 @@ use tandem::{
     backend::{Backend, BackendError, Commit, Delivery, Due, Inbox, Memory, MemoryNode, Point, Proposal, Sink},
     clock::{Clock, Millis},
     config::Config,
-    http::{self, Site, SiteParts},
+    http::{self, Patience, Site, SiteParts, Terms},
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::Frame,
     room::{Change, Room, Update},
     socket::{Admission, Door, DoorParts, Registry},
-    telemetry::Metrics,
+    telemetry::{HttpMetrics, Metrics},
 };
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
@@ -165,7 +165,9 @@ async fn serve() -> (String, Arc<Metrics>) {
     let router = http::router(Arc::new(Site::new(parts, &config)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(http::serve(listener, router, PATIENCE, TaskTracker::new(), CancellationToken::new()));
+    let patience = Patience { head: PATIENCE, keep_alive: PATIENCE, write: PATIENCE };
+    let terms = Terms { patience, most: 100, metrics: HttpMetrics::default() };
+    tokio::spawn(http::serve(listener, router, terms, TaskTracker::new(), CancellationToken::new()));
     (address, metrics)
 }
 
