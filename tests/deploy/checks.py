@@ -458,7 +458,7 @@ def image():
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", text, re.M) for word in line.split()[:-1]}
     check("what is copied is not ignored", all(f"!{path}" in ignored for path in copied), copied)
-    needed = {match for path in (ROOT / "src").rglob("*.rs") for match in re.findall(r'include_(?:str|bytes|dir)!\("[./]*(?:\$CARGO_MANIFEST_DIR/)?(\w+)/', path.read_text())}
+    needed = {match for path in (ROOT / "src").rglob("*.rs") for match in re.findall(r'include_(?:str|bytes|dir)!\("[./]*(?:\$CARGO_MANIFEST_DIR/)?(\w+)/', path.read_text().split("#[cfg(test)]")[0])}
     check("what the sources include is copied", needed <= copied | {"src"}, needed - copied)
     if not pathlib.Path(BINARY).exists() or not shutil.which("readelf"):
         skip("the image's files", f"there is no {BINARY}, or no readelf")
@@ -571,7 +571,7 @@ def rotation():
 def scripts():
     section("Scripts and pipeline")
     rotation()
-    files = [path for path in git_files("scripts", "tests", "k8s", "test", ".ci") if pathlib.Path(path).is_file() and re.match(rb"#!.*\b(ba)?sh\b", pathlib.Path(path).read_bytes()[:40])]
+    files = [path for path in git_files("compose", "scripts", "tests", "k8s", "test", ".ci") if pathlib.Path(path).is_file() and re.match(rb"#!.*\b(ba)?sh\b", pathlib.Path(path).read_bytes()[:40])]
     tool(f"shellcheck has nothing against {len(files)} scripts", "shellcheck", *files)
     with tempfile.TemporaryDirectory() as scratch:
         broken = pathlib.Path(scratch, "broken.sh")
