@@ -133,13 +133,13 @@ impl Pulse {
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
-        let stage = match state.stage {
+        let due = match state.stage {
             Stage::Head => Some((state.since + patience.head, Overdue::Head)),
             Stage::Idle => Some((state.since + patience.keep_alive, Overdue::Idle)),
             Stage::Answer => None,
         };
         let write = state.stuck.map(|since| (since + patience.write, Overdue::Write));
-        stage.into_iter().chain(write).min_by_key(|(due, _)| *due)
+        due.into_iter().chain(write).min_by_key(|(due, _)| *due)
     }
 
     /// The connection has ended, or become a WebSocket.

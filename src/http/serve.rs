@@ -80,7 +80,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                 });
             }
             Err(error) if is_of_one_client(&error) => {
-                tracing::debug!(%error, "a client was gone before it was accepted")
+                tracing::debug!(%error, "a client was gone before it was accepted");
             }
             Err(error) => {
                 metrics.accept_failures.inc();

@@ -12,11 +12,13 @@ use crate::{
     room::Update,
 };
 
+type Rooms = HashMap<RoomId, Vec<(ConnId, Arc<Outbox>)>>;
+
 /// Sockets whose JOIN was refused by something that passes by itself, by the room that they want to enter. They are prompted when that
 /// room changes on this node. Whether this node takes part in the room does not matter: they also try again after a while.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    rooms: Mutex<HashMap<RoomId, Vec<(ConnId, Arc<Outbox>)>>>,
+    rooms: Mutex<Rooms>,
     /// So that rooms which nobody waits for need not look.
     count: AtomicUsize,
 }
@@ -30,7 +32,7 @@ pub struct Wait {
 }
 
 impl Waiting {
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Vec<(ConnId, Arc<Outbox>)>>> {
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

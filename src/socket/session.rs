@@ -196,7 +196,7 @@ impl Wire<'_> {
                 return end;
             }
             if let Some(prompt) = self.prompt.take()
-                && let Err(end) = self.heed(prompt, speaker, heart).await
+                && let Err(end) = self.heed(*prompt, speaker, heart).await
             {
                 return end;
             }
@@ -283,7 +283,7 @@ impl Wire<'_> {
     }
 
     /// Does what others want of this task.
-    fn heed(&mut self, prompt: Box<Prompt>, speaker: &mut Speaker, heart: &mut Heartbeat) -> Done<'_> {
+    fn heed(&mut self, prompt: Prompt, speaker: &mut Speaker, heart: &mut Heartbeat) -> Done<'_> {
         if prompt.try_again {
             speaker.prompt();
         }
@@ -291,7 +291,7 @@ impl Wire<'_> {
             return done(Ok(()));
         }
         heart.ask(Instant::now());
-        self.asked.get_or_insert_default().merge(*prompt);
+        self.asked.get_or_insert_default().merge(prompt);
         self.feed([Message::Ping(bytes::Bytes::new())], None)
     }
 

@@ -24,7 +24,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, Fault> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         Fault { line, name: None, why: "expected UTF-8" }
     })?;
     let mut entries = Vec::new();

@@ -21,9 +21,10 @@ impl Note {
     }
 
     pub(super) fn log(&self) {
-        match self {
-            Self::Read { path, settings } => tracing::info!(path = %path.display(), settings, "{self}"),
-            _ => tracing::warn!("{self}"),
+        if let Self::Read { path, settings } = self {
+            tracing::info!(path = %path.display(), settings, "{self}");
+        } else {
+            tracing::warn!("{self}");
         }
     }
 }

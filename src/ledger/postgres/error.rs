@@ -166,9 +166,8 @@ impl LedgerError {
     /// Whether waiting helps somebody who has only just begun: the server is not there yet, is starting, or has no place.
     pub fn passes_by_itself(&self) -> bool {
         let source = match self {
-            Self::Late(_) => return true,
             Self::Postgres(error) | Self::Partition { source: error, .. } => error,
-            Self::Connect { source: PoolError::Timeout(_), .. } => return true,
+            Self::Late(_) | Self::Connect { source: PoolError::Timeout(_), .. } => return true,
             Self::Connect { source, .. } => match driver(source) {
                 Some(error) => error,
                 None => return false,
