@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{WorkerMetrics, delivery::Delivery, streams::delete_dead};
 use crate::{
     clock::{self, Millis},
-    shared::{Connector, Layout, Wire},
+    shared::{Connector, Layout, Wire, clock_script},
 };
 
 /// How often it looks.
@@ -44,7 +44,7 @@ impl Watch {
         while !self.stop.is_cancelled() {
             match self.look(&mut wire).await {
                 Ok(None) => return Err(Misfit),
-                Ok(Some(all)) => self.tell(&all, clock::system(), &mut alarmed),
+                Ok(Some((all, now))) => self.tell(&all, now, &mut alarmed),
                 Err(error) => {
                     // The pump says it, too, and louder.
                     tracing::debug!(%error, "the streams cannot be looked at");
@@ -65,8 +65,9 @@ impl Watch {
         Ok(())
     }
 
-    /// What waits in each partition; nothing if the nodes have another number of them.
-    async fn look(&self, wire: &mut Option<Wire>) -> Result<Option<Vec<Waiting>>, RedisError> {
+    /// What waits in each partition, and what time it is by the clock that entries are dated by: Redis' own. Nothing if the nodes have another
+    /// number of partitions.
+    async fn look(&self, wire: &mut Option<Wire>) -> Result<Option<(Vec<Waiting>, Millis)>, RedisError> {
         let wire = match wire {
             Some(wire) => wire,
             None => wire.insert(self.connector.connect(|_| {}).await?),
@@ -75,6 +76,15 @@ impl Watch {
         if common.is_some_and(|common| self.layout.fits(&common).is_none()) {
             return Ok(None);
         }
+        let asked: Result<Millis, _> = clock_script().key(self.layout.deployment()).invoke_async(wire).await;
+        let now = match asked {
+            Ok(micros) => micros / 1_000,
+            Err(error) => {
+                // The clock of this machine may be wrong, but is better than none.
+                tracing::debug!(%error, "Redis does not say what time it is");
+                clock::system()
+            }
+        };
         let looks = (0..self.layout.partitions()).map(|partition| {
             let (mut wire, stream) = (wire.clone(), self.layout.events(partition));
             async move {
@@ -87,7 +97,8 @@ impl Watch {
                 Ok(Waiting { length, since })
             }
         });
-        join_all(looks).await.into_iter().collect::<Result<_, _>>().map(Some)
+        let all = join_all(looks).await.into_iter().collect::<Result<_, RedisError>>()?;
+        Ok(Some((all, now)))
     }
 
     fn tell(&self, all: &[Waiting], now: Millis, alarmed: &mut Option<Instant>) {

@@ -4,8 +4,8 @@ use tandem::ledger::Entry;
 
 use crate::{
     entries::entries,
-    kit::{postgres::Postgres, redis::Redis},
-    support::{Cluster, until},
+    kit::{faketime::Faketime, postgres::Postgres, redis::Redis},
+    support::{Cluster, Worker, until},
 };
 
 fn ready() -> (Cluster, crate::support::Worker) {
@@ -134,6 +134,30 @@ fn the_alarm_is_sounded() {
     worker.until_it_says("\"the ledger lags\"");
     assert!(worker.metric("tandem_ledger_stream_length") > 1_000.0);
     until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
+}
+
+/// Entries are dated by Redis: a machine whose clock is wrong is neither late for that, nor early for ever.
+#[test]
+fn how_late_a_worker_is_does_not_depend_on_its_clock() {
+    let mut cluster = Cluster::bare();
+    assert_eq!(cluster.run(&["migrate"]).code, Some(0));
+    let clocks = [Faketime::ahead(3 * 3_600), Faketime::ahead(-3 * 3_600)];
+    let workers: Vec<Worker> = clocks
+        .iter()
+        .map(|clock| {
+            let env = clock.env();
+            Worker::start(&cluster, &env.each_ref().map(|(key, value)| (*key, value.as_str())))
+        })
+        .collect();
+    workers.iter().for_each(|worker| until("it is ready", || worker.is_ready()));
+    cluster.postgres.stop();
+    let begun = std::time::Instant::now();
+    cluster.append(&entries(10));
+    for worker in &workers {
+        until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
+        let lag = worker.metric("tandem_ledger_lag_seconds");
+        assert!(lag <= begun.elapsed().as_secs_f64() + 0.1, "{lag}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::{
     backend::{Backend as _, BackendError, Delivery, Inbox, Retention},
     id::{NodeId, RoomId, UserId},
     protocol::Frame,
+    shared::clock_script,
     telemetry::Dropped,
 };
 
@@ -139,7 +140,7 @@ impl Default for Scripts {
             bury: Script::new(include_str!("bury.lua")),
             name: Script::new(include_str!("name.lua")),
             append: Script::new(include_str!("append.lua")),
-            time: Script::new(include_str!("time.lua")),
+            time: clock_script(),
             weigh: Script::new(include_str!("weigh.lua")),
         }
     }
