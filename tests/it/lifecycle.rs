@@ -97,7 +97,7 @@ async fn fill(app: &TestApp) -> (Client, Frame, String) {
     (ana, state, code)
 }
 
-async fn find(app: &TestApp, code: &str) {
+async fn find(app: &TestApp, code: &str, before: &Frame) {
     let mut stranger = Client::connect(app).await;
     stranger.send_join("room", "ben", json!({"pin": "111111"})).await;
     stranger.expect_error("invalid_pin").await;
@@ -108,7 +108,10 @@ async fn find(app: &TestApp, code: &str) {
     assert!((state.num("currentTime") - 1234.5).abs() < 1e-9, "{state:?}");
     assert_eq!(state["isPlaying"], false);
     assert_eq!(state["guestControlEnabled"], true);
-    let (mut ana, state) = Client::join_with(app, "room", "ana", json!({"features": [], "pin": "754495"})).await;
+    // The seat is its owner's who shows the token.
+    let token = &before["resumeToken"];
+    let join = json!({"features": [], "pin": "754495", "resumeToken": token});
+    let (mut ana, state) = Client::join_with(app, "room", "ana", join).await;
     assert_eq!(state["hostUserId"], "ana", "{state:?}");
     ana.acked(json!({"type": "TRANSFER_HOST", "targetUserId": "guest"})).await;
     assert_eq!(app.get("/api/short-id/room").await.json()["shortId"], code);
@@ -118,23 +121,23 @@ async fn find(app: &TestApp, code: &str) {
 #[tokio::test]
 async fn a_room_comes_back_after_a_planned_restart() {
     let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "0.2")]).await;
-    let (mut ana, _, code) = fill(&app).await;
+    let (mut ana, before, code) = fill(&app).await;
     app.sigterm().await;
     ana.closed().await;
     assert_eq!(app.exit(WITHIN).await.code(), Some(0));
     let app = app.restart().await;
-    find(&app, &code).await;
+    find(&app, &code, &before).await;
 }
 
 #[tokio::test]
 async fn a_room_comes_back_after_a_kill() {
     let mut app = TestApp::start().await;
-    let (_ana, _, code) = fill(&app).await;
+    let (_ana, before, code) = fill(&app).await;
     // The rooms are written every moment, not with every frame: with their events.
     app.audit_until(&["--room", "room", "--type", "GUEST_CONTROL"], 1).await;
     app.kill9().await;
     let app = app.restart().await;
-    find(&app, &code).await;
+    find(&app, &code, &before).await;
 }
 
 #[tokio::test]
