@@ -709,7 +709,7 @@ else:
     print(json.dumps({"kind": "List", "items": api["objects"].get(what, [])}))
 """
 
-NODE = {"metadata": {"name": "m"}, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}}}
+NODE = {"metadata": {"name": "m"}, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "4", "memory": "16Gi", "pods": "110"}}}
 
 
 def machine(name, **spec):
@@ -768,6 +768,8 @@ def preflight():
         ):
             done = tell(**more)
             check(f"preflight finds {name}", done.returncode == 1 and words in done.stdout, done.stdout + done.stderr)
+        check("and that a machine of so few cannot be drained at once", "so does the drain" in tell().stdout, "it was not said")
+        check("but not where there is room", "so does the drain" not in tell(**having(nodes=[machine(name) for name in "abcdef"])).stdout, "it was said")
         done = tell(hidden=["nodes", "storageclass", "secret"])
         check("what it may not look at is a note", done.returncode == 0 and done.stdout.count("may not look") == 3, done.stdout + done.stderr)
 
