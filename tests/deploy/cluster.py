@@ -240,6 +240,8 @@ def drained(machines):
 
 def rolled(machines):
     """A rollout on exactly as many machines as nodes."""
+    machines.be(5)
+    wait(lambda: settled("tandem"), 240)
     machines.overlaps = 0
     done = subprocess.run(["scripts/deploy.sh", "prod", IMAGE, "rollout"], text=True, capture_output=True, check=False, cwd=ROOT)
     used = {c["image"] for d in get("deployments", "-n", "tandem") for c in d["spec"]["template"]["spec"]["containers"]}
