@@ -6,7 +6,7 @@ use sha2::Sha256;
 
 use crate::{
     id::{ConnId, RoomId, UserId},
-    room::Digest,
+    room::{Digest, Shown},
 };
 
 /// Codes are written in these: no letter that looks like a digit, one case.
@@ -19,6 +19,8 @@ const CODE_LETTERS: u32 = 8;
 #[derive(Clone)]
 pub struct Keys {
     mac: Hmac<Sha256>,
+    /// While the secret is being changed: the other one that nodes may have. Nothing new is made with it.
+    before: Option<Hmac<Sha256>>,
 }
 
 /// A fresh resume token: the text for the client, the hash for the seat.
@@ -39,34 +41,39 @@ impl std::fmt::Debug for Keys {
 impl Keys {
     /// Keys from the deployment's secret, which every node must share.
     pub fn new(secret: &[u8]) -> Self {
-        // HMAC takes a key of any length; the other branch is for the types only.
-        let mac = Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&GenericArray::default()));
-        Self { mac }
+        Self { mac: mac(secret), before: None }
     }
 
-    /// Tells whether two nodes have the same secret, and nothing else of it.
-    pub fn fingerprint(&self) -> String {
-        String::from(Digest::new(self.hash("fingerprint", &[])))
+    /// The same, for as long as some of what is shown was hashed with another secret.
+    #[must_use]
+    pub fn with_previous(self, secret: Option<&str>) -> Self {
+        Self { before: secret.map(|secret| mac(secret.as_bytes())), ..self }
+    }
+
+    /// Tells whether two nodes have a secret in common, and nothing else of it. The one that is in use comes first.
+    pub fn fingerprints(&self) -> Vec<String> {
+        let Shown { now, before } = self.shown("fingerprint", &[]);
+        [Some(now), before].into_iter().flatten().map(String::from).collect()
     }
 
     /// The hash of a room's PIN.
-    pub fn pin(&self, room: &RoomId, pin: &str) -> Digest {
-        Digest::new(self.hash("pin", &[room.as_str(), pin]))
+    pub fn pin(&self, room: &RoomId, pin: &str) -> Shown {
+        self.shown("pin", &[room.as_str(), pin])
     }
 
     /// The hash of a seat's resume token.
-    pub fn token(&self, user: &UserId, token: &str) -> Digest {
-        Digest::new(self.hash("token", &[user.as_str(), token]))
+    pub fn token(&self, user: &UserId, token: &str) -> Shown {
+        self.shown("token", &[user.as_str(), token])
     }
 
     /// The hash of a client's address.
-    pub fn origin(&self, address: IpAddr) -> Digest {
-        Digest::new(self.hash("origin", &[&address.to_string()]))
+    pub fn origin(&self, address: IpAddr) -> Shown {
+        self.shown("origin", &[&address.to_string()])
     }
 
     /// The origin of a client whose address nobody knows: it is that of no other connection.
     pub fn stranger(&self, conn: ConnId) -> Digest {
-        Digest::new(self.hash("stranger", &[&conn.to_string()]))
+        Digest::new(hash(&self.mac, "stranger", &[&conn.to_string()]))
     }
 
     /// A new resume token.
@@ -74,12 +81,12 @@ impl Keys {
         let mut random = [0_u8; 16];
         rand::rng().fill_bytes(&mut random);
         let text = format!("{:032x}", u128::from_be_bytes(random));
-        ResumeToken { digest: self.token(user, &text), text: text.into() }
+        ResumeToken { digest: self.token(user, &text).now, text: text.into() }
     }
 
     /// The short code of a room; `attempt` gives another one when it is taken. Every node finds the same codes, and nobody without the key can guess one.
     pub fn short_code(&self, room: &RoomId, attempt: u32) -> String {
-        let hash = self.hash("code", &[room.as_str(), &attempt.to_string()]);
+        let hash = hash(&self.mac, "code", &[room.as_str(), &attempt.to_string()]);
         let bits = hash.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
         (0..CODE_LETTERS)
             .filter_map(|letter| ALPHABET.get(usize::try_from((bits >> (letter * 5)) & 31).ok()?))
@@ -87,16 +94,26 @@ impl Keys {
             .collect()
     }
 
-    /// Parts are counted, so that no two lists of parts look alike.
-    fn hash(&self, purpose: &str, parts: &[&str]) -> [u8; 32] {
-        let mut mac = self.mac.clone();
-        mac.update(purpose.as_bytes());
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        mac.finalize().into_bytes().into()
+    fn shown(&self, purpose: &str, parts: &[&str]) -> Shown {
+        let with = |mac| Digest::new(hash(mac, purpose, parts));
+        Shown { now: with(&self.mac), before: self.before.as_ref().map(with) }
     }
+}
+
+fn mac(secret: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes a key of any length; the other branch is for the types only.
+    Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&GenericArray::default()))
+}
+
+/// Parts are counted, so that no two lists of parts look alike.
+fn hash(mac: &Hmac<Sha256>, purpose: &str, parts: &[&str]) -> [u8; 32] {
+    let mut mac = mac.clone();
+    mac.update(purpose.as_bytes());
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    mac.finalize().into_bytes().into()
 }
 
 /// A code as somebody may have typed it: any case, and the letters that the alphabet leaves out for their looks.
@@ -124,10 +141,28 @@ mod tests {
     #[test]
     fn hashes_depend_on_everything() {
         let (one, two) = (Keys::new(b"one"), Keys::new(b"two"));
-        assert_eq!(one.pin(&room("a"), "1"), one.pin(&room("a"), "1"));
-        assert_ne!(one.pin(&room("a"), "1"), two.pin(&room("a"), "1"));
-        assert_ne!(one.pin(&room("a"), "1"), one.pin(&room("b"), "1"));
-        assert_ne!(one.pin(&room("a1"), "1"), one.pin(&room("a"), "11"));
+        assert_eq!(one.pin(&room("a"), "1").now, one.pin(&room("a"), "1").now);
+        assert_ne!(one.pin(&room("a"), "1").now, two.pin(&room("a"), "1").now);
+        assert_ne!(one.pin(&room("a"), "1").now, one.pin(&room("b"), "1").now);
+        assert_ne!(one.pin(&room("a1"), "1").now, one.pin(&room("a"), "11").now);
+    }
+
+    #[test]
+    fn a_secret_that_is_being_changed() {
+        let (old, new) = (Keys::new(b"old"), Keys::new(b"new"));
+        let changing = Keys::new(b"new").with_previous(Some("old"));
+        let (user, address) = (UserId::parse("ana").unwrap(), "192.0.2.1".parse().unwrap());
+        for (shown, of_old, of_new) in [
+            (changing.pin(&room("a"), "1"), old.pin(&room("a"), "1"), new.pin(&room("a"), "1")),
+            (changing.token(&user, "t"), old.token(&user, "t"), new.token(&user, "t")),
+            (changing.origin(address), old.origin(address), new.origin(address)),
+        ] {
+            assert!(shown.fits(of_old.now) && shown.fits(of_new.now));
+            assert!(!of_old.fits(shown.now) && of_new.fits(shown.now), "new things are made with the new secret");
+        }
+        let fresh = changing.fresh_token(&user);
+        assert_eq!(fresh.digest, new.token(&user, &fresh.text).now);
+        assert_eq!(changing.fingerprints(), [new.fingerprints(), old.fingerprints()].concat());
     }
 
     #[test]

@@ -172,8 +172,8 @@ impl Hub {
         refusal: Refusal,
     ) -> Result<(), HubError> {
         let (user, conn, origin, what) = match command {
-            Command::Join(join) => (&join.user, join.conn, join.origin, Received::Join),
-            Command::Resume(resume) => (&resume.user, resume.conn, resume.origin, Received::Resume),
+            Command::Join(join) => (&join.user, join.conn, join.origin.now, Received::Join),
+            Command::Resume(resume) => (&resume.user, resume.conn, resume.origin.now, Received::Resume),
             Command::Act { user, conn, action } => {
                 let origin = room.local().replica.members.get(user).map(|member| member.origin);
                 let Some(origin) = origin else { return Ok(()) };

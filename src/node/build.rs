@@ -217,7 +217,7 @@ impl Node {
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
             timekeeper: self.timekeeper(Some(redis)),
-            fingerprint: self.state.keys.fingerprint(),
+            fingerprints: self.state.keys.fingerprints(),
             lease: self.config.redis.lease,
             stream_max: self.config.redis.ledger_stream_max,
         }

@@ -47,7 +47,7 @@ pub(super) struct Keeper {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) timekeeper: Timekeeper,
-    pub(super) fingerprint: String,
+    pub(super) fingerprints: Vec<String>,
     pub(super) lease: Duration,
     pub(super) stream_max: usize,
 }
@@ -79,7 +79,7 @@ impl Keeper {
     async fn take_part(&self) -> Result<(), StartError> {
         loop {
             self.redis.until_up(Duration::MAX).await;
-            match self.redis.check_deployment(&self.fingerprint).await {
+            match self.redis.check_deployment(&self.fingerprints).await {
                 Ok(()) => break,
                 Err(StartError::Backend(error)) => {
                     tracing::debug!(%error, "the deployment could not be looked at");

@@ -113,7 +113,8 @@ fn alone(config: &Config, name: &NodeId, clock: Clock, metrics: &Arc<Metrics>) -
     let data_dir = |source| NodeError::DataDir { path: directory.clone(), source };
     std::fs::create_dir_all(directory).map_err(data_dir)?;
     let lock = claim(config)?;
-    let keys = Keys::new(&secret::load(config.server.secret.as_deref(), directory).map_err(data_dir)?);
+    let keys = Keys::new(&secret::load(config.server.secret.as_deref(), directory).map_err(data_dir)?)
+        .with_previous(config.server.secret_previous.as_deref());
     let database = config.ledger.database();
     let rooms = ledger::restore(&database, name, &config.room.policy(), clock.now())?;
     let (writer, journal) = Writer::start(&database, clock)?;
@@ -148,7 +149,8 @@ fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<Sta
     let backend = Arc::clone(&redis) as Arc<dyn Backend>;
     let database = if ledger { Some(Database::new(&config.postgres)?) } else { None };
     let archive = database.clone().map(|database| Arc::new(Recaller::new(database)) as Arc<dyn Archive>);
-    Ok(State { backend, archive, database, keys: Keys::new(secret.as_bytes()), kind: Kind::Cluster(redis) })
+    let keys = Keys::new(secret.as_bytes()).with_previous(config.server.secret_previous.as_deref());
+    Ok(State { backend, archive, database, keys, kind: Kind::Cluster(redis) })
 }
 
 /// One node a data directory: two would archive each other's rooms.

@@ -1,4 +1,4 @@
-use super::{Attempt, Digest, Json, Member, Role};
+use super::{Attempt, Digest, Json, Member, Role, Shown};
 use crate::id::{ConnId, NodeId, UserId};
 
 /// A wish that a room is asked to grant.
@@ -49,13 +49,13 @@ pub struct Join {
     /// The node of that socket.
     pub node: NodeId,
     /// Where it comes from.
-    pub origin: Digest,
+    pub origin: Shown,
     /// What it wants to be called; none keeps the name it has.
     pub username: Option<Box<str>>,
     /// The PIN it shows, or for a new room the PIN to set.
-    pub pin: Option<Digest>,
+    pub pin: Option<Shown>,
     /// The resume token it shows.
-    pub proof: Option<Digest>,
+    pub proof: Option<Shown>,
     /// The resume token it will have from now on.
     pub token: Option<Digest>,
     /// What is known of the socket that has its seat, if that was asked.
@@ -83,9 +83,9 @@ pub struct Resume {
     /// The node of that socket.
     pub node: NodeId,
     /// Where it comes from.
-    pub origin: Digest,
+    pub origin: Shown,
     /// The resume token it shows.
-    pub proof: Digest,
+    pub proof: Shown,
     /// The resume token it will have from now on.
     pub token: Digest,
 }

@@ -29,6 +29,6 @@ pub use member::{Member, Presence, Role};
 pub use misses::Misses;
 pub(crate) use page::is_same_page;
 pub use policy::Policy;
-pub use secret::Digest;
+pub use secret::{Digest, Shown};
 pub use state::{Members, Room, Vacancy};
 pub use timeline::{MAX_POSITION, Timeline, url_time_in_seconds};

@@ -17,6 +17,29 @@ impl Digest {
     }
 }
 
+/// The hashes of what somebody shows: with the key of the deployment, and while that is being changed with the one before it too.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// What is kept of it from now on.
+    pub now: Digest,
+    /// What may have been kept of it.
+    pub before: Option<Digest>,
+}
+
+impl Shown {
+    /// Whether this is what was kept.
+    pub fn fits(&self, kept: Digest) -> bool {
+        // Both are compared, whatever comes of the first.
+        (kept == self.now) | (Some(kept) == self.before)
+    }
+}
+
+impl From<Digest> for Shown {
+    fn from(now: Digest) -> Self {
+        Self { now, before: None }
+    }
+}
+
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -52,5 +75,13 @@ mod tests {
         assert_eq!(Digest::try_from(String::from(digest)).unwrap(), digest);
         assert_ne!(digest, Digest::new([8; 32]));
         assert_eq!(format!("{digest:?}"), "Digest(..)");
+    }
+
+    #[test]
+    fn what_was_kept_under_the_key_before_still_fits() {
+        let (old, new) = (Digest::new([1; 32]), Digest::new([2; 32]));
+        let shown = Shown { now: new, before: Some(old) };
+        assert!(shown.fits(new) && shown.fits(old) && !shown.fits(Digest::new([3; 32])));
+        assert!(!Shown::from(new).fits(old));
     }
 }

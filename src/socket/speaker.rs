@@ -16,7 +16,7 @@ use crate::{
     protocol::{
         ClientMessage, Close, Code, Frame, Inbound, JoinFrame, Received, ResumeFrame, ServerFrame, decode, encode,
     },
-    room::{Action, Digest, Join, Json, Refusal, Resume},
+    room::{Action, Join, Json, Refusal, Resume, Shown},
     telemetry::Subject,
 };
 
@@ -32,7 +32,7 @@ const COMPLAINT: Millis = 1_000;
 pub(super) struct Speaker {
     pub(super) door: Arc<Door>,
     pub(super) outbox: Arc<Outbox>,
-    origin: Digest,
+    origin: Shown,
     /// Whom its log lines are about.
     pub(super) subject: Arc<Subject>,
     /// The type of the frame in hand.
@@ -46,7 +46,7 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, origin: Digest, subject: Arc<Subject>) -> Self {
+    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, origin: Shown, subject: Arc<Subject>) -> Self {
         Self {
             door,
             outbox,

@@ -161,7 +161,7 @@ pub fn upgrade(
         .max_frame_size(Some(MAX_TRANSPORT_BYTES));
     handshake.accept(config, move |socket| async move {
         let open = door.registry.open(conn, Outbox::new(door.outbox_bytes), place);
-        let origin = address.map_or_else(|| door.keys.stranger(conn), |address| door.keys.origin(address));
+        let origin = address.map_or_else(|| door.keys.stranger(conn).into(), |address| door.keys.origin(address));
         let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&open.outbox), origin, Arc::clone(&subject));
         // A task of its own: that of the handshake would hold what it needed for as long as the socket lives.
         door.tasks.spawn(subject.scope(session::run(socket, speaker, open)));

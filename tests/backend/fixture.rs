@@ -188,7 +188,7 @@ pub fn join(name: &str, node: &str, resumable: bool) -> Command {
         user: user(name),
         conn: conn(name),
         node: NodeId::parse(node).unwrap(),
-        origin: Digest::new([1; 32]),
+        origin: Digest::new([1; 32]).into(),
         username: None,
         pin: None,
         proof: None,

@@ -184,8 +184,8 @@ impl Client {
             user: user(name),
             conn: conn(socket),
             node: hub.node().clone(),
-            origin: Digest::new([7; 32]),
-            proof: Digest::new([2; 32]),
+            origin: Digest::new([7; 32]).into(),
+            proof: Digest::new([2; 32]).into(),
             token: Digest::new([2; 32]),
         };
         let (seat, _) = hub.resume(&room("r"), resume, arrival(socket, &outbox, Some(missed))).await?;
@@ -464,8 +464,8 @@ async fn signals_stay_where_they_are_when_their_member_goes_before_it_has_them()
             user: user("ben"),
             conn: conn("ben-3"),
             node: north.node().clone(),
-            origin: Digest::new([7; 32]),
-            proof: Digest::new([2; 32]),
+            origin: Digest::new([7; 32]).into(),
+            proof: Digest::new([2; 32]).into(),
             token: Digest::new([2; 32]),
         };
         let arrival = arrival("ben-3", &outbox, Some(missed));

@@ -33,6 +33,7 @@ mod nodes;
 mod refusals;
 mod restore;
 mod rights;
+mod rotation;
 mod stage;
 #[path = "../it/support/mod.rs"]
 mod support;

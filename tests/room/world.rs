@@ -98,7 +98,7 @@ pub fn missed_pin() -> Command {
     Command::Refused(Attempt {
         user: user(9),
         conn: conn(9, 9),
-        origin: digest(9),
+        origin: digest(9).into(),
         what: "JOIN".into(),
         refusal: Refusal::InvalidPin,
     })
@@ -137,9 +137,9 @@ impl World {
                     // An even number is the socket it has, if it has one.
                     conn: seated.filter(|_| socket % 2 == 0).unwrap_or(conn(*who, *socket)),
                     node: node(*socket),
-                    origin: digest(*origin),
+                    origin: digest(*origin).into(),
                     username: (socket % 3 == 0).then(|| "name".into()),
-                    pin: pin.map(digest),
+                    pin: pin.map(|pin| digest(pin).into()),
                     proof: None,
                     token: resumable.then(|| digest(100 + *who)),
                     asked: None,
@@ -150,8 +150,8 @@ impl World {
                 user: user(*who),
                 conn: conn(*who, *socket),
                 node: node(*socket),
-                origin: digest(9),
-                proof: if *right { digest(100 + *who) } else { digest(200) },
+                origin: digest(9).into(),
+                proof: if *right { digest(100 + *who) } else { digest(200) }.into(),
                 token: digest(100 + *who),
             }),
             Op::Disconnect { user: who, keep_seat } => {

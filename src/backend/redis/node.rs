@@ -149,15 +149,25 @@ impl RedisNode {
         tokio::join!(futures_util::future::join_all(links), strays);
     }
 
-    /// Compares what all nodes of a deployment must have in common, and notes it if this is the first one.
-    pub async fn check_deployment(&self, fingerprint: &str) -> Result<(), StartError> {
-        let mine = self.layout.common(fingerprint);
+    /// Compares what all nodes of a deployment must have in common, and notes it. While their secret is being changed nodes have two
+    /// fingerprints, of which one has to be known; so whoever has only the older or only the newer one fits as long as one of these
+    /// came last.
+    pub async fn check_deployment(&self, fingerprints: &[String]) -> Result<(), StartError> {
+        let mine = self.layout.common(&fingerprints.join(","));
         let mut set = redis::cmd("SET");
         set.arg(self.layout.deployment()).arg(&mine).arg("NX").arg("GET");
         let theirs: Option<String> = self.main().ask(&set).await?;
         match theirs.as_deref().map(|theirs| self.layout.fits(theirs)) {
             Some(None) => Err(StartError::Mismatch("another REDIS_PARTITIONS")),
-            Some(Some(theirs)) if theirs != fingerprint => Err(StartError::Mismatch("another TANDEM_SECRET")),
+            Some(Some(known)) if !known.split(',').any(|known| fingerprints.iter().any(|own| own == known)) => {
+                Err(StartError::Mismatch("another TANDEM_SECRET"))
+            }
+            Some(Some(_)) if theirs.as_deref() != Some(mine.as_str()) => {
+                let mut note = redis::cmd("SET");
+                note.arg(self.layout.deployment()).arg(&mine);
+                self.main().ask::<()>(&note).await?;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

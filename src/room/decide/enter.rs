@@ -4,14 +4,14 @@ use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Asked, Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room},
+    room::{Asked, Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room, Shown},
 };
 
 pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
     if !room.exists() {
         // The clock makes epochs grow without any memory of earlier incarnations; where there is one, whatever the clock says.
         let epoch = now.max(room.epoch.saturating_add(1));
-        let created = Change::Created { epoch, pin: join.pin, by: join.user.clone() };
+        let created = Change::Created { epoch, pin: join.pin.map(|pin| pin.now), by: join.user.clone() };
         return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
     }
     if let Some(seated) = room.members.get(&join.user) {
@@ -24,11 +24,11 @@ pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Re
     if room.members.len() >= policy.max_members {
         return Err(Refusal::RoomFull);
     }
-    Ok(joined(room, member(join, room.next_order), now))
+    Ok(joined(room, member(join, room.next_order), join.origin, now))
 }
 
-fn joined(room: &Room, member: Member, now: Millis) -> Vec<Change> {
-    let host = takes_lead(room, &member.user, member.origin, now);
+fn joined(room: &Room, member: Member, origin: Shown, now: Millis) -> Vec<Change> {
+    let host = takes_lead(room, &member.user, origin, now);
     let crown = crown(&member, host && !room.members.is_empty());
     [Change::Joined { member, host }].into_iter().chain(crown).collect()
 }
@@ -40,15 +40,13 @@ fn crown(member: &Member, is_due: bool) -> Option<Change> {
 
 pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
     let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
-    if seated.token != Some(resume.proof) && seated.token_before != Some(resume.proof) {
-        return Err(Refusal::Unauthorized);
-    }
+    let shown = kept(seated, Some(resume.proof)).ok_or(Refusal::Unauthorized)?;
     let member = Member {
         conn: resume.conn,
         node: resume.node.clone(),
-        origin: resume.origin,
+        origin: resume.origin.now,
         token: Some(resume.token),
-        token_before: Some(resume.proof),
+        token_before: Some(shown),
         presence: Presence::Present,
         ..seated.clone()
     };
@@ -56,26 +54,31 @@ pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusa
 }
 
 fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
-    let shown = join.proof.is_some() && (join.proof == seated.token || join.proof == seated.token_before);
-    let proven = seated.conn == join.conn || shown;
+    // The answer may get lost: then the token that was shown is still good.
+    let token_before = kept(seated, join.proof);
+    let proven = seated.conn == join.conn || token_before.is_some();
     if !proven {
         // Who can resume has a token. An address is no proof there: a home, an office or all behind a proxy may have one.
         if seated.token.is_some() {
             return Err(Refusal::IdentityInUse);
         }
         check_pin(room, join, now)?;
-        if seated.origin != join.origin && seated.present() {
+        if !join.origin.fits(seated.origin) && seated.present() {
             check_silence(join, seated)?;
         }
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
-    // The answer may get lost: then the token that was shown is still good.
-    let token_before = join.proof.filter(|_| shown);
     let member =
         Member { username, token_before, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = crown(&member, host && was_away);
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
+}
+
+/// The hash that is kept of the resume token that is shown, if it is the seat's.
+fn kept(seated: &Member, shown: Option<Shown>) -> Option<Digest> {
+    let shown = shown?;
+    [seated.token, seated.token_before].into_iter().flatten().find(|kept| shown.fits(*kept))
 }
 
 /// A client of the first generation whose network changed comes from another address, and its old socket looks alive for a while.
@@ -103,17 +106,18 @@ pub(super) fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis)
         None if !room.exists() || room.kicked.contains(&member.user) || room.members.len() >= policy.max_members => {
             Vec::new()
         }
-        None => joined(room, Member { order: room.next_order, role: Role::Member, ..member }, now),
+        None => {
+            let origin = Shown::from(member.origin);
+            joined(room, Member { order: room.next_order, role: Role::Member, ..member }, origin, now)
+        }
     }
 }
 
 fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
-    if room.pin.is_none() {
-        return Ok(());
-    }
+    let Some(pin) = room.pin else { return Ok(()) };
     match room.misses.and_then(|misses| misses.wait(now)) {
         Some(retry_after) => Err(Refusal::PinLocked { retry_after }),
-        None if room.pin == join.pin => Ok(()),
+        None if join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),
         None => Err(Refusal::InvalidPin),
     }
 }
@@ -124,11 +128,11 @@ pub(super) fn miss_pin(room: &Room, now: Millis) -> Vec<Change> {
     missed.into_iter().collect()
 }
 
-fn takes_lead(room: &Room, user: &UserId, origin: Digest, now: Millis) -> bool {
+fn takes_lead(room: &Room, user: &UserId, origin: Shown, now: Millis) -> bool {
     match (&room.host, &room.vacancy) {
         (Some(_), _) => false,
         (None, Some(vacancy)) => {
-            let owner = vacancy.user == *user && vacancy.origin.is_none_or(|known| known == origin);
+            let owner = vacancy.user == *user && vacancy.origin.is_none_or(|known| origin.fits(known));
             owner || (room.members.is_empty() && vacancy.until <= now)
         }
         (None, None) => room.members.is_empty(),
@@ -142,7 +146,7 @@ fn member(join: &Join, order: u64) -> Member {
         role: Role::Member,
         conn: join.conn,
         node: join.node.clone(),
-        origin: join.origin,
+        origin: join.origin.now,
         token: join.token,
         token_before: None,
         presence: Presence::Present,

@@ -31,7 +31,7 @@ pub(super) fn join(number: u64) -> Result<Join> {
         user: user(number)?,
         conn: conn(number),
         node: node()?,
-        origin: Digest::new([1; 32]),
+        origin: Digest::new([1; 32]).into(),
         username: None,
         pin: None,
         proof: None,
