@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 use super::ice_url::ice_url;
 use crate::protocol::IceServer;
 
-/// Browsers ask of every server here, and warn about more than five.
+/// A browser asks all of them, and warns of more than four.
 const MOST_SERVERS: usize = 32;
+/// RFC 8489 has room for no more, and browsers throw.
+const LONGEST_USERNAME: usize = 509;
 /// Where providers put the list.
 const WRAPPERS: [&str; 3] = ["iceServers", "ice_servers", "v"];
 
@@ -79,6 +81,9 @@ fn server(mut members: Map<String, Value>, number: usize, ignored: &mut Vec<Stri
     let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     if urls.iter().any(|url| url.starts_with("turn")) && !(is_given(&username) && is_given(&credential)) {
         return Err("expected a username and a credential beside an address of TURN".to_owned());
+    }
+    if username.as_ref().is_some_and(|name| name.len() > LONGEST_USERNAME) {
+        return Err(format!("expected a username of at most {LONGEST_USERNAME} bytes"));
     }
     // Names only, and only such as are names: the rest may be anything.
     let plain =
