@@ -57,7 +57,7 @@ fn order_of_starting_does_not_matter() {
     cluster.redis.stop();
     cluster.postgres.stop();
     let worker = cluster.worker();
-    worker.until_it_says("waiting for the schema in PostgreSQL");
+    worker.until_it_says("waiting for PostgreSQL");
     assert_eq!((worker.get("/health").0, worker.get("/ready").0), (200, 503));
     cluster.postgres.restart();
     std::thread::sleep(Duration::from_secs(2));
