@@ -20,6 +20,7 @@ mod edge;
 mod entry;
 mod extension_settings;
 mod file;
+mod ice;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod page;
