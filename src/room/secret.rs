@@ -29,8 +29,7 @@ pub struct Shown {
 impl Shown {
     /// Whether this is what was kept.
     pub fn fits(&self, kept: Digest) -> bool {
-        // Both are compared, whatever comes of the first.
-        (kept == self.now) | (Some(kept) == self.before)
+        kept == self.now || Some(kept) == self.before
     }
 }
 
