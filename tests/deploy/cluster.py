@@ -147,7 +147,7 @@ def kinds_of_others(machines):
     """The kinds that components need, as any object."""
     for name in KINDS_OF_OTHERS:
         group, version, kind = name.split("/")
-        plural = kind.lower()[:-1] + "ies" if kind.endswith("y") else kind.lower() + "s"
+        plural = kind.lower()[:-1] + "ies" if kind[-2:] in ("xy", "ry") else kind.lower() + "s"
         schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         machines.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
             "metadata": {"name": f"{plural}.{group}", "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"}},
