@@ -29,10 +29,10 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(&name, line.parse().unwrap());
+            headers.append(name, line.parse().unwrap());
         }
         headers
     }
@@ -51,7 +51,7 @@ mod tests {
             (&[""], false),
             (&[], false),
         ] {
-            assert_eq!(has_word(&headers(CONNECTION, lines), CONNECTION, "upgrade"), found, "{lines:?}");
+            assert_eq!(has_word(&headers(&CONNECTION, lines), CONNECTION, "upgrade"), found, "{lines:?}");
         }
     }
 
@@ -70,7 +70,7 @@ mod tests {
             (&["\"abcd\""], false),
             (&[], false),
         ] {
-            assert_eq!(knows_tag(&headers(IF_NONE_MATCH, lines), "\"abc\""), known, "{lines:?}");
+            assert_eq!(knows_tag(&headers(&IF_NONE_MATCH, lines), "\"abc\""), known, "{lines:?}");
         }
     }
 }

@@ -104,7 +104,7 @@ mod tests {
             let text = case["given"].to_string();
             match (ice_servers(&text), case["refused"].as_str()) {
                 (Ok(found), None) => {
-                    assert_eq!(found.servers.len() as u64, case["servers"].as_u64().unwrap(), "{text}")
+                    assert_eq!(found.servers.len() as u64, case["servers"].as_u64().unwrap(), "{text}");
                 }
                 (Err(said), Some(why)) => {
                     assert!(said.contains(why), "{text}: {said}");

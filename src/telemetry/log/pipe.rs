@@ -158,7 +158,7 @@ mod tests {
         pipe.flush(Duration::from_millis(10));
         assert!(lines.try_recv().is_err());
         allow.send(()).unwrap();
-        pipe.flush(Duration::from_secs(60));
+        pipe.flush(Duration::from_mins(1));
         assert_eq!(lines.try_recv().unwrap(), b"last words\n");
     }
 }
