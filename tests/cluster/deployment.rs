@@ -186,13 +186,13 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
         members[0].until("USER_JOINED").await;
         deployments.push((nodes, members));
     }
-    for speaking in 0..deployments.len() {
+    for (_, members) in &mut deployments {
         for number in 0..20 {
-            let ana = &mut deployments[speaking].1[0];
+            let ana = &mut members[0];
             ana.send(json!({"type": "OFFER", "to": "ben", "offer": {"sdp": "x"}})).await;
             ana.send(json!({"type": "BROADCAST", "event": "x", "id": number})).await;
             ana.until("ACK").await;
-            let ben = &mut deployments[speaking].1[1];
+            let ben = &mut members[1];
             ben.until("OFFER").await;
             ben.until("BROADCAST").await;
         }

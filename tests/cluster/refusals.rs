@@ -120,7 +120,7 @@ async fn goes_through(member: Member) {
     println!("{what}");
     for line in &member.begin {
         let answer = redis.command(line);
-        assert!(!answer.starts_with("-"), "{what}: {line}: {answer}");
+        assert!(!answer.starts_with('-'), "{what}: {line}: {answer}");
     }
     until_said(&nodes, member.words).await;
     nodes.until_status(0, "/ready", 503).await;
@@ -139,7 +139,7 @@ async fn goes_through(member: Member) {
     assert!(!nodes.log(0).contains(PASSWORD), "{what}");
     for line in &member.end {
         let answer = redis.command(line);
-        assert!(!answer.starts_with("-"), "{what}: {line}: {answer}");
+        assert!(!answer.starts_with('-'), "{what}: {line}: {answer}");
     }
     nodes.until_ready(0).await;
     until_said(&nodes, "Redis is back").await;

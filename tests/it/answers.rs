@@ -173,6 +173,7 @@ fn word(frame: &Frame) -> &str {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 async fn every_frame_with_an_id_is_answered() {
     let app = TestApp::start().await;
     let mut host = Client::join_with(&app, "room", "host", json!({"features": [], "pin": "123456"})).await.0;

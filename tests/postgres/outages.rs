@@ -149,7 +149,9 @@ fn how_late_a_worker_is_does_not_depend_on_its_clock() {
             Worker::start(&cluster, &env.each_ref().map(|(key, value)| (*key, value.as_str())))
         })
         .collect();
-    workers.iter().for_each(|worker| until("it is ready", || worker.is_ready()));
+    for worker in &workers {
+        until("it is ready", || worker.is_ready());
+    }
     cluster.postgres.stop();
     let begun = std::time::Instant::now();
     cluster.append(&entries(10));

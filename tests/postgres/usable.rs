@@ -18,8 +18,8 @@ fn why(worker: &Worker) -> String {
 /// Each is a way for PostgreSQL to be of no use, what a worker says of it, and the way back.
 #[test]
 fn what_passes_is_told_and_leaves_no_trace() {
-    let postgres_only = "host all all all trust";
     type Act<'a> = &'a dyn Fn(&Cluster);
+    let postgres_only = "host all all all trust";
     let in_postgres = |sql: &'static str| move |cluster: &Cluster| drop(cluster.postgres.sql_in("postgres", sql));
     let cases: [(&str, Act<'_>, Act<'_>); 6] = [
         (
