@@ -35,7 +35,7 @@ impl Ana {
         let frames = socket.collect_until(answer, "an answer to RESUME").await;
         let last = frames.last().unwrap();
         assert!(!last.is("ERROR"), "node {number}: {last:?}");
-        self.token = last.str("resumeToken").to_owned();
+        last.str("resumeToken").clone_into(&mut self.token);
         self.socket = socket;
     }
 }

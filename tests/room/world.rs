@@ -98,7 +98,7 @@ pub fn missed_pin() -> Command {
     Command::Refused(Attempt {
         user: user(9),
         conn: conn(9, 9),
-        origin: digest(9).into(),
+        origin: digest(9),
         what: "JOIN".into(),
         refusal: Refusal::InvalidPin,
     })
