@@ -9,7 +9,13 @@ pub struct Certificates {
 }
 
 impl Certificates {
+    /// For `localhost` and its address.
     pub fn make(dir: &Path) -> Self {
+        Self::of_names(dir, "DNS:localhost,IP:127.0.0.1")
+    }
+
+    /// For these names, as openssl writes them.
+    pub fn of_names(dir: &Path, names: &str) -> Self {
         let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let openssl = |words: &str| {
             let made = Command::new("openssl").args(words.split(' ')).current_dir(dir).output().unwrap();
@@ -17,11 +23,7 @@ impl Certificates {
         };
         openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=authority");
         openssl("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost");
-        std::fs::write(
-            dir.join("extensions"),
-            "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
-        )
-        .unwrap();
+        std::fs::write(dir.join("extensions"), format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n")).unwrap();
         openssl(
             "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out certificate.pem",
         );

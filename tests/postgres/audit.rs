@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tandem::ledger::EventType;
+use tandem::ledger::{Event, EventType};
 
 use crate::{
     entries::{entry, event},
@@ -11,7 +11,9 @@ fn events_are_listed_as_from_sqlite() {
     let cluster = Cluster::start();
     let mut all: Vec<_> = (1..=5).map(|version| entry("room", 1, version)).collect();
     let data = json!({ "username": "The \"Ana\", really\nnot", "peerId": "x", "host": true });
-    all[2].events[0] = event("room", 1, 3, EventType::UserJoined, "ben", &data);
+    // At the time of the one whose place it takes: events are listed by time.
+    let at = all[2].events[0].at;
+    all[2].events[0] = Event { at, ..event("room", 1, 3, EventType::UserJoined, "ben", &data) };
     all.push(entry("other", 1, 1));
     cluster.append(&all);
     let _worker = cluster.worker();
