@@ -146,7 +146,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 if [ ! -s "$data/PG_VERSION" ]; then
     file=$(mktemp); printf '%s' "$POSTGRES_PASSWORD" >"$file"
-    eval "initdb -D '$data' --username='${POSTGRES_USER:-postgres}' --pwfile='$file' ${POSTGRES_INITDB_ARGS:-}"; rm "$file"
+    eval "initdb -D '$data' --username='${POSTGRES_USER:-postgres}' --pwfile='$file' --encoding=UTF8 ${POSTGRES_INITDB_ARGS:-}"; rm "$file"
     printf '\nhost all all all scram-sha-256\n' >>"$data/pg_hba.conf"
     pg_ctl -D "$data" -o "-c listen_addresses='' -c unix_socket_directories=/tmp" -w start
     psql -v ON_ERROR_STOP=1 -h /tmp -U "${POSTGRES_USER:-postgres}" -d postgres -c "CREATE DATABASE \"${POSTGRES_DB:-postgres}\"" || [ "${POSTGRES_DB:-postgres}" = postgres ]
