@@ -29,6 +29,10 @@ for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 
         echo "$deployment is as it was before the rollout"
         continue
     fi
+    if [ -z "$before" ] && [ "$now" = 1 ]; then
+        echo "$deployment is the first that ever ran: there is nothing to go back to"
+        continue
+    fi
     $kubectl --namespace "$namespace" rollout undo "$deployment" ${before:+"--to-revision=$before"}
     undone+=("$deployment")
 done
