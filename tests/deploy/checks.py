@@ -263,7 +263,7 @@ def compose_problems(compose):
             for key in set(environment) - known:
                 yield f"{name}: tandem has no setting {key}"
         for key, value in environment.items():
-            if re.search("PASSWORD|SECRET|AUTH$", key) and not re.fullmatch(r"\$\{\w+:\?.+\}|\$\{\w+:-\$\{\w+:\?.+\}\}", value):
+            if re.search("PASSWORD|SECRET|AUTH$", key) and not re.fullmatch(r"\$\{\w+:[?].+\}|\$\{\w+:-\}|\$\{\w+:-\$\{\w+:[?].+\}\}", value):
                 yield f"{name}: {key} is written out"
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -314,7 +314,7 @@ def compose():
     variables = set(re.findall(r"\$\{(\w+):\?", text))
     with tempfile.TemporaryDirectory() as scratch:
         env_file = pathlib.Path(scratch, "env")
-        env_file.write_text("".join(f"{name}=stands-in\n" for name in variables))
+        env_file.write_text("".join(f"{name}=stands-in-for-a-secret\n" for name in variables))
         done = run(program, "--env-file", env_file, "--profile", "*", "config", "--format", "json")
         check("Docker Compose reads it, with all profiles", done.returncode == 0, done.stderr)
         # As the containers will see it: merged, with all values in place.

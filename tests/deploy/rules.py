@@ -215,7 +215,7 @@ def environment(build, container):
         elif source.get("secretKeyRef", {}).get("optional"):
             continue
         elif source:
-            env[entry["name"]] = "stands-in"
+            env[entry["name"]] = "stands-in-for-a-secret"
         else:
             env[entry["name"]] = entry["value"]
     return env
