@@ -126,7 +126,10 @@ impl Hub {
         match self.parts.archive.as_ref()?.recall(id).await {
             Ok(row) => row?.into_room(&self.parts.policy, self.now()),
             Err(error) => {
-                tracing::warn!(room = %id, %error, "a room could not be looked up in the ledger: if it was there, it is made anew");
+                // While the ledger is away every room that is made would be a line.
+                if let Some(skipped) = self.recalls.pass(self.now()) {
+                    tracing::warn!(room = %id, %error, skipped, "a room could not be looked up in the ledger: if it was there, it is made anew");
+                }
                 None
             }
         }

@@ -17,6 +17,7 @@ use crate::{
     config::IceConfig,
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Archive, Entry, events},
+    limit::Throttle,
     protocol::{Frame, Received},
     room::{Attempt, Command, Policy, Refusal, Room, Update, decide, next_due},
     telemetry::{Gap, Metrics},
@@ -36,6 +37,8 @@ pub struct Hub {
     pub(super) signals: SignalIds,
     faults: Faults,
     pub(super) waiting: Waiting,
+    /// For the log lines about the ledger.
+    pub(super) recalls: Throttle,
     pub(super) losses: Losses,
 }
 
@@ -68,6 +71,7 @@ impl Hub {
             signals: SignalIds::random(),
             faults: Faults::new(Arc::clone(&parts.metrics)),
             waiting: Waiting::default(),
+            recalls: Throttle::new(1, 1),
             losses: Losses::new(Arc::clone(&parts.metrics)),
             parts,
         });
