@@ -14,7 +14,7 @@
 //! line, [`config`] the settings, [`auth`] the secrets, [`limit`] the budgets, [`telemetry`] what operators see. [`id`], [`clock`] and
 //! [`text`] are known to all, `headers` to all doors.
 //!
-//! `ARCHITECTURE.md` says why; `PROTOCOL.md` is the wire.
+//! `ARCHITECTURE.md` says why; `docs/protocol.md` is the wire.
 
 pub mod auth;
 pub mod backend;

@@ -48,7 +48,7 @@ pub struct ServerConfig {
     /// Key for hashing PINs, tokens, addresses and codes; the same on every node. At least 16 bytes. Made and kept in the data directory if not given
     #[arg(long = "secret", env = "TANDEM_SECRET", hide_env_values = true, value_parser = parse::secret)]
     pub secret: Option<String>,
-    /// While TANDEM_SECRET is being changed: the other one that nodes may have. What was made with it holds, nothing new is. DEPLOYMENT.md
+    /// While TANDEM_SECRET is being changed: the other one that nodes may have. What was made with it holds, nothing new is. docs/deployment.md
     /// has the steps
     #[arg(long = "secret-previous", env = "TANDEM_SECRET_PREVIOUS", hide_env_values = true, requires = "secret")]
     pub secret_previous: Option<String>,

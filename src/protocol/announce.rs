@@ -28,7 +28,7 @@ pub struct Stamp {
 }
 
 /// What members are told of `change`.
-#[allow(clippy::too_many_lines, reason = "one arm a change: the table of PROTOCOL.md")]
+#[allow(clippy::too_many_lines, reason = "one arm a change: the table of docs/protocol.md")]
 pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audience<'a>, ServerFrame<'a>)) {
     let Stamp { epoch, version, timestamp } = stamp;
     match change {

@@ -5,7 +5,7 @@ use crate::room::Refusal;
 /// The closed list of error codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub enum Code {
     InvalidMessage,
     UnknownType,

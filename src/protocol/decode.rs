@@ -76,7 +76,7 @@ pub enum ClientMessage {
 /// JOIN.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "PROTOCOL.md has them")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
 pub struct JoinFrame {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -91,7 +91,7 @@ pub struct JoinFrame {
 /// RESUME.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "PROTOCOL.md has them")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
 pub struct ResumeFrame {
     pub room_id: RoomId,
     pub user_id: UserId,
@@ -116,7 +116,7 @@ pub struct Signal {
 
 /// BROADCAST with a `to`.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "PROTOCOL.md has them")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
 pub struct Whisper {
     pub event: Box<str>,
     pub data: Option<Json>,
@@ -179,7 +179,7 @@ fn explain(kind: &str, message: String) -> String {
 }
 
 /// Nothing for a type that no client may send.
-#[allow(clippy::too_many_lines, reason = "one arm a type: the table of PROTOCOL.md")]
+#[allow(clippy::too_many_lines, reason = "one arm a type: the table of docs/protocol.md")]
 fn message(kind: &str, text: &str) -> Result<Option<ClientMessage>, String> {
     let act = |action| Ok(Some(ClientMessage::Act(action)));
     match kind {

@@ -6,7 +6,7 @@ macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "PROTOCOL.md has them")]
+        #[allow(missing_docs, reason = "docs/protocol.md has them")]
         pub enum $name { $($variant,)* }
 
         impl $name {

@@ -1,4 +1,4 @@
-//! Text to typed messages and back. `PROTOCOL.md` is the reference; `schema/frames.schema.json` the test.
+//! Text to typed messages and back. `docs/protocol.md` is the reference; `schema/frames.schema.json` the test.
 
 mod announce;
 mod close;

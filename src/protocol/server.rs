@@ -58,7 +58,7 @@ impl Standing {
 /// Everything the server can say.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
-#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub enum ServerFrame<'a> {
     RoomState(RoomState<'a>),
     Resumed {
@@ -248,7 +248,7 @@ pub enum ServerFrame<'a> {
 
 /// A directed frame: its type and the name of its payload come from the sender.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub struct SignalFrame<'a> {
     pub kind: &'static str,
     pub from: &'a UserId,

@@ -10,7 +10,7 @@ use crate::{
 /// ROOM_STATE: all that a newcomer needs to know.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub struct RoomState<'a> {
     room_id: &'a RoomId,
     url: &'a str,
@@ -57,7 +57,7 @@ struct OpenGate {
 
 /// What a ROOM_STATE says beside the room itself.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "PROTOCOL.md has the table")]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub struct RoomStateParts<'a> {
     pub node: &'a NodeId,
     pub session: ConnId,

@@ -92,7 +92,7 @@ pub struct Resume {
 
 /// What a member may ask for. Positions are seconds, `event` is the sender's own clock as it sent it.
 #[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "the fields are those of the frames, which PROTOCOL.md describes")]
+#[allow(missing_docs, reason = "the fields are those of the frames, which docs/protocol.md describes")]
 pub enum Action {
     /// Go, for good.
     Leave,

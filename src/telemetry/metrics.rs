@@ -74,7 +74,7 @@ const COMMIT: [Duration; 14] = [
 ];
 
 /// The numbers of a node. Handles are resolved once, here; whoever counts only adds, in a place of its own thread where it does so for each
-/// frame. `docs/METRICS.md` is the list.
+/// frame. `docs/metrics.md` is the list.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct Metrics {
@@ -167,7 +167,7 @@ pub struct Snapshot {
 
 impl Metrics {
     /// All at zero.
-    #[allow(clippy::too_many_lines, reason = "one entry a metric: the table of docs/METRICS.md")]
+    #[allow(clippy::too_many_lines, reason = "one entry a metric: the table of docs/metrics.md")]
     pub fn new(node: &str) -> Self {
         let mut all = Registry::default();
         all.register_collector(Box::new(ProcessCollector));

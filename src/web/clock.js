@@ -6,7 +6,7 @@ const KEPT = 16;
 /** Milliseconds since 1970 that never jump: `Date.now()` follows every correction of the system clock. */
 export const steadyNow = () => performance.timeOrigin + performance.now();
 
-/** The server's clock, seen from here (see "The clock" in PROTOCOL.md). */
+/** The server's clock, seen from here (see "The clock" in docs/protocol.md). */
 export class Clock {
   #send;
   #samples = [];

@@ -150,12 +150,12 @@ def config(env):
 # ---- Monitoring ----
 
 def metric_names():
-    """What nodes and workers export, as Prometheus sees it: by docs/METRICS.md, which another test holds against the registries."""
+    """What nodes and workers export, as Prometheus sees it: by docs/metrics.md, which another test holds against the registries."""
     names = {
         "up", "kube_cronjob_status_last_successful_time", "kube_cronjob_created", "kube_pod_status_phase", "kube_horizontalpodautoscaler_status_condition",
         "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
     }  # fmt: skip
-    for name, kind in re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs/METRICS.md").read_text(), re.M):
+    for name, kind in re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs/metrics.md").read_text(), re.M):
         names |= {f"{name}{suffix}" for suffix in ("_bucket", "_count", "_sum")} if kind == "histogram" else {name}
     return names
 
@@ -212,9 +212,9 @@ def monitoring():
     alerts = [rule for group in source["groups"] for rule in group["rules"]]
     bad = [rule["alert"] for rule in alerts if not rule["annotations"].get("runbook") or rule["labels"].get("severity") not in ("critical", "warning")]
     check("each alert says how bad it is, and what to do", not bad, bad)
-    docs = (ROOT / "DEPLOYMENT.md").read_text()
+    docs = (ROOT / "docs/deployment.md").read_text()
     bad = [rule["alert"] for rule in alerts if f"| {rule['alert']} | {rule['labels']['severity']} | {rule['annotations']['runbook']} |" not in docs]
-    check("DEPLOYMENT.md says the same", not bad, bad)
+    check("docs/deployment.md says the same", not bad, bad)
     known = metric_names()
     dashboard = json.loads((directory / "dashboard.json").read_text())
     expressions = [rule["expr"] for rule in alerts] + list(dashboard_expressions(dashboard))
@@ -889,15 +889,15 @@ def redis():
 
 def words():
     section("Documents")
-    for name in ("DEPLOYMENT.md", "QUICKSTART.md", "MIGRATION.md"):
-        text = (ROOT / name).read_text()
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]):
+        text = path.read_text()
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
         paths = re.findall(r"`((?:scripts|k8s|overlays|compose|tests|monitoring|\.github)/[\w./-]*\w)`?", text)
-        bad = sorted({path for path in links + paths if not (ROOT / path).exists()})
-        check(f"every file that {name} names is there", not bad, bad)
-    docs = (ROOT / "DEPLOYMENT.md").read_text()
+        bad = sorted({link for link in links if not (path.parent / link).exists()} | {named for named in paths if not (ROOT / named).exists()})
+        check(f"every file that {path.relative_to(ROOT)} names is there", not bad, bad)
+    docs = (ROOT / "docs/deployment.md").read_text()
     bad = [name for name in manifests.COMPONENTS if f"`{name}`" not in docs]
-    check("DEPLOYMENT.md names every component", not bad, bad)
+    check("docs/deployment.md names every component", not bad, bad)
 
 
 def prometheus():

@@ -205,7 +205,7 @@ def switch(project, to):
 
 def two_colors(project):
     project.set(NODES="haproxy:8080")
-    # As DEPLOYMENT.md says.
+    # As docs/deployment.md says.
     project.compose("--profile", "bluegreen", "up", "--detach", "--no-build", "--pull", "never", "--scale", "node=0")
     healthy(project, haproxy=1, node_blue=1, node_green=1, edge=1)
     wait(lambda: "1 up" in switch(project, "status").stdout)

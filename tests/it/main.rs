@@ -1,6 +1,6 @@
 //! Black-box tests: every test starts the real binary on a port and a data directory of its own and talks to it over
 //! WebSocket, HTTP, signals and the command line. Every frame that any test receives is checked against
-//! `schema/frames.schema.json`, and its version against the order that PROTOCOL.md promises.
+//! `schema/frames.schema.json`, and its version against the order that docs/protocol.md promises.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

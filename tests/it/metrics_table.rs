@@ -1,4 +1,4 @@
-//! `docs/METRICS.md` is what nodes and workers say.
+//! `docs/metrics.md` is what nodes and workers say.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use tandem::{
     worker::WorkerMetrics,
 };
 
-const DOCUMENT: &str = include_str!("../../docs/METRICS.md");
+const DOCUMENT: &str = include_str!("../../docs/metrics.md");
 
 /// A metric as it stands in the text.
 #[derive(Default)]
@@ -98,7 +98,7 @@ async fn the_table_is_what_the_registries_hold() {
         let mut text = DOCUMENT.to_owned();
         text.replace_range(workers, &worker);
         text.replace_range(nodes, &node);
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md"), text).unwrap();
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md"), text).unwrap();
         return;
     }
     let how = "WRITE_DOCS=1 cargo test --test it metrics_table writes it";

@@ -1,4 +1,4 @@
-//! PROTOCOL.md, the general part: the first frames, versions, answers, the clock, ICE servers.
+//! docs/protocol.md, the general part: the first frames, versions, answers, the clock, ICE servers.
 
 use base64::encode;
 use hmac::{Hmac, Mac};

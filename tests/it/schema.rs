@@ -1,10 +1,10 @@
-//! PROTOCOL.md and `schema/frames.schema.json` say the same.
+//! docs/protocol.md and `schema/frames.schema.json` say the same.
 
 use serde_json::json;
 
 use crate::support::schema::{DOCUMENT, check, check_union, types};
 
-const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
+const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
 /// The words in backticks in the first column of the tables between two headings.
 fn first_column(from: &str, to: &str) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Whether a database can be used at all, and whether its user may do what is asked of it. `docs/LEDGER.md` has the list.
+//! Whether a database can be used at all, and whether its user may do what is asked of it. `docs/ledger.md` has the list.
 
 use super::{Database, LedgerError};
 
@@ -33,7 +33,7 @@ pub enum Unfit {
     #[error("the database is read-only (default_transaction_read_only is on)")]
     ReadOnly,
     /// The user may not do what is needed.
-    #[error("the user {user} of the database lacks: {}; docs/LEDGER.md says which rights are needed", missing.join(", "))]
+    #[error("the user {user} of the database lacks: {}; docs/ledger.md says which rights are needed", missing.join(", "))]
     Rights {
         /// Who.
         user: String,
