@@ -38,4 +38,5 @@ mod resume;
 mod schema;
 mod seats;
 mod support;
+mod transcript;
 mod waiting;
