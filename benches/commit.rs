@@ -5,16 +5,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     missing_docs,
-    unreachable_pub,
-    dead_code
+    unreachable_pub
 )]
-
-#[path = "../tests/backend/fixture.rs"]
-mod fixture;
-#[path = "../tests/kit/mod.rs"]
-mod kit;
-#[path = "../tests/backend/redis.rs"]
-mod redis;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tandem::{backend::Commit, room::Action};
 use tokio::runtime::Runtime;
 
-use fixture::{Fixture, MemoryFixture, Node, act, join, room};
+use tandem_testkit::fixture::{Fixture, MemoryFixture, Node, RedisFixture, act, join, room};
 
 /// Rooms that commit at once.
 const ROOMS: usize = 32;
@@ -82,9 +74,9 @@ fn commits(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let _inside = runtime.enter();
     one_by_one(c, "commit/memory", &runtime, &MemoryFixture::default());
-    let redis = redis::RedisFixture::standalone();
+    let redis = RedisFixture::standalone();
     one_by_one(c, "commit/redis", &runtime, &redis);
-    at_once(c, "commit/redis_at_once", &runtime, &redis::RedisFixture::standalone());
+    at_once(c, "commit/redis_at_once", &runtime, &RedisFixture::standalone());
 }
 
 criterion_group! {

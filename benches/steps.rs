@@ -5,12 +5,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     missing_docs,
-    unreachable_pub,
-    dead_code
+    unreachable_pub
 )]
-
-#[path = "../tests/backend/fixture.rs"]
-mod fixture;
 
 use std::{hint::black_box, time::Instant};
 
@@ -23,7 +19,7 @@ use tandem::{
     telemetry::Metrics,
 };
 
-use fixture::{NOW, act, join, room};
+use tandem_testkit::fixture::{NOW, act, join, room};
 
 /// A room of so many, who are all here.
 fn full(members: usize) -> Room {

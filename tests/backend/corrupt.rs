@@ -16,9 +16,8 @@ use tandem::{
 };
 
 use crate::{
-    fixture::room,
+    fixture::{RedisFixture, room},
     hubs::{Client, hub_with},
-    redis::RedisFixture,
 };
 
 struct Node {

@@ -11,12 +11,10 @@
 
 mod cases;
 mod corrupt;
-mod fixture;
 mod hubs;
-#[path = "../kit/mod.rs"]
-mod kit;
 mod panics;
-mod redis;
+
+use tandem_testkit::fixture;
 
 /// One test for each case, and each back end.
 macro_rules! conformance {
@@ -38,8 +36,8 @@ macro_rules! conformance {
 conformance!(
     [
         in_memory: crate::fixture::MemoryFixture::default(),
-        in_redis: crate::redis::RedisFixture::standalone(),
-        in_redis_cluster: crate::redis::RedisFixture::cluster(),
+        in_redis: crate::fixture::RedisFixture::standalone(),
+        in_redis_cluster: crate::fixture::RedisFixture::cluster(),
     ],
     [
         a_code_belongs_to_one_room_until_it_expires,

@@ -21,8 +21,6 @@ mod entry;
 mod extension_settings;
 mod file;
 mod ice;
-#[path = "../kit/mod.rs"]
-mod kit;
 mod page;
 mod party;
 mod playback;
@@ -31,3 +29,5 @@ mod reconnect;
 mod screenshots;
 mod server;
 mod wire;
+
+use tandem_testkit as kit;

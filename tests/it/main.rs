@@ -13,17 +13,11 @@
 
 mod answers;
 mod audit;
-mod backing;
 mod badinput;
 mod cli;
-mod control;
-mod cures;
-mod directed;
 mod doors;
 mod every_frame;
-mod extension;
 mod fuzz;
-mod gate;
 mod http;
 mod ledger;
 mod lifecycle;
@@ -31,12 +25,8 @@ mod limits;
 mod logs;
 mod metrics;
 mod metrics_table;
-mod party;
-mod pin;
-mod protocol;
-mod resume;
+mod rooms;
 mod schema;
-mod seats;
-mod support;
 mod transcript;
-mod waiting;
+
+use tandem_testkit as support;

@@ -11,9 +11,6 @@
     unreachable_pub
 )]
 
-#[path = "../kit/mod.rs"]
-mod kit;
-
 mod audit;
 mod delivery;
 mod entries;
@@ -28,3 +25,5 @@ mod support;
 mod tls;
 mod unfit;
 mod usable;
+
+use tandem_testkit as kit;

@@ -8,8 +8,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::certificates::Certificates;
-use super::process::{Process, free_port, program, wait_for};
+use crate::certificates::Certificates;
+use crate::process::{Process, free_port, program, wait_for};
 
 /// A `redis-server`.
 #[derive(Debug)]

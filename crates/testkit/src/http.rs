@@ -9,21 +9,21 @@ use tokio::{
     time::timeout,
 };
 
-use super::DEADLINE;
+use crate::DEADLINE;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Reply {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON: {error}: {self:?}"))
     }
 
@@ -39,14 +39,14 @@ impl Reply {
 }
 
 /// A whole request with any method, headers and target.
-pub(crate) async fn request(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+pub async fn request(addr: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
     let lines: String = headers.iter().flat_map(|(key, value)| [key, ": ", value, "\r\n"]).collect();
     let text = format!("{method} {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n{lines}\r\n");
     raw(addr, text.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {method} {target:.200}"))
 }
 
 /// Any bytes; what came back until the server closed, or `None` when that was no HTTP.
-pub(crate) async fn raw(addr: SocketAddr, bytes: &[u8]) -> Option<Reply> {
+pub async fn raw(addr: SocketAddr, bytes: &[u8]) -> Option<Reply> {
     let stream = TcpStream::connect(addr).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let bytes = bytes.to_vec();
@@ -68,7 +68,7 @@ pub(crate) async fn raw(addr: SocketAddr, bytes: &[u8]) -> Option<Reply> {
 }
 
 /// The head of the answer to these bytes, with the connection still open then.
-pub(crate) async fn head(addr: SocketAddr, bytes: &[u8]) -> String {
+pub async fn head(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
@@ -82,7 +82,7 @@ pub(crate) async fn head(addr: SocketAddr, bytes: &[u8]) -> String {
 }
 
 /// Sends one byte every `pace` and tells how long the server put up with it.
-pub(crate) async fn trickle(addr: SocketAddr, bytes: &[u8], pace: Duration, limit: Duration) -> Option<Duration> {
+pub async fn trickle(addr: SocketAddr, bytes: &[u8], pace: Duration, limit: Duration) -> Option<Duration> {
     let begun = tokio::time::Instant::now();
     let (mut reader, mut writer) = TcpStream::connect(addr).await.unwrap().into_split();
     let bytes = bytes.to_vec();

@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, fmt, ops::Deref};
 
 use serde_json::{Value, value::RawValue};
 
-use super::schema;
+use crate::schema;
 
 #[derive(Clone)]
-pub(crate) struct Frame {
+pub struct Frame {
     value: Value,
     text: String,
 }
 
 impl Frame {
     /// Panics when the schema does not have such a frame.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}\n{text}"));
         if let Err(why) = schema::check("server", &value) {
             panic!("a frame that is not as documented:\n{text}\n{why}");
@@ -22,48 +22,48 @@ impl Frame {
         Self { value, text: text.to_owned() }
     }
 
-    pub(crate) fn kind(&self) -> &str {
+    pub fn kind(&self) -> &str {
         self.value["type"].as_str().unwrap()
     }
 
-    pub(crate) fn is(&self, kind: &str) -> bool {
+    pub fn is(&self, kind: &str) -> bool {
         self.kind() == kind
     }
 
-    pub(crate) fn has(&self, field: &str) -> bool {
+    pub fn has(&self, field: &str) -> bool {
         self.value.get(field).is_some()
     }
 
-    pub(crate) fn str(&self, field: &str) -> &str {
+    pub fn str(&self, field: &str) -> &str {
         self.value[field].as_str().unwrap_or_else(|| panic!("no text `{field}` in {self:?}"))
     }
 
-    pub(crate) fn int(&self, field: &str) -> u64 {
+    pub fn int(&self, field: &str) -> u64 {
         self.value[field].as_u64().unwrap_or_else(|| panic!("no integer `{field}` in {self:?}"))
     }
 
-    pub(crate) fn num(&self, field: &str) -> f64 {
+    pub fn num(&self, field: &str) -> f64 {
         self.value[field].as_f64().unwrap_or_else(|| panic!("no number `{field}` in {self:?}"))
     }
 
-    pub(crate) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.int("version")
     }
 
     /// A number by its exact text: `serde_json::Value` may be off by one in the last place.
-    pub(crate) fn exact(&self, field: &str) -> f64 {
+    pub fn exact(&self, field: &str) -> f64 {
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(&self.text).unwrap();
         fields[field].get().parse().unwrap()
     }
 
     /// The ids in `users`, in their order.
-    pub(crate) fn users(&self) -> Vec<&str> {
+    pub fn users(&self) -> Vec<&str> {
         let users = self.value["users"].as_array().unwrap();
         users.iter().map(|user| user["userId"].as_str().unwrap()).collect()
     }
 
     /// One entry of `users`.
-    pub(crate) fn user(&self, id: &str) -> &Value {
+    pub fn user(&self, id: &str) -> &Value {
         let users = self.value["users"].as_array().unwrap();
         users.iter().find(|user| user["userId"] == id).unwrap_or_else(|| panic!("no {id} in {self:?}"))
     }
@@ -84,6 +84,6 @@ impl fmt::Debug for Frame {
 }
 
 /// Nothing but a word for each frame, for comparing whole conversations.
-pub(crate) fn kinds(frames: &[Frame]) -> Vec<&str> {
+pub fn kinds(frames: &[Frame]) -> Vec<&str> {
     frames.iter().map(Frame::kind).collect()
 }

@@ -20,14 +20,13 @@ use tokio_tungstenite::{
     },
 };
 
-#[allow(unused_imports, reason = "not in every binary")]
-pub(crate) use super::connect::Connect;
-use super::{DEADLINE, Frame, TestApp};
+pub use crate::connect::Connect;
+use crate::{DEADLINE, Frame, TestApp};
 
-pub(crate) struct Client {
+pub struct Client {
     ws: WebSocketStream<TcpStream>,
     /// The headers of the server's half of the handshake.
-    pub(crate) handshake: Vec<(String, String)>,
+    pub handshake: Vec<(String, String)>,
     /// Both directions, for the failure message.
     history: Vec<String>,
     /// Whether the last JOIN or RESUME had `features`; none before the first.
@@ -38,7 +37,7 @@ pub(crate) struct Client {
 }
 
 #[derive(Debug)]
-pub(crate) enum Incoming {
+pub enum Incoming {
     Frame(Frame),
     /// The close frame's code, or `None` for a connection that just ended.
     Closed(Option<u16>),
@@ -50,24 +49,24 @@ impl Client {
     }
 
     /// A new member of a room, of the present generation, with no feature asked for.
-    pub(crate) async fn join(app: &TestApp, room: &str, user: &str) -> Self {
+    pub async fn join(app: &TestApp, room: &str, user: &str) -> Self {
         Self::join_with(app, room, user, json!({"features": []})).await.0
     }
 
     /// A new member with these fields in its JOIN, and its `ROOM_STATE`.
-    pub(crate) async fn join_with(app: &TestApp, room: &str, user: &str, fields: Value) -> (Self, Frame) {
+    pub async fn join_with(app: &TestApp, room: &str, user: &str, fields: Value) -> (Self, Frame) {
         let mut client = Self::connect(app).await;
         let state = client.enter(room, user, fields).await;
         (client, state)
     }
 
     /// JOINs on this socket and returns the `ROOM_STATE`.
-    pub(crate) async fn enter(&mut self, room: &str, user: &str, fields: Value) -> Frame {
+    pub async fn enter(&mut self, room: &str, user: &str, fields: Value) -> Frame {
         self.send_join(room, user, fields).await;
         self.expect("ROOM_STATE").await
     }
 
-    pub(crate) async fn send_join(&mut self, room: &str, user: &str, fields: Value) {
+    pub async fn send_join(&mut self, room: &str, user: &str, fields: Value) {
         let mut join = json!({"type": "JOIN", "roomId": room, "userId": user, "username": user});
         for (key, value) in fields.as_object().unwrap() {
             join[key] = value.clone();
@@ -75,7 +74,7 @@ impl Client {
         self.send(join).await;
     }
 
-    pub(crate) async fn send(&mut self, frame: Value) {
+    pub async fn send(&mut self, frame: Value) {
         if frame["type"] == "JOIN" || frame["type"] == "RESUME" {
             self.modern = Some(frame["features"].is_array() || frame["type"] == "RESUME");
         }
@@ -83,8 +82,7 @@ impl Client {
     }
 
     /// All of them with one write.
-    #[allow(dead_code, reason = "not in every binary")]
-    pub(crate) async fn send_at_once(&mut self, frames: impl IntoIterator<Item = Value>) {
+    pub async fn send_at_once(&mut self, frames: impl IntoIterator<Item = Value>) {
         for frame in frames {
             let text = frame.to_string();
             self.note(">", &text);
@@ -94,30 +92,30 @@ impl Client {
     }
 
     /// Anything as a text frame.
-    pub(crate) async fn send_text(&mut self, text: &str) {
+    pub async fn send_text(&mut self, text: &str) {
         assert!(self.try_send_text(text).await, "cannot send; so far:\n{}", self.history());
     }
 
     /// `false` when the connection is no more.
-    pub(crate) async fn try_send_text(&mut self, text: &str) -> bool {
+    pub async fn try_send_text(&mut self, text: &str) -> bool {
         self.note(">", text);
         self.ws.send(Message::text(text)).await.is_ok()
     }
 
-    pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
+    pub async fn send_binary(&mut self, bytes: Vec<u8>) {
         self.note(">", "(binary)");
         self.ws.send(Message::binary(bytes)).await.unwrap();
     }
 
     /// A text frame of any bytes, UTF-8 or not.
-    pub(crate) async fn send_bytes_as_text(&mut self, bytes: &[u8]) {
+    pub async fn send_bytes_as_text(&mut self, bytes: &[u8]) {
         self.note(">", "(bytes)");
         let frame = RawFrame::message(bytes.to_vec(), OpCode::Data(Data::Text), true);
         self.ws.send(Message::Frame(frame)).await.unwrap();
     }
 
     /// The next thing that comes, if it comes within `within`.
-    pub(crate) async fn poll(&mut self, within: Duration) -> Option<Incoming> {
+    pub async fn poll(&mut self, within: Duration) -> Option<Incoming> {
         let until = Instant::now() + within;
         loop {
             let message = match timeout_at(until, self.ws.next()).await {
@@ -147,7 +145,7 @@ impl Client {
     }
 
     /// The next frame.
-    pub(crate) async fn next(&mut self) -> Frame {
+    pub async fn next(&mut self) -> Frame {
         match self.poll(DEADLINE).await {
             Some(Incoming::Frame(frame)) => frame,
             other => panic!("no next frame but {other:?}; so far:\n{}", self.history()),
@@ -155,33 +153,31 @@ impl Client {
     }
 
     /// The next frame, which must be of this type.
-    pub(crate) async fn expect(&mut self, kind: &str) -> Frame {
+    pub async fn expect(&mut self, kind: &str) -> Frame {
         let frame = self.next().await;
         assert!(frame.is(kind), "expected {kind}, got {frame:?}; so far:\n{}", self.history());
         frame
     }
 
     /// ROOM_STATE or ERROR: what a JOIN is answered with.
-    #[allow(dead_code, reason = "not in every binary")]
-    pub(crate) async fn until_answered(&mut self) -> Frame {
+    pub async fn until_answered(&mut self) -> Frame {
         self.collect_until(|frame| frame.is("ROOM_STATE") || frame.is("ERROR"), "the answer").await.pop().unwrap()
     }
 
     /// The next frame, which must be an ERROR with this code.
-    pub(crate) async fn expect_error(&mut self, code: &str) -> Frame {
+    pub async fn expect_error(&mut self, code: &str) -> Frame {
         let frame = self.expect("ERROR").await;
         assert_eq!(frame["code"], code, "so far:\n{}", self.history());
         frame
     }
 
     /// The first frame of this type, whatever comes before.
-    pub(crate) async fn until(&mut self, kind: &str) -> Frame {
+    pub async fn until(&mut self, kind: &str) -> Frame {
         self.collect_until(|frame| frame.is(kind), kind).await.pop().unwrap()
     }
 
     /// The first frame of this type, whatever comes before, for what takes its time.
-    #[allow(dead_code, reason = "where there are several nodes")]
-    pub(crate) async fn until_within(&mut self, kind: &str, within: Duration) -> Frame {
+    pub async fn until_within(&mut self, kind: &str, within: Duration) -> Frame {
         let until = Instant::now() + within;
         loop {
             match self.poll(until.saturating_duration_since(Instant::now())).await {
@@ -193,7 +189,7 @@ impl Client {
     }
 
     /// All frames up to and with the first that is `wanted`.
-    pub(crate) async fn collect_until(&mut self, wanted: impl Fn(&Frame) -> bool, what: &str) -> Vec<Frame> {
+    pub async fn collect_until(&mut self, wanted: impl Fn(&Frame) -> bool, what: &str) -> Vec<Frame> {
         let until = Instant::now() + DEADLINE;
         let mut frames = Vec::new();
         loop {
@@ -211,7 +207,7 @@ impl Client {
     }
 
     /// Everything that comes in this time. For rules that are about time.
-    pub(crate) async fn during(&mut self, time: Duration) -> Vec<Frame> {
+    pub async fn during(&mut self, time: Duration) -> Vec<Frame> {
         let until = Instant::now() + time;
         let mut frames = Vec::new();
         loop {
@@ -224,11 +220,11 @@ impl Client {
     }
 
     /// All frames up to the end of the connection, and its close code.
-    pub(crate) async fn closed(&mut self) -> (Vec<Frame>, Option<u16>) {
+    pub async fn closed(&mut self) -> (Vec<Frame>, Option<u16>) {
         self.closed_within(DEADLINE).await
     }
 
-    pub(crate) async fn closed_within(&mut self, within: Duration) -> (Vec<Frame>, Option<u16>) {
+    pub async fn closed_within(&mut self, within: Duration) -> (Vec<Frame>, Option<u16>) {
         let until = Instant::now() + within;
         let mut frames = Vec::new();
         loop {
@@ -241,7 +237,7 @@ impl Client {
     }
 
     /// Sends a frame and returns its ACK; frames in between are not looked at.
-    pub(crate) async fn acked(&mut self, mut frame: Value) -> Frame {
+    pub async fn acked(&mut self, mut frame: Value) -> Frame {
         self.fences += 1;
         let id = format!("ack-{}", self.fences);
         frame["id"] = json!(id);
@@ -253,8 +249,7 @@ impl Client {
     }
 
     /// Sends a frame until it is answered with this ERROR: its node may not have heard yet why it should be.
-    #[allow(dead_code, reason = "not in every binary")]
-    pub(crate) async fn until_refused(&mut self, frame: Value, code: &str) {
+    pub async fn until_refused(&mut self, frame: Value, code: &str) {
         let until = Instant::now() + DEADLINE;
         loop {
             self.fences += 1;
@@ -272,7 +267,7 @@ impl Client {
     }
 
     /// Sends a frame and returns the ERROR to it; frames in between are not looked at.
-    pub(crate) async fn refused(&mut self, mut frame: Value, code: &str) -> Frame {
+    pub async fn refused(&mut self, mut frame: Value, code: &str) -> Frame {
         self.fences += 1;
         let id = format!("refused-{}", self.fences);
         frame["id"] = json!(id);
@@ -285,7 +280,7 @@ impl Client {
     }
 
     /// What came before the answer to a question asked now: everything sent before has been handled by then.
-    pub(crate) async fn fence(&mut self) -> Vec<Frame> {
+    pub async fn fence(&mut self) -> Vec<Frame> {
         self.send(json!({"type": "REQUEST_SYNC"})).await;
         let mut frames = self.collect_until(|frame| frame.is("SYNC_RESPONSE"), "SYNC_RESPONSE").await;
         frames.pop();
@@ -293,8 +288,8 @@ impl Client {
     }
 
     /// PING is answered, and before that comes nothing.
-    pub(crate) async fn ping(&mut self) -> Frame {
-        let t0 = super::now_ms();
+    pub async fn ping(&mut self) -> Frame {
+        let t0 = crate::now_ms();
         self.send(json!({"type": "PING", "t0": t0})).await;
         let pong = self.expect("PONG").await;
         assert_eq!(pong.int("t0"), t0);
@@ -302,17 +297,17 @@ impl Client {
     }
 
     /// Ends the connection in the orderly way, with this code.
-    pub(crate) async fn close(mut self) {
+    pub async fn close(mut self) {
         let _ = self.ws.close(None).await;
     }
 
     /// The bare connection, for whoever writes frames by hand and reads none.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub fn into_stream(self) -> TcpStream {
         self.ws.into_inner()
     }
 
     /// Ends the connection in the orderly way; the code that the server answers with, if it answers.
-    pub(crate) async fn say_goodbye(mut self) -> Option<u16> {
+    pub async fn say_goodbye(mut self) -> Option<u16> {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.ws.close(Some(frame)).await.unwrap();
         loop {
@@ -325,16 +320,16 @@ impl Client {
     }
 
     /// Ends the connection by a reset: no close frame, no FIN.
-    pub(crate) fn reset(self) {
+    pub fn reset(self) {
         self.ws.get_ref().set_zero_linger().unwrap();
     }
 
     /// Ends the connection by a FIN without a close frame.
-    pub(crate) fn vanish(self) {
+    pub fn vanish(self) {
         drop(self);
     }
 
-    pub(crate) fn history(&self) -> String {
+    pub fn history(&self) -> String {
         let skip = self.history.len().saturating_sub(60);
         self.history[skip..].join("\n")
     }
@@ -372,7 +367,7 @@ impl Client {
 }
 
 /// What each of these members of one room got until now, when the first one has said something to them all.
-pub(crate) async fn settle(members: &mut [&mut Client]) -> Vec<Vec<Frame>> {
+pub async fn settle(members: &mut [&mut Client]) -> Vec<Vec<Frame>> {
     let mark = format!("fence-{:016x}", rand::random::<u64>());
     let is_fence = |frame: &Frame| frame.is("BROADCAST") && frame["data"] == *mark;
     members[0].send(json!({"type": "BROADCAST", "event": "fence", "data": mark})).await;
@@ -386,7 +381,7 @@ pub(crate) async fn settle(members: &mut [&mut Client]) -> Vec<Vec<Frame>> {
 }
 
 /// None of these members of one room got anything.
-pub(crate) async fn quiet(members: &mut [&mut Client]) {
+pub async fn quiet(members: &mut [&mut Client]) {
     for frames in settle(members).await {
         assert!(frames.is_empty(), "expected nothing, got {frames:#?}");
     }

@@ -12,47 +12,43 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Client, TestApp};
+use crate::{Client, TestApp};
 
 /// How to connect other than plainly.
 #[derive(Default, Clone, Copy)]
-pub(crate) struct Connect<'a> {
-    pub(crate) path: Option<&'a str>,
-    pub(crate) headers: &'a [(&'a str, &'a str)],
-    pub(crate) receive_buffer: Option<u32>,
+pub struct Connect<'a> {
+    pub path: Option<&'a str>,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub receive_buffer: Option<u32>,
 }
 
 impl Client {
-    pub(crate) async fn connect(app: &TestApp) -> Self {
+    pub async fn connect(app: &TestApp) -> Self {
         Self::connect_with(app, Connect::default()).await
     }
 
     /// Connects from another address, as the proxy in front tells (`TRUST_PROXY_HOPS=1`).
-    pub(crate) async fn connect_from(app: &TestApp, address: &str) -> Self {
+    pub async fn connect_from(app: &TestApp, address: &str) -> Self {
         let headers = [("X-Forwarded-For", address)];
         Self::connect_with(app, Connect { headers: &headers, ..Connect::default() }).await
     }
 
-    pub(crate) async fn connect_with(app: &TestApp, how: Connect<'_>) -> Self {
+    pub async fn connect_with(app: &TestApp, how: Connect<'_>) -> Self {
         Self::try_connect(app, how).await.unwrap_or_else(|refused| panic!("upgrade refused: {refused:?}"))
     }
 
     /// `Err` is the answer to a refused upgrade.
-    pub(crate) async fn try_connect(app: &TestApp, how: Connect<'_>) -> Result<Self, Response<Option<Vec<u8>>>> {
+    pub async fn try_connect(app: &TestApp, how: Connect<'_>) -> Result<Self, Response<Option<Vec<u8>>>> {
         Self::try_connect_to(app.addr(), how).await
     }
 
     /// To a node of one's choice.
-    #[allow(dead_code, reason = "where there are several")]
-    pub(crate) async fn connect_to(address: SocketAddr) -> Self {
+    pub async fn connect_to(address: SocketAddr) -> Self {
         let connected = Self::try_connect_to(address, Connect::default()).await;
         connected.unwrap_or_else(|refused| panic!("upgrade refused: {refused:?}"))
     }
 
-    pub(crate) async fn try_connect_to(
-        address: SocketAddr,
-        how: Connect<'_>,
-    ) -> Result<Self, Response<Option<Vec<u8>>>> {
+    pub async fn try_connect_to(address: SocketAddr, how: Connect<'_>) -> Result<Self, Response<Option<Vec<u8>>>> {
         let url = format!("ws://{address}{}", how.path.unwrap_or("/ws"));
         let mut request = url.into_client_request().unwrap();
         for (key, value) in how.headers {

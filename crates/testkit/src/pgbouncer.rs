@@ -2,7 +2,7 @@ use std::{net::TcpStream, process::Command};
 
 use tempfile::TempDir;
 
-use super::{
+use crate::{
     postgres::{Postgres, command, give_away},
     process::{Process, free_port, wait_for},
 };

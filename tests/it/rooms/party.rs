@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Frame, TestApp, client::Connect, extension::ORIGIN};
 
-const PARTY: &str = include_str!("fixtures/party.jsonl");
+const PARTY: &str = include_str!("../fixtures/party.jsonl");
 
 struct Player {
     client: Client,

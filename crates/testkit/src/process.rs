@@ -1,33 +1,20 @@
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU16, Ordering},
-    },
     time::{Duration, Instant},
 };
+
+pub use crate::port::free_port;
 
 /// How long a server may take to start or to end.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A port that nobody listens on, and that no other test of this process is ever given: a server that is killed finds its own free when it
-/// comes back. Below those that the kernel gives to outgoing connections.
-pub fn free_port() -> u16 {
-    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
-    let next = NEXT.get_or_init(|| AtomicU16::new(rand::random_range(0..PORTS.len() as u16)));
-    for _ in PORTS {
-        let port = PORTS.start + next.fetch_add(1, Ordering::Relaxed) % PORTS.len() as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no port is free");
+/// The program under test: cargo builds it for integration tests, and names it. By hand it is beside the folder of the test binary.
+pub fn tandem() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_tandem")
+        .map_or_else(|| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("tandem"), PathBuf::from)
 }
-
-/// A Redis Cluster needs those ten thousand above them, too.
-const PORTS: std::ops::Range<u16> = 12_000..22_000;
 
 /// A program of the system, in the places where Debian keeps it.
 pub fn program(name: &str, elsewhere: &[&str]) -> PathBuf {

@@ -1,43 +1,55 @@
-//! What the servers of these tests stand on: a Redis of their own. The ledger's entries are read from its streams, so that no worker is needed.
+//! What the servers of a test stand on: nothing, or a Redis of their own. `TEST_NODES=2` chooses the second, so that the tests of rooms
+//! (`tests/it/rooms`) run once more with their clients spread over the nodes of a cluster.
 
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use serde_json::{Value, json};
 use tandem::{ledger::Entry, shared::Layout};
 
-use crate::kit::{process::DEADLINE, redis::Redis};
+use crate::{process::DEADLINE, redis::Redis};
 
-pub(crate) const SECRET: &str = "the secret of a cluster under test";
+pub const SECRET: &str = "the secret of a cluster under test";
 /// Nobody listens there: nodes do not need the ledger's database.
-pub(crate) const NO_DATABASE: &str = "postgres://tandem@127.0.0.1:1/tandem";
+pub const NO_DATABASE: &str = "postgres://tandem@127.0.0.1:1/tandem";
 
-pub(crate) struct Backing {
-    redis: Redis,
+pub enum Backing {
+    /// One node, which keeps everything itself.
+    Alone,
+    /// Several nodes. The ledger's entries are read from the streams of their Redis, so that no worker is needed.
+    Cluster(Redis),
+}
+
+/// Processes that a [`crate::TestApp`] is made of. Clients connect to one after the other.
+pub fn nodes() -> usize {
+    std::env::var("TEST_NODES").map_or(1, |count| count.parse().expect("TEST_NODES is a number"))
 }
 
 impl Backing {
-    /// Processes that a [`crate::support::TestApp`] is made of; clients connect to one after the other.
-    pub(crate) const NODES: usize = 2;
-
-    pub(crate) fn start() -> Self {
-        Self { redis: Redis::start() }
+    pub fn start() -> Self {
+        if nodes() == 1 { Self::Alone } else { Self::Cluster(Redis::start()) }
     }
 
     /// Settings that it asks for.
-    pub(crate) fn env(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("REDIS_URL", self.redis.url()),
-            ("TANDEM_SECRET", SECRET.to_owned()),
-            ("DATABASE_URL", NO_DATABASE.to_owned()),
-        ]
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Alone => Vec::new(),
+            Self::Cluster(redis) => vec![
+                ("REDIS_URL", redis.url()),
+                ("TANDEM_SECRET", SECRET.to_owned()),
+                ("DATABASE_URL", NO_DATABASE.to_owned()),
+            ],
+        }
     }
 
     /// The events of the ledger where it is not the server's own.
-    pub(crate) async fn events(&self) -> Option<Vec<Value>> {
-        Some(events(&mut connect(&self.redis.url()).await).await)
+    pub async fn events(&self) -> Option<Vec<Value>> {
+        match self {
+            Self::Alone => None,
+            Self::Cluster(redis) => Some(events(&mut connect(&redis.url()).await).await),
+        }
     }
 }
 
-pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
+pub async fn connect(url: &str) -> MultiplexedConnection {
     let client = redis::Client::open(url).unwrap();
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
@@ -45,7 +57,7 @@ pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
 }
 
 /// What waits in the streams, as `tandem audit events` would list it.
-pub(crate) async fn events(redis: &mut MultiplexedConnection) -> Vec<Value> {
+pub async fn events(redis: &mut MultiplexedConnection) -> Vec<Value> {
     let layout = Layout::new("tandem:", 16);
     let mut rows = Vec::new();
     for partition in 0..layout.partitions() {

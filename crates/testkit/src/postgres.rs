@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{
+use crate::{
     certificates::Certificates,
     process::{Process, free_port, program, wait_for},
 };
@@ -31,7 +31,7 @@ fn is_root() -> bool {
 }
 
 /// PostgreSQL does not run as root: there it runs as the user that its package made.
-pub(super) fn command(name: &str) -> Command {
+pub(crate) fn command(name: &str) -> Command {
     let found = find(name);
     if !is_root() {
         return Command::new(found);
@@ -46,7 +46,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-pub(super) fn give_away(dir: &Path) {
+pub(crate) fn give_away(dir: &Path) {
     if is_root() {
         run(Command::new("chown").arg("-R").arg("postgres:postgres").arg(dir));
     }

@@ -21,20 +21,19 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{
+use crate::{
     DEADLINE,
+    backing::{self, Backing},
     http::{self, Reply},
+    process::tandem,
 };
-use crate::backing::Backing;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
 /// Whoever holds it keeps the log from being read.
 type Hush = Arc<tokio::sync::Mutex<()>>;
 
-pub(crate) struct TestApp {
+pub struct TestApp {
     nodes: Vec<Node>,
     /// The node of the next client.
     turn: AtomicUsize,
@@ -55,12 +54,12 @@ struct Node {
 
 impl TestApp {
     /// A server with the default settings.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// A server with these settings changed.
-    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let mut env = BTreeMap::new();
         for (key, value) in [("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("LOG_LEVEL", "info")] {
@@ -79,7 +78,7 @@ impl TestApp {
     async fn spawn(env: BTreeMap<String, String>, dir: Arc<TempDir>, backing: Arc<Backing>) -> Result<Self, String> {
         let (lines, hush) = (Lines::default(), Hush::default());
         let mut nodes = Vec::new();
-        for _ in 0..Backing::NODES {
+        for _ in 0..backing::nodes() {
             nodes.push(Node::spawn(&env, &lines, &hush).await?);
         }
         let app = Self { nodes, turn: AtomicUsize::new(0), backing, env, lines, hush, dir };
@@ -101,7 +100,7 @@ impl Node {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|error| panic!("{BINARY}: {error}"));
+            .unwrap_or_else(|error| panic!("{}: {error}", tandem().display()));
         let lines = Lines::default();
         let readers = vec![
             collect(child.stdout.take().unwrap(), &[&lines, all], hush),
@@ -126,7 +125,7 @@ impl Node {
 
 impl TestApp {
     /// Another process on the same data and the same port; the old one must have ended.
-    pub(crate) async fn restart(mut self) -> Self {
+    pub async fn restart(mut self) -> Self {
         assert!(!self.is_running(), "still running");
         let mut env = self.env.clone();
         env.insert("PORT".to_owned(), self.nodes[0].addr.port().to_string());
@@ -142,12 +141,12 @@ impl TestApp {
     }
 
     /// Of one node after the other.
-    pub(crate) fn addr(&self) -> SocketAddr {
+    pub fn addr(&self) -> SocketAddr {
         self.nodes[self.turn.fetch_add(1, Ordering::Relaxed) % self.nodes.len()].addr
     }
 
     /// How large a file of the server may become: `None` for as large as it likes.
-    pub(crate) async fn limit_files(&self, bytes: Option<u64>) {
+    pub async fn limit_files(&self, bytes: Option<u64>) {
         let id = self.nodes[0].child.id().expect("the server runs").to_string();
         let limit = format!("--fsize={}:", bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string()));
         let status = Command::new("prlimit").args(["--pid", &id, &limit]).status().await.unwrap();
@@ -155,28 +154,28 @@ impl TestApp {
     }
 
     /// How many files the server may have open from now on.
-    pub(crate) async fn limit_open_files(&self, most: u32) {
+    pub async fn limit_open_files(&self, most: u32) {
         let id = self.nodes[0].child.id().expect("the server runs").to_string();
         let status = Command::new("prlimit").args(["--pid", &id, &format!("--nofile={most}:")]).status().await.unwrap();
         assert!(status.success(), "prlimit --nofile={most}:");
     }
 
-    pub(crate) fn ledger_file(&self) -> PathBuf {
+    pub fn ledger_file(&self) -> PathBuf {
         self.dir.path().join("tandem.db")
     }
 
     /// Everything the process said so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
     /// The log as objects.
-    pub(crate) fn log_lines(&self) -> Vec<Value> {
+    pub fn log_lines(&self) -> Vec<Value> {
         self.lines.lock().unwrap().iter().map(|line| serde_json::from_str(line).expect(line)).collect()
     }
 
     /// The first log line that has all of these fields, as soon as it is there.
-    pub(crate) async fn log_line(&self, fields: Value) -> Value {
+    pub async fn log_line(&self, fields: Value) -> Value {
         let begun = Instant::now();
         loop {
             let fits = |line: &Value| fields.as_object().unwrap().iter().all(|(key, value)| line[key] == *value);
@@ -189,16 +188,16 @@ impl TestApp {
     }
 
     /// Reads nothing of what the process says until the guard is dropped.
-    pub(crate) async fn stop_reading_its_log(&self) -> tokio::sync::OwnedMutexGuard<()> {
+    pub async fn stop_reading_its_log(&self) -> tokio::sync::OwnedMutexGuard<()> {
         Arc::clone(&self.hush).lock_owned().await
     }
 
-    pub(crate) async fn sighup(&self) {
+    pub async fn sighup(&self) {
         self.signal("HUP").await;
     }
 
     /// What the process says comes through a pipe, a little later than what it does.
-    pub(crate) async fn until_it_says(&self, what: &str) {
+    pub async fn until_it_says(&self, what: &str) {
         let begun = Instant::now();
         while !self.log().contains(what) {
             assert!(begun.elapsed() < DEADLINE, "it never says {what:?}:\n{}", self.log());
@@ -206,16 +205,16 @@ impl TestApp {
         }
     }
 
-    pub(crate) async fn get(&self, target: &str) -> Reply {
+    pub async fn get(&self, target: &str) -> Reply {
         http::request(self.addr(), "GET", target, &[]).await
     }
 
-    pub(crate) async fn http(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+    pub async fn http(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
         http::request(self.addr(), method, target, headers).await
     }
 
     /// `HTTP GET` until the answer has this status.
-    pub(crate) async fn get_until(&self, target: &str, status: u16) {
+    pub async fn get_until(&self, target: &str, status: u16) {
         let begun = Instant::now();
         while self.get(target).await.status != status {
             assert!(begun.elapsed() < DEADLINE, "{target} never answered {status}");
@@ -223,11 +222,11 @@ impl TestApp {
         }
     }
 
-    pub(crate) async fn sigterm(&self) {
+    pub async fn sigterm(&self) {
         self.signal("TERM").await;
     }
 
-    pub(crate) async fn kill9(&mut self) {
+    pub async fn kill9(&mut self) {
         for node in &mut self.nodes {
             node.child.kill().await.unwrap();
         }
@@ -242,7 +241,7 @@ impl TestApp {
     }
 
     /// How the process ended, by itself.
-    pub(crate) async fn exit(&mut self, within: Duration) -> ExitStatus {
+    pub async fn exit(&mut self, within: Duration) -> ExitStatus {
         let mut last = None;
         for node in 0..self.nodes.len() {
             match timeout(within, self.nodes[node].child.wait()).await {
@@ -257,17 +256,17 @@ impl TestApp {
         last.unwrap()
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         self.nodes.iter_mut().any(|node| node.child.try_wait().unwrap().is_none())
     }
 
     /// The binary with other arguments and the same settings.
-    pub(crate) async fn run(&self, args: &[&str]) -> Output {
+    pub async fn run(&self, args: &[&str]) -> Output {
         run(&self.env, args).await
     }
 
     /// `tandem audit events ... --format json`, as a list.
-    pub(crate) async fn audit(&self, args: &[&str]) -> Vec<Value> {
+    pub async fn audit(&self, args: &[&str]) -> Vec<Value> {
         if let Some(events) = self.backing.events().await {
             let wanted = |event: &Value| {
                 args.chunks(2).all(|option| match option {
@@ -286,7 +285,7 @@ impl TestApp {
     }
 
     /// The events, as soon as there are `count` of them: the ledger is written a little later than the room.
-    pub(crate) async fn audit_until(&self, args: &[&str], count: usize) -> Vec<Value> {
+    pub async fn audit_until(&self, args: &[&str], count: usize) -> Vec<Value> {
         let begun = Instant::now();
         loop {
             let events = self.audit(args).await;
@@ -300,14 +299,14 @@ impl TestApp {
 }
 
 #[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// The binary with exactly this environment, to its end.
-pub(crate) async fn run(env: &BTreeMap<String, String>, args: &[&str]) -> Output {
+pub async fn run(env: &BTreeMap<String, String>, args: &[&str]) -> Output {
     let running = command(env, args).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(2 * DEADLINE, running).await.unwrap_or_else(|_| panic!("{args:?} does not end")).unwrap();
     Output {
@@ -331,7 +330,7 @@ fn command(env: &BTreeMap<String, String>, args: &[&str]) -> Command {
     // Some tests give it few files from the start on.
     let limit = env.get("TEST_OPEN_FILES").map_or(String::new(), |most| format!("ulimit -n {most}; "));
     let script = format!("trap '' XFSZ; {limit}exec \"$0\" \"$@\"");
-    command.env_clear().args(["-c", &script, BINARY]).args(args).envs(env);
+    command.env_clear().args(["-c", &script]).arg(tandem()).args(args).envs(env);
     // Not here: a developer's `.env` is no part of the test.
     if let Some(dir) = env.get("TANDEM_DATA_DIR") {
         command.current_dir(dir);

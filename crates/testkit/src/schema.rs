@@ -22,17 +22,17 @@ thread_local! {
     });
 }
 
-pub(crate) static DOCUMENT: LazyLock<Value> =
+pub static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(TEXT).expect("schema/frames.schema.json is JSON"));
 
 /// The frame types that `side` (`client` or `server`) has.
-pub(crate) fn types(side: &str) -> Vec<String> {
+pub fn types(side: &str) -> Vec<String> {
     let frames = &DOCUMENT["$defs"][side]["$defs"];
     frames.as_object().unwrap().keys().cloned().collect()
 }
 
 /// `Err` says what is wrong with the frame, by the definition of its own type.
-pub(crate) fn check(side: &str, frame: &Value) -> Result<(), String> {
+pub fn check(side: &str, frame: &Value) -> Result<(), String> {
     let Some(name) = frame["type"].as_str() else {
         return Err("no `type`".to_owned());
     };
@@ -43,7 +43,7 @@ pub(crate) fn check(side: &str, frame: &Value) -> Result<(), String> {
 }
 
 /// The whole union, as somebody else's validator would use it.
-pub(crate) fn check_union(side: &str, frame: &Value) -> Result<(), String> {
+pub fn check_union(side: &str, frame: &Value) -> Result<(), String> {
     validate(&format!("{URL}#/$defs/{side}"), frame)
 }
 
