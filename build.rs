@@ -1,5 +1,6 @@
-//! The page is part of the binary: a file that is added to it must be noticed.
+//! The page and the schemas are part of the binary: a file that is added to them must be noticed.
 
 fn main() {
     println!("cargo::rerun-if-changed=src/web");
+    println!("cargo::rerun-if-changed=schema");
 }

@@ -1,12 +1,9 @@
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::{Event, RoomRow, table::columns};
 use crate::{
-    clock::Millis,
-    id::{RoomId, UserId},
-    room::{Change, Digest, Member, Room, Update},
+    id::{NodeId, UserId},
+    room::{Change, Digest, Member, Presence, Room, Update},
 };
 
 /// What one commit leaves in the ledger: its events, and the room as it is afterwards.
@@ -20,65 +17,70 @@ pub struct Entry {
     pub seats: Vec<Member>,
 }
 
-/// A row of `rooms`: what has to be known to open the room again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the columns of schema/")]
-pub struct RoomRow {
-    pub id: RoomId,
-    pub epoch: u64,
-    pub version: u64,
-    pub host: Option<UserId>,
-    pub host_origin: Option<Digest>,
-    pub url: Option<Arc<str>>,
-    pub position: f64,
-    pub playing: bool,
-    pub rate: f64,
-    /// When `position` was true.
-    pub position_at: Millis,
-    pub guest_control: bool,
-    pub pin: Option<Digest>,
-    pub empty_until: Option<Millis>,
-    pub archived: bool,
-    pub at: Millis,
+// A row of `users`, but for what a seat does not know of itself: its room, and when it was taken and left.
+columns! {
+    write and read Member {
+        user => "id" Text,
+        username => "username" Text,
+        role => "role" Text,
+        order => "seat_order" BigInt,
+        conn => "peer_id" Text,
+        token => "token_digest" Text,
+        origin => "origin" Text,
+    } beside {
+        node: NodeId,
+        token_before: Option<Digest>,
+        presence: Presence,
+        watching: bool,
+    }
 }
 
 impl Entry {
     /// Nothing when the update has nothing that is worth a row.
     pub fn new(update: &Update, events: Vec<Event>, after: &Room) -> Option<Self> {
-        let moved = |change: &Change| matches!(change, Change::Heartbeat { .. } | Change::Corrected { .. });
-        if events.is_empty() && !update.changes.iter().any(moved) {
+        let projections = || update.changes.iter().map(projection);
+        if events.is_empty() && projections().all(|projection| projection == Projection::Nothing) {
             return None;
         }
-        let host = after.shown_host();
-        let seated = host.and_then(|host| after.members.get(host)).map(|member| member.origin);
-        let row = RoomRow {
-            id: after.id.clone(),
-            epoch: update.epoch,
-            version: update.version(),
-            host: host.cloned(),
-            host_origin: seated.or_else(|| after.vacancy.as_ref().and_then(|vacancy| vacancy.origin)),
-            url: after.url.clone(),
-            position: after.timeline.position,
-            playing: after.timeline.playing,
-            rate: after.timeline.rate,
-            position_at: after.timeline.at,
-            guest_control: after.guest_control,
-            pin: after.pin,
-            empty_until: after.empty_until,
-            archived: !after.exists(),
-            at: update.at,
-        };
-        let seats = update.changes.iter().filter_map(seated_by).filter_map(|user| after.members.get(user)).cloned();
-        Some(Self { events, room: row, seats: seats.collect() })
+        let seat =
+            |projection| if let Projection::Seat(user) = projection { after.members.get(user).cloned() } else { None };
+        Some(Self { events, room: RoomRow::new(update, after), seats: projections().filter_map(seat).collect() })
     }
 }
 
-fn seated_by(change: &Change) -> Option<&UserId> {
+/// What a change means for the tables that are derived from the events.
+#[derive(PartialEq)]
+enum Projection<'a> {
+    /// Somebody's row of `users` changes, and the room's.
+    Seat(&'a UserId),
+    /// The room's row changes. Who leaves is in the events.
+    Room,
+    /// Nothing.
+    Nothing,
+}
+
+fn projection(change: &Change) -> Projection<'_> {
     match change {
         Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. } => {
-            Some(&member.user)
+            Projection::Seat(&member.user)
         }
-        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Some(user),
-        _ => None,
+        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Projection::Seat(user),
+        Change::Created { .. }
+        | Change::Left { .. }
+        | Change::HostChanged { .. }
+        | Change::GuestControl { .. }
+        | Change::PlayPause { .. }
+        | Change::Sought { .. }
+        | Change::Released { .. }
+        | Change::Heartbeat { .. }
+        | Change::Corrected { .. }
+        | Change::UrlChanged { .. }
+        | Change::Closed => Projection::Room,
+        Change::Away { .. }
+        | Change::Ready { .. }
+        | Change::Watching { .. }
+        | Change::Broadcast { .. }
+        | Change::PinMissed { .. }
+        | Change::Refused { .. } => Projection::Nothing,
     }
 }

@@ -5,20 +5,25 @@
 //! [`Database`].
 
 mod archive;
-mod column;
-mod detail;
+mod cell;
 mod entry;
 mod event;
+mod event_type;
 mod journal;
+mod migrations;
 mod postgres;
 mod query;
 mod restore;
+mod room_row;
+mod sql_value;
 mod sqlite;
+mod table;
 mod writer;
 
-pub use archive::{Archive, ArchiveError, Recaller};
-pub use entry::{Entry, RoomRow};
-pub use event::{Event, EventType, events};
+pub use archive::{Archive, ArchiveError, PgRoomArchive};
+pub use entry::Entry;
+pub use event::{Event, events};
+pub use event_type::EventType;
 pub use journal::Journal;
 pub use postgres::{
     Claim, Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, MigrateError, PoolUse, Schema, Unfit, Verdict,
@@ -26,4 +31,5 @@ pub use postgres::{
 };
 pub use query::{EventRow, Query, query};
 pub use restore::restore;
+pub use room_row::RoomRow;
 pub use writer::{Writer, WriterError};

@@ -4,7 +4,10 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{EventType, column};
+use super::{
+    EventType, cell,
+    table::{self, Stored as _, Table as _, columns},
+};
 use crate::clock::Millis;
 
 /// Which events an auditor wants to see. Nothing set: all.
@@ -35,6 +38,27 @@ pub struct EventRow {
     pub node_id: String,
 }
 
+columns! {
+    read EventRow {
+        id => "id" Id,
+        created_at => "created_at" Time,
+        room_id => "room_id" Text,
+        event_type => "event_type" Text,
+        user_id => "user_id" Text,
+        data => "data" Json,
+        epoch => "epoch" BigInt,
+        version => "version" BigInt,
+        node_id => "node_id" Text,
+    }
+}
+
+impl EventRow {
+    /// The names of its columns.
+    pub fn columns() -> impl Iterator<Item = &'static str> {
+        Self::COLUMNS.iter().map(|column| column.name)
+    }
+}
+
 /// Which of the lists of `room_events_by_room` (`schema/sqlite`) a room is in.
 const LIST: &str = "list = unicode(substr(?, -1)) % 16";
 
@@ -48,37 +72,22 @@ pub fn query(path: &Path, query: &Query) -> rusqlite::Result<Vec<EventRow>> {
         ("room_id = ?", query.room.clone()),
         ("user_id = ?", query.user.clone()),
         ("event_type = ?", query.kind.map(|kind| kind.as_str().to_owned())),
-        ("created_at >= ?", query.since.map(column::iso)),
-        ("created_at < ?", query.until.map(column::iso)),
+        ("created_at >= ?", query.since.map(cell::iso)),
+        ("created_at < ?", query.until.map(cell::iso)),
     ];
     let (conditions, values): (Vec<_>, Vec<_>) =
         wanted.into_iter().filter_map(|(condition, value)| Some((condition, value?))).unzip();
     let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let mut select = db.prepare(&format!(
         "SELECT * FROM (
-             SELECT id, created_at, room_id, event_type, user_id, data, epoch, version, node_id FROM room_events {filter}
+             SELECT {} FROM room_events {filter}
              ORDER BY created_at DESC, epoch DESC, version DESC LIMIT {})
          ORDER BY created_at, epoch, version",
+        table::names::<EventRow>(),
         query.limit
     ))?;
-    let rows = select.query_map(rusqlite::params_from_iter(values), |row| {
-        let data: String = row.get("data")?;
-        let data = RawValue::from_string(data).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error))
-        })?;
-        Ok(EventRow {
-            id: row.get("id")?,
-            created_at: row.get("created_at")?,
-            room_id: row.get("room_id")?,
-            event_type: row.get("event_type")?,
-            user_id: row.get("user_id")?,
-            data,
-            epoch: row.get("epoch")?,
-            version: row.get("version")?,
-            node_id: row.get("node_id")?,
-        })
-    })?;
-    rows.collect()
+    let rows = select.query_map(rusqlite::params_from_iter(values), |row| EventRow::read(row, ()))?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 #[cfg(test)]

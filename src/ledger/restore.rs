@@ -1,13 +1,21 @@
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use rusqlite::{Connection, Row, params};
 use uuid::Builder;
 
-use super::{Event, EventType, RoomRow, WriterError, column, detail::ended_by_restart, sqlite};
+use super::{
+    Event, EventType, RoomRow, WriterError, cell,
+    event_type::ended_by_restart,
+    sqlite,
+    table::{self, Stored as _},
+};
 use crate::{
     clock::Millis,
-    id::{ConnId, NodeId, RoomId, UserId},
-    room::{Digest, Member, Members, Policy, Presence, Role, Room},
+    id::{NodeId, RoomId},
+    room::{Member, Members, Policy, Presence, Room},
 };
 
 /// The rooms that outlive a restart: those that were open when the node last ran, if that is not longer ago than an empty room is kept.
@@ -24,13 +32,17 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
         sqlite::Recorder::new(&step)?.record(&event)?;
         if event.kind == EventType::RoomClosed {
             let archive = "UPDATE rooms SET archived_at = ?2, updated_at = ?2 WHERE id = ?1";
-            step.prepare_cached(archive)?.execute(params![event.room.as_str(), column::iso(now)])?;
+            step.prepare_cached(archive)?.execute(params![event.room.as_str(), cell::iso(now)])?;
         }
     }
     step.commit()?;
-    let mut select = db.prepare("SELECT * FROM rooms WHERE archived_at IS NULL")?;
-    let rooms = select.query_map([], |row| room(row, policy, now))?;
-    let mut rooms: Vec<Room> = rooms.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let mut select =
+        db.prepare(&format!("SELECT {} FROM rooms WHERE archived_at IS NULL", table::names::<RoomRow>()))?;
+    let archived = false;
+    let rows = select.query_map([], |row| RoomRow::read(row, (archived,)))?;
+    // Nothing for a row that no room of ours has written.
+    let rows: Vec<RoomRow> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let mut rooms: Vec<Room> = rows.into_iter().filter_map(|row| row.into_room(policy, now)).collect();
     for room in &mut rooms {
         seat_members(&db, room, node, policy, now)?;
     }
@@ -76,34 +88,18 @@ fn lost(
     Ok(events)
 }
 
-/// Nothing for a row that no room of ours has written.
-fn room(row: &Row<'_>, policy: &Policy, now: Millis) -> rusqlite::Result<Option<Room>> {
-    let Ok(id) = RoomId::parse(&row.get::<_, String>("id")?) else { return Ok(None) };
-    let row = RoomRow {
-        id,
-        epoch: row.get("epoch")?,
-        version: row.get("version")?,
-        host: row.get::<_, Option<String>>("host_user_id")?.and_then(|host| UserId::parse(&host).ok()),
-        host_origin: digest(row, "host_origin")?,
-        url: row.get::<_, Option<String>>("current_url")?.map(Into::into),
-        position: row.get("current_time")?,
-        playing: row.get("is_playing")?,
-        rate: row.get("rate")?,
-        position_at: row.get("position_at_ms")?,
-        guest_control: row.get("guest_control_enabled")?,
-        pin: digest(row, "pin_digest")?,
-        empty_until: row.get("empty_until_ms")?,
-        archived: false,
-        at: now,
-    };
-    Ok(row.into_room(policy, now))
-}
+static SELECT_SEATS: LazyLock<String> = LazyLock::new(|| {
+    let names = table::names::<Member>();
+    format!("SELECT {names} FROM users WHERE room_id = ?1 AND left_at IS NULL ORDER BY seat_order")
+});
 
 /// Those whose token still opens their seat. They have as long as if their socket had dropped now.
 fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
-    let mut select =
-        db.prepare_cached("SELECT * FROM users WHERE room_id = ?1 AND left_at IS NULL ORDER BY seat_order")?;
-    let rows = select.query_map([room.id.as_str()], |row| member(row, node, policy, now))?;
+    let mut select = db.prepare_cached(&SELECT_SEATS)?;
+    let presence = Presence::Away { since: now, until: now + policy.resume_window };
+    let (token_before, watching) = (None, false);
+    let beside = || (node.clone(), token_before, presence, watching);
+    let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
     let mut members = Members::new();
     for member in rows.filter_map(Result::transpose) {
         let member = member?;
@@ -119,28 +115,4 @@ fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy
     }
     room.members = Arc::new(members);
     Ok(())
-}
-
-fn member(row: &Row<'_>, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<Option<Member>> {
-    let user = UserId::parse(&row.get::<_, String>("id")?).ok();
-    let conn = row.get::<_, String>("peer_id")?.parse().ok().map(ConnId);
-    let (Some(user), Some(conn), Some(origin)) = (user, conn, digest(row, "origin")?) else { return Ok(None) };
-    let role = if row.get::<_, String>("role")? == "co-host" { Role::CoHost } else { Role::Member };
-    Ok(Some(Member {
-        user,
-        username: row.get::<_, Option<String>>("username")?.map(Into::into),
-        role,
-        conn,
-        node: node.clone(),
-        origin,
-        token: digest(row, "token_digest")?,
-        token_before: None,
-        presence: Presence::Away { since: now, until: now + policy.resume_window },
-        order: row.get("seat_order")?,
-        watching: false,
-    }))
-}
-
-fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Digest>> {
-    Ok(row.get::<_, Option<String>>(column)?.and_then(|hex| Digest::try_from(hex).ok()))
 }

@@ -1,26 +1,23 @@
 //! The ledger's SQL on SQLite.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{collections::HashMap, path::Path, sync::LazyLock, time::Duration};
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, Transaction, params};
-use uuid::Uuid;
+use jiff::Timestamp;
+use rusqlite::{CachedStatement, Connection, ErrorCode, Row, Transaction, params, types::Type};
+use serde_json::value::RawValue;
 
 use super::{
-    Entry, Event, EventType, RoomRow,
-    column::{self, iso},
+    Entry, Event, RoomRow,
+    cell::{Source, iso},
+    migrations::{self, Migration},
+    table::{self, Table as _, Written as _},
 };
 use crate::{clock::Millis, id::RoomId, room::Member};
-
-/// Forward only; the position in this list is the schema's version (`PRAGMA user_version`).
-const MIGRATIONS: &[&str] = &[
-    include_str!("../../schema/sqlite/0001_ledger.sql"),
-    include_str!("../../schema/sqlite/0002_room_events_by_room.sql"),
-];
 
 /// How long SQLite itself waits for a lock before it says so.
 const BUSY: Duration = Duration::from_millis(200);
 
-/// Opens the ledger for writing, and brings its schema up to date.
+/// Opens the ledger for writing, and brings its schema up to date. `PRAGMA user_version` is the number of the last migration.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let mut db = Connection::open(path)?;
     db.busy_timeout(BUSY)?;
@@ -29,8 +26,8 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     // The ends of a few hundred rooms' lists are written again and again: they should reach the main file seldom (pages).
     db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-    let version: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    for (number, sql) in (1..).zip(MIGRATIONS).skip(version) {
+    let version: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for Migration { number, sql, .. } in migrations::sqlite().into_iter().filter(|step| step.number > version) {
         let step = db.transaction()?;
         step.execute_batch(sql)?;
         step.pragma_update(None, "user_version", number)?;
@@ -62,6 +59,11 @@ pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusq
     batch.commit()
 }
 
+static INSERT_EVENT: LazyLock<String> = LazyLock::new(|| {
+    let (names, parameters) = (table::names::<Event>(), table::parameters::<Event>());
+    format!("INSERT INTO room_events ({names}) VALUES ({parameters}) ON CONFLICT DO NOTHING")
+});
+
 /// Writes events. Its statement is looked up once, not for each of them.
 pub(super) struct Recorder<'a> {
     db: &'a Connection,
@@ -70,28 +72,13 @@ pub(super) struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     pub(super) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
-        let insert = db.prepare_cached(
-            "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-        )?;
-        Ok(Self { db, insert })
+        Ok(Self { db, insert: db.prepare_cached(&INSERT_EVENT)? })
     }
 
     /// Writes one event, once.
     pub(super) fn record(&mut self, event: &Event) -> rusqlite::Result<()> {
-        let mut id = Uuid::encode_buffer();
-        let id: &str = event.id.hyphenated().encode_lower(&mut id);
-        self.insert.execute(params![
-            id,
-            event.room.as_str(),
-            event.kind.as_str(),
-            event.user,
-            event.data.0.get(),
-            iso(event.at),
-            event.epoch,
-            event.version,
-            event.node.as_str(),
-        ])?;
+        event.bind(&mut self.insert)?;
+        self.insert.raw_execute()?;
         project_departure(self.db, event)
     }
 }
@@ -106,7 +93,7 @@ pub(super) fn alive(db: &Connection, now: Millis) -> rusqlite::Result<()> {
 }
 
 fn project_departure(db: &Connection, event: &Event) -> rusqlite::Result<()> {
-    if !matches!(event.kind, EventType::UserLeft | EventType::UserKicked) {
+    if !event.kind.is_departure() {
         return Ok(());
     }
     db.prepare_cached("UPDATE users SET left_at = ?3, updated_at = ?3 WHERE id = ?1 AND room_id = ?2")?
@@ -114,80 +101,57 @@ fn project_departure(db: &Connection, event: &Event) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
+/// The parameters behind the columns of [`Member`] are the room and the time.
+static UPSERT_SEAT: LazyLock<String> = LazyLock::new(|| {
+    let (room, at) = (Member::COLUMNS.len() + 1, Member::COLUMNS.len() + 2);
+    let (names, parameters) = (table::names::<Member>(), table::parameters::<Member>());
+    let set = table::assignments::<Member>(&["id"], |_, name| format!("excluded.\"{name}\""));
+    format!(
+        "INSERT INTO users ({names}, room_id, created_at, updated_at) VALUES ({parameters}, ?{room}, ?{at}, ?{at})
+         ON CONFLICT DO UPDATE SET {set}, updated_at = excluded.updated_at, left_at = NULL"
+    )
+});
+
 fn project_seat(batch: &Transaction<'_>, row: &RoomRow, seat: &Member) -> rusqlite::Result<()> {
-    batch
-        .prepare_cached(
-            "INSERT INTO users (id, room_id, username, created_at, updated_at, role, seat_order, peer_id, token_digest, origin)
-             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT DO UPDATE SET username = excluded.username, updated_at = excluded.updated_at, left_at = NULL,
-                 role = excluded.role, seat_order = excluded.seat_order, peer_id = excluded.peer_id,
-                 token_digest = excluded.token_digest, origin = excluded.origin",
-        )?
-        .execute(params![
-            seat.user.as_str(),
-            row.id.as_str(),
-            seat.username,
-            iso(row.at),
-            column::role(seat.role),
-            seat.order,
-            seat.conn.to_string(),
-            seat.token.map(String::from),
-            String::from(seat.origin),
-        ])
-        .map(|_| ())
+    let mut upsert = batch.prepare_cached(&UPSERT_SEAT)?;
+    seat.bind(&mut upsert)?;
+    upsert.raw_bind_parameter(Member::COLUMNS.len() + 1, row.id.as_str())?;
+    upsert.raw_bind_parameter(Member::COLUMNS.len() + 2, iso(row.at))?;
+    upsert.raw_execute().map(|_| ())
 }
+
+static UPDATE_ROOM: LazyLock<String> = LazyLock::new(|| {
+    let set = table::assignments::<RoomRow>(&["id"], |place, _| format!("?{place}"));
+    format!("UPDATE rooms SET {set} WHERE id = ?{} AND archived_at IS NULL", table::place::<RoomRow>("id"))
+});
+
+static UPSERT_ROOM: LazyLock<String> = LazyLock::new(|| {
+    let (names, parameters) = (table::names::<RoomRow>(), table::parameters::<RoomRow>());
+    let set = table::assignments::<RoomRow>(&["id"], |_, name| format!("excluded.\"{name}\""));
+    format!(
+        "INSERT INTO rooms ({names}, created_at) VALUES ({parameters}, ?{})
+         ON CONFLICT DO UPDATE SET {set}, created_at = excluded.created_at, archived_at = NULL",
+        table::place::<RoomRow>("updated_at")
+    )
+});
 
 fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> {
     if row.archived {
+        // The row of a closed room is empty. What was played last stays.
         return batch
             .prepare_cached("UPDATE rooms SET archived_at = ?2, updated_at = ?2, version = ?3 WHERE id = ?1")?
             .execute(params![row.id.as_str(), iso(row.at), row.version])
             .map(|_| ());
     }
-    let host = row.host.as_ref().map(crate::id::UserId::as_str);
-    let (at, pin, host_origin) = (iso(row.at), row.pin.map(String::from), row.host_origin.map(String::from));
-    let values = params![
-        row.id.as_str(),
-        host,
-        row.url,
-        row.position,
-        row.playing,
-        row.guest_control,
-        at,
-        row.epoch,
-        row.version,
-        row.rate,
-        row.position_at,
-        row.empty_until,
-        pin,
-        host_origin,
-    ];
-    // As a rule it is there. An upsert would cost more, and write the index of rooms that are open anew.
-    let known = batch
-        .prepare_cached(
-            "UPDATE rooms SET host_user_id = ?2, current_url = ?3, \"current_time\" = ?4, is_playing = ?5, guest_control_enabled = ?6,
-                 updated_at = ?7, epoch = ?8, version = ?9, rate = ?10, position_at_ms = ?11, empty_until_ms = ?12,
-                 pin_digest = ?13, host_origin = ?14
-             WHERE id = ?1 AND archived_at IS NULL",
-        )?
-        .execute(values)?;
-    if known > 0 {
-        return Ok(());
+    // As a rule it is there. An upsert would cost more, and write the index of rooms that are open again.
+    for sql in [&UPDATE_ROOM, &UPSERT_ROOM] {
+        let mut statement = batch.prepare_cached(sql)?;
+        row.bind(&mut statement)?;
+        if statement.raw_execute()? > 0 {
+            break;
+        }
     }
-    batch
-        .prepare_cached(
-            "INSERT INTO rooms (id, host_user_id, current_url, \"current_time\", is_playing, guest_control_enabled, created_at,
-                 updated_at, epoch, version, rate, position_at_ms, empty_until_ms, pin_digest, host_origin)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-             ON CONFLICT DO UPDATE SET host_user_id = excluded.host_user_id, current_url = excluded.current_url,
-                 \"current_time\" = excluded.\"current_time\", is_playing = excluded.is_playing,
-                 guest_control_enabled = excluded.guest_control_enabled, updated_at = excluded.updated_at, archived_at = NULL,
-                 created_at = excluded.created_at, epoch = excluded.epoch, version = excluded.version, rate = excluded.rate,
-                 position_at_ms = excluded.position_at_ms, empty_until_ms = excluded.empty_until_ms,
-                 pin_digest = excluded.pin_digest, host_origin = excluded.host_origin",
-        )?
-        .execute(values)
-        .map(|_| ())
+    Ok(())
 }
 
 /// Whether the database as a whole is in trouble; otherwise it is one entry that it does not take.
@@ -202,4 +166,45 @@ pub(super) fn is_outage(error: &rusqlite::Error) -> bool {
         ),
         None => false,
     }
+}
+
+impl Source for Row<'_> {
+    type Error = rusqlite::Error;
+
+    fn text(&self, column: &'static str) -> rusqlite::Result<Option<String>> {
+        self.get(column)
+    }
+
+    fn integer(&self, column: &'static str) -> rusqlite::Result<Option<i64>> {
+        self.get(column)
+    }
+
+    fn double(&self, column: &'static str) -> rusqlite::Result<f64> {
+        self.get(column)
+    }
+
+    fn boolean(&self, column: &'static str) -> rusqlite::Result<bool> {
+        self.get(column)
+    }
+
+    fn time(&self, column: &'static str) -> rusqlite::Result<Timestamp> {
+        self.get::<_, String>(column)?.parse().map_err(|error| unreadable(self, column, error))
+    }
+
+    fn iso(&self, column: &'static str) -> rusqlite::Result<String> {
+        self.get(column)
+    }
+
+    fn id(&self, column: &'static str) -> rusqlite::Result<String> {
+        self.get(column)
+    }
+
+    fn json(&self, column: &'static str) -> rusqlite::Result<Box<RawValue>> {
+        RawValue::from_string(self.get(column)?).map_err(|error| unreadable(self, column, error))
+    }
+}
+
+fn unreadable(row: &Row<'_>, column: &str, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    let place = row.as_ref().column_index(column).unwrap_or_default();
+    rusqlite::Error::FromSqlConversionFailure(place, Type::Text, Box::new(error))
 }

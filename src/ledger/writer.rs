@@ -56,7 +56,7 @@ impl Writer {
         let (journal, entries, state) = Journal::new();
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
-            Scribe { db, state: shared, clock, trouble: None, alive: 0, stopping: None }.run(&entries);
+            WriterThread { db, state: shared, clock, outage: None, alive: 0, stopping: None }.run(&entries);
         });
         Ok((Self { thread, state }, journal))
     }
@@ -70,23 +70,23 @@ impl Writer {
     }
 }
 
-struct Scribe {
+struct WriterThread {
     db: Connection,
     state: Arc<State>,
     clock: Clock,
-    trouble: Option<Trouble>,
+    outage: Option<Outage>,
     alive: Millis,
     /// Since when it has been told to stop, and could not.
     stopping: Option<Instant>,
 }
 
 /// Since when the database has been out of order, and when that was last said.
-struct Trouble {
+struct Outage {
     since: Instant,
     said: Instant,
 }
 
-impl Scribe {
+impl WriterThread {
     fn run(mut self, entries: &Receiver<Box<Entry>>) {
         loop {
             // Looked at before the queue: what was appended before the word to stop is still found in it.
@@ -149,18 +149,18 @@ impl Scribe {
     fn report(&mut self, error: &rusqlite::Error) {
         self.state.failures.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        if self.trouble.as_ref().is_none_or(|trouble| now - trouble.said > REPORT) {
+        if self.outage.as_ref().is_none_or(|outage| now - outage.said > REPORT) {
             let waiting = self.state.waiting.load(Ordering::Relaxed);
             let lost = self.state.lost.load(Ordering::Relaxed);
             tracing::warn!(%error, waiting, lost, "the ledger cannot be written, trying again; rooms are not affected");
-            let since = self.trouble.as_ref().map_or(now, |trouble| trouble.since);
-            self.trouble = Some(Trouble { since, said: now });
+            let since = self.outage.as_ref().map_or(now, |outage| outage.since);
+            self.outage = Some(Outage { since, said: now });
         }
     }
 
     fn recovered(&mut self) {
-        if let Some(trouble) = self.trouble.take() {
-            let seconds = trouble.since.elapsed().as_secs();
+        if let Some(outage) = self.outage.take() {
+            let seconds = outage.since.elapsed().as_secs();
             let lost = self.state.lost.load(Ordering::Relaxed);
             tracing::info!(seconds, lost, "the ledger can be written again");
         }

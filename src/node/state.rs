@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     hub::Hub,
     id::{NodeId, RoomId},
-    ledger::{self, Archive, Database, Journal, LedgerError, Recaller, Unfit, Writer},
+    ledger::{self, Archive, Database, Journal, LedgerError, PgRoomArchive, Unfit, Writer},
     telemetry::Metrics,
 };
 
@@ -148,7 +148,7 @@ fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<Sta
     let redis = RedisNode::new(parts)?;
     let backend = Arc::clone(&redis) as Arc<dyn Backend>;
     let database = if ledger { Some(Database::new(&config.postgres)?) } else { None };
-    let archive = database.clone().map(|database| Arc::new(Recaller::new(database)) as Arc<dyn Archive>);
+    let archive = database.clone().map(|database| Arc::new(PgRoomArchive::new(database)) as Arc<dyn Archive>);
     let keys = Keys::new(secret.as_bytes()).with_previous(config.server.secret_previous.as_deref());
     Ok(State { backend, archive, database, keys, kind: Kind::Cluster(redis) })
 }

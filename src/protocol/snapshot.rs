@@ -71,7 +71,27 @@ pub struct RoomStateParts<'a> {
 impl<'a> RoomState<'a> {
     /// The room as it is at `parts.now`.
     pub fn new(room: &'a Room, parts: &RoomStateParts<'a>) -> Self {
-        let users = room.members.values().map(|member| Seated {
+        // In full, so that the compiler asks of each new field whether members are to know it.
+        let Room {
+            id,
+            epoch,
+            version,
+            members,
+            host: _,
+            vacancy: _,
+            guest_control,
+            url,
+            timeline,
+            gate,
+            pin: _,
+            misses: _,
+            attempts: _,
+            mark: _,
+            next_order: _,
+            empty_until: _,
+            kicked: _,
+        } = room;
+        let users = members.values().map(|member| Seated {
             user_id: &member.user,
             username: member.username.as_deref(),
             role: Standing::new(member.role, room.is_host(&member.user)),
@@ -80,25 +100,25 @@ impl<'a> RoomState<'a> {
             peer_id: member.conn,
         });
         Self {
-            room_id: &room.id,
-            url: room.url.as_deref().unwrap_or_default(),
-            current_time: room.timeline.position_at(parts.now),
-            is_playing: room.timeline.playing,
+            room_id: id,
+            url: url.as_deref().unwrap_or_default(),
+            current_time: timeline.position_at(parts.now),
+            is_playing: timeline.playing,
             host_user_id: room.shown_host(),
-            guest_control_enabled: room.guest_control,
+            guest_control_enabled: *guest_control,
             users: users.collect(),
             node_id: parts.node,
-            epoch: room.epoch,
-            version: room.version,
+            epoch: *epoch,
+            version: *version,
             server_time: parts.now,
-            timeline: Line::from(&room.timeline),
+            timeline: Line::from(timeline),
             features: parts.features,
             session: parts.session,
             resume_token: parts.resume_token,
             ping_interval_ms: parts.ping_interval,
             max_message_bytes: MAX_MESSAGE_BYTES,
             ice_servers: parts.ice_servers,
-            gate: room.gate.as_ref().map(|gate| OpenGate { target_time: gate.target, deadline: gate.deadline }),
+            gate: gate.as_ref().map(|gate| OpenGate { target_time: gate.target, deadline: gate.deadline }),
         }
     }
 }

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::{Attempt, Attempts, Digest, Gate, Member, Misses, Role, Timeline, Vacancy};
+use super::{Attempt, Attempts, Digest, Gate, Json, Member, Misses, Presence, Role, Room, Timeline, Vacancy};
 use crate::{
     clock::Millis,
-    id::{ConnId, RoomId, UserId},
+    id::{ConnId, UserId},
 };
 
 /// One step of a room from a version to the next. It is what nodes send each other, what members are told
@@ -90,33 +89,6 @@ impl LeftReason {
     }
 }
 
-/// The changes of one commit: the first takes the room from `base` to `base + 1`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Update {
-    /// Which room.
-    pub room: RoomId,
-    /// The incarnation that results.
-    pub epoch: u64,
-    /// The version that was changed.
-    pub base: u64,
-    /// When it was decided.
-    pub at: Millis,
-    /// What changed, in order.
-    pub changes: Vec<Change>,
-}
-
-impl Update {
-    /// The version that results.
-    pub fn version(&self) -> u64 {
-        self.base + self.changes.len() as u64
-    }
-
-    /// About how many bytes it holds on to.
-    pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.changes.iter().map(Change::weight).sum::<usize>()
-    }
-}
-
 impl Change {
     /// Whose seat it changes.
     pub fn seat(&self) -> Option<&UserId> {
@@ -129,7 +101,20 @@ impl Change {
             | Self::RoleChanged { user, .. }
             | Self::Renamed { user, .. }
             | Self::Watching { user, .. } => Some(user),
-            _ => None,
+            Self::Created { .. }
+            | Self::HostChanged { .. }
+            | Self::GuestControl { .. }
+            | Self::PlayPause { .. }
+            | Self::Sought { .. }
+            | Self::Ready { .. }
+            | Self::Released { .. }
+            | Self::Heartbeat { .. }
+            | Self::Corrected { .. }
+            | Self::UrlChanged { .. }
+            | Self::Broadcast { .. }
+            | Self::PinMissed { .. }
+            | Self::Refused { .. }
+            | Self::Closed => None,
         }
     }
 
@@ -138,23 +123,116 @@ impl Change {
         matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Closed)
     }
 
-    /// About how many bytes it holds on to.
-    fn weight(&self) -> usize {
+    /// About how many bytes it holds on to. Names are short, and most are shared: they do not count.
+    pub(super) fn weight(&self) -> usize {
         let text = match self {
-            Self::Broadcast { data, .. } => data.as_ref().map_or(0, |data| data.0.get().len()),
-            Self::UrlChanged { url, .. } => url.len(),
-            _ => 0,
+            Self::Broadcast { by: _, event, data } => event.len() + data.as_ref().map_or(0, |data| data.0.get().len()),
+            Self::UrlChanged { by: _, url, time: _, timeline: _ } => url.len(),
+            Self::Created { epoch: _, pin: _, by: _ }
+            | Self::Joined { member: _, host: _ }
+            | Self::Rejoined { member: _, host: _, was_away: _ }
+            | Self::Back { member: _, was_away: _ }
+            | Self::Away { user: _, since: _, until: _ }
+            | Self::Left { user: _, conn: _, reason: _, vacancy: _, empty_until: _ }
+            | Self::HostChanged { host: _ }
+            | Self::RoleChanged { user: _, role: _, by: _ }
+            | Self::GuestControl { enabled: _, by: _ }
+            | Self::Renamed { user: _, username: _ }
+            | Self::PlayPause { by: _, position: _, event: _, rate: _, timeline: _ }
+            | Self::Sought { by: _, event: _, timeline: _, gate: _ }
+            | Self::Ready { user: _ }
+            | Self::Released { target: _, opened: _, timeline: _ }
+            | Self::Heartbeat { by: _, event: _, timeline: _ }
+            | Self::Corrected { timeline: _ }
+            | Self::Watching { user: _, watching: _ }
+            | Self::PinMissed { misses: _ }
+            | Self::Refused { attempt: _, attempts: _ }
+            | Self::Closed => 0,
         };
         size_of::<Self>() + text
     }
-}
 
-/// JSON that is passed on as it came.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Json(pub Arc<RawValue>);
-
-impl PartialEq for Json {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
+    /// Carries it out. Each change is taken apart in full: what does not change the room is named.
+    pub(super) fn apply_to(&self, room: &mut Room, at: Millis) {
+        match self {
+            Self::Created { epoch, pin, by: _ } => {
+                *room = Room { epoch: *epoch, version: room.version, pin: *pin, ..Room::vacant(room.id.clone()) };
+                room.timeline = Timeline::start(at);
+            }
+            Self::Joined { member, host } => room.seat(member, *host),
+            Self::Rejoined { member, host: _, was_away: _ } | Self::Back { member, was_away: _ } => {
+                if let Some(seat) = room.member_mut(&member.user) {
+                    seat.clone_from(member);
+                }
+            }
+            Self::Away { user, since, until } => {
+                if let Some(member) = room.member_mut(user) {
+                    member.presence = Presence::Away { since: *since, until: *until };
+                    member.watching = false;
+                }
+                room.uncount(user);
+            }
+            Self::Left { user, reason, vacancy, empty_until, conn: _ } => {
+                room.unseat(user);
+                if vacancy.is_some() {
+                    room.vacancy.clone_from(vacancy);
+                }
+                room.empty_until = *empty_until;
+                match reason {
+                    LeftReason::Kicked { by: _, note: _ } => room.ban(user),
+                    LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => {}
+                }
+            }
+            Self::HostChanged { host } => {
+                room.host = Some(host.clone());
+                room.vacancy = None;
+            }
+            Self::RoleChanged { user, role, by: _ } => {
+                if let Some(member) = room.member_mut(user) {
+                    member.role = *role;
+                }
+            }
+            Self::GuestControl { enabled, by: _ } => room.guest_control = *enabled,
+            Self::Renamed { user, username } => {
+                if let Some(member) = room.member_mut(user) {
+                    member.username = Some(username.clone());
+                }
+            }
+            Self::PlayPause { timeline, by: _, position: _, event: _, rate: _ } => {
+                room.timeline = timeline.clone();
+                room.gate = None;
+            }
+            Self::Sought { timeline, gate, by: _, event: _ } => {
+                room.timeline = timeline.clone();
+                room.gate.clone_from(gate);
+            }
+            Self::Ready { user } => {
+                if let Some(gate) = &mut room.gate {
+                    gate.forget(user);
+                    gate.ready += 1;
+                }
+            }
+            Self::Released { target: _, opened: _, timeline: _ } => room.gate = None,
+            Self::Heartbeat { timeline, by: _, event: _ } | Self::Corrected { timeline } => {
+                room.timeline = timeline.clone();
+            }
+            Self::Watching { user, watching } => {
+                if let Some(member) = room.member_mut(user) {
+                    member.watching = *watching;
+                }
+                if !watching {
+                    room.uncount(user);
+                }
+            }
+            Self::UrlChanged { url, timeline, by: _, time: _ } => {
+                room.url = Some(url.clone());
+                room.timeline = timeline.clone();
+                room.gate = None;
+            }
+            Self::PinMissed { misses } => room.misses = Some(*misses),
+            Self::Refused { attempts, attempt: _ } => room.attempts = Some(*attempts),
+            Self::Broadcast { by: _, event: _, data: _ } => {}
+            Self::Closed => *room = Room::vacant(room.id.clone()),
+        }
     }
 }

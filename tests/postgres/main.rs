@@ -20,6 +20,7 @@ mod outages;
 mod poison;
 mod pooler;
 mod projection;
+mod round;
 mod speed;
 mod support;
 mod tls;

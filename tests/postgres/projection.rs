@@ -9,7 +9,7 @@ use crate::{
     support::{Cluster, until},
 };
 
-fn database(cluster: &Cluster) -> Database {
+pub fn database(cluster: &Cluster) -> Database {
     #[derive(clap::Parser)]
     struct Settings {
         #[command(flatten)]
@@ -21,7 +21,7 @@ fn database(cluster: &Cluster) -> Database {
     Database::new(&settings.postgres).unwrap()
 }
 
-fn block<T>(future: impl Future<Output = T>) -> T {
+pub fn block<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 

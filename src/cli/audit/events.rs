@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum, builder::PossibleValue};
 
 use super::{
     ask,
@@ -14,6 +14,16 @@ use crate::{
     config::{LedgerConfig, PostgresConfig},
     ledger::{EventType, Query, query},
 };
+
+impl ValueEnum for EventType {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Events {

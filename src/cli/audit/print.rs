@@ -20,22 +20,27 @@ pub(super) enum Format {
 pub(super) trait Listed: Serialize {
     /// What many of them are called.
     const MANY: &'static str;
-    const COLUMNS: &'static [&'static str];
+    /// What people see of each.
     const HEADINGS: &'static [&'static str];
-    fn columns(&self) -> Vec<String>;
+    /// The names of all columns.
+    fn names() -> Vec<&'static str>;
+    /// The values of all columns, in the same order.
+    fn values(&self) -> Vec<String>;
     fn cells(&self) -> Vec<String>;
 }
 
 impl Listed for EventRow {
     const MANY: &'static str = "events";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "created_at", "room_id", "event_type", "user_id", "data", "epoch", "version", "node_id"];
     const HEADINGS: &'static [&'static str] = &["time (UTC)", "room", "event", "user", "version", "data"];
 
-    fn columns(&self) -> Vec<String> {
-        let (epoch, version) = (self.epoch.to_string(), self.version.to_string());
-        let (id, at, room, kind) = (&self.id, &self.created_at, &self.room_id, &self.event_type);
-        [id, at, room, kind, &self.user_id, self.data.get(), &epoch, &version, &self.node_id].map(str::to_owned).into()
+    fn names() -> Vec<&'static str> {
+        Self::columns().collect()
+    }
+
+    fn values(&self) -> Vec<String> {
+        let Self { id, created_at, room_id, event_type, user_id, data, epoch, version, node_id } = self;
+        let (epoch, version) = (epoch.to_string(), version.to_string());
+        [id, created_at, room_id, event_type, user_id, data.get(), &epoch, &version, node_id].map(str::to_owned).into()
     }
 
     fn cells(&self) -> Vec<String> {
@@ -46,14 +51,16 @@ impl Listed for EventRow {
 
 impl Listed for DeadRow {
     const MANY: &'static str = "dead letters";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "failed_at", "tried_at", "tries", "stream", "entry_id", "error", "payload"];
     const HEADINGS: &'static [&'static str] = &["id", "time (UTC)", "tries", "stream", "entry", "error", "payload"];
 
-    fn columns(&self) -> Vec<String> {
-        let (id, tries) = (self.id.to_string(), self.tries.to_string());
-        let (first, last, stream) = (&self.failed_at, &self.tried_at, &self.stream);
-        [&id, first, last, &tries, stream, &self.entry_id, &self.error, &self.payload].map(String::clone).into()
+    fn names() -> Vec<&'static str> {
+        ["id", "failed_at", "tried_at", "tries", "stream", "entry_id", "error", "payload"].into()
+    }
+
+    fn values(&self) -> Vec<String> {
+        let Self { id, failed_at, tried_at, tries, stream, entry_id, error, payload } = self;
+        let (id, tries) = (id.to_string(), tries.to_string());
+        [&id, failed_at, tried_at, &tries, stream, entry_id, error, payload].map(String::clone).into()
     }
 
     fn cells(&self) -> Vec<String> {
@@ -81,9 +88,9 @@ pub(super) fn print<T: Listed>(rows: &[T], format: Format) -> anyhow::Result<()>
         }
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(Vec::new());
-            csv.write_record(T::COLUMNS)?;
+            csv.write_record(T::names())?;
             for row in rows {
-                csv.write_record(row.columns())?;
+                csv.write_record(row.values())?;
             }
             out.write_all(&csv.into_inner()?)?;
         }

@@ -108,7 +108,7 @@ impl Database {
 
     /// Takes a connection back, unless it may be what is wrong: one whose answer is still outstanding, one that began while the
     /// database was read-only, one whose user has lost its rights. The idle ones are as old, and are let go of with it.
-    pub(super) fn settle<T>(
+    pub(super) fn return_client<T>(
         &self,
         client: Client,
         outcome: Result<Result<T, LedgerError>, Elapsed>,

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
 use super::{Database, LedgerError, without_nul};
-use crate::ledger::{Entry, column};
+use crate::ledger::{Entry, cell};
 
 /// What could not be written, and why.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ impl Database {
             Ok(())
         };
         let outcome = self.within(work).await;
-        self.settle(client, outcome)
+        self.return_client(client, outcome)
     }
 
     /// Up to `limit` of them, oldest first, from beyond the id `after`.
@@ -96,8 +96,8 @@ impl Database {
             let read = |row: tokio_postgres::Row| -> Result<DeadRow, LedgerError> {
                 Ok(DeadRow {
                     id: row.try_get(0)?,
-                    failed_at: column::iso_of(row.try_get(1)?),
-                    tried_at: column::iso_of(row.try_get(2)?),
+                    failed_at: cell::iso_of(row.try_get(1)?),
+                    tried_at: cell::iso_of(row.try_get(2)?),
                     tries: row.try_get(3)?,
                     stream: row.try_get(4)?,
                     entry_id: row.try_get(5)?,
@@ -108,7 +108,7 @@ impl Database {
             rows.into_iter().map(read).collect()
         };
         let outcome = self.within(work).await;
-        self.settle(client, outcome)
+        self.return_client(client, outcome)
     }
 
     /// Writes it as the worker would. It is gone from the table when that succeeds; otherwise why it failed is noted there and told.
@@ -136,7 +136,7 @@ impl Database {
             Ok(())
         };
         let outcome = self.within(work).await;
-        self.settle(client, outcome)?;
+        self.return_client(client, outcome)?;
         Ok(why.map_or(Ok(()), Err))
     }
 }

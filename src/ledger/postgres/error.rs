@@ -4,6 +4,7 @@ use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::error::SqlState;
 
 use super::Unfit;
+use crate::ledger::table::OutOfRange;
 
 /// Why PostgreSQL did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,12 @@ pub enum LedgerError {
     /// A value that no column can hold.
     #[error("{0} is out of range")]
     Range(&'static str),
+}
+
+impl From<OutOfRange> for LedgerError {
+    fn from(OutOfRange(column): OutOfRange) -> Self {
+        Self::Range(column)
+    }
 }
 
 /// What a refusal says about what was to be written.

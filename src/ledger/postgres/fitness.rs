@@ -117,6 +117,6 @@ impl Database {
             if missing.is_empty() { Ok(()) } else { Err(Unfit::Rights { user, missing }.into()) }
         };
         let outcome = self.within(work).await;
-        self.settle(client, outcome)
+        self.return_client(client, outcome)
     }
 }

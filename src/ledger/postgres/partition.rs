@@ -71,7 +71,7 @@ impl Database {
             })
         };
         let outcome = self.within(work).await;
-        self.settle(client, outcome)
+        self.return_client(client, outcome)
     }
 }
 

@@ -4,15 +4,11 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{
-    Database, LedgerError, Verdict,
-    batch::write_events,
-    project::{project_rooms, project_users},
-};
+use super::{Database, LedgerError, Verdict, events::write_events, rooms::project_rooms, users::project_users};
 use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Event, EventType, RoomRow},
-    room::{Digest, Json, Member, Presence, Role},
+    room::{Digest, Json, Member, Presence, Role, Room, Update},
 };
 
 /// The name of everything in an entry that is never committed.
@@ -33,7 +29,7 @@ impl Database {
             Ok(step.rollback().await?)
         };
         let outcome = self.within(work).await;
-        match self.settle(client, outcome) {
+        match self.return_client(client, outcome) {
             Err(error) if error.verdict() != Verdict::Data => Err(error),
             _ => Ok(()),
         }
@@ -55,23 +51,8 @@ fn harmless() -> Option<Entry> {
         version: 1,
         node: node.clone(),
     };
-    let row = RoomRow {
-        id: room,
-        epoch: at,
-        version: 1,
-        host: Some(user.clone()),
-        host_origin: None,
-        url: None,
-        position: 0.0,
-        playing: false,
-        rate: 1.0,
-        position_at: at,
-        guest_control: false,
-        pin: None,
-        empty_until: None,
-        archived: false,
-        at,
-    };
+    let update = Update { room: room.clone(), epoch: at, base: 1, at, changes: Vec::new() };
+    let row = RoomRow::new(&update, &Room { version: 1, ..Room::vacant(room) });
     let seat = Member {
         user,
         username: Some(NAME.into()),

@@ -1,0 +1,278 @@
+//! How single values stand in columns. The kinds of columns are types; [`Cell`] says how a value is written into a kind of column, and
+//! [`ReadCell`] how it is read back.
+
+use std::{borrow::Cow, sync::Arc};
+
+use jiff::Timestamp;
+use rusqlite::types::ToSql as ToSqlite;
+use serde_json::value::RawValue;
+use tokio_postgres::types::ToSql as ToPostgres;
+use uuid::Uuid;
+
+use super::{
+    EventType,
+    sql_value::{SqlId, SqlJson, SqlTime},
+};
+use crate::{
+    clock::Millis,
+    id::{ConnId, NodeId, RoomId, UserId},
+    room::{self, Digest, Role},
+};
+
+/// A kind of columns.
+pub(super) trait Kind {
+    /// The type in PostgreSQL.
+    const POSTGRES: &'static str;
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $postgres:literal;)+) => {
+        $(
+            $(#[$doc])*
+            pub(super) struct $name;
+
+            impl Kind for $name {
+                const POSTGRES: &'static str = $postgres;
+            }
+        )+
+    };
+}
+
+kinds! {
+    Text = "text";
+    BigInt = "bigint";
+    Double = "float8";
+    Boolean = "boolean";
+    /// SQLite has it as text: ISO 8601 in UTC with milliseconds.
+    Time = "timestamptz";
+    /// SQLite has it as text.
+    Id = "uuid";
+    /// SQLite has it as text.
+    Json = "jsonb";
+}
+
+/// A value that is written into a column of the kind `K`.
+pub(super) trait Cell<K> {
+    /// What the drivers of both databases take.
+    type Sql<'a>: ToPostgres + ToSqlite + Send + Sync
+    where
+        Self: 'a;
+
+    /// Nothing when the column cannot hold it.
+    fn cell(&self) -> Option<Self::Sql<'_>>;
+}
+
+/// A value that is read from a column of the kind `K`.
+pub(super) trait ReadCell<K>: Sized {
+    /// Nothing when no process of ours can have written what is there.
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error>;
+}
+
+/// A row as a driver hands it over.
+pub(super) trait Source {
+    type Error;
+    fn text(&self, column: &'static str) -> Result<Option<String>, Self::Error>;
+    fn integer(&self, column: &'static str) -> Result<Option<i64>, Self::Error>;
+    fn double(&self, column: &'static str) -> Result<f64, Self::Error>;
+    fn boolean(&self, column: &'static str) -> Result<bool, Self::Error>;
+    fn time(&self, column: &'static str) -> Result<Timestamp, Self::Error>;
+    /// A moment for people: ISO 8601 in UTC with milliseconds.
+    fn iso(&self, column: &'static str) -> Result<String, Self::Error>;
+    fn id(&self, column: &'static str) -> Result<String, Self::Error>;
+    fn json(&self, column: &'static str) -> Result<Box<RawValue>, Self::Error>;
+}
+
+/// A value that is a text in every database.
+pub(super) trait Word: Sized {
+    fn word(&self) -> Cow<'_, str>;
+    fn parse(text: String) -> Option<Self>;
+}
+
+macro_rules! words {
+    ($($type:ty: $word:expr, $parse:expr;)+) => {
+        $(impl Word for $type {
+            fn word(&self) -> Cow<'_, str> {
+                let word: fn(&$type) -> Cow<'_, str> = $word;
+                word(self)
+            }
+
+            fn parse(text: String) -> Option<Self> {
+                let parse: fn(String) -> Option<$type> = $parse;
+                parse(text)
+            }
+        })+
+    };
+}
+
+words! {
+    RoomId: |room| room.as_str().into(), |text| Self::parse(&text).ok();
+    UserId: |user| user.as_str().into(), |text| Self::parse(&text).ok();
+    NodeId: |node| node.as_str().into(), |text| Self::parse(&text).ok();
+    ConnId: |conn| conn.to_string().into(), |text| text.parse().ok().map(Self);
+    Digest: |digest| String::from(*digest).into(), |text| Self::try_from(text).ok();
+    EventType: |kind| kind.as_str().into(), |text| Self::parse(&text);
+    // A role of a later version is none that this one knows.
+    Role: |role| role_word(*role).into(), |text| Some(if text == "co-host" { Self::CoHost } else { Self::Member });
+    String: |text| text.as_str().into(), Some;
+    Box<str>: |text| text.as_ref().into(), |text| Some(text.into());
+    Arc<str>: |text| text.as_ref().into(), |text| Some(text.into());
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::CoHost => "co-host",
+    }
+}
+
+impl<T: Word> Cell<Text> for T {
+    type Sql<'a>
+        = Cow<'a, str>
+    where
+        Self: 'a;
+
+    fn cell(&self) -> Option<Cow<'_, str>> {
+        Some(self.word())
+    }
+}
+
+impl<T: Word> Cell<Text> for Option<T> {
+    type Sql<'a>
+        = Option<Cow<'a, str>>
+    where
+        Self: 'a;
+
+    fn cell(&self) -> Option<Option<Cow<'_, str>>> {
+        Some(self.as_ref().map(Word::word))
+    }
+}
+
+impl<T: Word> ReadCell<Text> for T {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        Ok(row.text(column)?.and_then(T::parse))
+    }
+}
+
+impl<T: Word> ReadCell<Text> for Option<T> {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        Ok(Some(row.text(column)?.and_then(T::parse)))
+    }
+}
+
+impl Cell<BigInt> for u64 {
+    type Sql<'a> = i64;
+
+    fn cell(&self) -> Option<i64> {
+        i64::try_from(*self).ok()
+    }
+}
+
+impl Cell<BigInt> for Option<u64> {
+    type Sql<'a> = Option<i64>;
+
+    fn cell(&self) -> Option<Option<i64>> {
+        self.as_ref().map(Cell::<BigInt>::cell).map_or(Some(None), |number| number.map(Some))
+    }
+}
+
+impl ReadCell<BigInt> for u64 {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        Ok(row.integer(column)?.and_then(|number| Self::try_from(number).ok()))
+    }
+}
+
+impl ReadCell<BigInt> for Option<u64> {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        Ok(Some(row.integer(column)?.and_then(|number| u64::try_from(number).ok())))
+    }
+}
+
+impl Cell<Double> for f64 {
+    type Sql<'a> = Self;
+
+    fn cell(&self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+impl ReadCell<Double> for f64 {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        row.double(column).map(Some)
+    }
+}
+
+impl Cell<Boolean> for bool {
+    type Sql<'a> = Self;
+
+    fn cell(&self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+impl ReadCell<Boolean> for bool {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        row.boolean(column).map(Some)
+    }
+}
+
+impl Cell<Time> for Millis {
+    type Sql<'a> = SqlTime;
+
+    fn cell(&self) -> Option<SqlTime> {
+        timestamp(*self).map(SqlTime)
+    }
+}
+
+impl ReadCell<Time> for Millis {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        Ok(Self::try_from(row.time(column)?.as_millisecond()).ok())
+    }
+}
+
+impl ReadCell<Time> for String {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        row.iso(column).map(Some)
+    }
+}
+
+impl Cell<Id> for Uuid {
+    type Sql<'a> = SqlId;
+
+    fn cell(&self) -> Option<SqlId> {
+        Some(SqlId(*self))
+    }
+}
+
+impl ReadCell<Id> for String {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        row.id(column).map(Some)
+    }
+}
+
+impl Cell<Json> for room::Json {
+    type Sql<'a> = SqlJson<'a>;
+
+    fn cell(&self) -> Option<SqlJson<'_>> {
+        Some(SqlJson::new(&self.0))
+    }
+}
+
+impl ReadCell<Json> for Box<RawValue> {
+    fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
+        row.json(column).map(Some)
+    }
+}
+
+/// A moment, if the calendar has it.
+pub(super) fn timestamp(at: Millis) -> Option<Timestamp> {
+    i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok())
+}
+
+/// ISO 8601 in UTC with milliseconds.
+pub(super) fn iso(at: Millis) -> String {
+    iso_of(timestamp(at).unwrap_or_default())
+}
+
+pub(super) fn iso_of(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
