@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Gives a deployment in Kubernetes another secret, while everybody goes on: first both are good, then whatever uses it is started anew with the
 # new one, then the old one is good no more. Interrupted, it goes on where it was when it is started again.
-#   scripts/rotate-secret-k8s.sh NAMESPACE NAME              REDIS_PASSWORD, POSTGRES_PASSWORD or TURN_SECRET, in the Secret tandem
-#   scripts/rotate-secret-k8s.sh NAMESPACE TURN_SECRET --forget   the one before is good no more: a day later, say. Until then TURN
-#                                                            credentials that were given out under it are
+#   scripts/rotate-secret-k8s.sh NAMESPACE NAME              REDIS_PASSWORD, POSTGRES_PASSWORD, TURN_SECRET or TANDEM_SECRET, in the Secret
+#                                                            tandem
+#   scripts/rotate-secret-k8s.sh NAMESPACE NAME --forget     the TURN_SECRET or TANDEM_SECRET that was before is good no more: a day later,
+#                                                            say. Until then TURN credentials that were given out under it are, or PINs of
+#                                                            rooms that were made under it
 # For docker compose: scripts/rotate-secret.sh. KUBECTL: the kubectl to use; its account reads and writes the Secret, and runs commands in pods.
 set -euo pipefail
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2; exit 64; }
 namespace=${1:-} name=${2:-} mode=${3:-}
 case "$name $mode $#" in
-"REDIS_PASSWORD  2" | "POSTGRES_PASSWORD  2" | "TURN_SECRET  2" | "TURN_SECRET --forget 3") ;;
+"REDIS_PASSWORD  2" | "POSTGRES_PASSWORD  2" | "TURN_SECRET  2" | "TANDEM_SECRET  2" | "TURN_SECRET --forget 3" | "TANDEM_SECRET --forget 3") ;;
 *) usage ;;
 esac
 case $namespace in "" | -*) usage ;; esac
@@ -42,10 +44,10 @@ redis() {
 
 redis_pods() { k get pods -l app.kubernetes.io/name=tandem,app.kubernetes.io/component=redis -o name; }
 
-# Whoever uses it comes back with the new one: workers first, then nodes, each of which is a drain.
+# roll COMPONENT...   whoever uses it comes back with the new one: workers first, then nodes, each of which is a drain
 roll() {
     local component deployment
-    for component in pgbouncer worker node; do
+    for component; do
         for deployment in $(k get deployment -l "app.kubernetes.io/name=tandem,app.kubernetes.io/component=$component" -o name); do
             say "$deployment is started anew"
             k rollout restart "$deployment" >/dev/null
@@ -70,13 +72,40 @@ old=$(get "${name}_PREVIOUS") current=$(get "$name") new=$(get "${name}_NEXT")
 if [ "$mode" = --forget ]; then
     [ -n "$old" ] || { say "there is no $name from before"; exit 0; }
     put "${name}_PREVIOUS" ""
-    restart_coturn
+    case $name in
+    TANDEM_SECRET) roll node ;;
+    *) restart_coturn ;;
+    esac
     exit 0
 fi
 [ -n "$current" ] || { say "the Secret has no $name"; exit 1; }
-if [ -n "$old" ] && [ "$name" = TURN_SECRET ] && [ -z "$(get TURN_SECRET_ROLLING)" ]; then
-    say "the TURN_SECRET from before is still good: --forget it first"
-    exit 1
+if [ -n "$old" ] && [ -z "$(get "${name}_ROLLING")" ]; then
+    case $name in
+    TURN_SECRET | TANDEM_SECRET)
+        say "the $name from before is still good: --forget it first"
+        exit 1
+        ;;
+    esac
+fi
+
+# Nodes with only one of the two would refuse each other's people: the new one is announced, used and, by --forget, all that is left.
+if [ "$name" = TANDEM_SECRET ]; then
+    if [ -z "$old" ]; then
+        new=${new:-$(fresh)}
+        put TANDEM_SECRET_NEXT "$new" TANDEM_SECRET_PREVIOUS "$new" TANDEM_SECRET_ROLLING yes
+    else
+        say "going on with $name"
+    fi
+    if [ -n "$new" ]; then
+        say "the nodes learn the new one"
+        roll node
+        put TANDEM_SECRET "$new" TANDEM_SECRET_PREVIOUS "$current" TANDEM_SECRET_NEXT ""
+    fi
+    say "the nodes use the new one"
+    roll node
+    put TANDEM_SECRET_ROLLING ""
+    say "the TANDEM_SECRET is new. A day later, when the rooms from before have ended: $0 $namespace TANDEM_SECRET --forget"
+    exit 0
 fi
 
 if [ -z "$old" ]; then
@@ -112,7 +141,7 @@ else
 fi
 
 if [ "$name" = TURN_SECRET ]; then restart_coturn; fi
-roll
+roll pgbouncer worker node
 case $name in
 REDIS_PASSWORD) for pod in $(redis_pods); do redis "$pod" "$current" "ACL SETUSER default resetpass $(quoted ">$current")"; done ;;
 TURN_SECRET)

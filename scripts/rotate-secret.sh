@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Gives a deployment of docker compose another secret, while everybody goes on: first both are good, then everything that uses it is started
 # anew with the new one, a part at a time, then the old one is good no more. Interrupted, it goes on where it was when it is started again.
-#   scripts/rotate-secret.sh NAME              REDIS_PASSWORD, POSTGRES_PASSWORD or TURN_SECRET; it is in .env
-#   scripts/rotate-secret.sh NAME --forget     the TURN_SECRET that was before is good no more: a day later, say. Until then TURN
-#                                              credentials that were given out under it are
+#   scripts/rotate-secret.sh NAME              REDIS_PASSWORD, POSTGRES_PASSWORD, TURN_SECRET or TANDEM_SECRET; it is in .env
+#   scripts/rotate-secret.sh NAME --forget     the TURN_SECRET or TANDEM_SECRET that was before is good no more: a day later, say. Until
+#                                              then TURN credentials that were given out under it are, or PINs of rooms that were made under it
 # For Kubernetes: scripts/rotate-secret-k8s.sh. COMPOSE: what is run for `docker compose`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2; exit 64; }
 name=${1:-} mode=${2:-}
 case "$name $mode $#" in
-"REDIS_PASSWORD  1" | "POSTGRES_PASSWORD  1" | "TURN_SECRET  1") place=compose ;;
-"TURN_SECRET --forget 2") place=forget ;;
+"REDIS_PASSWORD  1" | "POSTGRES_PASSWORD  1" | "TURN_SECRET  1" | "TANDEM_SECRET  1") place=compose ;;
+"TURN_SECRET --forget 2" | "TANDEM_SECRET --forget 2") place=forget ;;
 *) usage ;;
 esac
 compose=${COMPOSE:-docker compose}
@@ -87,6 +87,12 @@ begin() {
     old=$(get "$name")
     [ -n "$old" ] || { say "$name is not in .env"; exit 64; }
     case $name in
+    TANDEM_SECRET)
+        # Nodes with only one of the two would refuse each other's people, so the new one is announced first. It is TANDEM_SECRET_NEXT for as long.
+        [ -z "$(get TANDEM_SECRET_PREVIOUS)" ] || { say "the TANDEM_SECRET from before is still good: scripts/rotate-secret.sh TANDEM_SECRET --forget takes it back"; exit 1; }
+        put ROTATING TANDEM_SECRET TANDEM_SECRET_PREVIOUS "$new"
+        return
+        ;;
     REDIS_PASSWORD)
         redis "$old" "ACL SETUSER default >$new" "ACL SAVE"
         [ -n "$(get REDIS_FIRST_PASSWORD)" ] || first=(REDIS_FIRST_PASSWORD "$old")
@@ -109,6 +115,12 @@ in_compose() {
     "$name") say "going on with $name" ;;
     *) say "$rotating is being changed: scripts/rotate-secret.sh $rotating brings that to its end first"; exit 1 ;;
     esac
+    if [ "$name" = TANDEM_SECRET ] && [ -n "$(get TANDEM_SECRET_NEXT)" ]; then
+        say "the nodes learn the new one"
+        roll
+        put TANDEM_SECRET_PREVIOUS "$(get TANDEM_SECRET)" TANDEM_SECRET "$(get TANDEM_SECRET_NEXT)" TANDEM_SECRET_NEXT ""
+        say "and use it"
+    fi
     old=$(get "${name}_PREVIOUS")
     if [ "$name" = TURN_SECRET ] && [ "$(running coturn)" != 0 ]; then
         say "coturn is started anew: calls that are relayed are interrupted once"
@@ -130,7 +142,10 @@ in_compose() {
 forget() {
     [ -n "$(get "${name}_PREVIOUS")" ] || { say "there is no $name from before"; exit 1; }
     put "${name}_PREVIOUS" ""
-    if [ "$(running coturn)" != 0 ]; then up coturn; wait_for coturn 1; fi
+    case $name in
+    TANDEM_SECRET) roll ;;
+    *) if [ "$(running coturn)" != 0 ]; then up coturn; wait_for coturn 1; fi ;;
+    esac
     say "$name from before is good no more"
 }
 
