@@ -441,6 +441,21 @@ def dependencies(dockerfile):
         check("and a part whose file is not named is found", done.returncode != 0 and "steps" in done.stderr, done.stderr)
 
 
+def tried():
+    """What tests/image/run has last been run with is what there is now."""
+    after = inputs.now()
+    stale = inputs.stale(inputs.noted(), after)
+    check("what an image is made of and run by is what tests/image/run has tried", not stale, "; ".join(stale))
+    check("and no part of it is tried with nothing", all(len(after[part]) > 3 for part in inputs.PARTS), after)
+    other = {**after, "image": {**after["image"], "Dockerfile": "0"}, "pods": {name: digest for name, digest in after["pods"].items() if name != "scripts/deploy.sh"}}
+    found = inputs.stale(other, after)
+    check("what has changed since is named, with what to run", len(found) == 2 and "run image`" in found[0] and "Dockerfile has changed" in found[0] and "scripts/deploy.sh is new" in found[1], found)
+    found = inputs.stale({**after, "compose": {}}, after)
+    check("a part that was never tried is named, too", len(found) == 1 and "run compose`" in found[0] and "never" in found[0], found)
+    known = inputs.crates()
+    check("what the image is made from has its crates, and not those of tests", {"tandem", "tokio", "redis"} <= {crate.split()[0] for crate in known} and not {"proptest", "tempfile"} & {crate.split()[0] for crate in known}, known)
+
+
 def image():
     section("Image")
     tool("hadolint has nothing against the Dockerfile", "hadolint", "Dockerfile")
@@ -452,12 +467,7 @@ def image():
     check("the compiler is the one of Cargo.toml", f"rust:{version}." in text)
     check("a plain `docker stop`, which kills after 10 s, lets it drain", DRAIN_SECONDS["image"] + DRAIN_REST < 10, DRAIN_SECONDS)
     dependencies(text)
-    before, after = inputs.noted(), inputs.now()
-    if before:
-        check("what an image is made of and run by is what tests/image/run has tried", before == after, [*inputs.changed(before, after), f"run {inputs.COMMAND}, and commit tests/image/inputs.sha256"])
-    else:
-        print(f".. {inputs.COMMAND} has not gone through as a whole yet, so there is nothing to compare with", flush=True)
-    check("and what has changed since is named", inputs.changed({"a": "1", "b": "1"}, {"b": "2", "c": "1"}) == ["b has changed", "c is new", "a is gone"])
+    tried()
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", text, re.M) for word in line.split()[:-1]}
     check("what is copied is not ignored", all(f"!{path}" in ignored for path in copied), copied)
@@ -540,9 +550,57 @@ case " $all " in
 *"get pods "*) printf 'pod/redis-0\npod/redis-1\n' ;;
 *containers*) echo "redis sentinel" ;;
 *" exec -i "*) tee -a "$FAKE/said" | sed 's/.*/OK/' ;;
+*" rollout restart node"*)
+    echo "$(cat "$FAKE/data.TANDEM_SECRET" 2>/dev/null)|$(cat "$FAKE/data.TANDEM_SECRET_PREVIOUS" 2>/dev/null)" >>"$FAKE/rolled"
+    if [ "$(wc -l <"$FAKE/rolled")" = "$(cat "$FAKE/stop" 2>/dev/null)" ]; then exit 1; fi ;;
 *" get deployment "* | *" get statefulset "*) echo "${all##*component=}" | sed 's/ .*//' ;;
 esac
 """
+
+
+def tandem_secret():
+    """Nodes with only one secret each would refuse each other's people: at every roll the old ones and the new ones have one in common."""
+    with tempfile.TemporaryDirectory() as scratch:
+        kubectl = pathlib.Path(scratch, "kubectl")
+        kubectl.write_text(FAKE_SECRETS)
+        kubectl.chmod(0o755)
+        names = ("TANDEM_SECRET", "TANDEM_SECRET_PREVIOUS")
+
+        def has():
+            files = [pathlib.Path(scratch, f"data.{name}") for name in names]
+            return tuple(file.read_text() if file.exists() else "" for file in files)
+
+        def rotate(*more, stopped_at=0):
+            pathlib.Path(scratch, "rolled").write_text("")
+            pathlib.Path(scratch, "stop").write_text(str(stopped_at))
+            done = run("scripts/rotate-secret-k8s.sh", "tandem", "TANDEM_SECRET", *more, env={**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch})
+            return done, [tuple((line + "|").split("|")[:2]) for line in pathlib.Path(scratch, "rolled").read_text().splitlines()]
+
+        def share(steps):
+            return all(set(one) & set(two) - {""} for one, two in zip(steps, steps[1:]))
+
+        first = "a" * 48
+        pathlib.Path(scratch, "data.TANDEM_SECRET").write_text(first)
+        done, steps = rotate()
+        new = has()[0]
+        check("TANDEM_SECRET is announced, then used, and nodes always have one in common", done.returncode == 0 and steps == [(first, new), (new, first)] and share([(first, ""), *steps]) and new != first, (steps, done.stderr))
+        done, steps = rotate()
+        check("it is not changed again before the old one is forgotten", done.returncode == 1 and "--forget" in done.stderr and steps == [] and has() == (new, first), (steps, done.stderr))
+        done, steps = rotate("--forget")
+        check("which --forget does", done.returncode == 0 and steps == [(new, "")] and has() == (new, ""), (steps, done.stderr))
+        before, wrong = (new, ""), []
+        for stop in (1, 2):
+            done, begun = rotate(stopped_at=stop)
+            wrong += [f"stopped at {stop} it says that all is well"] if done.returncode == 0 else []
+            done, rest = rotate()
+            steps = [before, *begun, *rest]
+            if done.returncode or has()[0] in ("", before[0]) or has()[1] != before[0] or not share(steps):
+                wrong.append(f"stopped at {stop}: {steps}, {done.stderr}")
+            rotate("--forget")
+            before = has()
+        check("stopped at any roll it goes on where it was", not wrong, wrong)
+        calls = pathlib.Path(scratch, "calls").read_text()
+        check("and only nodes were started anew, and no command line had a secret", "rollout restart node" in calls and "rollout restart worker" not in calls and not re.search("[0-9a-f]{48}", calls), calls[-800:])
 
 
 def rotation():
@@ -566,6 +624,7 @@ def rotation():
         pathlib.Path(scratch, "said").write_text("")
         done = run("scripts/rotate-secret-k8s.sh", "tandem", "REDIS_PASSWORD", env={**os.environ, "KUBECTL": str(kubectl), "FAKE": scratch})
         check("it goes on where it was stopped", done.returncode == 0 and secret.read_text() == "b" * 48 and 'default ">' not in pathlib.Path(scratch, "said").read_text() and "resetpass \">bbb" in pathlib.Path(scratch, "said").read_text(), done.stderr)
+    tandem_secret()
     for script in ("rotate-secret.sh", "rotate-secret-k8s.sh"):
         done = run(f"scripts/{script}", "PATH")
         check(f"{script} says how it is used", done.returncode == 64 and "TURN_SECRET" in done.stderr and "set -" not in done.stderr, done.stderr)

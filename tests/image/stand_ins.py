@@ -38,6 +38,10 @@ class Store:
         }
         for name, text in files.items():
             (directory / name).write_text(text)
+        # podman's notes have the path of the storage in them, and go first: in a tree that was moved or copied it would look where it was before.
+        notes = directory / "storage/libpod/bolt_state.db"
+        if notes.exists() and f"{directory}/storage".encode() not in notes.read_bytes():
+            notes.unlink()
         self.env = {
             **os.environ,
             "CONTAINERS_STORAGE_CONF": f"{directory}/storage.conf",

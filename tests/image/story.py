@@ -170,6 +170,12 @@ def rotation(project, name):
     return old
 
 
+def secrets(project):
+    """TANDEM_SECRET and TANDEM_SECRET_PREVIOUS, as each node has them."""
+    settings = [dict(line.split("=", 1) for line in project.engine.inspect(name, ".Config.Env")) for name in project.names("node")]
+    return {(one["TANDEM_SECRET"], one["TANDEM_SECRET_PREVIOUS"]) for one in settings}
+
+
 def rotations(project):
     old = rotation(project, "REDIS_PASSWORD")
 
@@ -192,6 +198,13 @@ def rotations(project):
     done = project.run("scripts/rotate-secret.sh", "TURN_SECRET", "--forget")
     command = project.engine.inspect(project.names("coturn")[0], ".Config.Cmd")
     check("until the old one is forgotten", done.returncode == 0 and f"--static-auth-secret={old}" not in command, done.stderr)
+    old = rotation(project, "TANDEM_SECRET")
+    check("nodes make everything with the new one, and still take what was made with the old one", secrets(project) == {(project.setting("TANDEM_SECRET"), old)}, secrets(project))
+    done = project.run("scripts/rotate-secret.sh", "TANDEM_SECRET")
+    check("which is not changed again before the old one is forgotten", done.returncode == 1 and "--forget" in done.stderr and secrets(project) == {(project.setting("TANDEM_SECRET"), old)}, done.stderr)
+    done = project.run("scripts/rotate-secret.sh", "TANDEM_SECRET", "--forget")
+    healthy(project, node=2)
+    check("until then", done.returncode == 0 and secrets(project) == {(project.setting("TANDEM_SECRET"), "")}, done.stderr)
     services = ("edge", "redis", "postgres", "coturn", "node", "worker")
     before = [project.engine.inspect(name, ".State.StartedAt") for service in services for name in project.names(service)]
     project.compose("up", "--detach", "--no-build", "--pull", "never", "--scale", "node=2")
@@ -286,7 +299,7 @@ def ledger(project, events):
 
 def compose(engine):
     section("Compose")
-    files = [name for name in inputs.now() if not name.startswith("overlays")]
+    files = sorted(inputs.now()["compose"].keys())
     with tempfile.TemporaryDirectory(prefix="tandem-compose-") as scratch:
         project = Project(engine, pathlib.Path(scratch), ROOT, files)
         done = project.run("scripts/compose-secrets.sh")
