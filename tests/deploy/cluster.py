@@ -5,6 +5,7 @@ policy acts. checks.py starts it when KUBECONFIG is set.
 It refuses a cluster that has machines of its own.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -384,6 +385,58 @@ def shapes(machines):
         check("from managed and back: done", done.returncode == 0 and "pgbouncer" not in names("deployments") and wait(lambda: settled("tandem-staging"), 60), done.stdout + done.stderr)
 
 
+def rotated(machines):
+    """Every secret is changed while staging runs. What runs in pods is nothing here: Redis, its Sentinels and PostgreSQL answer OK (tests/deploy
+    has them for real). This shows what the API server makes of the Secret, and that nobody is without a node while all are started anew."""
+    machines.be(5)
+    namespace = "tandem-staging"
+    gone(namespace)
+    secrets(namespace)
+    with tree("staging", ["coturn"]) as top, tempfile.TemporaryDirectory() as scratch:
+        program = pathlib.Path(scratch, "kubectl-exec")
+        program.write_text(EXEC)
+        program.chmod(0o755)
+        env = {**os.environ, "KUBECTL": str(program), "STATE": f"{scratch}/master"}
+        done = subprocess.run([top / "scripts/deploy.sh", "staging", IMAGE, "rollout"], text=True, capture_output=True, check=False)
+        check("staging runs, with coturn", done.returncode == 0 and wait(lambda: settled(namespace), 240), done.stderr + state(namespace))
+
+        def has():
+            data = json.loads(kubectl("get", "secret", "tandem", "-n", namespace, "-o", "json").stdout)["data"]
+            return {name: base64.b64decode(value).decode() for name, value in data.items()}
+
+        def generations():
+            return {one["metadata"]["name"]: one["metadata"]["generation"] for one in get("deployments,statefulsets", "-n", namespace)}
+
+        def rotate(*arguments):
+            """What it said, what the Secret is then, and what was started anew."""
+            before, watch, machines.overlaps = generations(), Watch(namespace, "node"), 0
+            done = subprocess.run([top / "scripts/rotate-secret-k8s.sh", namespace, *arguments], text=True, capture_output=True, check=False, env=env)
+            fewest = watch.end()
+            anew = {name for name, generation in generations().items() if generation != before.get(name)}
+            good = done.returncode == 0 and fewest > 0 and machines.overlaps <= 1
+            return good, has(), anew, f"{fewest} endpoints, {machines.overlaps} drains at once, {done.stderr}"
+
+        first = has()
+        for name, anew, kept in (
+            ("REDIS_PASSWORD", {"worker", "node"}, False),
+            ("POSTGRES_PASSWORD", {"worker", "node"}, False),
+            ("TURN_SECRET", {"coturn", "worker", "node"}, True),
+            ("TANDEM_SECRET", {"node"}, True),
+        ):
+            old = has()
+            good, new, restarted, said = rotate(name)
+            wanted = {**old, name: new.get(name), **({f"{name}_PREVIOUS": old[name]} if kept else {})}
+            check(f"{name} is another one, and {', '.join(sorted(anew))} came back with it, one after the other", good and new == wanted and new[name] != old[name] and restarted == anew, (said, sorted(new), restarted))
+        done = subprocess.run([top / "scripts/rotate-secret-k8s.sh", namespace, "TANDEM_SECRET"], text=True, capture_output=True, check=False, env=env)
+        check("TANDEM_SECRET is not changed again before the old one is forgotten", done.returncode == 1 and "--forget" in done.stderr, done.stderr)
+        for name, anew in (("TURN_SECRET", {"coturn"}), ("TANDEM_SECRET", {"node"})):
+            good, new, restarted, said = rotate(name, "--forget")
+            check(f"the {name} from before is forgotten", good and f"{name}_PREVIOUS" not in new and restarted == anew, (said, sorted(new), restarted))
+        check("and the Secret is as it was, with other values", has().keys() == first.keys() and not set(has().values()) & set(first.values()), sorted(has()))
+        check("and all is well", wait(lambda: settled(namespace), 120), state(namespace))
+    gone(namespace)
+
+
 def deployer(machines):
     """The account of the pipeline may do all of it, and no more."""
     gone("tandem-staging")
@@ -417,7 +470,7 @@ def main():
     os.chdir(ROOT)
     machines = Machines()
     try:
-        parts = {"empty": empty, "rolled": rolled, "drained": drained, "small": small, "everything": everything, "shapes": shapes, "deployer": deployer}
+        parts = {"empty": empty, "rolled": rolled, "drained": drained, "small": small, "everything": everything, "shapes": shapes, "rotated": rotated, "deployer": deployer}
         for part in sys.argv[1:] or parts:
             started = time.monotonic()
             parts[part](machines)
