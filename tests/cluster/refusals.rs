@@ -201,6 +201,66 @@ async fn a_script_of_somebody_else_that_does_not_end_is_waited_for() {
     until_said(&nodes, "Redis is back").await;
 }
 
+/// A Redis that takes a minute and a half to load what it has, or until it is told to be quick.
+fn slow_to_load() -> Redis {
+    let redis = Redis::with(&[
+        "--save",
+        "",
+        "--enable-debug-command",
+        "yes",
+        "--key-load-delay",
+        "1000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ]);
+    assert!(redis.command("DEBUG POPULATE 90000 other").contains("+OK"));
+    redis
+}
+
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
+async fn until_loaded(nodes: &Nodes, redis: &Redis) {
+    until_said(nodes, LOADING).await;
+    nodes.until_status(0, "/ready", 503).await;
+    nodes.until_metric(0, "tandem_state_errors_total{cause=\"loading\"}", 3.0).await;
+    assert!(redis.command("PING").contains("LOADING"), "it has loaded everything too early");
+    // Tried each second, but not said each second.
+    assert!((1..=3).contains(&said(nodes, LOADING)), "{}", nodes.log(0));
+    redis.command("CONFIG SET key-load-delay 0");
+    nodes.until_ready(0).await;
+    until_said(nodes, "Redis is back").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_still_loads_is_waited_for() {
+    let mut redis = slow_to_load();
+    redis.command("SAVE");
+    redis.kill();
+    redis.restart_loading();
+    let nodes = Nodes::launched(1, &[("REDIS_URL", &redis.url())]);
+    until_loaded(&nodes, &redis).await;
+    let mut ana = Client::connect_to(nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": ["ack"]})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_outlast_a_redis_that_was_restarted_and_loads() {
+    let mut redis = slow_to_load();
+    let nodes = Nodes::start(1, &[("REDIS_URL", &redis.url())]).await;
+    let mut ana = Client::connect_to(nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": ["ack"]})).await;
+    redis.command("SAVE");
+    redis.kill();
+    redis.restart_loading();
+    until_said(&nodes, LOADING).await;
+    ana.refused(json!({"type": "BROADCAST", "event": "x"}), "unavailable").await;
+    until_loaded(&nodes, &redis).await;
+    let mut ben = Client::connect_to(nodes.addr(0)).await;
+    let state = ben.enter("room", "ben", json!({"features": []})).await;
+    assert_eq!(state.users(), ["ana", "ben"]);
+    ana.until("USER_JOINED").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_shard_of_a_redis_cluster_that_refuses_is_enough() {
     let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();

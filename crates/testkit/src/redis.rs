@@ -105,6 +105,12 @@ impl Redis {
         self.wait();
     }
 
+    /// Starts it anew, and waits only until it answers: it may still be loading.
+    pub fn restart_loading(&mut self) {
+        self.process = spawn(self.port, &self.dir, &self.args);
+        wait_for("redis does not answer", || self.try_command("PING").is_some());
+    }
+
     /// Starts it anew, empty.
     pub fn restart_empty(&mut self) {
         for entry in std::fs::read_dir(self.dir.path()).unwrap().flatten() {
