@@ -263,7 +263,10 @@ impl Wire<'_> {
         heart.heard(came);
         match frame {
             Some(Ok(frame)) => {
-                if let Some(asked) = self.asked.take() {
+                // A goodbye says neither that the peer stays nor that it has read anything.
+                if !frame.is_close()
+                    && let Some(asked) = self.asked.take()
+                {
                     for asker in asked.askers {
                         // Whoever gave up waiting does not hear it.
                         let _ = asker.send(());

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     budget::{Allowance, Budget},
@@ -38,6 +38,8 @@ pub(super) struct Speaker {
     /// The type of the frame in hand.
     pub(super) hearing: Received,
     seat: Option<Membership>,
+    /// Answered once the client has its ROOM_STATE, and in it the token to resume with. Only where its seat depends on that.
+    received_state: Option<oneshot::Receiver<()>>,
     features: Features,
     pub(super) budget: Budget,
     complained: Millis,
@@ -54,6 +56,7 @@ impl Speaker {
             subject,
             hearing: Received::Invalid,
             seat: None,
+            received_state: None,
             features: Features::default(),
             budget: Budget::default(),
             complained: 0,
@@ -294,6 +297,8 @@ impl Speaker {
         let arrival = self.arrival(features, token, None);
         let (seat, version) = self.door.hub.join(room, join, arrival).await?;
         tracing::info!(version, features = ?features.names(), "joined");
+        // The ping follows ROOM_STATE: its answer says that the token has arrived.
+        self.received_state = features.resume().then(|| self.outbox.ask());
         self.features = features;
         self.seat = Some(seat);
         Ok(version)
@@ -405,11 +410,20 @@ impl Speaker {
 
     /// The socket is gone. Clients that can resume keep their seat for a while; while the node is being stopped all do, since all of
     /// them come back.
-    pub(super) async fn depart(self) {
+    pub(super) async fn depart(mut self) {
+        let keep_seat = self.can_come_back();
         let Some(seat) = self.seat else { return };
-        let keep_seat = self.features.resume() || self.door.admission.is_closed();
         if let Err(error) = self.door.hub.disconnect(&seat, keep_seat).await {
             tracing::warn!(%error, "a departure could not be committed; the seat is given up when the lease or the window ends");
+        }
+    }
+
+    /// Whether a seat that is kept serves the client. One that never got its token could neither resume nor join: the seat would keep out
+    /// the very client that it is kept for.
+    fn can_come_back(&mut self) -> bool {
+        match &mut self.received_state {
+            Some(received) => received.try_recv().is_ok(),
+            None => self.features.resume() || self.door.admission.is_closed(),
         }
     }
 }

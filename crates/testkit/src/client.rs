@@ -1,7 +1,7 @@
 //! A WebSocket client that forgives nothing: every frame must be in the schema, in version order, and of the kind that
 //! a client of its generation gets.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -33,6 +33,8 @@ pub struct Client {
     modern: Option<bool>,
     /// Epoch and version of the last frame of the room.
     seen: Option<(u64, u64)>,
+    /// What came while a ping was waited for.
+    early: VecDeque<Incoming>,
     fences: u64,
 }
 
@@ -45,7 +47,7 @@ pub enum Incoming {
 
 impl Client {
     pub(super) fn new(ws: WebSocketStream<TcpStream>, handshake: Vec<(String, String)>) -> Self {
-        Self { ws, handshake, history: Vec::new(), modern: None, seen: None, fences: 0 }
+        Self { ws, handshake, history: Vec::new(), modern: None, seen: None, early: VecDeque::new(), fences: 0 }
     }
 
     /// A new member of a room, of the present generation, with no feature asked for.
@@ -63,7 +65,24 @@ impl Client {
     /// JOINs on this socket and returns the `ROOM_STATE`.
     pub async fn enter(&mut self, room: &str, user: &str, fields: Value) -> Frame {
         self.send_join(room, user, fields).await;
-        self.expect("ROOM_STATE").await
+        let state = self.expect("ROOM_STATE").await;
+        if state["resumeToken"].is_string() {
+            self.answer_ping().await;
+        }
+        state
+    }
+
+    /// Answers the ping that follows a `ROOM_STATE` with a token. A seat is kept only for a client that did.
+    async fn answer_ping(&mut self) {
+        let until = Instant::now() + DEADLINE;
+        while let Some(came) = self.receive(until).await.expect("a ping follows ROOM_STATE") {
+            let ended = matches!(came, Incoming::Closed(_));
+            self.early.push_back(came);
+            if ended {
+                return;
+            }
+        }
+        self.ws.flush().await.unwrap();
     }
 
     pub async fn send_join(&mut self, room: &str, user: &str, fields: Value) {
@@ -116,13 +135,25 @@ impl Client {
 
     /// The next thing that comes, if it comes within `within`.
     pub async fn poll(&mut self, within: Duration) -> Option<Incoming> {
+        if let Some(early) = self.early.pop_front() {
+            return Some(early);
+        }
         let until = Instant::now() + within;
+        loop {
+            if let Some(came) = self.receive(until).await? {
+                return Some(came);
+            }
+        }
+    }
+
+    /// The next thing that comes before `until`; inner `None` is a ping.
+    async fn receive(&mut self, until: Instant) -> Option<Option<Incoming>> {
         loop {
             let message = match timeout_at(until, self.ws.next()).await {
                 Err(_) => return None,
                 Ok(None | Some(Err(_))) => {
                     self.note("<", "(connection ended)");
-                    return Some(Incoming::Closed(None));
+                    return Some(Some(Incoming::Closed(None)));
                 }
                 Ok(Some(Ok(message))) => message,
             };
@@ -131,15 +162,16 @@ impl Client {
                     self.note("<", &text);
                     let frame = Frame::parse(&text);
                     self.check(&frame);
-                    return Some(Incoming::Frame(frame));
+                    return Some(Some(Incoming::Frame(frame)));
                 }
                 Message::Close(close) => {
                     let code = close.map(|close| u16::from(close.code));
                     self.note("<", &format!("(close {code:?})"));
-                    return Some(Incoming::Closed(code));
+                    return Some(Some(Incoming::Closed(code)));
                 }
                 Message::Binary(_) => panic!("a binary frame; so far:\n{}", self.history()),
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Ping(_) => return Some(None),
+                Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     }

@@ -134,3 +134,67 @@ async fn a_dead_sockets_seat_passes_with_all_that_belongs_to_it() {
     dead.reset();
     quiet(&mut [&mut guest]).await;
 }
+
+/// Comes in from home until it is let in.
+async fn until_let_in(app: &TestApp, user: &str) -> Frame {
+    let begun = std::time::Instant::now();
+    loop {
+        let mut client = Client::connect_from(app, HOME).await;
+        client.send_join("room", user, json!({"features": ["resume"], "pin": PIN})).await;
+        let answer = client.until_answered().await;
+        if answer.is("ROOM_STATE") {
+            return answer;
+        }
+        assert_eq!(answer["code"], "identity_in_use");
+        assert!(begun.elapsed() < DEADLINE, "it is kept out by its own seat");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_never_got_its_token_is_not_kept_out_by_its_own_seat() {
+    let app = TestApp::start_with(&[
+        ("TRUST_PROXY_HOPS", "1"),
+        ("RESUME_WINDOW_SECONDS", "3600"),
+        ("PING_TIMEOUT_SECONDS", "1"),
+    ])
+    .await;
+    let (mut host, _) = enter(&app, HOME, "host", json!([])).await;
+    let join = json!({"features": ["resume"], "pin": PIN});
+    for end in ["cut", "goodbye", "half open"] {
+        let mut lost = Client::connect_from(&app, HOME).await;
+        lost.send_join("room", "guest", join.clone()).await;
+        host.until("USER_JOINED").await;
+        // ROOM_STATE is on its way, and nobody reads it.
+        let silent = match end {
+            "cut" => {
+                lost.reset();
+                None
+            }
+            "goodbye" => {
+                lost.close().await;
+                None
+            }
+            _ => Some(lost.into_stream()),
+        };
+        let state = until_let_in(&app, "guest").await;
+        assert!(state["resumeToken"].is_string(), "{end}");
+        let left = host.until("USER_LEFT").await;
+        assert_eq!(left["userId"], "guest", "{end}");
+        drop(silent);
+        host.until("USER_LEFT").await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_its_token_keeps_its_seat_without_ever_saying_anything() {
+    let app = TestApp::start_with(&[("TRUST_PROXY_HOPS", "1"), ("RESUME_WINDOW_SECONDS", "3600")]).await;
+    let (mut host, _) = enter(&app, HOME, "host", json!([])).await;
+    let (guest, _) = enter(&app, HOME, "guest", json!(["resume"])).await;
+    guest.reset();
+    host.until("MEMBER_AWAY").await;
+    let mut thief = Client::connect_from(&app, HOME).await;
+    thief.send_join("room", "guest", json!({"features": ["resume"], "pin": PIN})).await;
+    thief.expect_error("identity_in_use").await;
+    quiet(&mut [&mut host]).await;
+}
