@@ -1,4 +1,4 @@
-//! The rights in Redis that docs/deployment.md says are enough.
+//! The rights in Redis that docs/operations.md says are enough.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
     support::{Client, http},
 };
 
-const DOCUMENT: &str = include_str!("../../docs/deployment.md");
+const DOCUMENT: &str = include_str!("../../docs/operations.md");
 
 /// The users of the document, as they are to be made.
 fn users() -> Vec<String> {

@@ -212,9 +212,9 @@ def monitoring():
     alerts = [rule for group in source["groups"] for rule in group["rules"]]
     bad = [rule["alert"] for rule in alerts if not rule["annotations"].get("runbook") or rule["labels"].get("severity") not in ("critical", "warning")]
     check("each alert says how bad it is, and what to do", not bad, bad)
-    docs = (ROOT / "docs/deployment.md").read_text()
+    docs = (ROOT / "docs/operations.md").read_text()
     bad = [rule["alert"] for rule in alerts if f"| {rule['alert']} | {rule['labels']['severity']} | {rule['annotations']['runbook']} |" not in docs]
-    check("docs/deployment.md says the same", not bad, bad)
+    check("docs/operations.md says the same", not bad, bad)
     known = metric_names()
     dashboard = json.loads((directory / "dashboard.json").read_text())
     expressions = [rule["expr"] for rule in alerts] + list(dashboard_expressions(dashboard))
