@@ -1,6 +1,10 @@
 //! Header fields that are lists. RFC 9110 lets a sender write a list over several lines, in any order and in any case.
 
+mod accept;
+
 use axum::http::{HeaderMap, HeaderName};
+
+pub use accept::{Offer, preferred};
 
 /// The members of a list, of all its lines in their order, without blanks and without empty members. Quotes protect no comma: whoever
 /// could hide the comma of a proxy behind a quote of its own could hide the address that the proxy has written.

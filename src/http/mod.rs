@@ -1,6 +1,5 @@
 //! Everything on the port that is not a WebSocket, and the way to the one that is.
 
-mod accept;
 mod answer;
 mod cors;
 mod crowd;
@@ -16,7 +15,6 @@ mod serve;
 mod shield;
 mod status;
 
-pub use accept::{Offer, preferred};
 pub(crate) use listen::bare;
 pub use listen::listen;
 pub use peer::Peer;
@@ -24,3 +22,5 @@ pub use pulse::Patience;
 pub use router::{Site, SiteParts, router};
 pub use serve::{Terms, serve};
 pub use status::{OPEN_METRICS, TEXT};
+
+pub use crate::headers::{Offer, preferred};

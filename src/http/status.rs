@@ -8,9 +8,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Offer, Site, preferred};
+use super::Site;
 use crate::{
     config::StatusDetail,
+    headers::{Offer, preferred},
     ledger::{Database, Journal},
     room::Room,
     telemetry::{Format, Snapshot, memory},

@@ -26,8 +26,7 @@ pub use event::{Event, events};
 pub use event_type::EventType;
 pub use journal::Journal;
 pub use postgres::{
-    Claim, Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, MigrateError, PoolUse, Schema, Unfit, Verdict,
-    without_nul,
+    Claim, Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, MigrateError, Schema, Unfit, Verdict, without_nul,
 };
 pub use query::{EventRow, Query, query};
 pub use restore::restore;

@@ -7,13 +7,10 @@ use prometheus_client::{
 };
 
 use super::{
-    Against, Cause, Dropped, Echo, Gap, Parting, PoolGauges, ProcessCollector, Refused, Resumed, RuntimeCollector,
-    SeatCheck, Sharded, Tally, Timing, labels::Journaled,
+    Against, Cause, Dropped, Echo, Gap, Parting, PoolGauges, PoolUse, ProcessCollector, Refused, Resumed,
+    RuntimeCollector, SeatCheck, Sharded, Tally, Timing, labels::Journaled,
 };
-use crate::{
-    ledger::PoolUse,
-    protocol::{Close, Code, Received, Sent, unencodable},
-};
+use crate::protocol::{Close, Code, Received, Sent, unencodable};
 
 const fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)

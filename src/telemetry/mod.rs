@@ -21,7 +21,7 @@ pub use labels::{Against, Cause, Dropped, Gap, Parting, Refused, Resumed, SeatCh
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::{HttpMetrics, Metrics, Snapshot};
 pub use panics::{contained, contained_call, log_panics, panics};
-pub use pool::PoolGauges;
+pub use pool::{PoolGauges, PoolUse};
 pub use process::{Memory, ProcessCollector, memory};
 pub use runtime::RuntimeCollector;
 pub use sharded::Sharded;

@@ -1,6 +1,17 @@
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-use crate::ledger::PoolUse;
+/// How the connections to PostgreSQL are used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PoolUse {
+    /// Open connections.
+    pub size: usize,
+    /// Open connections that are idle.
+    pub available: usize,
+    /// Tasks that wait for a connection.
+    pub waiting: usize,
+    /// The limit of the pool.
+    pub most: usize,
+}
 
 /// The connections to PostgreSQL.
 #[derive(Debug, Default)]

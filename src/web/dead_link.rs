@@ -6,7 +6,7 @@ use axum::{
 use serde_json::json;
 
 use super::{FILES, secure};
-use crate::http::{Offer, preferred};
+use crate::headers::{Offer, preferred};
 
 /// How long a browser should wait before it asks again, in seconds.
 const RETRY_AFTER: &str = "5";

@@ -6,10 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{
-    ledger::PoolUse,
-    telemetry::{PoolGauges, ProcessCollector, RuntimeCollector},
-};
+use crate::telemetry::{PoolGauges, PoolUse, ProcessCollector, RuntimeCollector};
 
 /// Bounds of batches, in seconds.
 const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];

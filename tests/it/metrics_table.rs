@@ -7,8 +7,7 @@ use std::{
 };
 
 use tandem::{
-    ledger::PoolUse,
-    telemetry::{Metrics, Snapshot},
+    telemetry::{Metrics, PoolUse, Snapshot},
     worker::WorkerMetrics,
 };
 

@@ -10,7 +10,7 @@ use super::{
     server::{Server, place, server, session},
     tls::tls,
 };
-use crate::config::PostgresConfig;
+use crate::{config::PostgresConfig, telemetry::PoolUse};
 
 /// How much longer than an ordinary answer a batch, a migration or an hourly job may take.
 const LONG: u32 = 10;
@@ -23,19 +23,6 @@ pub struct Database {
     patience: Duration,
     /// Hosts, ports and the database, for people.
     at: Arc<str>,
-}
-
-/// How the connections to PostgreSQL are used.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PoolUse {
-    /// How many there are.
-    pub size: usize,
-    /// How many of them nobody uses.
-    pub available: usize,
-    /// How many wait for one.
-    pub waiting: usize,
-    /// How many there may be.
-    pub most: usize,
 }
 
 impl fmt::Debug for Database {

@@ -20,7 +20,7 @@ mod sslmode;
 mod tls;
 mod users;
 
-pub use database::{Database, PoolUse};
+pub use database::Database;
 pub use dead::{DeadLetter, DeadRow};
 pub use error::{LedgerError, Verdict};
 pub use fitness::{Duty, Unfit};
