@@ -30,7 +30,6 @@ pub mod limit;
 pub mod node;
 pub mod protocol;
 pub mod room;
-pub mod shared;
 pub mod socket;
 pub mod telemetry;
 pub mod text;

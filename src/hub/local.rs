@@ -8,12 +8,11 @@ use super::{
     seat::{Arrival, Held, Kind, Seat},
 };
 use crate::{
-    backend::Point,
     clock::{Clock, Millis},
     config::IceConfig,
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{Audience, Close, Frame, IceServer, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
-    room::{Change, LeftReason, Member, Room, Update},
+    room::{Change, LeftReason, Member, Room, StreamPosition, Update},
     telemetry::{Gap, Metrics, Share},
 };
 
@@ -133,15 +132,16 @@ impl Local {
         self.catching.take().unwrap_or_default()
     }
 
-    /// Whether the replica has come as far as this point.
-    pub(super) fn knows(&self, (epoch, version): Point) -> bool {
-        self.replica.exists() && self.replica.epoch == epoch && self.replica.version >= version
+    /// Whether the replica has come as far as this position.
+    pub(super) fn knows(&self, position: StreamPosition) -> bool {
+        let is = self.replica.position();
+        self.replica.exists() && is.epoch == position.epoch && is.version >= position.version
     }
 
     /// Into the replica, and out to the seats.
     pub(super) fn update(&mut self, update: &Update, context: Context<'_>) -> Fit {
         let ended = !self.replica.exists() && update.changes.last() == Some(&Change::Closed);
-        if ended || self.knows((update.epoch, update.version())) {
+        if ended || self.knows(update.position()) {
             return Fit::Known;
         }
         let follows =

@@ -1,7 +1,7 @@
 //! The rooms that this node takes part in: replicas of them, and the sockets that sit in them.
 //!
-//! A command goes [`Hub::join`] or [`Hub::act`] -> [`crate::room::decide`] on the replica -> [`crate::backend::Backend::commit`]; the update
-//! comes back through [`crate::backend::Sink`] into the replica and out to the sockets ([`LocalRoom`]).
+//! A command goes [`Hub::join`] or [`Hub::act`] -> [`crate::room::decide`] on the replica -> [`crate::backend::RoomStore::commit`]; the update
+//! comes back through [`crate::backend::RoomEvents`] into the replica and out to the sockets ([`LocalRoom`]).
 
 mod act;
 mod enter;

@@ -1,6 +1,6 @@
 use super::{Hub, Outbox};
 use crate::{
-    backend::{Sink as _, answered},
+    backend::{RoomEvents as _, answered},
     id::{ConnId, NodeId, RoomId, UserId},
     telemetry::SeatCheck,
 };

@@ -6,10 +6,10 @@ use tokio::time::sleep;
 
 use super::{Hub, HubError, LocalRoom, local::Fit, state::due_after, tick::RETRY};
 use crate::{
-    backend::{BackendError, Commit, Point},
+    backend::{BackendError, Commit},
     id::{ConnId, UserId},
     protocol::Close,
-    room::{Command, Member, Room, Update},
+    room::{Command, Member, Room, StreamPosition, Update},
     telemetry::Gap,
 };
 
@@ -28,7 +28,7 @@ enum Standing {
     /// It has gone on.
     Ahead,
     /// It has lost what this node still has; this is what is left there.
-    Behind(Option<Point>),
+    Behind(Option<StreamPosition>),
     /// It is another room.
     Other,
 }
@@ -154,9 +154,9 @@ impl Hub {
         let mut local = room.local();
         let heard = local.end_catching();
         local.adopt(fresh, reason, self.context());
-        let point = (local.replica.epoch, local.replica.version);
+        let position = local.replica.position();
         // What led to another epoch is void.
-        let mut heard = heard.iter().filter(|update| update.epoch == point.0 || point.1 == 0);
+        let mut heard = heard.iter().filter(|update| update.epoch == position.epoch || position.version == 0);
         heard.all(|update| local.update(update, self.context()) != Fit::Gap)
     }
 
@@ -211,7 +211,7 @@ fn standing(old: &Room, fresh: &Room, seated: bool, now: u64) -> Standing {
     }
     // Epochs only grow: an earlier one is what is left when shared state has lost where a room was put back.
     match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
-        (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some((fresh.epoch, fresh.version))),
+        (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some(fresh.position())),
         (Ordering::Equal, Ordering::Greater) => Standing::Ahead,
         (Ordering::Equal, Ordering::Equal) if fresh.mark == old.mark => Standing::Same,
         // Shared state had lost something and has gone on in another way since.

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
@@ -12,14 +15,14 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    backend::{Backend, BackendError, Commit, Due, Faults, Losses, Point, Proposal, Sink},
+    backend::{Backend, BackendError, Commit, Due, Faults, Losses, Proposal, RoomEvents},
     clock::{Clock, Millis},
     config::IceConfig,
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Archive, Entry, events},
     limit::Throttle,
     protocol::{Frame, Received},
-    room::{Attempt, Command, Policy, Refusal, Room, Update, decide, next_due},
+    room::{Attempt, Command, Policy, Refusal, Room, StreamPosition, Update, decide, next_due},
     telemetry::{Gap, Metrics},
 };
 
@@ -35,6 +38,7 @@ pub struct Hub {
     pub(super) rooms: DashMap<RoomId, Arc<LocalRoom>>,
     pub(super) schedule: Schedule,
     pub(super) signals: SignalIds,
+    backend: Arc<dyn Backend>,
     faults: Faults,
     pub(super) waiting: Waiting,
     /// For the log lines about the ledger.
@@ -48,7 +52,6 @@ pub struct Parts {
     pub node: NodeId,
     pub clock: Clock,
     pub policy: Policy,
-    pub backend: Arc<dyn Backend>,
     pub metrics: Arc<Metrics>,
     pub ping_interval: Millis,
     pub ice: IceConfig,
@@ -63,9 +66,10 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// A hub that hears from its backend.
-    pub fn new(parts: Parts) -> Arc<Self> {
-        let hub = Arc::new(Self {
+    /// A hub over the state that `connect` leads to, which tells the hub what happens.
+    pub fn new(parts: Parts, connect: impl FnOnce(Weak<dyn RoomEvents>) -> Arc<dyn Backend>) -> Arc<Self> {
+        Arc::new_cyclic(|hub: &Weak<Self>| Self {
+            backend: connect(Weak::clone(hub) as Weak<dyn RoomEvents>),
             rooms: DashMap::new(),
             schedule: Schedule::default(),
             signals: SignalIds::random(),
@@ -74,9 +78,7 @@ impl Hub {
             recalls: Throttle::new(1, 1),
             losses: Losses::new(Arc::clone(&parts.metrics)),
             parts,
-        });
-        hub.parts.backend.attach(Arc::clone(&hub) as Arc<dyn Sink>);
-        hub
+        })
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -102,8 +104,13 @@ impl Hub {
         }
     }
 
+    /// The state that the rooms of this hub are kept in.
+    pub fn shared(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
     pub(super) fn backend(&self) -> &dyn Backend {
-        &*self.parts.backend
+        &*self.backend
     }
 
     /// Rooms that this node takes part in.
@@ -325,9 +332,9 @@ pub(super) fn due_after(before: Option<&Room>, after: &Room, policy: &Policy) ->
     }
 }
 
-impl Sink for Hub {
-    fn knows(&self, room: &RoomId, point: Point) -> bool {
-        self.rooms.get(room).is_none_or(|room| room.local().knows(point))
+impl RoomEvents for Hub {
+    fn knows(&self, room: &RoomId, position: StreamPosition) -> bool {
+        self.rooms.get(room).is_none_or(|room| room.local().knows(position))
     }
 
     fn update(&self, update: &Arc<Update>) {

@@ -17,6 +17,7 @@ mod restore;
 mod room_row;
 mod sql_value;
 mod sqlite;
+mod store;
 mod table;
 mod writer;
 
@@ -31,4 +32,5 @@ pub use postgres::{
 pub use query::{EventRow, Query, query};
 pub use restore::restore;
 pub use room_row::RoomRow;
+pub use store::EventStore;
 pub use writer::{Writer, WriterError};

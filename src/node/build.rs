@@ -10,9 +10,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{NodeError, drain, files::Files, keeper::Keeper, lookup::Lookup, state::State, timekeeper::Timekeeper};
+use super::{
+    NodeError,
+    agent::{AgentParts, ClusterAgent},
+    drain,
+    files::Files,
+    lookup::Lookup,
+    state::State,
+    timekeeper::Timekeeper,
+};
 use crate::{
-    backend::RedisNode,
+    backend::{Cluster, Membership as _, RedisNode},
     clock::{Clock, millis},
     config::{Config, IceConfig},
     http::{self, Patience, Site, SiteParts, Terms},
@@ -57,19 +65,19 @@ impl Node {
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::claim(config.server.max_connections);
         let (listener, address) = listen(&config).await?;
-        let state = State::open(&config, &name, clock, &metrics)?;
+        let mut state = State::open(&config, &name, clock)?;
         let lookup = state.lookup().await?;
-        let hub = Hub::new(Parts {
-            node: name,
+        let parts = Parts {
+            node: name.clone(),
             clock,
             policy: config.room.policy(),
-            backend: Arc::clone(&state.backend),
             metrics: Arc::clone(&metrics),
             ping_interval: millis(config.socket.ping_interval),
             ice: config.ice.clone(),
             archive: state.archive.clone(),
-        });
-        state.adopt(&hub).await;
+        };
+        let hub = Hub::new(parts, |events| state.connect(&config, &name, &metrics, events));
+        state.restore_rooms(&hub).await;
 
         let admission = Admission::new(files.sockets);
         metrics.connections_max.set(i64::try_from(files.sockets).unwrap_or(i64::MAX));
@@ -87,7 +95,7 @@ impl Node {
         let parts = SiteParts {
             door: Arc::new(Door::new(door, &config)),
             hub: Arc::clone(&hub),
-            backend: Arc::clone(&state.backend),
+            backend: Arc::clone(hub.shared()),
             journal: state.journal(),
             database: state.database.clone(),
             keys: state.keys.clone(),
@@ -121,9 +129,10 @@ impl Node {
     /// Serves until SIGTERM or SIGINT, then drains. A second signal does not wait.
     pub async fn run(self) -> Result<(), NodeError> {
         let mut stops = Stops::new()?;
-        let redis = self.state.redis();
-        let keeper_of = redis.as_ref().map(|redis| self.keeper(redis));
-        let timekeeper = self.timekeeper(None);
+        let redis = self.state.redis.clone();
+        let agent = redis.as_ref().map(|redis| self.agent(redis));
+        let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
+        let timekeeper = Timekeeper { clock, metrics, cluster: None };
         // Nobody is let in, or told that this node is ready, before there is somewhere to put them.
         self.admission.pause(redis.is_some());
         let stop = CancellationToken::new();
@@ -148,11 +157,11 @@ impl Node {
         if let Some(lookup) = self.lookup {
             background.spawn(vital("the look at the ledger", lookup.run().boxed()));
         }
-        let mut keeper = JoinSet::new();
-        if let (Some(redis), Some(of)) = (&redis, keeper_of) {
+        let mut agents = JoinSet::new();
+        if let (Some(redis), Some(agent)) = (&redis, agent) {
             background.spawn(vital("the link to Redis", Arc::clone(redis).run().boxed()));
-            keeper.spawn(async move {
-                contained(of.run()).await.map_or(NodeError::Died("the lease of this node"), NodeError::from)
+            agents.spawn(async move {
+                contained(agent.run()).await.map_or(NodeError::Died("the lease of this node"), NodeError::from)
             });
         } else {
             self.metrics.link_up.set(1);
@@ -161,11 +170,11 @@ impl Node {
         let node = self.hub.node();
         tracing::info!(addr = %self.address, node = %node, version = env!("CARGO_PKG_VERSION"), "listening");
 
-        let misfit = tokio::select! {
+        let unfit = tokio::select! {
             () = stops.next() => None,
             // Without one of these it would go on half dead: another process does better.
             Some(part) = deaths.recv() => Some(NodeError::Died(part)),
-            Some(Ok(error)) = keeper.join_next() => Some(error),
+            Some(Ok(error)) = agents.join_next() => Some(error),
         };
         let over = self.config.socket.drain;
         let drained = tokio::select! {
@@ -183,11 +192,11 @@ impl Node {
             // Who does not end in time is cut off with the process.
             let _ = timeout(LAST_MOMENTS, ended).await;
         }
-        keeper.shutdown().await;
+        agents.shutdown().await;
         // Seats that could not be given back: other nodes find out when the lease runs out.
         let lost = self.hub.seated();
         // Nor is a name given back that another process has by now.
-        if let Some(redis) = redis.filter(|_| lost == 0 && misfit.is_none())
+        if let Some(redis) = redis.filter(|_| lost == 0 && unfit.is_none())
             && !matches!(timeout(LEAVE, redis.leave()).await, Ok(Ok(())))
         {
             tracing::warn!("the other nodes could not be told, they will notice");
@@ -202,25 +211,20 @@ impl Node {
         } else {
             tracing::warn!(forced, lost, "stopped at once by a second signal");
         }
-        misfit.map_or(Ok(()), Err)
+        unfit.map_or(Ok(()), Err)
     }
 
-    fn timekeeper(&self, redis: Option<&Arc<RedisNode>>) -> Timekeeper {
-        Timekeeper { clock: self.clock, metrics: Arc::clone(&self.metrics), redis: redis.cloned() }
-    }
-
-    fn keeper(&self, redis: &Arc<RedisNode>) -> Keeper {
-        Keeper {
-            redis: Arc::clone(redis),
+    fn agent(&self, redis: &Arc<RedisNode>) -> ClusterAgent {
+        ClusterAgent::new(AgentParts {
+            cluster: Arc::clone(redis) as Arc<dyn Cluster>,
             hub: Arc::clone(&self.hub),
             admission: Arc::clone(&self.admission),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
-            timekeeper: self.timekeeper(Some(redis)),
             fingerprints: self.state.keys.fingerprints(),
             lease: self.config.redis.lease,
             stream_max: self.config.redis.ledger_stream_max,
-        }
+        })
     }
 }
 

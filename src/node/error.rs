@@ -1,9 +1,8 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    backend::StartError,
+    backend::{ConnectorError, DeploymentError},
     ledger::{LedgerError, WriterError},
-    shared::SharedError,
 };
 
 /// Why a node could not start, or not go on.
@@ -23,10 +22,10 @@ pub enum NodeError {
     Database(#[from] LedgerError),
     /// Redis cannot be used.
     #[error(transparent)]
-    Shared(#[from] SharedError),
+    Redis(#[from] ConnectorError),
     /// The deployment is another one.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Deployment(#[from] DeploymentError),
     /// The data directory cannot be used.
     #[error("cannot use the data directory {path} (TANDEM_DATA_DIR): {source}")]
     DataDir {

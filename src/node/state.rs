@@ -1,12 +1,12 @@
 use std::{
     fs::{File, TryLockError},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use super::{NodeError, lookup::Lookup, secret};
 use crate::{
     auth::Keys,
-    backend::{Backend, Memory, RedisNode, RedisParts, Retention},
+    backend::{Backend, Connector, Memory, MemoryLedger, RedisNode, RedisParts, Retention, RoomEvents},
     clock::Clock,
     config::Config,
     hub::Hub,
@@ -17,17 +17,19 @@ use crate::{
 
 /// Where a node's rooms are kept and its events go.
 pub(super) struct State {
-    pub(super) backend: Arc<dyn Backend>,
     pub(super) archive: Option<Arc<dyn Archive>>,
     /// What the archive asks.
     pub(super) database: Option<Database>,
     pub(super) keys: Keys,
+    /// In a cluster, once it is [connected](State::connect).
+    pub(super) redis: Option<Arc<RedisNode>>,
     kind: Kind,
 }
 
 enum Kind {
     /// In this process, and in a directory.
     Alone {
+        memory: Arc<Memory>,
         writer: Writer,
         journal: Journal,
         restored: Vec<RoomId>,
@@ -35,7 +37,7 @@ enum Kind {
         lock: File,
     },
     /// In Redis; a worker takes the events out of it.
-    Cluster(Arc<RedisNode>),
+    Cluster(Arc<Connector>),
 }
 
 impl std::fmt::Debug for State {
@@ -45,13 +47,8 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    pub(super) fn open(
-        config: &Config,
-        name: &NodeId,
-        clock: Clock,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, NodeError> {
-        if config.redis.is_given() { cluster(config, name, metrics) } else { alone(config, name, clock, metrics) }
+    pub(super) fn open(config: &Config, name: &NodeId, clock: Clock) -> Result<Self, NodeError> {
+        if config.redis.is_given() { cluster(config) } else { alone(config, name, clock) }
     }
 
     /// The way to the ledger of a single node.
@@ -62,10 +59,29 @@ impl State {
         }
     }
 
-    pub(super) fn redis(&self) -> Option<Arc<RedisNode>> {
+    /// Shared state as this node uses it, which tells `events` what happens. Connects to nothing before it is run.
+    pub(super) fn connect(
+        &mut self,
+        config: &Config,
+        name: &NodeId,
+        metrics: &Arc<Metrics>,
+        events: Weak<dyn RoomEvents>,
+    ) -> Arc<dyn Backend> {
+        let (name, metrics) = (name.clone(), Arc::clone(metrics));
         match &self.kind {
-            Kind::Alone { .. } => None,
-            Kind::Cluster(redis) => Some(Arc::clone(redis)),
+            Kind::Alone { memory, .. } => memory.connect(name, events, Some(metrics)),
+            Kind::Cluster(connector) => {
+                let parts = RedisParts {
+                    name,
+                    config: &config.redis,
+                    max_rooms: config.room.max_rooms,
+                    retention: retention(config),
+                    ledger: self.database.is_some(),
+                    metrics,
+                };
+                let redis = RedisNode::new(Arc::clone(connector), parts, events);
+                Arc::clone(self.redis.insert(redis)) as Arc<dyn Backend>
+            }
         }
     }
 
@@ -81,7 +97,7 @@ impl State {
     }
 
     /// The hub looks after the rooms that outlived a restart of a single node.
-    pub(super) async fn adopt(&self, hub: &Hub) {
+    pub(super) async fn restore_rooms(&self, hub: &Hub) {
         let Kind::Alone { restored, .. } = &self.kind else { return };
         for room in restored {
             if let Err(error) = hub.adopt(room).await {
@@ -105,56 +121,47 @@ impl State {
 }
 
 /// Nothing is touched before it is sure that no other node is here.
-fn alone(config: &Config, name: &NodeId, clock: Clock, metrics: &Arc<Metrics>) -> Result<State, NodeError> {
+fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeError> {
     if config.postgres.is_given() {
         return Err(NodeError::Ledger);
     }
     let directory = &config.ledger.data_dir;
     let data_dir = |source| NodeError::DataDir { path: directory.clone(), source };
     std::fs::create_dir_all(directory).map_err(data_dir)?;
-    let lock = claim(config)?;
+    let lock = lock_directory(config)?;
     let keys = Keys::new(&secret::load(config.server.secret.as_deref(), directory).map_err(data_dir)?)
         .with_previous(config.server.secret_previous.as_deref());
     let database = config.ledger.database();
     let rooms = ledger::restore(&database, name, &config.room.policy(), clock.now())?;
     let (writer, journal) = Writer::start(&database, clock)?;
-    let memory = Memory::keeping(retention(config), Some(journal.clone()), config.room.max_rooms);
+    let memory = Memory::single(retention(config), MemoryLedger::Journal(journal.clone()), config.room.max_rooms);
     let restored = rooms.iter().map(|room| room.id.clone()).collect();
     for room in rooms {
         memory.restore(room);
     }
-    let backend = memory.counting(name.clone(), Some(Arc::clone(metrics)));
-    Ok(State { backend, archive: None, database: None, keys, kind: Kind::Alone { writer, journal, restored, lock } })
+    let kind = Kind::Alone { memory, writer, journal, restored, lock };
+    Ok(State { archive: None, database: None, keys, redis: None, kind })
 }
 
 fn retention(config: &Config) -> Retention {
     Retention::new(config.room.resume_window, config.room.empty_room, config.redis.lease)
 }
 
-fn cluster(config: &Config, name: &NodeId, metrics: &Arc<Metrics>) -> Result<State, NodeError> {
+fn cluster(config: &Config) -> Result<State, NodeError> {
     let secret = config.server.secret.as_deref().ok_or(NodeError::Secret)?;
     let ledger = config.postgres.is_given();
     if !ledger {
         tracing::warn!("no DATABASE_URL: this cluster keeps no ledger");
     }
-    let parts = RedisParts {
-        name: name.clone(),
-        config: &config.redis,
-        max_rooms: config.room.max_rooms,
-        retention: retention(config),
-        ledger,
-        metrics: Arc::clone(metrics),
-    };
-    let redis = RedisNode::new(parts)?;
-    let backend = Arc::clone(&redis) as Arc<dyn Backend>;
+    let connector = Arc::new(Connector::new(&config.redis)?);
     let database = if ledger { Some(Database::new(&config.postgres)?) } else { None };
     let archive = database.clone().map(|database| Arc::new(PgRoomArchive::new(database)) as Arc<dyn Archive>);
     let keys = Keys::new(secret.as_bytes()).with_previous(config.server.secret_previous.as_deref());
-    Ok(State { backend, archive, database, keys, kind: Kind::Cluster(redis) })
+    Ok(State { archive, database, keys, redis: None, kind: Kind::Cluster(connector) })
 }
 
 /// One node a data directory: two would archive each other's rooms.
-fn claim(config: &Config) -> Result<File, NodeError> {
+fn lock_directory(config: &Config) -> Result<File, NodeError> {
     let path = config.ledger.data_dir.clone();
     let lock = File::create(path.join("lock")).map_err(|source| NodeError::DataDir { path: path.clone(), source })?;
     match lock.try_lock() {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    backend::{BackendError, RedisNode},
+    backend::{BackendError, Cluster},
     clock::{Bounds, Clock, Sightings},
     telemetry::{Against, Metrics},
 };
@@ -24,17 +24,17 @@ pub(super) struct Timekeeper {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     /// None on a single node.
-    pub(super) redis: Option<Arc<RedisNode>>,
+    pub(super) cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl Timekeeper {
     /// Takes over the time of Redis. Before anybody is let in: afterwards nothing leaps any more.
     pub(super) async fn take_over(&self) -> Result<(), BackendError> {
-        let Some(redis) = &self.redis else { return Ok(()) };
+        let Some(cluster) = &self.cluster else { return Ok(()) };
         let mut sightings = Sightings::default();
-        let mut bounds = sightings.add(redis.look_at_clock(&self.clock).await?);
+        let mut bounds = sightings.add(cluster.read_clock(&self.clock).await?);
         for _ in 1..FIRST_LOOKS {
-            bounds = sightings.add(redis.look_at_clock(&self.clock).await?);
+            bounds = sightings.add(cluster.read_clock(&self.clock).await?);
         }
         let seconds = self.clock.behind(bounds);
         self.clock.jump(bounds);
@@ -51,12 +51,12 @@ impl Timekeeper {
             sleep(EVERY).await;
             let bounds = system.sightings.add(self.clock.look_at_system());
             self.note(Against::System, bounds, &mut system.told);
-            let Some(node) = &self.redis else {
+            let Some(cluster) = &self.cluster else {
                 self.clock.follow(bounds);
                 continue;
             };
             // While Redis is away its link says so, and the clock runs on as it is.
-            if let Ok(look) = node.look_at_clock(&self.clock).await {
+            if let Ok(look) = cluster.read_clock(&self.clock).await {
                 let bounds = redis.sightings.add(look);
                 self.note(Against::Redis, bounds, &mut redis.told);
                 self.clock.follow(bounds);
@@ -75,7 +75,7 @@ impl Timekeeper {
             return;
         }
         *told = Some(Instant::now());
-        if against == Against::System && self.redis.is_some() {
+        if against == Against::System && self.cluster.is_some() {
             tracing::warn!(
                 seconds,
                 "this node's system clock is ahead of the clock of the cluster by as much: the node goes by Redis'"

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// What a worker needs, and whether it is there: what `/ready` answers from. Each flag has one writer.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
+pub struct Condition {
     /// Redis can be read. By the pump.
     pub(super) redis: Flag,
     /// PostgreSQL answers, takes writes, and lets this user do what is needed. By the checkup.

@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use redis::RedisError;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -8,10 +7,12 @@ use super::{
     WorkerMetrics,
     breaker::spread,
     condition::Condition,
-    delivery::Delivery,
     scribe::{Scribe, Stopped},
-    streams::Streams,
     trouble::Trouble,
+};
+use crate::{
+    backend::{BackendError, LedgerQueue, QueueReading, QueuedEntry},
+    ledger::EventStore,
 };
 
 /// Between two looks at streams, unless more is there than one look brings: what comes meanwhile is written together, and a transaction
@@ -20,24 +21,56 @@ const PACE: Duration = Duration::from_millis(75);
 /// Between two tries while Redis is out of order.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Moves entries from Redis to PostgreSQL.
-pub(super) struct Pump {
-    pub(super) streams: Streams,
-    pub(super) scribe: Scribe,
+/// Moves entries from the queue into the ledger.
+pub struct Pump {
+    queue: Box<dyn LedgerQueue>,
+    scribe: Scribe,
+    batch: usize,
+    claim: Duration,
+    metrics: Arc<WorkerMetrics>,
+    condition: Arc<Condition>,
+    stop: CancellationToken,
+}
+
+/// What a [`Pump`] is made of.
+#[allow(missing_docs, reason = "the others are their own names")]
+pub struct PumpParts {
+    pub queue: Box<dyn LedgerQueue>,
+    pub store: Arc<dyn EventStore>,
     /// Most entries of a transaction.
-    pub(super) batch: usize,
-    /// When what others have in hand is taken over.
-    pub(super) claim: Duration,
-    pub(super) metrics: Arc<WorkerMetrics>,
-    pub(super) condition: Arc<Condition>,
-    pub(super) stop: CancellationToken,
+    pub batch: usize,
+    /// When entries that other workers have in hand are taken over.
+    pub claim: Duration,
+    pub metrics: Arc<WorkerMetrics>,
+    pub condition: Arc<Condition>,
+    pub stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Pump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pump").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for PumpParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PumpParts").field("batch", &self.batch).finish_non_exhaustive()
+    }
 }
 
 impl Pump {
-    /// Until told to stop; what is in hand then is still written, if PostgreSQL takes it.
-    pub(super) async fn run(mut self) {
+    /// Reads nothing yet.
+    pub fn new(parts: PumpParts) -> Self {
+        let PumpParts { queue, store, batch, claim, metrics, condition, stop } = parts;
+        let names = (0..queue.partitions()).map(|partition| queue.name_of(partition)).collect();
+        let scribe = Scribe::new(store, names, Arc::clone(&metrics), Arc::clone(&condition), stop.clone());
+        Self { queue, scribe, batch, claim, metrics, condition, stop }
+    }
+
+    /// Until told to stop; what is in hand then is still written, if the ledger takes it.
+    pub async fn run(mut self) {
         let mut trouble = Trouble::new("Redis");
-        let pace = PACE.max(Duration::from_millis(self.streams.layout().partitions().into()));
+        let pace = PACE.max(Duration::from_millis(self.queue.partitions().into()));
         let mut look = Instant::now();
         while !self.stop.is_cancelled() {
             let wait = match self.round(&mut look).await {
@@ -49,7 +82,7 @@ impl Pump {
                     }
                     pace
                 }
-                Err(Interrupted::Redis(error)) => {
+                Err(Interrupted::Queue(error)) => {
                     self.condition.redis.set(false);
                     trouble.report(&error);
                     spread(RETRY)
@@ -65,10 +98,9 @@ impl Pump {
 
     /// Whether there is more.
     async fn round(&mut self, look: &mut Instant) -> Result<bool, Interrupted> {
-        let mut entries = self.streams.read().await?;
-        let mut behind = self.streams.is_behind();
+        let QueueReading { mut entries, more: mut behind } = self.queue.read().await?;
         if Instant::now() >= *look {
-            let taken = self.streams.take_over(self.claim).await?;
+            let taken = self.queue.take_over(self.claim).await?;
             // What is left behind should not wait for a whole round again.
             *look = Instant::now() + if taken.is_empty() { spread(self.claim / 3) } else { Duration::ZERO };
             if !taken.is_empty() {
@@ -84,20 +116,20 @@ impl Pump {
         Ok(behind)
     }
 
-    async fn hand_over(&mut self, batch: &[Delivery]) -> Result<(), Interrupted> {
+    async fn hand_over(&mut self, batch: &[QueuedEntry]) -> Result<(), Interrupted> {
         let done = self.scribe.write(batch).await?;
-        Ok(self.streams.done(&done).await?)
+        Ok(self.queue.acknowledge(&done).await?)
     }
 }
 
 enum Interrupted {
-    Redis(RedisError),
+    Queue(BackendError),
     Stopped,
 }
 
-impl From<RedisError> for Interrupted {
-    fn from(error: RedisError) -> Self {
-        Self::Redis(error)
+impl From<BackendError> for Interrupted {
+    fn from(error: BackendError) -> Self {
+        Self::Queue(error)
     }
 }
 

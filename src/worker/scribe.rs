@@ -3,10 +3,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{WorkerMetrics, breaker::Breaker, condition::Condition, delivery::Delivery};
+use super::{WorkerMetrics, breaker::Breaker, condition::Condition};
 use crate::{
-    ledger::{Database, DeadLetter, Entry, LedgerError, Verdict},
-    shared::Layout,
+    backend::QueuedEntry,
+    ledger::{DeadLetter, Entry, EventStore, LedgerError, Verdict},
 };
 
 /// How often the same entries may fail while PostgreSQL takes others, before it is taken for their own fault.
@@ -18,8 +18,9 @@ pub(super) struct Stopped;
 
 /// Writes batches, for as long as it takes.
 pub(super) struct Scribe {
-    database: Database,
-    layout: Layout,
+    store: Arc<dyn EventStore>,
+    /// The names of the partitions that entries come from.
+    names: Vec<String>,
     breaker: Breaker,
     metrics: Arc<WorkerMetrics>,
     condition: Arc<Condition>,
@@ -28,32 +29,32 @@ pub(super) struct Scribe {
 
 /// Entries that are written together, and how often that has failed while others were taken.
 struct Part<'p, 'd> {
-    entries: &'p [(&'d Delivery, Entry)],
+    entries: &'p [(&'d QueuedEntry, Entry)],
     strikes: u32,
 }
 
 impl Scribe {
     pub(super) fn new(
-        database: Database,
-        layout: Layout,
+        store: Arc<dyn EventStore>,
+        names: Vec<String>,
         metrics: Arc<WorkerMetrics>,
         condition: Arc<Condition>,
         stop: CancellationToken,
     ) -> Self {
-        Self { database, layout, breaker: Breaker::new(Arc::clone(&metrics)), metrics, condition, stop }
+        Self { store, names, breaker: Breaker::new(Arc::clone(&metrics)), metrics, condition, stop }
     }
 
     /// Returns when PostgreSQL has taken what it takes. What may leave Redis: it is there as events, or as dead letters. The rest stays
     /// where it is, and comes again.
-    pub(super) async fn write<'a>(&mut self, batch: &'a [Delivery]) -> Result<Vec<&'a Delivery>, Stopped> {
+    pub(super) async fn write<'a>(&mut self, batch: &'a [QueuedEntry]) -> Result<Vec<&'a QueuedEntry>, Stopped> {
         let mut entries = Vec::with_capacity(batch.len());
-        let mut done: Vec<&'a Delivery> = Vec::with_capacity(batch.len());
-        let mut aside: Option<(&'a Delivery, String)> = None;
+        let mut done: Vec<&'a QueuedEntry> = Vec::with_capacity(batch.len());
+        let mut aside: Option<(&'a QueuedEntry, String)> = None;
         let before = self.metrics.set_aside.get();
         for delivery in batch {
             match delivery.entry() {
                 Some(Ok(entry)) => entries.push((delivery, entry)),
-                Some(Err(why)) => match self.bury(delivery, &why).await? {
+                Some(Err(why)) => match self.dead_letter(delivery, &why).await? {
                     Ok(()) => done.push(delivery),
                     Err(why) => aside = Some((delivery, self.set_aside(&why))),
                 },
@@ -87,21 +88,25 @@ impl Scribe {
                 parts.extend([right, left].map(|entries| Part { entries, strikes: 0 }));
                 continue;
             }
-            let buried = match verdict {
-                Verdict::Data | Verdict::Unclear => self.bury(first, &error.to_string()).await?,
+            let kept = match verdict {
+                Verdict::Data | Verdict::Unclear => self.dead_letter(first, &error.to_string()).await?,
                 Verdict::Late | Verdict::Outage => Err(error.to_string()),
             };
-            match buried {
+            match kept {
                 Ok(()) => done.push(first),
                 Err(why) => aside = Some((first, self.set_aside(&why))),
             }
         }
         if let Some((delivery, error)) = aside {
-            let (stream, entry) = (self.layout.events(delivery.partition), &delivery.id);
+            let (stream, entry) = (self.name_of(delivery), &delivery.id);
             let entries = self.metrics.set_aside.get() - before;
             tracing::error!(entries, %stream, %entry, error, "PostgreSQL takes others, but not these: they stay in Redis, and are tried again");
         }
         Ok(done)
+    }
+
+    fn name_of(&self, entry: &QueuedEntry) -> &str {
+        self.names.get(usize::from(entry.partition)).map_or("", String::as_str)
     }
 
     fn set_aside(&self, why: &str) -> String {
@@ -109,11 +114,11 @@ impl Scribe {
         why.to_owned()
     }
 
-    async fn try_write(&mut self, part: &[(&Delivery, Entry)]) -> Result<(), LedgerError> {
+    async fn try_write(&mut self, part: &[(&QueuedEntry, Entry)]) -> Result<(), LedgerError> {
         let entries: Vec<&Entry> = part.iter().map(|(_, entry)| entry).collect();
         self.breaker.tries();
         let begun = Instant::now();
-        let new = self.database.write(&entries).await?;
+        let new = self.store.write(&entries).await?;
         self.metrics.batch_seconds.observe(begun.elapsed().as_secs_f64());
         self.metrics.batches.inc();
         self.metrics.events.inc_by(new);
@@ -122,16 +127,17 @@ impl Scribe {
     }
 
     /// Keeps it as a dead letter; or why that cannot be done while other things can.
-    async fn bury(&mut self, delivery: &Delivery, why: &str) -> Result<Result<(), String>, Stopped> {
-        let (stream, id) = (self.layout.events(delivery.partition), delivery.id.clone());
-        let letter = DeadLetter::new(stream, id, delivery.text.as_deref().unwrap_or_default(), why.to_owned());
+    async fn dead_letter(&mut self, delivery: &QueuedEntry, why: &str) -> Result<Result<(), String>, Stopped> {
+        let (stream, id) = (self.name_of(delivery), delivery.id.clone());
+        let letter =
+            DeadLetter::new(stream.to_owned(), id, delivery.text.as_deref().unwrap_or_default(), why.to_owned());
         let mut refused = String::new();
         // What the database does not take as it is, it may take in letters of which it knows all.
         for letter in [&letter, &letter.armoured()] {
             let mut strikes = 0;
             loop {
                 self.breaker.tries();
-                let Err(error) = self.database.bury(letter).await else {
+                let Err(error) = self.store.dead_letter(letter).await else {
                     self.works();
                     self.metrics.dead_letters.inc();
                     let (stream, entry) = (&letter.stream, &letter.entry_id);
@@ -156,13 +162,13 @@ impl Scribe {
 
     /// Whether anything else is taken in spite of this error. If nothing is, waits until it is, and says no.
     async fn takes_others(&mut self, error: &LedgerError) -> Result<bool, Stopped> {
-        if self.database.takes_entries().await.is_ok() {
+        if self.store.takes_entries().await.is_ok() {
             return Ok(true);
         }
         self.pause(error).await?;
         loop {
             self.breaker.tries();
-            match self.database.takes_entries().await {
+            match self.store.takes_entries().await {
                 Ok(()) => return Ok(false),
                 Err(error) => self.pause(&error).await?,
             }

@@ -13,17 +13,15 @@ use super::{
     checkup::Checkup,
     condition::Condition,
     jobs::Jobs,
-    pump::Pump,
-    scribe::Scribe,
+    pump::{Pump, PumpParts},
     site::{Site, router},
-    streams::Streams,
-    watch::{Misfit, Watch},
+    watch::{PartitionMismatch, Watch},
 };
 use crate::{
+    backend::{Connector, ConnectorError, Layout, LedgerQueue, RedisQueue},
     config::{PostgresConfig, RedisConfig, WorkerConfig},
     http::{self, Patience, Terms},
     ledger::{Database, LedgerError},
-    shared::{Connector, Layout, SharedError},
     telemetry::HttpMetrics,
 };
 
@@ -66,7 +64,7 @@ pub enum WorkerError {
     Partitions,
     /// The settings of Redis lead nowhere.
     #[error("{0}")]
-    Redis(#[from] SharedError),
+    Redis(#[from] ConnectorError),
     /// The settings of PostgreSQL lead nowhere.
     #[error("{0}")]
     Postgres(#[from] LedgerError),
@@ -133,19 +131,20 @@ impl Worker {
         let layout = Layout::new(&self.settings.redis.redis_prefix, self.settings.redis.redis_partitions);
         let claim = self.settings.worker.worker_claim;
         let batch = self.settings.worker.worker_batch;
-        let (scribe_metrics, scribe_condition) = (Arc::clone(&metrics), Arc::clone(&condition));
-        let pump = Pump {
-            streams: Streams::new(self.connector, layout.clone(), self.name.clone(), batch),
-            scribe: Scribe::new(self.database.clone(), layout.clone(), scribe_metrics, scribe_condition, stop.clone()),
+        let queue = |connector| -> Box<dyn LedgerQueue> {
+            Box::new(RedisQueue::new(connector, layout.clone(), self.name.clone(), batch))
+        };
+        let pump = Pump::new(PumpParts {
+            queue: queue(self.connector),
+            store: Arc::new(self.database.clone()),
             batch,
             claim,
             metrics: Arc::clone(&metrics),
             condition: Arc::clone(&condition),
             stop: stop.clone(),
-        };
+        });
         let watch = Watch {
-            connector: self.watching,
-            layout,
+            queue: queue(self.watching),
             most: self.settings.redis.ledger_stream_max,
             dead: claim * 2,
             metrics: Arc::clone(&metrics),
@@ -159,7 +158,7 @@ impl Worker {
         };
         let checkup = Checkup { database: self.database, condition: Arc::clone(&condition), stop: stop.clone() };
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { watch.run().await.map_err(|Misfit| WorkerError::Partitions) });
+        tasks.spawn(async move { watch.run().await.map_err(|PartitionMismatch| WorkerError::Partitions) });
         tasks.spawn(checkup.run());
         let (ready, told) = (Arc::clone(&condition), stop.clone());
         tasks.spawn(async move {

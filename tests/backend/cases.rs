@@ -3,10 +3,10 @@ use std::sync::{Arc, atomic::Ordering};
 use tandem::{
     backend::{Commit, Delivery, Due, Inbox, Retention},
     id::NodeId,
-    room::{Action, Room},
+    room::{Action, Room, StreamPosition},
 };
 
-use crate::fixture::{Fixture, NOW, Node, act, broadcast, conn, drop_socket, join, room, texts, user};
+use crate::fixture::{Fixture, NOW, Node, act, broadcast, conn, drop_socket, join, nobody, room, texts, user};
 
 fn applied(commit: Commit) -> bool {
     commit == Commit::Applied
@@ -279,8 +279,8 @@ pub async fn an_inbox_goes_with_its_member(fixture: &impl Fixture) {
 }
 
 pub async fn a_code_belongs_to_one_room_until_it_expires(fixture: &impl Fixture) {
-    let north = fixture.node("north").await;
-    let south = fixture.node("south").await;
+    let north = fixture.node("north", nobody()).await;
+    let south = fixture.node("south", nobody()).await;
     assert!(north.claim_code("abc", &room("r"), NOW + 10, NOW).await.unwrap());
     assert!(south.claim_code("abc", &room("r"), NOW + 20, NOW).await.unwrap(), "again, for longer");
     assert!(!south.claim_code("abc", &room("other"), NOW + 99, NOW + 15).await.unwrap());
@@ -328,10 +328,11 @@ pub async fn a_room_that_was_lost_is_put_back_once(fixture: &impl Fixture) {
     let kept = Room { epoch: north.replica.epoch + 1, ..north.replica.clone() };
     let restore = async |found| north.backend.restore(&kept, found, Due::Never).await.unwrap();
     assert_eq!(restore(None).await, Commit::Conflict, "it is not lost");
-    assert_eq!(restore(Some((kept.epoch - 1, kept.version - 1))).await, Commit::Conflict, "nor behind");
-    let found = (kept.epoch - 1, kept.version);
-    assert_eq!(restore(Some(found)).await, Commit::Applied);
-    assert_eq!(restore(Some(found)).await, Commit::Conflict, "once");
+    let found = |epoch, version| Some(StreamPosition { epoch, version });
+    assert_eq!(restore(found(kept.epoch - 1, kept.version - 1)).await, Commit::Conflict, "nor behind");
+    let found = found(kept.epoch - 1, kept.version);
+    assert_eq!(restore(found).await, Commit::Applied);
+    assert_eq!(restore(found).await, Commit::Conflict, "once");
     south.heard.until(|| !south.heard.stale.lock().unwrap().is_empty()).await;
     assert_eq!(south.heard.stale.lock().unwrap().first(), Some(&room("r")), "the others are told to read it anew");
     assert_eq!(south.backend.subscribe(&room("r")).await.unwrap(), kept);
@@ -351,7 +352,7 @@ pub async fn five_hundred_members_fit_into_a_room(fixture: &impl Fixture) {
     let late = Node::subscribed(fixture, "late", &room("r")).await;
     assert_eq!(late.replica, north.replica, "in the order in which they came");
     let kept = Room { epoch: north.replica.epoch + 1, ..north.replica.clone() };
-    let found = Some((north.replica.epoch, north.replica.version));
+    let found = Some(north.replica.position());
     assert_eq!(north.backend.restore(&kept, found, Due::Same).await.unwrap(), Commit::Applied);
     assert_eq!(late.backend.subscribe(&room("r")).await.unwrap(), kept);
 }

@@ -4,20 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use redis::Cmd;
 use tandem::{
-    backend::{Backend, BackendError, RedisNode},
+    backend::{BackendError, Connector, Layout, RedisNode, RoomStore as _, Wire},
     clock::Clock,
     hub::{Hub, HubError},
     id::RoomId,
     ledger::{Archive, ArchiveError, Entry, RoomRow, events},
     protocol::Code,
     room::Update,
-    shared::{Connector, Layout, Wire},
     telemetry::{Metrics, Snapshot},
 };
 
 use crate::{
+    client::{Client, hub_with},
     fixture::{RedisFixture, room},
-    hubs::{Client, hub_with},
 };
 
 struct Node {
@@ -29,8 +28,12 @@ struct Node {
 impl Node {
     async fn new(fixture: &RedisFixture, name: &str, archive: Option<Arc<dyn Archive>>) -> Self {
         let metrics = Arc::new(Metrics::new(name));
-        let backend = fixture.counted(name, Arc::clone(&metrics)).await;
-        let hub = hub_with(Arc::clone(&backend) as Arc<dyn Backend>, name, Arc::clone(&metrics), archive);
+        let mut node = None;
+        let hub = hub_with(name, Arc::clone(&metrics), archive, |events| {
+            Arc::clone(node.insert(fixture.connect(name, Arc::clone(&metrics), events))) as _
+        });
+        let backend = node.unwrap();
+        assert!(backend.until_up(tandem_testkit::process::DEADLINE).await, "Redis is not reached");
         let running = Arc::clone(&hub);
         tokio::spawn(async move { running.run().await });
         Self { hub, backend, metrics }

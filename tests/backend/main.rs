@@ -10,23 +10,28 @@
 )]
 
 mod cases;
+mod client;
 mod corrupt;
+mod double;
 mod hubs;
+mod inboxes;
+mod membership;
 mod panics;
+mod queue;
 
 use tandem_testkit::fixture;
 
 /// One test for each case, and each back end.
 macro_rules! conformance {
-    ([$($module:ident: $fixture:expr),* $(,)?], $cases:tt) => {
-        $(conformance!(@one $module, $fixture, $cases);)*
+    ($of:ident, [$($module:ident: $fixture:expr),* $(,)?], $cases:tt) => {
+        $(conformance!(@one $of, $module, $fixture, $cases);)*
     };
-    (@one $module:ident, $fixture:expr, [$($case:ident),* $(,)?]) => {
+    (@one $of:ident, $module:ident, $fixture:expr, [$($case:ident),* $(,)?]) => {
         mod $module {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    crate::cases::$case(&$fixture).await;
+                    crate::$of::$case(&$fixture).await;
                 }
             )*
         }
@@ -34,8 +39,10 @@ macro_rules! conformance {
 }
 
 conformance!(
+    cases,
     [
         in_memory: crate::fixture::MemoryFixture::default(),
+        in_memory_cluster: crate::fixture::MemoryCluster::default(),
         in_redis: crate::fixture::RedisFixture::standalone(),
         in_redis_cluster: crate::fixture::RedisFixture::cluster(),
     ],
@@ -60,5 +67,40 @@ conformance!(
         racing_nodes_never_skip_or_repeat_a_version,
         signals_for_one_that_is_away_wait_in_order_and_once,
         what_is_missed_is_kept_for_as_long_as_the_seat,
+    ]
+);
+
+conformance!(
+    membership,
+    [
+        members_in_memory: crate::fixture::MemoryCluster::default(),
+        members_in_redis: crate::fixture::RedisFixture::standalone(),
+        members_in_redis_cluster: crate::fixture::RedisFixture::cluster(),
+    ],
+    [
+        a_dead_node_is_removed_unless_it_lives,
+        a_node_that_leaves_holds_nothing_and_is_not_dead,
+        a_node_whose_lease_runs_out_is_dead_to_the_others_and_knows_it,
+        a_room_is_due_until_it_is_not,
+        nodes_of_another_secret_are_refused,
+        one_node_takes_over_the_rooms_of_a_dead_one,
+        rooms_of_an_earlier_process_of_the_name_are_abandoned,
+        the_newer_process_has_the_name,
+        there_is_one_clock,
+    ]
+);
+
+conformance!(
+    queue,
+    [
+        queue_in_memory: crate::fixture::MemoryCluster::default(),
+        queue_in_redis: crate::fixture::RedisFixture::standalone(),
+        queue_in_redis_cluster: crate::fixture::RedisFixture::cluster(),
+    ],
+    [
+        entries_stay_in_the_hand_of_a_worker_until_they_are_acknowledged,
+        idle_workers_are_forgotten_and_busy_ones_are_not,
+        two_workers_share_the_entries,
+        what_a_dead_worker_had_in_hand_is_taken_over,
     ]
 );

@@ -2,19 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use clap::{Args as _, FromArgMatches as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tandem::{
     auth::Keys,
-    backend::{Backend, BackendError, Commit, Delivery, Due, Inbox, Memory, MemoryNode, Point, Proposal, Sink},
-    clock::{Clock, Millis},
+    backend::Proposal,
+    clock::Clock,
     config::Config,
     http::{self, Patience, Site, SiteParts, Terms},
-    id::{ConnId, NodeId, RoomId, UserId},
-    protocol::Frame,
-    room::{Change, Room, Update},
+    room::Change,
     socket::{Admission, Door, DoorParts, Registry},
     telemetry::{HttpMetrics, Metrics},
 };
@@ -22,74 +19,24 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::hubs::hub_with;
+use crate::{
+    client::{memory, tapped_hub},
+    double::Taps,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Memory that has a bug: whoever calls itself "trigger" in "cursed" makes it panic, and so does a request for the code "bug".
-struct Buggy(Arc<MemoryNode>);
+/// A bug: whoever calls itself "trigger" in "cursed" makes it strike, and so does a request for the code "bug".
+struct Bug;
 
-#[async_trait]
-impl Backend for Buggy {
-    fn attach(&self, sink: Arc<dyn Sink>) {
-        self.0.attach(sink);
-    }
-    fn is_up(&self) -> bool {
-        true
-    }
-    async fn until_up(&self, within: Duration) -> bool {
-        self.0.until_up(within).await
-    }
-    async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {
-        self.0.subscribe(room).await
-    }
-    async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
-        self.0.unsubscribe(room).await
-    }
-    async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
+impl Taps for Bug {
+    fn commit(&self, proposal: &Proposal) {
         let renamed = |change: &Change| matches!(change, Change::Renamed { username, .. } if &**username == "trigger");
         assert!(!proposal.update.changes.iter().any(renamed), "on purpose");
-        self.0.commit(proposal).await
     }
-    async fn restore(&self, room: &Room, found: Option<Point>, due: Due) -> Result<Commit, BackendError> {
-        self.0.restore(room, found, due).await
-    }
-    async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
-        self.0.history(room, epoch, after).await
-    }
-    async fn direct(
-        &self,
-        room: &RoomId,
-        to: &UserId,
-        at: Option<&NodeId>,
-        frame: Frame,
-    ) -> Result<Delivery, BackendError> {
-        self.0.direct(room, to, at, frame).await
-    }
-    async fn answers(
-        &self,
-        node: &NodeId,
-        room: &RoomId,
-        user: &UserId,
-        conn: ConnId,
-    ) -> Result<Option<bool>, BackendError> {
-        self.0.answers(node, room, user, conn).await
-    }
-    async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError> {
-        self.0.inbox(room, user).await
-    }
-    async fn taken(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError> {
-        self.0.taken(room, user, inbox).await
-    }
-    async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {
-        self.0.exists(room).await
-    }
-    async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
-        self.0.claim_code(code, room, until, now).await
-    }
-    async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
+
+    fn resolve(&self, code: &str) {
         assert_ne!(code, "bug", "on purpose");
-        self.0.resolve_code(code, now).await
     }
 }
 
@@ -137,8 +84,8 @@ async fn serve() -> (String, Arc<Metrics>) {
     let config = Config::augment_args(clap::Command::new("x")).get_matches_from(["x"]);
     let config = Config::from_arg_matches(&config).unwrap();
     let metrics = Arc::new(Metrics::new("n"));
-    let backend = Arc::new(Buggy(Memory::new(None, 1_000).node(NodeId::parse("n").unwrap())));
-    let hub = hub_with(backend.clone(), "n", Arc::clone(&metrics), None);
+    let hub = tapped_hub(&memory(), "n", Arc::clone(&metrics), &Arc::new(Bug));
+    let backend = Arc::clone(hub.shared());
     let (clock, keys) = (Clock::system(), Keys::new(b"sixteen bytes or more"));
     let admission = Admission::new(100);
     let registry = Registry::new(Arc::clone(&metrics));

@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use serde_json::json;
-use tandem::{id::RoomId, shared::Layout};
+use tandem::{backend::Layout, id::RoomId};
 use tokio::time::sleep;
 
 use crate::{

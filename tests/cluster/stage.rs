@@ -112,7 +112,7 @@ impl Stage {
 
     /// All rows, once nothing waits for the worker any more.
     pub(crate) async fn ledger(&self) -> Vec<Row> {
-        let layout = ::tandem::shared::Layout::new("tandem:", 16);
+        let layout = ::tandem::backend::Layout::new("tandem:", 16);
         let mut redis = connect(&self.redis.url()).await;
         let begun = Instant::now();
         loop {

@@ -11,7 +11,7 @@ use std::{
 
 use redis::Connection;
 use serde_json::Value;
-use tandem::{ledger::Entry, shared::Layout};
+use tandem::{backend::Layout, ledger::Entry};
 use tempfile::TempDir;
 
 use crate::kit::{postgres::Postgres, process::Process, redis::Redis};

@@ -3,7 +3,7 @@
 
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use serde_json::{Value, json};
-use tandem::{ledger::Entry, shared::Layout};
+use tandem::{backend::Layout, ledger::Entry};
 
 use crate::{process::DEADLINE, redis::Redis};
 

@@ -1,6 +1,12 @@
+use async_trait::async_trait;
 use dashmap::{DashMap, mapref::entry::Entry};
 
-use crate::{clock::Millis, id::RoomId};
+use super::MemoryNode;
+use crate::{
+    backend::{BackendError, ShortCodes},
+    clock::Millis,
+    id::RoomId,
+};
 
 /// Codes that may be in force at once.
 const MAX_CODES: usize = 200_000;
@@ -37,6 +43,17 @@ impl Codes {
 
     pub(super) fn resolve(&self, code: &str, now: Millis) -> Option<RoomId> {
         self.codes.get(code).filter(|code| code.1 > now).map(|code| code.0.clone())
+    }
+}
+
+#[async_trait]
+impl ShortCodes for MemoryNode {
+    async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError> {
+        Ok(self.shared.codes.claim(code, room, until, now))
+    }
+
+    async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
+        Ok(self.shared.codes.resolve(code, now))
     }
 }
 

@@ -3,10 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    backend::Point,
     id::{RoomId, UserId},
     protocol::Frame,
-    room::{Member, Room, Update},
+    room::{Member, Room, StreamPosition, Update},
 };
 
 /// The field that has everything of a room but its members.
@@ -50,7 +49,7 @@ pub(super) fn encode_member(member: &Member) -> Result<String, CodecError> {
 pub(super) type Fields = HashMap<Vec<u8>, Vec<u8>>;
 
 /// Version and epoch of a hash, whatever stands there.
-pub(super) fn raw_point(fields: &Fields) -> [Vec<u8>; 2] {
+pub(super) fn raw_position(fields: &Fields) -> [Vec<u8>; 2] {
     ["v", "e"].map(|name| fields.get(name.as_bytes()).cloned().unwrap_or_else(|| b"0".to_vec()))
 }
 
@@ -91,31 +90,33 @@ pub(super) fn decode_room(id: &RoomId, fields: &Fields) -> Result<Room, CodecErr
 
 /// An update as the channel and the history have it: a line that can be read without reading the rest, then JSON.
 pub(super) fn encode_update(update: &Update) -> Result<String, CodecError> {
-    let mut text = head((update.epoch, update.version()), update.base);
+    let mut text = head(update.position(), update.base);
     text.push_str(&serde_json::to_string(update)?);
     Ok(text)
 }
 
 /// What the channel is told when a room was put back: nothing follows from it but that the room has to be read.
 pub(super) fn encode_restored(room: &Room) -> String {
-    head((room.epoch, room.version), 0)
+    head(room.position(), 0)
 }
 
 /// What the channel is told when a room cannot be read: no node has a room at this point, so that all that have it look at it.
 pub(super) const UNREADABLE: &str = "0 0 0\n";
 
-fn head((epoch, version): Point, base: u64) -> String {
-    format!("{epoch} {base} {version}\n")
+fn head(to: StreamPosition, base: u64) -> String {
+    format!("{} {base} {}\n", to.epoch, to.version)
 }
 
 /// The point that an update leads to, and the rest of it.
-pub(super) fn split_update(text: &[u8]) -> Result<(Point, &[u8]), CodecError> {
+pub(super) fn split_update(text: &[u8]) -> Result<(StreamPosition, &[u8]), CodecError> {
     let end = text.iter().position(|byte| *byte == b'\n').ok_or(CodecError::Header)?;
     let (line, rest) = text.split_at(end);
     let line = std::str::from_utf8(line).map_err(|_| CodecError::Header)?;
     let mut numbers = line.split(' ').map(str::parse::<u64>);
     match (numbers.next(), numbers.next(), numbers.next()) {
-        (Some(Ok(epoch)), Some(Ok(_)), Some(Ok(version))) => Ok(((epoch, version), rest.get(1..).unwrap_or_default())),
+        (Some(Ok(epoch)), Some(Ok(_)), Some(Ok(version))) => {
+            Ok((StreamPosition { epoch, version }, rest.get(1..).unwrap_or_default()))
+        }
         _ => Err(CodecError::Header),
     }
 }
@@ -127,7 +128,7 @@ pub(super) fn decode_update(text: &[u8]) -> Result<Update, CodecError> {
 
 /// A signal on its way to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stray {
+pub(super) struct SignalEnvelope {
     /// How many nodes it was sent to already.
     pub(super) hops: u8,
     pub(super) room: RoomId,
@@ -135,7 +136,7 @@ pub(super) struct Stray {
     pub(super) frame: Frame,
 }
 
-impl Stray {
+impl SignalEnvelope {
     pub(super) fn encode(&self) -> String {
         let (room, to) = (self.room.as_str(), self.to.as_str());
         format!("{} {} {}\n{room}{to}{}", self.hops, room.len(), to.len(), self.frame.as_str())
@@ -157,15 +158,15 @@ mod tests {
 
     #[test]
     fn a_signal_comes_back_as_it_was() {
-        let stray = Stray {
+        let envelope = SignalEnvelope {
             hops: 1,
             room: RoomId::parse("a b:{é}").unwrap(),
             to: UserId::parse("user 1").unwrap(),
             frame: "{\"x\":\"\\n\"}".into(),
         };
-        assert_eq!(Stray::decode(&stray.encode()), Some(stray));
+        assert_eq!(SignalEnvelope::decode(&envelope.encode()), Some(envelope));
         for bad in ["", "1 2\nabc", "1 99 1\nabc", "x 1 1\nabc", "1 0 1\nabc"] {
-            assert_eq!(Stray::decode(bad), None, "{bad}");
+            assert_eq!(SignalEnvelope::decode(bad), None, "{bad}");
         }
     }
 
@@ -173,7 +174,7 @@ mod tests {
     fn the_head_of_an_update_is_read_alone() {
         let update = Update { room: RoomId::parse("r").unwrap(), epoch: 7, base: 3, at: 1, changes: Vec::new() };
         let text = encode_update(&update).unwrap();
-        assert_eq!(split_update(text.as_bytes()).unwrap().0, (7, 3));
+        assert_eq!(split_update(text.as_bytes()).unwrap().0, StreamPosition { epoch: 7, version: 3 });
         assert_eq!(decode_update(text.as_bytes()).unwrap(), update);
         for bad in ["", "1 2 3", "1 2\n{}", "a b c\n{}"] {
             assert!(split_update(bad.as_bytes()).is_err(), "{bad}");

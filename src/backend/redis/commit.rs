@@ -5,9 +5,9 @@ use super::{
     node::RedisNode,
 };
 use crate::{
-    backend::{Due, Point, Proposal, Retention},
+    backend::{Due, Proposal, Retention},
     id::UserId,
-    room::{Change, Room},
+    room::{Change, Room, StreamPosition},
 };
 
 /// What `commit.lua` is given, in its order.
@@ -27,9 +27,9 @@ struct Step<'a> {
 }
 
 /// What is written of a room beside its members.
-fn fields(room: &Room, (epoch, version): Point) -> Result<Vec<(String, String)>, CodecError> {
-    let point = [("v".to_owned(), version.to_string()), ("e".to_owned(), epoch.to_string())];
-    Ok(point.into_iter().chain([(ROOM.to_owned(), encode_room(room)?)]).collect())
+fn fields(room: &Room, at: StreamPosition) -> Result<Vec<(String, String)>, CodecError> {
+    let position = [("v".to_owned(), at.version.to_string()), ("e".to_owned(), at.epoch.to_string())];
+    Ok(position.into_iter().chain([(ROOM.to_owned(), encode_room(room)?)]).collect())
 }
 
 impl RedisNode {
@@ -46,7 +46,7 @@ impl RedisNode {
         seats.dedup();
         let (mut set, mut unset) = (Vec::new(), Vec::new());
         if after.exists() {
-            set = fields(after, (update.epoch, update.version()))?;
+            set = fields(after, update.position())?;
             for user in seats {
                 match after.members.get(user) {
                     Some(member) => set.push((member_field(user), encode_member(member)?)),
@@ -83,7 +83,7 @@ impl RedisNode {
         found: [Vec<u8>; 2],
         due: Due,
     ) -> Result<ScriptInvocation<'a>, CodecError> {
-        let mut set = fields(room, (room.epoch, room.version))?;
+        let mut set = fields(room, room.position())?;
         for member in room.members.values() {
             set.push((member_field(&member.user), encode_member(member)?));
         }

@@ -11,10 +11,11 @@ use redis::Script;
 
 use super::{
     answer::translate,
+    connector::Wire,
     link::{Link, Probe, Probed},
     node::RedisNode,
 };
-use crate::{backend::BackendError, shared::Wire};
+use crate::backend::{BackendError, Membership as _};
 
 /// The first wait after a connection that could not be made; it doubles,
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -46,7 +47,7 @@ impl RedisNode {
             };
             wait = FIRST_WAIT;
             self.links_up(link, true);
-            self.judge(link, &found, &mut trouble);
+            self.report(link, &found, &mut trouble);
             let why = self.watch(link, &mut trouble).await;
             self.links_up(link, false);
             link.set(None);
@@ -57,7 +58,7 @@ impl RedisNode {
     }
 
     /// Says when Redis begins to refuse what nodes need, now and again while it does, and when it no longer does.
-    fn judge(&self, link: &Link, probed: &Probed, trouble: &mut Option<Instant>) {
+    fn report(&self, link: &Link, probed: &Probed, trouble: &mut Option<Instant>) {
         if let Some(error) = &probed.refused {
             trouble.get_or_insert_with(Instant::now);
             self.faults.note(error);
@@ -82,17 +83,17 @@ impl RedisNode {
     async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<Probed, BackendError> {
         let generation = link.next_generation();
         let (node, its) = (self.weak(), Arc::downgrade(link));
-        let hear = move |push| {
+        let on_push = move |push| {
             if let (Some(node), Some(link)) = (node.upgrade(), its.upgrade()) {
-                node.hear(&link, generation, &push);
+                node.on_push(&link, generation, &push);
             }
         };
-        let wire = self.connector.connect(hear).await.map_err(|error| self.at(&error))?;
+        let wire = self.connector.connect(on_push).await.map_err(|error| self.at(&error))?;
         self.listen_again(link, wire.clone()).await.map_err(|error| self.at(&error))?;
         // Nothing is decided in a room of which something may have been missed.
         link.set(Some(wire));
-        self.doubt_rooms(link);
-        self.hold_all().await?;
+        self.mark_rooms_stale(link);
+        self.announce_rooms().await?;
         for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
             self.append_lost(partition).await?;
         }
@@ -130,15 +131,15 @@ impl RedisNode {
         for batch in by_partition.iter().flat_map(|channels| channels.chunks(BATCH)) {
             wire.listen(batch).await?;
         }
-        self.doubt_rooms(link);
+        self.mark_rooms_stale(link);
         Ok(())
     }
 
     /// Each is read before anything is decided in it, and soon.
-    fn doubt_rooms(&self, link: &Link) {
-        let Some(sink) = self.sink.get() else { return };
+    fn mark_rooms_stale(&self, link: &Link) {
+        let Some(events) = self.events() else { return };
         for room in link.rooms.iter() {
-            sink.stale(&room);
+            events.stale(&room);
         }
     }
 
@@ -180,7 +181,7 @@ impl RedisNode {
             match found {
                 Ok(found) => {
                     self.metrics.echo.back(link.number, found.took, !self.probe.is_zero());
-                    self.judge(link, &found, trouble);
+                    self.report(link, &found, trouble);
                 }
                 Err(error) => {
                     self.faults.count(&error);

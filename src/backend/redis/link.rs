@@ -14,11 +14,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::answer::{read, translate};
+use super::{
+    answer::{read, translate},
+    connector::Wire,
+};
 use crate::{
     backend::{BackendError, Faults},
     id::RoomId,
-    shared::Wire,
     telemetry::Cause,
 };
 

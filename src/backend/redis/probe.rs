@@ -80,7 +80,7 @@ impl RedisNode {
     }
 
     /// Runs on the connection's own task, and does not wait.
-    pub(super) fn hear_word(self: &Arc<Self>, text: &[u8]) {
+    pub(super) fn on_word(self: &Arc<Self>, text: &[u8]) {
         match serde_json::from_slice(text) {
             Ok(Word::Told { nonce, answers }) => {
                 if let Some((_, asker)) = self.probes.asked.remove(&nonce) {
@@ -89,12 +89,12 @@ impl RedisNode {
                 }
             }
             Ok(Word::Ask { nonce, from, room, user, conn }) => {
-                let Some(sink) = self.sink.get() else { return };
+                let Some(events) = self.events() else { return };
                 let Ok(permit) = Arc::clone(&self.probes.answering).try_acquire_owned() else {
                     tracing::warn!(%room, node = %from, "too many sockets are asked for at once, one is not");
                     return;
                 };
-                let asked = sink.ask(&room, &user, conn);
+                let asked = events.ask(&room, &user, conn);
                 let node = Arc::clone(self);
                 tokio::spawn(async move {
                     let answers = answered(asked).await;

@@ -64,7 +64,7 @@ impl Retained {
     }
 
     /// The worker has taken out everything before `first`.
-    pub(super) fn settle(&self, partition: u16, first: StreamId) {
+    pub(super) fn trim_acked(&self, partition: u16, first: StreamId) {
         let mut inner = self.inner();
         let Inner { partitions, bytes } = &mut *inner;
         let Some(queue) = partitions.get_mut(usize::from(partition)) else { return };
@@ -111,7 +111,7 @@ mod tests {
         for number in 0..5 {
             kept.keep(1, StreamId(10, number), "entry");
         }
-        kept.settle(1, StreamId::parse("10-2").unwrap());
+        kept.trim_acked(1, StreamId::parse("10-2").unwrap());
         let ids = |kept: &Retained| kept.all(1).iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(&kept), ["10-2", "10-3", "10-4"]);
         kept.moved(1, StreamId(10, 2), StreamId(20, 0));
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(gone.collect::<Vec<_>>(), [0, 3, 1], "it is said how many can no longer be put back");
         assert!(kept.inner().bytes <= MOST_BYTES);
         assert_eq!(kept.all(1).len(), 2);
-        kept.settle(1, StreamId(99, 0));
+        kept.trim_acked(1, StreamId(99, 0));
         assert_eq!(kept.inner().bytes, 0);
     }
 }

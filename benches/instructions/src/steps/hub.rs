@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args as _, FromArgMatches as _};
 use futures_util::FutureExt as _;
 use tandem::{
-    backend::Memory,
+    backend::{Memory, MemoryLedger, Retention},
     clock::Clock,
     config::IceConfig,
     hub::{Arrival, Hub, Membership, Outbox, Parts},
@@ -67,13 +67,14 @@ impl House {
             node: node()?,
             clock: Clock::system(),
             policy: Policy::default(),
-            backend: Memory::new(None, 10).node(node()?),
             metrics: Arc::new(Metrics::new("node-1")),
             ping_interval: 30_000,
             ice: ice()?,
             archive: None,
         };
-        let mut house = Self { hub: Hub::new(parts), seats: Vec::new() };
+        let (memory, node) = (Memory::single(Retention::default(), MemoryLedger::None, 10), node()?);
+        let hub = Hub::new(parts, |events| memory.connect(node, events, None));
+        let mut house = Self { hub, seats: Vec::new() };
         for number in 0..members {
             let seat = house.enter(number).await?;
             house.seats.push(seat);

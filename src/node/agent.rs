@@ -11,7 +11,7 @@ use tokio::{
 
 use super::timekeeper::Timekeeper;
 use crate::{
-    backend::{Backend as _, BackendError, Backlog, RedisNode, StartError},
+    backend::{BackendError, Backlog, Cluster, DeploymentError},
     clock::{Clock, Millis},
     hub::Hub,
     id::NodeId,
@@ -23,16 +23,16 @@ use crate::{
 const READY_GRACE: Duration = Duration::from_secs(3);
 /// How often readiness is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often rooms are looked for whose node has not done what was due,
+/// How often rooms are looked for whose node has not done what was due.
 const OVERDUE_EVERY: Duration = Duration::from_secs(1);
-/// and how long their own node has for it, in ms.
+/// How long the room's own node has for what is due, in ms.
 const OVERDUE_AFTER: Millis = 1_500;
 /// How often what is known of the ledger's streams is brought up to date.
 const LEDGER_EVERY: Duration = Duration::from_secs(2);
-/// How often it is said again which rooms are held,
+/// How often a node announces its rooms again.
 const REFRESH_EVERY: Duration = Duration::from_mins(1);
-/// and, every so many times, that they must not expire.
-const KEEP_EVERY: u64 = 10;
+/// After how many announcements the life of its rooms in shared state is extended.
+const EXTEND_EVERY: u64 = 10;
 /// Between two tries to take part in the deployment.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a process waits for another of its name to be gone: as long as a drain may take, and some more.
@@ -40,21 +40,48 @@ const HANDOVER: Duration = Duration::from_secs(20);
 /// A node renews its lease this often while it lasts.
 const RENEWALS: u32 = 5;
 
-pub(super) struct Keeper {
-    pub(super) redis: Arc<RedisNode>,
-    pub(super) hub: Arc<Hub>,
-    pub(super) admission: Arc<Admission>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Clock,
-    pub(super) timekeeper: Timekeeper,
-    pub(super) fingerprints: Vec<String>,
-    pub(super) lease: Duration,
-    pub(super) stream_max: usize,
+/// What a node of a cluster does beside serving its sockets.
+pub struct ClusterAgent {
+    parts: AgentParts,
+    timekeeper: Timekeeper,
 }
 
-impl Keeper {
-    /// For ever, unless this node has no place in the deployment.
-    pub(super) async fn run(self) -> StartError {
+/// What a [`ClusterAgent`] is made of.
+#[allow(missing_docs, reason = "the others are their own names")]
+pub struct AgentParts {
+    pub cluster: Arc<dyn Cluster>,
+    pub hub: Arc<Hub>,
+    pub admission: Arc<Admission>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// Of the secret; two while the secret is being changed.
+    pub fingerprints: Vec<String>,
+    pub lease: Duration,
+    /// Most entries of a partition of the ledger's queue.
+    pub stream_max: usize,
+}
+
+impl std::fmt::Debug for ClusterAgent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterAgent").field("node", self.parts.hub.node()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for AgentParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentParts").field("node", self.hub.node()).finish_non_exhaustive()
+    }
+}
+
+impl ClusterAgent {
+    /// Does nothing before it [runs](ClusterAgent::run).
+    pub fn new(parts: AgentParts) -> Self {
+        let (metrics, cluster) = (Arc::clone(&parts.metrics), Some(Arc::clone(&parts.cluster)));
+        Self { timekeeper: Timekeeper { clock: parts.clock, metrics, cluster }, parts }
+    }
+
+    /// Ends only if this node has no place in the deployment.
+    pub async fn run(self) -> DeploymentError {
         if let Err(error) = self.take_part().await {
             return error;
         }
@@ -72,16 +99,16 @@ impl Keeper {
         tokio::select! {
             usurped = self.renew(&dead) => usurped,
             // None of them ends.
-            _ = rest => StartError::NameTaken,
+            _ = rest => DeploymentError::NameTaken,
         }
     }
 
-    async fn take_part(&self) -> Result<(), StartError> {
+    async fn take_part(&self) -> Result<(), DeploymentError> {
         loop {
-            self.redis.until_up(Duration::MAX).await;
-            match self.redis.check_deployment(&self.fingerprints).await {
+            self.parts.cluster.until_up(Duration::MAX).await;
+            match self.parts.cluster.check_deployment(&self.parts.fingerprints).await {
                 Ok(()) => break,
-                Err(StartError::Backend(error)) => {
+                Err(DeploymentError::Backend(error)) => {
                     tracing::debug!(%error, "the deployment could not be looked at");
                     sleep(RETRY).await;
                 }
@@ -103,9 +130,9 @@ impl Keeper {
     async fn take_name(&self) -> Result<bool, BackendError> {
         // Before anything is stamped.
         self.timekeeper.take_over().await?;
-        self.redis.take_name().await?;
+        self.parts.cluster.take_name().await?;
         let patience = Instant::now() + HANDOVER;
-        while self.redis.namesakes().await? > 1 && Instant::now() < patience {
+        while self.parts.cluster.namesakes().await? > 1 && Instant::now() < patience {
             sleep(RETRY).await;
         }
         self.reap_own().await
@@ -113,44 +140,45 @@ impl Keeper {
 
     /// Rooms that this node is said to hold, but does not: whoever is said to be there is not. Whether all of them could be looked after.
     async fn reap_own(&self) -> Result<bool, BackendError> {
-        let rooms = self.redis.forgotten().await?;
-        Ok(self.hub.reap(self.hub.node(), rooms).await)
+        let rooms = self.parts.cluster.abandoned_rooms().await?;
+        Ok(self.parts.hub.reap(self.parts.hub.node(), rooms).await)
     }
 
     async fn readiness(&self) {
         let mut away: Option<Instant> = None;
         loop {
-            if self.redis.is_up() && self.redis.is_obeyed() {
+            if self.parts.cluster.is_up() && self.parts.cluster.is_accepting() {
                 away = None;
-                if self.admission.is_paused() {
-                    self.admission.pause(false);
-                    tracing::info!("new clients are welcome");
+                if self.parts.admission.is_paused() {
+                    self.parts.admission.pause(false);
+                    tracing::info!("shared state can be used again: new clients are accepted");
                 }
-            } else if away.get_or_insert_with(Instant::now).elapsed() > READY_GRACE && !self.admission.is_paused() {
-                self.admission.pause(true);
-                tracing::warn!("shared state is away, or refuses: new clients are refused");
+            } else if away.get_or_insert_with(Instant::now).elapsed() > READY_GRACE && !self.parts.admission.is_paused()
+            {
+                self.parts.admission.pause(true);
+                tracing::warn!("shared state cannot be reached, or refuses commands: new clients are refused");
             }
             sleep(LOOK).await;
         }
     }
 
     /// Says that this node lives, and finds out who does not. While Redis was away nobody could say so: then all get another lease.
-    async fn renew(&self, dead: &watch::Sender<Vec<NodeId>>) -> StartError {
-        let mut quiet = Instant::now() + self.lease;
+    async fn renew(&self, dead: &watch::Sender<Vec<NodeId>>) -> DeploymentError {
+        let mut quiet = Instant::now() + self.parts.lease;
         let mut first = true;
-        let mut every = interval(self.lease / RENEWALS);
+        let mut every = interval(self.parts.lease / RENEWALS);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            match self.redis.renew().await {
-                Ok(renewal) if renewal.usurped => return StartError::NameTaken,
+            match self.parts.cluster.renew().await {
+                Ok(renewal) if renewal.usurped => return DeploymentError::NameTaken,
                 Ok(renewal) => {
                     if renewal.lost && !first {
-                        self.metrics.lease_lost.inc();
+                        self.parts.metrics.lease_lost.inc();
                         tracing::warn!("this node's lease had run out, its rooms are read anew");
-                        self.hub.doubt_all();
-                        if let Err(error) = self.redis.hold_all().await {
-                            tracing::debug!(%error, "rooms could not be held again");
+                        self.parts.hub.doubt_all();
+                        if let Err(error) = self.parts.cluster.announce_rooms().await {
+                            tracing::debug!(%error, "rooms could not be announced again");
                         }
                     }
                     first = false;
@@ -160,7 +188,7 @@ impl Keeper {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the lease could not be renewed");
-                    quiet = Instant::now() + self.lease;
+                    quiet = Instant::now() + self.parts.lease;
                 }
             }
         }
@@ -179,13 +207,13 @@ impl Keeper {
     }
 
     async fn reap_one(&self, node: &NodeId) -> Result<(), BackendError> {
-        if !self.redis.claim(node).await? {
+        if !self.parts.cluster.take_over(node).await? {
             return Ok(());
         }
-        let rooms = self.redis.held(node).await?;
+        let rooms = self.parts.cluster.rooms_of(node).await?;
         tracing::warn!(dead = %node, rooms = rooms.len(), "a node is dead, its members' seats are given up");
-        if self.hub.reap(node, rooms).await {
-            self.redis.bury(node).await?;
+        if self.parts.hub.reap(node, rooms).await {
+            self.parts.cluster.remove_node(node).await?;
         }
         Ok(())
     }
@@ -193,12 +221,15 @@ impl Keeper {
     async fn overdue(&self) {
         loop {
             sleep(OVERDUE_EVERY).await;
-            if !self.redis.is_up() {
+            if !self.parts.cluster.is_up() {
                 continue;
             }
-            let Ok(rooms) = self.redis.overdue(self.clock.now().saturating_sub(OVERDUE_AFTER)).await else { continue };
-            for (room, due) in self.hub.attend(rooms).await {
-                if let Err(error) = self.redis.note_due(&room, due).await {
+            let Ok(rooms) = self.parts.cluster.overdue(self.parts.clock.now().saturating_sub(OVERDUE_AFTER)).await
+            else {
+                continue;
+            };
+            for (room, due) in self.parts.hub.attend(rooms).await {
+                if let Err(error) = self.parts.cluster.set_due(&room, due).await {
                     tracing::debug!(%room, %error, "when a room is due could not be noted");
                 }
             }
@@ -210,18 +241,18 @@ impl Keeper {
         let mut said = 0;
         loop {
             sleep(LEDGER_EVERY).await;
-            let Ok(Backlog { entries, bytes, most_bytes }) = self.redis.settle_ledger().await else { continue };
+            let Ok(Backlog { entries, bytes, most_bytes }) = self.parts.cluster.poll_backlog().await else { continue };
             let set = |gauge: &Gauge, value: u64| {
                 gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
             };
-            set(&self.metrics.stream_entries, entries);
-            set(&self.metrics.stream_bytes, bytes);
-            set(&self.metrics.stream_bytes_max, most_bytes);
+            set(&self.parts.metrics.stream_entries, entries);
+            set(&self.parts.metrics.stream_bytes, bytes);
+            set(&self.parts.metrics.stream_bytes_max, most_bytes);
             // In tenths of what there may be, and of what one partition may hold: long before any of them is full.
             let tenths = |is: u64, most: u64| is.saturating_mul(10) / most.max(1);
-            let tenths = tenths(entries, self.stream_max as u64).max(tenths(bytes, most_bytes));
+            let tenths = tenths(entries, self.parts.stream_max as u64).max(tenths(bytes, most_bytes));
             if tenths > said {
-                let most = self.stream_max;
+                let most = self.parts.stream_max;
                 tracing::warn!(entries, most, bytes, most_bytes, "the ledger's queue grows: is a worker running?");
             }
             said = tenths;
@@ -231,9 +262,10 @@ impl Keeper {
     async fn refresh(&self) {
         for minute in 1_u64.. {
             sleep(REFRESH_EVERY).await;
-            let long =
-                async { if minute.is_multiple_of(KEEP_EVERY) { self.redis.refresh_rooms().await } else { Ok(()) } };
-            if let Err(error) = tokio::try_join!(self.redis.hold_all(), self.reap_own(), long) {
+            let long = async {
+                if minute.is_multiple_of(EXTEND_EVERY) { self.parts.cluster.extend_rooms().await } else { Ok(()) }
+            };
+            if let Err(error) = tokio::try_join!(self.parts.cluster.announce_rooms(), self.reap_own(), long) {
                 tracing::debug!(%error, "rooms could not be refreshed");
             }
         }

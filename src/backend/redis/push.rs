@@ -6,7 +6,7 @@ use redis::{PushInfo, PushKind, Value};
 
 use super::{
     answer::corrupt,
-    codec::{Stray, decode_update, split_update},
+    codec::{SignalEnvelope, decode_update, split_update},
     link::Link,
     node::RedisNode,
     probe::MARK,
@@ -17,13 +17,13 @@ use crate::{
 };
 
 impl RedisNode {
-    pub(super) fn hear(self: &Arc<Self>, link: &Link, generation: u64, push: &PushInfo) {
+    pub(super) fn on_push(self: &Arc<Self>, link: &Link, generation: u64, push: &PushInfo) {
         match push.kind {
             PushKind::SMessage => {
                 if let [Value::BulkString(channel), Value::BulkString(message)] = push.data.as_slice()
                     && let Ok(channel) = std::str::from_utf8(channel)
                 {
-                    self.hear_message(link, channel, message);
+                    self.on_message(link, channel, message);
                 }
             }
             PushKind::Disconnection if link.is_current(generation) => link.breaks(),
@@ -42,25 +42,25 @@ impl RedisNode {
         }
     }
 
-    fn hear_message(self: &Arc<Self>, link: &Link, channel: &str, message: &[u8]) {
+    fn on_message(self: &Arc<Self>, link: &Link, channel: &str, message: &[u8]) {
         if let Some(room) = self.layout.room_of_channel(channel) {
             if let Ok(room) = RoomId::parse(room)
-                && contained_call(|| self.hear_update(&room, message)).is_none()
-                && let Some(sink) = self.sink.get()
+                && contained_call(|| self.on_update(&room, message)).is_none()
+                && let Some(events) = self.events()
             {
                 // The connection is everybody's: a bug in one room must not end it.
                 tracing::error!(%room, "a bug kept an update from its room; the room is read again");
-                sink.stale(&room);
+                events.stale(&room);
             }
         } else if channel == self.channel && message.is_empty() {
             // Somebody counts who listens.
         } else if channel == self.channel
             && let Some(word) = message.strip_prefix(MARK)
         {
-            self.hear_word(word);
+            self.on_word(word);
         } else if channel == self.channel {
-            if let Some(stray) = std::str::from_utf8(message).ok().and_then(Stray::decode) {
-                self.hear_signal(stray);
+            if let Some(envelope) = std::str::from_utf8(message).ok().and_then(SignalEnvelope::decode) {
+                self.on_signal(envelope);
             } else {
                 self.faults.note(&corrupt("what was sent to this node as a signal", &"it has no room or member"));
             }
@@ -69,30 +69,30 @@ impl RedisNode {
         }
     }
 
-    fn hear_update(&self, room: &RoomId, message: &[u8]) {
-        let Some(sink) = self.sink.get() else { return };
+    fn on_update(&self, room: &RoomId, message: &[u8]) {
+        let Some(events) = self.events() else { return };
         let update = match split_update(message) {
-            Ok((point, _)) if sink.knows(room, point) => return,
+            Ok((position, _)) if events.knows(room, position) => return,
             // A room that was put back.
-            Ok((_, [])) => return sink.stale(room),
+            Ok((_, [])) => return events.stale(room),
             Ok(_) => decode_update(message),
             Err(error) => Err(error),
         };
         match update {
-            Ok(update) => sink.update(&Arc::new(update)),
+            Ok(update) => events.update(&Arc::new(update)),
             Err(error) => {
                 // The room is read anew.
                 self.faults.note(&corrupt(&format!("an update of room {room}"), &error));
-                sink.stale(room);
+                events.stale(room);
             }
         }
     }
 
-    fn hear_signal(&self, stray: Stray) {
-        let taken = self.sink.get().is_some_and(|sink| sink.signal(&stray.room, &stray.to, &stray.frame));
-        if !taken && let Err(full) = self.strays.try_send(stray) {
-            let stray = full.into_inner();
-            self.losses.note(Dropped::TooManyStrays, 1, &stray.room, &stray.to);
+    fn on_signal(&self, envelope: SignalEnvelope) {
+        let taken = self.events().is_some_and(|events| events.signal(&envelope.room, &envelope.to, &envelope.frame));
+        if !taken && let Err(full) = self.undelivered.try_send(envelope) {
+            let envelope = full.into_inner();
+            self.losses.note(Dropped::TooManyStrays, 1, &envelope.room, &envelope.to);
         }
     }
 }

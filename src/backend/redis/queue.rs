@@ -1,11 +1,25 @@
+//! The worker's end of the ledger's queue: a consumer of the streams of all partitions.
+
 use std::{sync::LazyLock, time::Duration};
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use redis::{RedisError, Script, Value};
 
-use super::delivery::{Delivery, read_reply};
-use crate::shared::{Connector, Layout, Wire};
+use super::{
+    answer::translate,
+    clock::clock_script,
+    connector::{Connector, Wire},
+    layout::Layout,
+    reply::{read_list, read_reply},
+};
+use crate::{
+    backend::{BackendError, LedgerQueue, QueueLevel, QueueReading, QueuedEntry},
+    clock::{self, Millis},
+};
 
+/// Where a stream begins.
+const START: &str = "0-0";
 /// The consumer group that all workers are in.
 const GROUP: &str = "ledger";
 
@@ -38,7 +52,7 @@ static MAKE_GROUP: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// The streams of all partitions, as one worker sees them.
-pub(super) struct Streams {
+pub struct RedisQueue {
     connector: Connector,
     layout: Layout,
     consumer: String,
@@ -46,8 +60,6 @@ pub(super) struct Streams {
     parts: Vec<Part>,
     /// Entries that should come at once, of all partitions.
     batch: usize,
-    /// Whether more was there than was taken, last time.
-    behind: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -61,44 +73,90 @@ struct Part {
     cursor: String,
 }
 
-impl Streams {
-    pub(super) fn new(connector: Connector, layout: Layout, consumer: String, batch: usize) -> Self {
-        let start = || "0-0".to_owned();
-        let part = |number| Part { number, owed: Some(start()), busy: true, cursor: start() };
-        let parts = (0..layout.partitions()).map(part).collect();
-        Self { connector, layout, consumer, wire: None, parts, batch, behind: false }
+impl std::fmt::Debug for RedisQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisQueue").field("consumer", &self.consumer).finish_non_exhaustive()
     }
+}
 
-    pub(super) fn layout(&self) -> &Layout {
-        &self.layout
+impl RedisQueue {
+    /// For the worker `consumer`. Connects to nothing yet; `batch` entries should come at once, of all partitions.
+    pub fn new(connector: Connector, layout: Layout, consumer: String, batch: usize) -> Self {
+        let part = |number| Part { number, owed: Some(START.to_owned()), busy: true, cursor: START.to_owned() };
+        let parts = (0..layout.partitions()).map(part).collect();
+        Self { connector, layout, consumer, wire: None, parts, batch }
     }
 
     /// The connection. A new one is owed whatever the old one was given and did not hand on.
-    async fn wire(&mut self) -> Result<Wire, RedisError> {
+    async fn wire(&mut self) -> Result<Wire, BackendError> {
         if let Some(wire) = &self.wire {
             return Ok(wire.clone());
         }
-        let wire = self.connector.connect(|_| {}).await?;
-        let made = self.parts.iter().map(|part| make_group(wire.clone(), self.layout.events(part.number)));
-        all(join_all(made).await)?;
+        let wire = self.connector.connect(|_| {}).await.map_err(|error| self.at(&error))?;
         for part in &mut self.parts {
-            part.owed = Some("0-0".to_owned());
+            part.owed = Some(START.to_owned());
         }
-        self.wire = Some(wire.clone());
+        Ok(self.wire.insert(wire).clone())
+    }
+
+    /// The same, with the group of the workers in each stream.
+    async fn wire_with_groups(&mut self) -> Result<Wire, BackendError> {
+        let is_new = self.wire.is_none();
+        let wire = self.wire().await?;
+        if is_new {
+            let made = self.parts.iter().map(|part| make_group(wire.clone(), self.layout.events(part.number)));
+            let outcome = all(join_all(made).await);
+            self.reset_on_error(outcome)?;
+        }
         Ok(wire)
     }
 
-    fn settle<T>(&mut self, outcome: Result<T, RedisError>) -> Result<T, RedisError> {
+    fn at(&self, error: &RedisError) -> BackendError {
+        match translate(error) {
+            BackendError::Unreachable(why) => BackendError::Unreachable(format!("{}: {why}", self.connector.at())),
+            other => other,
+        }
+    }
+
+    fn reset_on_error<T>(&mut self, outcome: Result<T, RedisError>) -> Result<T, BackendError> {
         if outcome.is_err() {
             // Whatever it was, a fresh connection is as good as any cure.
             self.wire = None;
         }
-        outcome
+        outcome.map_err(|error| self.at(&error))
     }
 
-    /// What is new; but first what was given to this worker before, and did not get further.
-    pub(super) async fn read(&mut self) -> Result<Vec<Delivery>, RedisError> {
-        let wire = self.wire().await?;
+    /// Whether the nodes write to as many partitions as this worker reads.
+    async fn fits(&mut self, mut wire: Wire) -> Result<bool, BackendError> {
+        let common = redis::cmd("GET").arg(self.layout.deployment()).query_async::<Option<String>>(&mut wire).await;
+        let common = self.reset_on_error(common)?;
+        Ok(common.is_none_or(|common| self.layout.fits(&common).is_some()))
+    }
+
+    async fn now(&self, mut wire: Wire) -> Millis {
+        match clock_script().key(self.layout.deployment()).invoke_async::<Millis>(&mut wire).await {
+            Ok(micros) => micros / 1_000,
+            Err(error) => {
+                // The clock of this machine may be wrong, but is better than none.
+                tracing::debug!(%error, "Redis does not say what time it is");
+                clock::system()
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl LedgerQueue for RedisQueue {
+    fn partitions(&self) -> u16 {
+        self.layout.partitions()
+    }
+
+    fn name_of(&self, partition: u16) -> String {
+        self.layout.events(partition)
+    }
+
+    async fn read(&mut self) -> Result<QueueReading, BackendError> {
+        let wire = self.wire_with_groups().await?;
         let busy = self.parts.iter().filter(|part| part.busy).count().max(1);
         let count = self.batch.div_ceil(busy);
         let reads = self.parts.iter().map(|part| {
@@ -118,24 +176,18 @@ impl Streams {
             }
         });
         let outcome = all(join_all(reads).await);
-        let lists = self.settle(outcome)?;
-        self.behind = lists.iter().any(|list| list.len() >= count);
+        let lists = self.reset_on_error(outcome)?;
+        let more = lists.iter().any(|list| list.len() >= count);
         for (part, list) in self.parts.iter_mut().zip(&lists) {
             part.busy = !list.is_empty();
             // What stays in Redis for another time is not read again and again.
             part.owed = part.owed.take().and_then(|_| list.last().map(|last| last.id.clone()));
         }
-        Ok(lists.into_iter().flatten().collect())
+        Ok(QueueReading { entries: lists.into_iter().flatten().collect(), more })
     }
 
-    /// Whether there was more to read than the last time has brought.
-    pub(super) fn is_behind(&self) -> bool {
-        self.behind
-    }
-
-    /// What other workers have had in hand for longer than `idle`: they are dead, or might as well be.
-    pub(super) async fn take_over(&mut self, idle: Duration) -> Result<Vec<Delivery>, RedisError> {
-        let wire = self.wire().await?;
+    async fn take_over(&mut self, idle: Duration) -> Result<Vec<QueuedEntry>, BackendError> {
+        let wire = self.wire_with_groups().await?;
         let count = self.batch.div_ceil(self.parts.len().max(1));
         let claims = self.parts.iter().map(|part| {
             let mut wire = wire.clone();
@@ -149,25 +201,25 @@ impl Streams {
             async move {
                 match command.query_async::<(String, Value, Value)>(&mut wire).await {
                     // The next read makes it anew.
-                    Err(error) if error.code() == Some("NOGROUP") => Ok(("0-0".to_owned(), Value::Nil, Value::Nil)),
+                    Err(error) if error.code() == Some("NOGROUP") => Ok((START.to_owned(), Value::Nil, Value::Nil)),
                     reply => reply,
                 }
             }
         });
         let outcome = all(join_all(claims).await);
-        let replies = self.settle(outcome)?;
+        let replies = self.reset_on_error(outcome)?;
         let mut taken = Vec::new();
         for (part, (cursor, list, _)) in self.parts.iter_mut().zip(replies) {
             part.cursor = cursor;
-            taken.extend(Delivery::list(part.number, list));
+            taken.extend(read_list(part.number, list));
         }
         Ok(taken)
     }
 
-    /// They are in PostgreSQL: they leave Redis.
-    pub(super) async fn done(&mut self, batch: &[&Delivery]) -> Result<(), RedisError> {
-        let wire = self.wire().await?;
-        let of = |part: &Part| batch.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()).collect();
+    async fn acknowledge(&mut self, entries: &[&QueuedEntry]) -> Result<(), BackendError> {
+        let wire = self.wire_with_groups().await?;
+        let of =
+            |part: &Part| entries.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()).collect();
         let ids = self.parts.iter().map(|part| (self.layout.events(part.number), of(part)));
         let acks = ids.filter(|(_, ids): &(_, Vec<&str>)| !ids.is_empty()).map(|(stream, ids)| {
             let mut wire = wire.clone();
@@ -179,12 +231,43 @@ impl Streams {
             async move { both.query_async::<()>(&mut wire).await }
         });
         let outcome = all(join_all(acks).await);
-        self.settle(outcome).map(drop)
+        self.reset_on_error(outcome).map(drop)
+    }
+
+    async fn level(&mut self) -> Result<Option<QueueLevel>, BackendError> {
+        let wire = self.wire().await?;
+        if !self.fits(wire.clone()).await? {
+            return Ok(None);
+        }
+        let now = self.now(wire.clone()).await;
+        let looks = (0..self.layout.partitions()).map(|partition| {
+            let (mut wire, stream) = (wire.clone(), self.layout.events(partition));
+            async move {
+                let mut both = redis::pipe();
+                both.cmd("XLEN").arg(&stream);
+                both.cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1);
+                let (length, first) = both.query_async::<(usize, Value)>(&mut wire).await?;
+                let first = read_list(partition, first).into_iter().next();
+                Ok((length, first.and_then(|entry| entry.id.split('-').next()?.parse().ok())))
+            }
+        });
+        let outcome = all(join_all(looks).await);
+        Ok(Some(QueueLevel { partitions: self.reset_on_error(outcome)?, now }))
+    }
+
+    async fn forget_workers(&mut self, idle: Duration) -> Result<u64, BackendError> {
+        let wire = self.wire().await?;
+        let deletes = (0..self.layout.partitions()).map(|partition| {
+            let (mut wire, stream) = (wire.clone(), self.layout.events(partition));
+            async move { delete_dead(&mut wire, &stream, idle).await }
+        });
+        let outcome = all(join_all(deletes).await);
+        Ok(self.reset_on_error(outcome)?.into_iter().max().unwrap_or_default())
     }
 }
 
 /// Deletes consumers of a partition that have nothing in hand and have not been heard of for `idle`. How many.
-pub(super) async fn delete_dead(wire: &mut Wire, stream: &str, idle: Duration) -> Result<u64, RedisError> {
+async fn delete_dead(wire: &mut Wire, stream: &str, idle: Duration) -> Result<u64, RedisError> {
     let idle = idle.as_millis().to_string();
     match DELETE_DEAD.key(stream).arg(GROUP).arg(idle).invoke_async(wire).await {
         // There is no stream, or no group.

@@ -17,7 +17,7 @@ const PIPELINE: usize = 1_024;
 
 /// Why shared state cannot be reached.
 #[derive(Debug, thiserror::Error)]
-pub enum SharedError {
+pub enum ConnectorError {
     /// A setting leads nowhere.
     #[error("REDIS_URL {0}; expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
     Url(RedisError),
@@ -79,20 +79,20 @@ impl std::fmt::Debug for Wire {
 
 impl Connector {
     /// Reads the settings; connects to nothing yet.
-    pub fn new(config: &RedisConfig) -> Result<Self, SharedError> {
+    pub fn new(config: &RedisConfig) -> Result<Self, ConnectorError> {
         let seeds = seeds(config)?;
         let db = database(config, &seeds)?;
         let at = seeds.iter().map(|seed| seed.addr().to_string()).collect::<Vec<_>>().join(", ");
         let ca = match &config.redis_ca_file {
-            Some(path) => Some(std::fs::read(path).map_err(SharedError::Ca)?),
+            Some(path) => Some(std::fs::read(path).map_err(ConnectorError::Ca)?),
             None => None,
         };
         let servers = match config.redis_mode {
             RedisMode::Standalone => {
                 let Some(seed) = seeds.into_iter().next() else { return Err(nowhere()) };
                 Servers::Standalone(match (ca, is_tls(&seed)) {
-                    (Some(ca), true) => Client::build_with_tls(seed, certificates(ca)).map_err(SharedError::Url)?,
-                    _ => Client::open(seed).map_err(SharedError::Url)?,
+                    (Some(ca), true) => Client::build_with_tls(seed, certificates(ca)).map_err(ConnectorError::Url)?,
+                    _ => Client::open(seed).map_err(ConnectorError::Url)?,
                 })
             }
             RedisMode::Sentinel => Servers::Sentinel(Mutex::new(sentinel(config, &seeds, ca)?)),
@@ -196,8 +196,8 @@ impl ConnectionLike for Wire {
     }
 }
 
-fn nowhere() -> SharedError {
-    SharedError::Url((redis::ErrorKind::InvalidClientConfig, "names no server").into())
+fn nowhere() -> ConnectorError {
+    ConnectorError::Url((redis::ErrorKind::InvalidClientConfig, "names no server").into())
 }
 
 fn is_tls(info: &ConnectionInfo) -> bool {
@@ -209,7 +209,7 @@ fn certificates(ca: Vec<u8>) -> TlsCertificates {
 }
 
 /// The servers of the settings, with what the settings say of all of them.
-fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, SharedError> {
+fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, ConnectorError> {
     let mut urls: Vec<String> = config.redis_url.iter().map(|url| url.trim().to_owned()).collect();
     urls.retain(|url| !url.is_empty());
     if let (true, Some(host)) = (urls.is_empty(), &config.redis_host) {
@@ -218,7 +218,7 @@ fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, SharedError> {
     }
     urls.into_iter()
         .map(|url| {
-            let info = url.into_connection_info().map_err(SharedError::Url)?;
+            let info = url.into_connection_info().map_err(ConnectorError::Url)?;
             let mut settings =
                 info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
             if let (None, Some(password)) = (settings.password(), &config.redis_password) {
@@ -236,14 +236,14 @@ fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, SharedError> {
 }
 
 /// The one database that the settings name.
-fn database(config: &RedisConfig, seeds: &[ConnectionInfo]) -> Result<i64, SharedError> {
+fn database(config: &RedisConfig, seeds: &[ConnectionInfo]) -> Result<i64, ConnectorError> {
     let first = seeds.first().map_or(0, |seed| seed.redis_settings().db());
     let others = seeds.iter().map(|seed| seed.redis_settings().db()).chain([config.redis_db.into()]);
     if let Some(other) = others.into_iter().find(|other| *other != first && (*other != 0 || first == 0)) {
-        return Err(SharedError::Databases(first, other));
+        return Err(ConnectorError::Databases(first, other));
     }
     if first != 0 && config.redis_mode == RedisMode::Cluster {
-        return Err(SharedError::NoDatabase(first));
+        return Err(ConnectorError::NoDatabase(first));
     }
     Ok(first)
 }
@@ -252,12 +252,12 @@ fn sentinel(
     config: &RedisConfig,
     seeds: &[ConnectionInfo],
     ca: Option<Vec<u8>>,
-) -> Result<SentinelClient, SharedError> {
+) -> Result<SentinelClient, ConnectorError> {
     let Some(first) = seeds.first() else { return Err(nowhere()) };
     let (tls, settings) = (is_tls(first), first.redis_settings().clone());
     let addresses = seeds.iter().map(|seed| seed.addr().clone());
     let mut builder = SentinelClientBuilder::new(addresses, &config.redis_master, SentinelServerType::Master)
-        .map_err(SharedError::Url)?
+        .map_err(ConnectorError::Url)?
         .set_client_to_redis_protocol(ProtocolVersion::RESP3)
         .set_client_to_sentinel_protocol(ProtocolVersion::RESP3)
         .set_client_to_redis_db(settings.db());
@@ -281,7 +281,7 @@ fn sentinel(
                 .set_client_to_sentinel_certificates(certificates(ca));
         }
     }
-    builder.build().map_err(SharedError::Url)
+    builder.build().map_err(ConnectorError::Url)
 }
 
 #[cfg(test)]
@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    fn connector(args: &[&str]) -> Result<Connector, SharedError> {
+    fn connector(args: &[&str]) -> Result<Connector, ConnectorError> {
         let command = RedisConfig::augment_args(clap::Command::new("x"));
         let matches = command.get_matches_from(["x"].iter().chain(args));
         Connector::new(&RedisConfig::from_arg_matches(&matches).unwrap())

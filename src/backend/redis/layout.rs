@@ -1,8 +1,7 @@
-use std::hash::Hasher as _;
-
-use siphasher::sip::SipHasher13;
-
-use crate::id::{NodeId, RoomId, UserId};
+use crate::{
+    backend::ports::partition_of,
+    id::{NodeId, RoomId, UserId},
+};
 
 /// The names of all keys and channels. What belongs to a room bears the tag of its partition, so that one script may touch all of
 /// it, on one server or on a Redis Cluster.
@@ -31,11 +30,9 @@ impl Layout {
         self.partitions
     }
 
-    /// The partition of a room. The hash is fixed for ever: nodes of different builds must agree.
+    /// The partition of a room.
     pub fn partition(&self, room: &RoomId) -> u16 {
-        let mut hash = SipHasher13::new();
-        hash.write(room.as_str().as_bytes());
-        u16::try_from(hash.finish() % u64::from(self.partitions)).unwrap_or_default()
+        partition_of(room, self.partitions)
     }
 
     fn of(&self, partition: u16, what: &str) -> String {

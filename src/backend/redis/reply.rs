@@ -1,47 +1,26 @@
+//! What Redis answers when its streams are read, in RESP2 or RESP3.
+
 use redis::Value;
 
-use crate::ledger::{Entry, without_nul};
+use crate::backend::QueuedEntry;
 
 /// The field of a stream's entry that has ours.
 const FIELD: &[u8] = b"e";
 
-/// An entry as it came from Redis.
-#[derive(Debug, Clone)]
-pub(super) struct Delivery {
-    pub(super) partition: u16,
-    /// Its id in the stream.
-    pub(super) id: String,
-    /// None for one that was deleted while it was in hand.
-    pub(super) text: Option<Vec<u8>>,
+/// Reads the list of a reply: pairs of an id and its fields.
+pub(super) fn read_list(partition: u16, list: Value) -> Vec<QueuedEntry> {
+    let Value::Array(entries) = list else { return Vec::new() };
+    entries.into_iter().filter_map(|entry| read_entry(partition, entry)).collect()
 }
 
-impl Delivery {
-    /// What it says, or why it says nothing.
-    pub(super) fn entry(&self) -> Option<Result<Entry, String>> {
-        let text = self.text.as_deref()?;
-        let parse = |text: &[u8]| {
-            let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-            let tidy = without_nul(text);
-            serde_json::from_str(tidy.as_deref().unwrap_or(text)).map_err(|error| error.to_string())
-        };
-        Some(parse(text).map_err(|error| format!("it is no entry: {error}")))
-    }
-
-    /// Reads the list of a reply: pairs of an id and its fields.
-    pub(super) fn list(partition: u16, list: Value) -> Vec<Self> {
-        let Value::Array(entries) = list else { return Vec::new() };
-        entries.into_iter().filter_map(|entry| Self::one(partition, entry)).collect()
-    }
-
-    fn one(partition: u16, entry: Value) -> Option<Self> {
-        let Value::Array(pair) = entry else { return None };
-        let [Value::BulkString(id), fields] = <[Value; 2]>::try_from(pair).ok()? else { return None };
-        let text = match fields {
-            Value::Array(fields) => Some(text(fields)),
-            _ => None,
-        };
-        Some(Self { partition, id: String::from_utf8(id).ok()?, text })
-    }
+fn read_entry(partition: u16, entry: Value) -> Option<QueuedEntry> {
+    let Value::Array(pair) = entry else { return None };
+    let [Value::BulkString(id), fields] = <[Value; 2]>::try_from(pair).ok()? else { return None };
+    let text = match fields {
+        Value::Array(fields) => Some(text(fields)),
+        _ => None,
+    };
+    Some(QueuedEntry { partition, id: String::from_utf8(id).ok()?, text })
 }
 
 /// The value of our field. One without it is not empty but wrong, and must be seen.
@@ -58,7 +37,7 @@ fn text(fields: Vec<Value>) -> Vec<u8> {
 }
 
 /// The entries of an `XREADGROUP` on one stream, in RESP2 or RESP3.
-pub(super) fn read_reply(partition: u16, reply: Value) -> Vec<Delivery> {
+pub(super) fn read_reply(partition: u16, reply: Value) -> Vec<QueuedEntry> {
     let list = match reply {
         Value::Map(streams) => streams.into_iter().next().map(|(_, list)| list),
         Value::Array(streams) => streams.into_iter().next().and_then(|stream| match stream {
@@ -67,7 +46,7 @@ pub(super) fn read_reply(partition: u16, reply: Value) -> Vec<Delivery> {
         }),
         _ => None,
     };
-    list.map(|list| Delivery::list(partition, list)).unwrap_or_default()
+    list.map(|list| read_list(partition, list)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,137 @@
+//! Shared state in this process: the rooms of a single node, or a cluster of several nodes and workers in one process.
+
+mod codes;
+mod membership;
+mod queue;
+mod signals;
+mod store;
+mod stored;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+
+pub use self::queue::{MemoryConsumer, MemoryQueue};
+use self::{codes::Codes, membership::Members, stored::Stored};
+use super::{Losses, Retention, RoomEvents};
+use crate::{
+    id::{NodeId, RoomId},
+    ledger::Journal,
+    room::Room,
+    telemetry::Metrics,
+};
+
+/// Where entries of the ledger go.
+#[derive(Debug, Clone, Default)]
+pub enum MemoryLedger {
+    /// No ledger is kept.
+    #[default]
+    None,
+    /// To the writer of a single node.
+    Journal(Journal),
+    /// To the workers of a cluster.
+    Queue(Arc<MemoryQueue>),
+}
+
+/// What all nodes share.
+#[derive(Debug)]
+pub struct Memory {
+    rooms: DashMap<RoomId, Arc<Mutex<Stored>>>,
+    codes: Codes,
+    nodes: DashMap<NodeId, Vec<Weak<MemoryNode>>>,
+    /// None on a single node: nobody asks who lives.
+    members: Option<Members>,
+    ledger: MemoryLedger,
+    max_rooms: usize,
+    retention: Retention,
+}
+
+/// One node's view of it.
+pub struct MemoryNode {
+    shared: Arc<Memory>,
+    name: NodeId,
+    /// Tells this process from another of the same name.
+    process: u64,
+    events: Weak<dyn RoomEvents>,
+    /// The rooms that this process subscribed to; empty on a single node.
+    rooms: Mutex<HashSet<RoomId>>,
+    losses: Option<Losses>,
+}
+
+impl std::fmt::Debug for MemoryNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryNode").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Memory {
+    /// For one node, with at most `max_rooms` rooms.
+    pub fn single(retention: Retention, ledger: MemoryLedger, max_rooms: usize) -> Arc<Self> {
+        Arc::new(Self::new(retention, ledger, max_rooms, None))
+    }
+
+    /// For several nodes, each of which is dead when it has not renewed its `lease`.
+    pub fn cluster(retention: Retention, ledger: MemoryLedger, max_rooms: usize, lease: Duration) -> Arc<Self> {
+        Arc::new(Self::new(retention, ledger, max_rooms, Some(Members::new(lease))))
+    }
+
+    fn new(retention: Retention, ledger: MemoryLedger, max_rooms: usize, members: Option<Members>) -> Self {
+        let (rooms, nodes) = (DashMap::new(), DashMap::new());
+        Self { rooms, codes: Codes::default(), nodes, members, ledger, max_rooms, retention }
+    }
+
+    /// Puts back a room that survived a restart.
+    pub fn restore(&self, room: Room) {
+        self.rooms.insert(room.id.clone(), Arc::new(Mutex::new(Stored::new(room))));
+    }
+
+    /// Lets a node in, which is told of what happens through `events`. It counts in `metrics` what it has to drop.
+    pub fn connect(
+        self: &Arc<Self>,
+        name: NodeId,
+        events: Weak<dyn RoomEvents>,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Arc<MemoryNode> {
+        static PROCESSES: AtomicU64 = AtomicU64::new(0);
+        let node = Arc::new(MemoryNode {
+            shared: Arc::clone(self),
+            name: name.clone(),
+            process: PROCESSES.fetch_add(1, Ordering::Relaxed),
+            events,
+            rooms: Mutex::default(),
+            losses: metrics.map(Losses::new),
+        });
+        let mut processes = self.nodes.entry(name).or_default();
+        processes.retain(|process| process.strong_count() > 0);
+        processes.push(Arc::downgrade(&node));
+        drop(processes);
+        node
+    }
+
+    fn cell(&self, room: &RoomId) -> Option<Arc<Mutex<Stored>>> {
+        self.rooms.get(room).map(|cell| Arc::clone(&cell))
+    }
+
+    /// The processes of a node that live: one, as a rule.
+    fn processes(&self, node: &NodeId) -> Vec<Arc<MemoryNode>> {
+        self.nodes.get(node).map(|all| all.iter().filter_map(Weak::upgrade).collect()).unwrap_or_default()
+    }
+}
+
+impl MemoryNode {
+    fn is_subscribed(&self, room: &RoomId) -> bool {
+        lock(&self.rooms).contains(room)
+    }
+}
+
+/// Goes on after a panic: a room is replaced as a whole, so that no half of a change is left behind, and one bad room must not end all.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

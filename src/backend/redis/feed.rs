@@ -1,0 +1,94 @@
+//! The node's end of the ledger's queue: how much may wait in it, and what Redis has lost of it.
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use redis::FromRedisValue as _;
+
+use super::{node::RedisNode, quota::Memory, retained::StreamId};
+use crate::backend::{BackendError, Backlog, LedgerFeed};
+
+/// Entries that are appended again at once.
+const BATCH: usize = 500;
+
+#[async_trait]
+impl LedgerFeed for RedisNode {
+    async fn poll_backlog(&self) -> Result<Backlog, BackendError> {
+        let Some(retained) = &self.retained else { return Ok(Backlog::default()) };
+        let mut backlog = self.measure_ledger().await?;
+        for partition in 0..self.layout.partitions() {
+            let (link, events) = (self.link_of(partition), self.layout.events(partition));
+            let standing = link.standing();
+            let last = retained.last(partition);
+            let mut range = redis::cmd("XRANGE");
+            range.arg(&events).arg("-").arg("+").arg("COUNT").arg(1);
+            let first: redis::Value = link.ask(&range).await?;
+            // A stream that has just been lost is empty, too: what it lost is appended again before the link is up.
+            if standing.is_none() || standing != link.standing() {
+                continue;
+            }
+            match (first_id(&first), last) {
+                (Some(first), _) => {
+                    retained.trim_acked(partition, first);
+                    backlog.entries += link.ask::<u64>(redis::cmd("XLEN").arg(&events)).await?;
+                }
+                // Nothing is left: all that was there when this was asked has been taken out.
+                (None, Some(last)) => retained.trim_acked(partition, StreamId(last.0, last.1.saturating_add(1))),
+                (None, None) => {}
+            }
+        }
+        Ok(backlog)
+    }
+}
+
+impl RedisNode {
+    /// Sees what the streams take of Redis' memory, and divides the rest anew.
+    pub(super) async fn measure_ledger(&self) -> Result<Backlog, BackendError> {
+        let weighed = try_join_all((0..self.layout.partitions()).map(|partition| self.weigh(partition))).await?;
+        let taken: Vec<u64> = weighed.iter().map(|(bytes, _)| *bytes).collect();
+        let memory = weighed.first().map(|(_, memory)| *memory).unwrap_or_default();
+        let most_bytes = self.quota.divide(memory, &taken);
+        Ok(Backlog { entries: 0, bytes: taken.iter().sum(), most_bytes })
+    }
+
+    /// Bytes of a stream. With those of the first one comes how much memory there is.
+    async fn weigh(&self, partition: u16) -> Result<(u64, Memory), BackendError> {
+        let mut call = self.scripts.weigh.key(self.layout.events(partition));
+        call.arg(u8::from(partition == 0)).arg(u8::from(self.cluster));
+        let (bytes, most, servers): (String, String, String) = self.link_of(partition).invoke(&call).await?;
+        let of_each = most.parse().ok().filter(|most| *most > 0);
+        Ok((bytes.parse().unwrap_or_default(), Memory { of_each, servers: servers.parse().unwrap_or(1) }))
+    }
+
+    /// Puts back what Redis has lost of this node's entries.
+    pub(super) async fn append_lost(&self, partition: u16) -> Result<(), BackendError> {
+        let Some(retained) = &self.retained else { return Ok(()) };
+        let mut again = 0;
+        for batch in retained.all(partition).chunks(BATCH) {
+            let calls = batch.iter().map(|(id, entry)| self.append_once(partition, *id, entry));
+            for ((id, _), now) in batch.iter().zip(try_join_all(calls).await?) {
+                if let Some(now) = now.filter(|now| now != id) {
+                    retained.moved(partition, *id, now);
+                    again += 1;
+                }
+            }
+        }
+        if again > 0 {
+            tracing::info!(partition, entries = again, "entries of the ledger were appended again");
+        }
+        Ok(())
+    }
+
+    /// The id that the entry has now.
+    async fn append_once(&self, partition: u16, id: StreamId, entry: &str) -> Result<Option<StreamId>, BackendError> {
+        let mut call = self.scripts.append.key(self.layout.events(partition));
+        let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(entry)).await?;
+        Ok(StreamId::parse(&now))
+    }
+}
+
+/// The id of the first entry of an answer to XRANGE.
+fn first_id(answer: &redis::Value) -> Option<StreamId> {
+    let redis::Value::Array(entries) = answer else { return None };
+    let redis::Value::Array(entry) = entries.first()? else { return None };
+    StreamId::parse(&String::from_redis_value_ref(entry.first()?).ok()?)
+}

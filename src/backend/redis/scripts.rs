@@ -1,0 +1,35 @@
+use redis::Script;
+
+use super::clock::clock_script;
+
+/// The scripts, each hashed once.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) commit: Script,
+    pub(super) keep: Script,
+    pub(super) taken: Script,
+    pub(super) code: Script,
+    pub(super) renew: Script,
+    pub(super) remove_node: Script,
+    pub(super) name: Script,
+    pub(super) append: Script,
+    pub(super) time: Script,
+    pub(super) weigh: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self {
+            commit: Script::new(include_str!("commit.lua")),
+            keep: Script::new(include_str!("keep.lua")),
+            taken: Script::new(include_str!("taken.lua")),
+            code: Script::new(include_str!("code.lua")),
+            renew: Script::new(include_str!("renew.lua")),
+            remove_node: Script::new(include_str!("remove_node.lua")),
+            name: Script::new(include_str!("name.lua")),
+            append: Script::new(include_str!("append.lua")),
+            time: clock_script(),
+            weigh: Script::new(include_str!("weigh.lua")),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    answer::corrupt,
+    codec::{CodecError, Fields, UNREADABLE, decode_room, decode_update, raw_position, split_update},
+    membership::names,
+    node::RedisNode,
+    retained::StreamId,
+};
+use crate::{
+    backend::{BackendError, Commit, Due, Proposal, RoomStore},
+    clock::Millis,
+    id::RoomId,
+    room::{Room, StreamPosition, Update},
+};
+
+/// What `commit.lua` says when no more entries of the ledger may wait.
+const FULL: &str = "full";
+/// Rooms that are fetched at once because they are overdue.
+const OVERDUE: usize = 64;
+
+impl RedisNode {
+    /// The room as it is now, whether it is heard or not.
+    async fn load(&self, room: &RoomId) -> Result<Room, BackendError> {
+        decode_room(room, &self.fields(room).await?).map_err(|error| self.unreadable(room, &error))
+    }
+
+    async fn fields(&self, room: &RoomId) -> Result<Fields, BackendError> {
+        self.link(room).ask(redis::cmd("HGETALL").arg(self.layout.room(room))).await
+    }
+
+    /// What Redis has of a room is not what a node has written.
+    fn unreadable(&self, room: &RoomId, why: &dyn std::fmt::Display) -> BackendError {
+        let error = corrupt(&format!("what Redis has of room {room}"), why);
+        self.faults.note(&error);
+        error
+    }
+
+    fn unencodable(&self, error: &CodecError) -> BackendError {
+        let error = BackendError::Unencodable(error.to_string());
+        self.faults.note(&error);
+        error
+    }
+
+    /// Puts a room in the place of one that is still as it was `found`: its version and epoch, as they stand there.
+    async fn put_back(&self, room: &Room, found: [Vec<u8>; 2], due: Due) -> Result<Commit, BackendError> {
+        let call = self.restore_script(&self.scripts.commit, room, found, due);
+        let call = call.map_err(|error| self.unencodable(&error))?;
+        let said: Option<String> = self.link(&room.id).invoke(&call).await?;
+        if said.is_none() {
+            return Ok(Commit::Conflict);
+        }
+        // Redis may have forgotten them: should they be dead, somebody has to find out.
+        let mut others: Vec<_> = room.members.values().map(|member| &member.node).collect();
+        others.sort_unstable();
+        others.dedup();
+        for node in others.into_iter().filter(|node| **node != self.name) {
+            self.vouch_for(node, &room.id).await?;
+        }
+        Ok(Commit::Applied)
+    }
+}
+
+#[async_trait]
+impl RoomStore for RedisNode {
+    fn is_up(&self) -> bool {
+        self.links.iter().all(|link| link.is_up())
+    }
+
+    async fn until_up(&self, within: Duration) -> bool {
+        let all = futures_util::future::join_all(self.links.iter().map(|link| link.until_up()));
+        tokio::time::timeout(within, all).await.is_ok()
+    }
+
+    async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {
+        let link = self.link(room);
+        let known = link.rooms.contains(room);
+        if !known && self.rooms() >= self.max_rooms {
+            return Err(BackendError::Full);
+        }
+        if !known {
+            // Before it is heard: a link that is made anew meanwhile listens to it.
+            link.rooms.insert(room.clone());
+            let channels = [self.layout.channel(room)];
+            let mut hold = redis::cmd("SADD");
+            hold.arg(self.layout.held(&self.name)).arg(room.as_str());
+            let heard = tokio::try_join!(link.listen(&channels), self.main().ask::<i64>(&hold));
+            if let Err(error) = heard {
+                link.rooms.remove(room);
+                return Err(error);
+            }
+        }
+        self.load(room).await
+    }
+
+    async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
+        let link = self.link(room);
+        link.rooms.remove(room);
+        let mut release = redis::cmd("SREM");
+        release.arg(self.layout.held(&self.name)).arg(room.as_str());
+        let channel = self.layout.channel(room);
+        tokio::try_join!(link.ignore(&channel), self.main().ask::<i64>(&release)).map(|_| ())
+    }
+
+    async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
+        let room = &proposal.update.room;
+        let entry = match (&proposal.entry, &self.retained) {
+            (Some(entry), Some(_)) => serde_json::to_string(entry).map_err(|error| self.unencodable(&error.into()))?,
+            _ => String::new(),
+        };
+        let call = || {
+            let call = self.commit_script(&self.scripts.commit, &proposal, &entry);
+            call.map_err(|error| self.unencodable(&error))
+        };
+        let begun = tokio::time::Instant::now();
+        let mut said: Option<String> = self.link(room).invoke(&call()?).await?;
+        if said.as_deref() == Some(FULL) && self.quota.is_old() {
+            // What others have left, or what the worker has taken out meanwhile, may be enough.
+            self.measure_ledger().await?;
+            said = self.link(room).invoke(&call()?).await?;
+        }
+        self.metrics.commit.observe(begun.elapsed());
+        let Some(said) = said else { return Ok(Commit::Conflict) };
+        if said == FULL {
+            self.faults.note(&BackendError::LedgerFull);
+            return Err(BackendError::LedgerFull);
+        }
+        if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&said)) {
+            let gone = retained.keep(self.layout.partition(room), id, &entry);
+            self.losses.unguarded(gone);
+        }
+        Ok(Commit::Applied)
+    }
+
+    async fn restore(&self, room: &Room, found: Option<StreamPosition>, due: Due) -> Result<Commit, BackendError> {
+        let found = found.unwrap_or_default();
+        self.put_back(room, [found.version.to_string().into(), found.epoch.to_string().into()], due).await
+    }
+
+    async fn alarm(&self, room: &RoomId) -> Result<(), BackendError> {
+        let mut publish = redis::cmd("SPUBLISH");
+        publish.arg(self.layout.channel(room)).arg(UNREADABLE);
+        self.link(room).ask::<i64>(&publish).await.map(|_| ())
+    }
+
+    async fn repair(&self, room: &Room, due: Due) -> Result<Commit, BackendError> {
+        let found = match self.fields(&room.id).await {
+            Ok(fields) if decode_room(&room.id, &fields).is_ok() => return Ok(Commit::Conflict),
+            Ok(fields) => raw_position(&fields),
+            // It is no hash.
+            Err(BackendError::Corrupt { .. }) => raw_position(&Fields::new()),
+            Err(error) => return Err(error),
+        };
+        self.put_back(room, found, due).await
+    }
+
+    async fn history(&self, room: &RoomId, epoch: u64, after: u64) -> Result<Option<Vec<Arc<Update>>>, BackendError> {
+        let link = self.link(room);
+        let (mut range, mut get) = (redis::cmd("LRANGE"), redis::cmd("HMGET"));
+        range.arg(self.layout.history(room)).arg(0).arg(-1);
+        get.arg(self.layout.room(room)).arg("e").arg("v");
+        // In this order: what is remembered may reach further than the version that was read, never less far.
+        let now: (Option<u64>, Option<u64>) = link.ask(&get).await?;
+        let (Some(is), Some(version)) = now else { return Ok(None) };
+        if is != epoch || after > version {
+            return Ok(None);
+        }
+        if after == version {
+            return Ok(Some(Vec::new()));
+        }
+        let texts: Vec<Vec<u8>> = link.ask(&range).await?;
+        match since(&texts, StreamPosition { epoch, version: after }, version) {
+            Ok(updates) => Ok(updates),
+            // Then it is gone.
+            Err(error) => {
+                self.unreadable(room, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn exists(&self, room: &RoomId) -> Result<bool, BackendError> {
+        self.link(room).ask(redis::cmd("HEXISTS").arg(self.layout.room(room)).arg("v")).await
+    }
+
+    async fn overdue(&self, at: Millis) -> Result<Vec<RoomId>, BackendError> {
+        let mut rooms = Vec::new();
+        for partition in 0..self.layout.partitions() {
+            let (link, due) = (self.link_of(partition), self.layout.due(partition));
+            let mut range = redis::cmd("ZRANGEBYSCORE");
+            range.arg(&due).arg("-inf").arg(at).arg("LIMIT").arg(0).arg(OVERDUE);
+            let (found, strange) = names(link.ask(&range).await?);
+            rooms.extend(found);
+            self.forget_strange(link, "ZREM", &due, &strange).await?;
+        }
+        Ok(rooms)
+    }
+
+    async fn set_due(&self, room: &RoomId, due: Option<Millis>) -> Result<(), BackendError> {
+        let key = self.layout.due(self.layout.partition(room));
+        let command = match due {
+            Some(at) => redis::cmd("ZADD").arg(key).arg(at).arg(room.as_str()).to_owned(),
+            None => redis::cmd("ZREM").arg(key).arg(room.as_str()).to_owned(),
+        };
+        self.link(room).ask::<i64>(&command).await.map(|_| ())
+    }
+
+    async fn extend_rooms(&self) -> Result<(), BackendError> {
+        let rooms: Vec<RoomId> =
+            self.links.iter().flat_map(|link| link.rooms.iter().map(|room| room.clone()).collect::<Vec<_>>()).collect();
+        for room in rooms {
+            self.link(&room)
+                .ask::<i64>(redis::cmd("PEXPIRE").arg(self.layout.room(&room)).arg(self.retention.room))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// The remembered updates after a point, if they reach to `version` without a hole.
+fn since(texts: &[Vec<u8>], after: StreamPosition, version: u64) -> Result<Option<Vec<Arc<Update>>>, CodecError> {
+    let mut updates = Vec::new();
+    let mut reached = after.version;
+    for text in texts {
+        let (to, _) = split_update(text)?;
+        if to.epoch != after.epoch || to.version <= after.version {
+            continue;
+        }
+        let update = decode_update(text)?;
+        if update.base > reached {
+            return Ok(None);
+        }
+        reached = to.version;
+        updates.push(Arc::new(update));
+    }
+    Ok((reached >= version).then_some(updates))
+}

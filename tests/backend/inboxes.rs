@@ -1,0 +1,126 @@
+//! What is kept for a member that is away, and what becomes of it when it is back.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tandem::{
+    backend::Inbox,
+    hub::{Hub, Missed, Outbox},
+    protocol::Whisper,
+    room::{Digest, Json, Resume},
+    telemetry::Metrics,
+};
+
+use crate::{
+    client::{Client, arrival, counting_hub, hub, memory, tapped_hub},
+    fixture::{conn, room, user},
+    hubs::{Slow, slow_hub},
+};
+
+/// So many whispers of so many bytes wait for ben, who is away; where they wait, and what he has seen.
+async fn whispered(hub: &Hub, count: usize, bytes: usize) -> Missed {
+    let ana = Client::join(hub, "ana").await;
+    let ben = Client::join(hub, "ben").await;
+    let missed = ben.seen();
+    hub.disconnect(&ben.seat, true).await.unwrap();
+    for number in 0..count {
+        let text = format!("\"{}\"", "x".repeat(bytes));
+        let data = Some(Json(serde_json::value::RawValue::from_string(text).unwrap().into()));
+        let whisper = Whisper { event: number.to_string().into(), data, to: user("ben") };
+        hub.whisper(&ana.seat, &whisper).await.unwrap();
+    }
+    missed
+}
+
+fn events(frames: &[Value]) -> Vec<String> {
+    frames.iter().filter_map(|frame| frame["event"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn signals_that_do_not_fit_are_counted_and_the_member_is_told() {
+    let shared = memory();
+    let metrics = Arc::new(Metrics::new("north"));
+    let north = counting_hub(&shared, "north", &metrics);
+    let missed = whispered(&north, 10, 1_000).await;
+    // Half of this is for what was missed.
+    let ben = Client::resume_with(&north, "ben", "ben-2", missed, 10_000).await.unwrap();
+    let frames = ben.frames();
+    assert_eq!((&frames[0]["type"], &frames[1]["type"]), (&"DISCONTINUITY".into(), &"ROOM_STATE".into()));
+    assert_eq!(events(&frames), ["6", "7", "8", "9"], "the newest of them");
+    let text = metrics.render(tandem::telemetry::Snapshot::default());
+    assert!(text.contains("tandem_signals_dropped_total{why=\"outbox_full\"} 6"), "{text}");
+    assert_eq!(inbox_of_ben(&north).await, Inbox::default(), "and they do not come twice");
+}
+
+async fn inbox_of_ben(hub: &Hub) -> Inbox {
+    hub.shared().inbox(&room("r"), &user("ben")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_member_whose_inbox_has_lost_some_is_told_when_it_is_back() {
+    let shared = memory();
+    let metrics = Arc::new(Metrics::new("north"));
+    let north = counting_hub(&shared, "north", &metrics);
+    let missed = whispered(&north, 300, 10).await;
+    let ben = Client::resume(&north, "ben", "ben-2", missed).await.unwrap();
+    let frames = ben.frames();
+    assert_eq!(frames[0]["reason"], "history_gone");
+    assert_eq!(events(&frames).len(), 256);
+    let text = metrics.render(tandem::telemetry::Snapshot::default());
+    assert!(text.contains("tandem_signals_dropped_total{why=\"inbox_full\"} 44"), "{text}");
+}
+
+#[tokio::test]
+async fn signals_stay_where_they_are_when_their_member_goes_before_it_has_them() {
+    let shared = memory();
+    let north = hub(&shared, "north");
+    let (slow, south) = slow_hub(&shared, "slow");
+    let missed = whispered(&north, 3, 10).await;
+    let goes = async {
+        slow.asked.notified().await;
+        // Another socket of the same user, on another node, takes the seat while the first is being told.
+        let outbox = Arc::new(Outbox::new(1 << 20));
+        let resume = Resume {
+            user: user("ben"),
+            conn: conn("ben-3"),
+            node: north.node().clone(),
+            origin: Digest::new([7; 32]).into(),
+            proof: Digest::new([2; 32]).into(),
+            token: Digest::new([2; 32]),
+        };
+        let arrival = arrival("ben-3", &outbox, Some(missed));
+        let (seat, _) = north.resume(&room("r"), resume, arrival).await.unwrap();
+        slow.answer.notify_one();
+        Client { outbox, seat }
+    };
+    let (first, second) = tokio::join!(Client::resume(&south, "ben", "ben-2", missed), goes);
+    assert_eq!(events(&second.frames()), ["0", "1", "2"]);
+    assert_eq!(events(&first.unwrap().frames()), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_member_is_being_told_is_bounded_and_it_is_told() {
+    let shared = memory();
+    let (slow, metrics) = (Arc::new(Slow::default()), Arc::new(Metrics::new("slow")));
+    let south = tapped_hub(&shared, "slow", Arc::clone(&metrics), &slow);
+    let north = hub(&shared, "north");
+    let ana = Client::join(&north, "ana").await;
+    let ben = Client::join(&north, "ben").await;
+    let missed = ben.seen();
+    north.disconnect(&ben.seat, true).await.unwrap();
+    let others = async {
+        slow.asked.notified().await;
+        for number in 0..100 {
+            ana.say(&north, &number.to_string()).await;
+            let whisper = Whisper { event: "psst".into(), data: None, to: user("ben") };
+            north.whisper(&ana.seat, &whisper).await.unwrap();
+        }
+        slow.answer.notify_one();
+    };
+    let (back, ()) = tokio::join!(Client::resume_with(&south, "ben", "ben-2", missed, 4_000), others);
+    let frames = back.unwrap().frames();
+    let types: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["DISCONTINUITY", "ROOM_STATE"]);
+    let text = metrics.render(tandem::telemetry::Snapshot::default());
+    assert!(text.contains("tandem_signals_dropped_total{why=\"held\"} 100"), "{text}");
+}
