@@ -1,9 +1,13 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Event, RoomRow, table::columns};
+use super::{
+    Event, RoomRow,
+    table::columns,
+    trace::{Projection, projection},
+};
 use crate::{
-    id::{NodeId, UserId},
-    room::{Change, Digest, Member, Presence, Room, Update},
+    id::NodeId,
+    room::{Digest, Member, Presence, Room, Update},
 };
 
 /// What one commit leaves in the ledger: its events, and the room as it is afterwards.
@@ -45,42 +49,5 @@ impl Entry {
         let seat =
             |projection| if let Projection::Seat(user) = projection { after.members.get(user).cloned() } else { None };
         Some(Self { events, room: RoomRow::new(update, after), seats: projections().filter_map(seat).collect() })
-    }
-}
-
-/// What a change means for the tables that are derived from the events.
-#[derive(PartialEq)]
-enum Projection<'a> {
-    /// Somebody's row of `users` changes, and the room's.
-    Seat(&'a UserId),
-    /// The room's row changes. Who leaves is in the events.
-    Room,
-    /// Nothing.
-    Nothing,
-}
-
-fn projection(change: &Change) -> Projection<'_> {
-    match change {
-        Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. } => {
-            Projection::Seat(&member.user)
-        }
-        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Projection::Seat(user),
-        Change::Created { .. }
-        | Change::Left { .. }
-        | Change::HostChanged { .. }
-        | Change::GuestControl { .. }
-        | Change::PlayPause { .. }
-        | Change::Sought { .. }
-        | Change::Released { .. }
-        | Change::Heartbeat { .. }
-        | Change::Corrected { .. }
-        | Change::UrlChanged { .. }
-        | Change::Closed => Projection::Room,
-        Change::Away { .. }
-        | Change::Ready { .. }
-        | Change::Watching { .. }
-        | Change::Broadcast { .. }
-        | Change::PinMissed { .. }
-        | Change::Refused { .. } => Projection::Nothing,
     }
 }

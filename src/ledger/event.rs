@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-use super::{EventType, event_type::describe, table::columns};
+use super::{EventType, table::columns, trace::describe};
 use crate::{
     clock::Millis,
     id::{NodeId, RoomId, SERVER, UserId},

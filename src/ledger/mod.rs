@@ -8,7 +8,6 @@ mod archive;
 mod cell;
 mod entry;
 mod event;
-mod event_type;
 mod journal;
 mod migrations;
 mod postgres;
@@ -19,12 +18,12 @@ mod sql_value;
 mod sqlite;
 mod store;
 mod table;
+mod trace;
 mod writer;
 
 pub use archive::{Archive, ArchiveError, PgRoomArchive};
 pub use entry::Entry;
 pub use event::{Event, events};
-pub use event_type::EventType;
 pub use journal::Journal;
 pub use postgres::{
     Claim, Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, MigrateError, Schema, Unfit, Verdict, without_nul,
@@ -33,4 +32,5 @@ pub use query::{EventRow, Query, query};
 pub use restore::restore;
 pub use room_row::RoomRow;
 pub use store::EventStore;
+pub use trace::EventType;
 pub use writer::{Writer, WriterError};

@@ -7,10 +7,9 @@ use rusqlite::{Connection, Row, params};
 use uuid::Builder;
 
 use super::{
-    Event, EventType, RoomRow, WriterError, cell,
-    event_type::ended_by_restart,
-    sqlite,
+    Event, EventType, RoomRow, WriterError, cell, sqlite,
     table::{self, Stored as _},
+    trace::ended_by_restart,
 };
 use crate::{
     clock::Millis,

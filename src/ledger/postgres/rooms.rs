@@ -30,10 +30,10 @@ struct Latest<'a> {
 impl<'a> Latest<'a> {
     /// One row for all of it.
     fn row(&self) -> Cow<'a, RoomRow> {
-        let RoomRow { epoch, version, at, archived, .. } = *self.newest;
+        let RoomRow { epoch, version, archived, at, .. } = *self.newest;
         match self.shown {
             Some(shown) if age(shown) != (epoch, version) => {
-                Cow::Owned(RoomRow { epoch, version, at, archived, ..shown.clone() })
+                Cow::Owned(RoomRow { epoch, version, archived, at, ..shown.clone() })
             }
             _ => Cow::Borrowed(self.newest),
         }

@@ -1,3 +1,5 @@
+//! What a change leaves in the ledger: an event of a type, with what is special to it, and rows that change.
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::IntoDeserializer as _};
@@ -181,6 +183,43 @@ pub(super) fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, J
         | Change::PinMissed { .. } => return None,
     };
     Some((kind, user, detail.json()))
+}
+
+/// What a change means for the tables that are derived from the events.
+#[derive(PartialEq)]
+pub(super) enum Projection<'a> {
+    /// Somebody's row of `users` changes, and the room's.
+    Seat(&'a UserId),
+    /// The room's row changes. Who leaves is in the events.
+    Room,
+    /// Nothing.
+    Nothing,
+}
+
+pub(super) fn projection(change: &Change) -> Projection<'_> {
+    match change {
+        Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. } => {
+            Projection::Seat(&member.user)
+        }
+        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Projection::Seat(user),
+        Change::Created { .. }
+        | Change::Left { .. }
+        | Change::HostChanged { .. }
+        | Change::GuestControl { .. }
+        | Change::PlayPause { .. }
+        | Change::Sought { .. }
+        | Change::Released { .. }
+        | Change::Heartbeat { .. }
+        | Change::Corrected { .. }
+        | Change::UrlChanged { .. }
+        | Change::Closed => Projection::Room,
+        Change::Away { .. }
+        | Change::Ready { .. }
+        | Change::Watching { .. }
+        | Change::Broadcast { .. }
+        | Change::PinMissed { .. }
+        | Change::Refused { .. } => Projection::Nothing,
+    }
 }
 
 fn control(playing: bool) -> &'static str {
