@@ -1,4 +1,4 @@
-//! Small requests to a server's other doors.
+//! GET requests to the HTTP endpoints of a server.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,13 +10,13 @@ use axum::{
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::time::timeout;
 
-/// How long an answer may take.
+/// Limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than any answer that is asked for here.
+/// Bytes of an answer at most.
 const LARGEST: usize = 4 * 1024 * 1024;
 
-/// The answer to GET.
+/// Status and body of the answer to GET.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String)> {
     let request =
         Request::get(format!("http://{address}{path}")).header(header::ACCEPT, "text/plain").body(Body::empty())?;
@@ -30,7 +30,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, 
     timeout(PATIENCE, answer).await.context("no answer in time")?.with_context(|| format!("cannot get {path}"))
 }
 
-/// The sum of a counter over all its labels.
+/// The sum of a metric over all its labels.
 pub(crate) fn metric(text: &str, name: &str) -> Option<f64> {
     let values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;

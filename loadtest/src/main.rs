@@ -1,44 +1,20 @@
-//! Measures tandem beside a bare relay: memory per idle socket, CPU per delivered message, latency and correctness.
-//!
-//! `loadtest bench` does everything by itself; the other commands run one part of it.
+//! The load tester of tandem. It starts servers, puts them under load, checks every delivery, and measures what that costs.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
-mod audit;
-mod backing;
 mod bench;
-mod centrifugo;
 mod client;
-mod cluster;
-mod contestant;
-mod crew;
-mod crowd;
-mod findings;
-mod fleet;
-mod haul;
 mod http;
-mod latency;
 mod limits;
-mod meter;
-mod notes;
-mod pacer;
-mod peers;
-mod probe;
-mod process;
+mod load;
+mod measure;
 mod progress;
-mod relay;
 mod report;
-mod rival;
-mod scan;
 mod scenario;
-mod schedule;
-mod socketio;
-mod stage;
-mod tally;
-mod target;
-mod trial;
+mod servers;
 mod units;
-mod venue;
+mod users;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -53,12 +29,17 @@ use tokio::{
 };
 
 use crate::{
-    crowd::Kind,
     progress::Progress,
+    report::compare,
     scenario::{control, growth, idle, limit},
+    servers::relay,
+    users::Scenario,
 };
 
-/// Load generator of tandem. Talks to loopback addresses only.
+/// Puts load on tandem, checks every delivery, and measures what it costs.
+///
+/// All commands start their own servers, unless --url names running ones, and only ever connect to loopback addresses. They exit with 1 if
+/// anything was lost, doubled, out of order or refused.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -68,37 +49,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts tandem and the bare relay, measures both, compares them and prints a table
+    /// Compare tandem, alone or as a cluster, with a bare relay and with peers, under the same load
     Bench(bench::Options),
-    /// Joined sockets that do nothing; then all break, and come again: what does one cost?
+    /// Measure idle sockets: memory and CPU of each, and what is given back when all break
     Idle(idle::Options),
-    /// Hosts that play and pause: what does a delivery cost, how long does it take, and does every one arrive?
+    /// Measure changes: CPU and latency of a delivery, and whether all arrive
     Control(control::Options),
-    /// What sockets, rooms, members, nodes or masters of Redis cost as they become more
-    Growth(growth::Options),
-    /// Looks for the most changes a second that servers take
+    /// Find the most changes a second that a deployment takes
     Limit(limit::Options),
-    /// Calls: members join, and each connects to each, with offers, answers and candidates of real sizes
-    Signal(crowd::Options),
-    /// Evenings: players that report, hosts that seek, people who talk, come in, and load their page anew
-    Party(crowd::Options),
-    /// All sockets break at once, and all come back: first at once, then spread
-    Storm(crowd::Options),
-    /// People who come and go
-    Churn(crowd::Options),
-    /// Every node is restarted, one after the other, under load
-    Drain(crowd::Options),
-    /// One of each room stops reading; the others must not notice
-    Slow(crowd::Options),
-    /// A party that goes on and on: what grows?
-    Soak(crowd::Options),
-    /// Compares two results of the above
-    Compare(findings::compare::Options),
-    /// Makes a part of a load, as it is told on stdin
-    #[command(hide = true)]
-    Hand,
-    /// The bare relay that `bench` compares tandem with: axum, rooms by query string, no state
+    /// Measure how costs change with more sockets, rooms, members, nodes or masters of Redis
+    Growth(growth::Options),
+    /// Users call each other, with offers, answers and candidates of real sizes
+    Signal(users::Options),
+    /// Users do what they do in an evening: watch, seek, talk, come in, and reload the page
+    Party(users::Options),
+    /// All connections break at once, and all users come back
+    Storm(users::Options),
+    /// Users leave and join
+    Churn(users::Options),
+    /// All nodes are restarted, one after the other
+    Drain(users::Options),
+    /// One user of each room stops reading; the others must not notice
+    Slow(users::Options),
+    /// A long party: does anything grow?
+    Soak(users::Options),
+    /// Compare the JSON of two runs
+    Compare(compare::Options),
+    /// Serve as the bare relay that `bench` compares with
     Relay(relay::Options),
+    /// Make a share of a load, as told on stdin
+    #[command(hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -117,13 +98,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
         relay::run(&options)?;
         return Ok(ExitCode::SUCCESS);
     }
-    // One thread for all sockets: the generator shares the machine with what it measures.
+    // One thread for all sockets: the load generator shares the machine with what it measures.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
-        // Either signal drops what is under way, and the servers that were started with it.
+        // Either signal drops the run, and with it the servers that it has started.
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            code = measure(cli.command) => code,
+            code = execute(cli.command) => code,
             pressed = ctrl_c() => pressed.map_err(Into::into).and_then(|()| bail!("interrupted")),
             _ = terminate.recv() => bail!("terminated"),
         }
@@ -132,9 +113,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     code
 }
 
-async fn measure(command: Command) -> Result<ExitCode> {
-    if matches!(command, Command::Hand) {
-        crew::serve().await?;
+async fn execute(command: Command) -> Result<ExitCode> {
+    if matches!(command, Command::Worker) {
+        workers::serve().await?;
         return Ok(ExitCode::SUCCESS);
     }
     let progress = Progress::start();
@@ -142,17 +123,17 @@ async fn measure(command: Command) -> Result<ExitCode> {
         Command::Bench(options) => bench::run(&options, &progress).await,
         Command::Idle(options) => idle::run(&options, &progress).await,
         Command::Control(options) => control::run(&options, &progress).await,
-        Command::Growth(options) => growth::run(&options, &progress).await,
         Command::Limit(options) => limit::run(&options, &progress).await,
-        Command::Signal(options) => crowd::run(Kind::Signal, &options, &progress).await,
-        Command::Party(options) => crowd::run(Kind::Party, &options, &progress).await,
-        Command::Storm(options) => crowd::run(Kind::Storm, &options, &progress).await,
-        Command::Churn(options) => crowd::run(Kind::Churn, &options, &progress).await,
-        Command::Drain(options) => crowd::run(Kind::Drain, &options, &progress).await,
-        Command::Slow(options) => crowd::run(Kind::Slow, &options, &progress).await,
-        Command::Soak(options) => crowd::run(Kind::Soak, &options, &progress).await,
-        Command::Compare(options) => findings::compare::run(&options),
-        Command::Relay(_) | Command::Hand => bail!("this one is run elsewhere"),
+        Command::Growth(options) => growth::run(&options, &progress).await,
+        Command::Signal(options) => users::run(Scenario::Signal, &options, &progress).await,
+        Command::Party(options) => users::run(Scenario::Party, &options, &progress).await,
+        Command::Storm(options) => users::run(Scenario::Storm, &options, &progress).await,
+        Command::Churn(options) => users::run(Scenario::Churn, &options, &progress).await,
+        Command::Drain(options) => users::run(Scenario::Drain, &options, &progress).await,
+        Command::Slow(options) => users::run(Scenario::Slow, &options, &progress).await,
+        Command::Soak(options) => users::run(Scenario::Soak, &options, &progress).await,
+        Command::Compare(options) => compare::run(&options),
+        Command::Relay(_) | Command::Worker => bail!("this command runs without a load"),
     }
 }
 
@@ -163,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_options_go_together() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! Says on stderr what is going on.
+//! Progress of a run, on stderr.
 
 use std::{
     io::{IsTerminal, Write, stderr},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-/// How often the line on a terminal is drawn anew.
+/// Interval at which the line on a terminal is redrawn.
 const REDRAW: Duration = Duration::from_millis(500);
 
 /// One line that is rewritten on a terminal; plain lines anywhere else.
@@ -22,7 +22,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts to watch the clock; needs the runtime.
+    /// Starts the clock; needs the runtime.
     pub(crate) fn start() -> Self {
         let started = Instant::now();
         let terminal = stderr().is_terminal();
@@ -39,13 +39,13 @@ impl Progress {
         Self { started, terminal, silent: false, text, painter }
     }
 
-    /// Says nothing: somebody else does.
+    /// Shows nothing.
     pub(crate) fn silent() -> Self {
         let text = Arc::default();
         Self { started: Instant::now(), terminal: false, silent: true, text, painter: None }
     }
 
-    /// A new step.
+    /// Begins a step.
     pub(crate) fn step(&self, text: &str) {
         if self.terminal {
             self.detail(text);
@@ -55,14 +55,14 @@ impl Progress {
         }
     }
 
-    /// The same step, further on; only shown on a terminal.
+    /// Shows how far a step is, on a terminal only.
     pub(crate) fn detail(&self, text: &str) {
         let mut current = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         current.clear();
         current.push_str(text);
     }
 
-    /// Clears the line; to be called before anything else is printed.
+    /// Clears the line, before anything else is printed.
     pub(crate) fn clear(&self) {
         self.detail("");
         if self.terminal {

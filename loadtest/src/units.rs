@@ -54,12 +54,15 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
-/// Microseconds in the unit that reads best.
-pub(crate) fn time(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} us"),
-        1_000..1_000_000 => format!("{:.1} ms", float(micros) / 1e3),
-        _ => format!("{:.1} s", float(micros) / 1e6),
+/// A figure with as many digits as mean something.
+pub(crate) fn number(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number that is not negative")]
+    if value >= 0.0 && value.fract() < 1e-9 && value < 1e15 {
+        grouped(value as u64)
+    } else if value.abs() < 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.1}")
     }
 }
 
@@ -83,10 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn times_get_a_fitting_unit() {
-        assert_eq!(time(999), "999 us");
-        assert_eq!(time(1_250), "1.2 ms");
-        assert_eq!(time(2_500_000), "2.5 s");
+    fn figures_have_few_digits() {
+        let figures = [0.0, 54_000.0, 0.126, -0.5, 12.34].map(number);
+        assert_eq!(figures, ["0", "54,000", "0.13", "-0.50", "12.3"]);
     }
 
     #[test]

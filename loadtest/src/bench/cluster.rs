@@ -1,150 +1,113 @@
-//! What is asked of a cluster beside what is asked of everybody.
+//! What is only measured on a cluster: commands of Redis for each change, two members that send at once, and the ledger.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
-use serde::Serialize;
 
-use super::Options;
+use super::{
+    round_trips::{self, RoundTrips},
+    run::Bench,
+};
 use crate::{
-    audit::{Audit, Done},
-    backing::Counters,
-    client::Peer,
-    cluster::Cluster,
-    crew::Crew,
-    fleet::{Cast, MEMBERS},
-    meter::Meters,
+    load::{CORRECT, LoadRun, MEMBERS, Message, Plan},
+    measure::{Audit, Done, RedisInfo},
     progress::Progress,
-    scenario::{
-        control,
-        trips::{self, Trips},
-    },
-    trial::Trial,
+    report::{Shape, Sheet},
+    scenario::zero,
+    servers::{Deployment, Kind},
     units::{float, per},
+    workers::Workers,
 };
 
-/// Rooms in which two members send at once, at the most.
+/// Rooms in which two members send at once, at most.
 const CLASH_ROOMS: u32 = 50;
 
-/// What was measured of a cluster alone.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Figures {
-    /// Round trips, counted one by one.
-    pub(crate) trips: Trips,
-    /// What Redis counted while the hosts sent.
-    pub(crate) redis: RedisShare,
-    /// What happens when two members send at once, on two nodes.
-    pub(crate) clash: Option<Clash>,
-    /// What of all this is in PostgreSQL, where it is written there.
-    pub(crate) ledger: Option<Audit>,
-}
-
-/// Redis' counters by change, over all rounds.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct RedisShare {
-    /// Changes that were made.
-    pub(crate) changes: u64,
-    /// Decisions that were made anew.
-    pub(crate) conflicts: u64,
-    /// Scripts that were called, those for leases too.
-    pub(crate) scripts: f64,
-    /// Commands, those inside scripts too.
-    pub(crate) commands: f64,
-    /// Bytes that the nodes sent.
-    pub(crate) bytes_in: f64,
-    /// Bytes that they were sent.
-    pub(crate) bytes_out: f64,
-}
-
-/// Two that send at once.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Clash {
-    /// As of any load.
-    pub(crate) figures: control::Figures,
-    /// Decisions that were made anew.
-    pub(crate) conflicts: u64,
-}
-
-impl Figures {
-    /// Whether every change was one round trip, and nothing was lost where two sent at once.
-    pub(crate) fn correct(&self) -> bool {
-        let Trips { change, near_signal, far_signal, .. } = &self.trips;
-        change.is(Some("EVALSHA"))
-            && near_signal.is(None)
-            && far_signal.is(Some("SPUBLISH"))
-            && self.clash.as_ref().is_none_or(|clash| clash.figures.outcome.correct())
-            && self.ledger.as_ref().is_none_or(Audit::correct)
-    }
-}
-
-/// Follows a cluster through a bench.
+/// Counts what a cluster does during a benchmark.
 #[derive(Debug)]
 pub(super) struct Follower {
     redis: MultiplexedConnection,
-    trips: Trips,
-    before: Option<(Counters, u64)>,
-    counted: Vec<(Counters, u64)>,
+    trips: RoundTrips,
+    before: Option<(RedisInfo, u64)>,
+    /// Counters and conflicts of each round.
+    rounds: Vec<(RedisInfo, u64)>,
 }
 
 impl Follower {
-    /// Counts round trips, then lets the worker begin.
-    pub(super) async fn new(cluster: &mut Cluster, progress: &Progress) -> Result<Self> {
-        let redis = cluster.redis().connect().await?;
-        let trips = trips::count(&cluster.targets(), cluster.redis(), progress).await?;
-        cluster.start_worker().await?;
-        Ok(Self { redis, trips, before: None, counted: Vec::new() })
+    /// Counts round trips of a cluster that does nothing else.
+    pub(super) async fn start(cluster: &Deployment, progress: &Progress) -> Result<Self> {
+        let redis = cluster.redis().context("a cluster has a Redis")?;
+        let trips = round_trips::count(cluster.targets(), redis, progress).await?;
+        Ok(Self { redis: redis.connect().await?, trips, before: None, rounds: Vec::new() })
     }
 
     /// A round begins.
-    pub(super) async fn begin(&mut self, cluster: &Cluster) -> Result<()> {
-        self.before = Some((Counters::read(&mut self.redis).await?, cluster.conflicts().await?));
+    pub(super) async fn begin(&mut self, cluster: &Deployment) -> Result<()> {
+        self.before = Some((RedisInfo::read(&mut self.redis).await?, cluster.conflicts().await?));
         Ok(())
     }
 
-    /// It is over.
-    pub(super) async fn end(&mut self, cluster: &Cluster) -> Result<()> {
-        if let Some((counters, conflicts)) = self.before.take() {
-            let since = Counters::read(&mut self.redis).await? - counters;
-            self.counted.push((since, cluster.conflicts().await? - conflicts));
+    /// A round has ended.
+    pub(super) async fn end(&mut self, cluster: &Deployment) -> Result<()> {
+        if let Some((info, conflicts)) = self.before.take() {
+            let since = RedisInfo::read(&mut self.redis).await? - info;
+            self.rounds.push((since, cluster.conflicts().await? - conflicts));
         }
         Ok(())
     }
 
-    /// The figures, and the last parts of them: two that send at once, and what is in the ledger of these and of the changes that were
-    /// `made` before.
-    pub(super) async fn finish(
-        self,
-        cluster: &Cluster,
-        made: u64,
-        options: &Options,
-        progress: &Progress,
-    ) -> Result<Figures> {
-        let control::Load { rooms, rate, seconds, rounds } = options.load;
-        let changes = u64::from(rooms) * u64::from(rate) * u64::from(seconds) * u64::from(rounds);
-        let share = |pick: fn(&Counters) -> u64| per(float(self.counted.iter().map(|(it, _)| pick(it)).sum()), changes);
-        let redis = RedisShare {
-            changes,
-            conflicts: self.counted.iter().map(|(_, conflicts)| conflicts).sum(),
-            scripts: share(|it| it.calls("evalsha")),
-            commands: share(|it| it.commands),
-            bytes_in: share(|it| it.bytes_in),
-            bytes_out: share(|it| it.bytes_out),
-        };
-        let clash = if options.clash > 0 { Some(clash(cluster, options, progress).await?) } else { None };
-        let made = made + self.trips.change.operations + clash.as_ref().map_or(0, |it| it.figures.outcome.made());
-        let ledger = cluster.audit(&[Done::times("PLAY_PAUSE", made)]).await?;
-        Ok(Figures { trips: self.trips, redis, clash, ledger })
+    /// Reports the commands and bytes of Redis for each change.
+    fn report(&self, sheet: &mut Sheet, changes: u64) {
+        let each =
+            |pick: fn(&RedisInfo) -> u64| per(float(self.rounds.iter().map(|(info, _)| pick(info)).sum()), changes);
+        let conflicts: u64 = self.rounds.iter().map(|(_, conflicts)| conflicts).sum();
+        sheet.set("", "cluster_conflicts", float(conflicts));
+        sheet.set("", "cluster_change_redis_scripts", each(|it| it.calls("evalsha")));
+        sheet.set("", "cluster_change_redis_commands", each(|it| it.commands));
+        sheet.set("", "cluster_change_redis_in_bytes", each(|it| it.bytes_in));
+        sheet.set("", "cluster_change_redis_out_bytes", each(|it| it.bytes_out));
     }
 }
 
-async fn clash(cluster: &Cluster, options: &Options, progress: &Progress) -> Result<Clash> {
-    let rooms = options.load.rooms.min(CLASH_ROOMS);
-    let targets = cluster.targets();
-    let cast = Cast::new(targets, Peer::Tandem, (rooms, MEMBERS), &options.manners).with_senders(2);
-    let per_second = u64::from(rooms * 2 * options.clash);
-    progress.step(&format!("cluster: {rooms} rooms in which two send at once"));
-    let mut trial = Trial::begin(Crew::new(cast), Meters::new(Vec::new()), progress).await?;
-    trial.warm_up(per_second, progress).await?;
+/// Reports what was counted, lets two members send at once, and compares the ledger with all that and with the `made` changes.
+pub(super) async fn finish(bench: &mut Bench<'_>, follower: Follower, cluster: &Deployment, made: u64) -> Result<()> {
+    let load = &bench.options.load;
+    let changes = load.per_second() * u64::from(load.seconds) * u64::from(load.rounds);
+    let mut sheet = Sheet::new("Cluster", Shape::Single);
+    bench.rules.extend(follower.trips.report(&mut sheet));
+    bench.report.errors.extend(follower.trips.errors());
+    follower.report(&mut sheet, changes);
+    let mut made = made + u64::from(round_trips::TIMES);
+    if bench.options.clash > 0 {
+        made += clash(bench, cluster, &mut sheet).await?;
+    }
+    if let Some(audit) = cluster.audit(&[Done::times("PLAY_PAUSE", made)]).await? {
+        bench.report.errors.extend(audit.report(&mut sheet, ""));
+        bench.rules.extend(Audit::RULES.iter().map(|rule| rule.parse()).collect::<Result<Vec<_>>>()?);
+    }
+    if let Some(postgres) = cluster.postgres() {
+        bench.report.notes.push(format!("PostgreSQL: {}", postgres.durability().await?));
+    }
+    bench.report.sheets.push(sheet);
+    Ok(())
+}
+
+/// Lets two members on two nodes send at the same moment; returns the changes that were made.
+async fn clash(bench: &mut Bench<'_>, cluster: &Deployment, sheet: &mut Sheet) -> Result<u64> {
+    let rooms = bench.options.load.rooms.min(CLASH_ROOMS);
+    let clients = bench.options.clients(Kind::Cluster);
+    let plan = Plan::new(cluster.targets(), cluster.peer(), rooms, MEMBERS, &clients);
+    let plan = Plan { together: true, ..plan.sending(Message::Change { bytes: 0 }, 2) };
+    let per_second = u64::from(rooms * 2 * bench.options.clash);
+    bench.progress.step(&format!("cluster: {rooms} rooms in which two members send at once"));
+    let mut run = LoadRun::start(Workers::local(plan), Vec::new(), bench.progress).await?;
+    run.warm_up(per_second, bench.progress).await?;
     let before = cluster.conflicts().await?;
-    trial.round(per_second, options.load.seconds, progress).await?;
-    Ok(Clash { figures: trial.figures(), conflicts: cluster.conflicts().await? - before })
+    run.round(per_second, bench.options.load.seconds, bench.progress).await?;
+    let conflicts = cluster.conflicts().await? - before;
+    run.report(sheet, "", "clash");
+    let changes = run.outcome().latency.count() / u64::from(MEMBERS);
+    sheet.set("", "clash_conflicts", float(conflicts));
+    sheet.set("", "clash_change_conflicts", per(float(conflicts), changes));
+    bench.rules.extend(zero("clash_", &CORRECT));
+    bench.report.errors.extend(run.outcome().first_error.as_ref().map(|error| format!("two at once: {error}")));
+    Ok(run.outcome().made())
 }

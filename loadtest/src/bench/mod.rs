@@ -1,7 +1,10 @@
-//! The comparison: tandem, alone and as a cluster, and the bare relay on the same machine, under the same load, in turns.
+//! The benchmark: tandem, alone and as a cluster, beside a bare relay and other servers, under the same load in turns.
 
-pub(crate) mod cluster;
+mod changes;
+mod cluster;
+mod joins;
 mod options;
+mod round_trips;
 mod run;
 
 pub(crate) use options::Options;

@@ -1,258 +1,213 @@
-//! Sockets that are joined and do nothing: what does one cost, and is it given back?
+//! Sockets that are joined and do nothing: the cost of one, and whether memory is given back.
 
 use std::{
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde::Serialize;
 use tokio::time::sleep;
 
+use super::{close, zero};
 use crate::{
-    audit::Done,
-    client::Peer,
-    crew::{Crew, Staff},
-    crowd::{Record, Sampler},
-    findings::{Findings, Output},
-    fleet::{Cast, MEMBERS, Manners},
+    client::{ClientOptions, Peer, Target},
     http,
-    meter::Meter,
-    probe::Memory,
+    load::{MEMBERS, Plan},
+    measure::{Done, ProcessGroup, Sampler},
     progress::Progress,
-    target::Target,
+    report::{Report, ReportOptions, Shape, Sheet},
+    servers::{DeploymentOptions, Launcher},
     units::{float, grouped, per},
-    venue::{Defaults, Venue, VenueOptions},
+    workers::{WorkerOptions, Workers},
 };
 
-/// How long servers may take to find out that all sockets are gone.
+/// Limit for the nodes to notice that all connections are gone.
 const GONE: Duration = Duration::from_mins(1);
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval between two looks.
+const POLL: Duration = Duration::from_millis(50);
 
-/// Bytes of a megabyte, as everywhere in the figures.
 const MEGABYTE: f64 = 1_048_576.0;
 
 /// Options of `loadtest idle`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    #[command(flatten)]
-    venue: VenueOptions,
     /// Sockets, in rooms of --members
-    #[arg(long, value_name = "N", default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(2..=200_000))]
+    #[arg(long, value_name = "N", default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     sockets: u32,
     /// Members of each room
     #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
     members: u32,
-    /// Seconds to hold them; they settle in the first half, and the second is measured
+    /// Seconds to hold the sockets: they settle in the first half, and the second half is measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=3_600))]
     seconds: u32,
-    /// Seconds between the break of all sockets and the next look at the memory
+    /// Seconds from the break of all connections to the next look at the memory
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     rest: u32,
-    /// What kind of server it is that runs at --url
-    #[arg(long, value_enum, default_value_t = Peer::Tandem)]
-    peer: Peer,
     #[command(flatten)]
-    staff: Staff,
+    deployment: DeploymentOptions,
     #[command(flatten)]
-    manners: Manners,
+    workers: WorkerOptions,
     #[command(flatten)]
-    output: Output,
+    clients: ClientOptions,
+    #[command(flatten)]
+    report: ReportOptions,
 }
 
-/// What was measured.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Figures {
-    /// Sockets that joined.
+/// What idle sockets cost.
+#[derive(Debug)]
+pub(crate) struct Idle {
     pub(crate) sockets: u64,
-    /// Sockets that were gone at the end.
-    pub(crate) closed: u64,
-    /// Why the first of them went.
-    pub(crate) first_close: Option<String>,
-    /// How fast they came.
-    pub(crate) joins_per_second: f64,
-    /// The server's side, when its process is known: that of all nodes together.
-    pub(crate) server: Option<ServerFigures>,
-    /// The same of Redis, where there is one.
-    pub(crate) redis: Option<ServerFigures>,
+    /// Sockets that were closed or got an error.
+    errors: u64,
+    pub(crate) first_error: Option<String>,
+    joins_per_second: f64,
+    /// The cost in each group of processes.
+    groups: Vec<GroupCost>,
 }
 
-/// What the sockets cost the server.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct ServerFigures {
-    /// Before the first socket.
-    pub(crate) before: Memory,
-    /// With all sockets, at rest.
-    pub(crate) after: Memory,
-    /// Growth of each figure by socket, in bytes.
-    pub(crate) per_socket: PerSocket,
-    /// CPU at rest, in percent of one core.
-    pub(crate) cpu_percent: f64,
+/// What idle sockets cost in a group of processes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct GroupCost {
+    name: &'static str,
+    /// Resident bytes before the first socket.
+    before: u64,
+    /// Resident bytes with all sockets.
+    with: u64,
+    /// CPU at rest, in percent of a core.
+    cpu_percent: f64,
 }
 
-/// Bytes by socket.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct PerSocket {
-    /// Resident.
-    #[serde(rename = "rss_bytes")]
-    pub(crate) rss: f64,
-    /// Resident, shared pages by their share.
-    #[serde(rename = "pss_bytes")]
-    pub(crate) pss: f64,
-    /// Resident and nobody else's.
-    #[serde(rename = "private_bytes")]
-    pub(crate) private: f64,
-}
-
-impl PerSocket {
-    fn new(before: Memory, after: Memory, sockets: u64) -> Self {
-        let share = |before: u64, after: u64| per(float(after) - float(before), sockets);
-        Self {
-            rss: share(before.rss, after.rss),
-            pss: share(before.pss, after.pss),
-            private: share(before.private, after.private),
-        }
+impl GroupCost {
+    /// Bytes for each socket at a time when the group had so many bytes.
+    fn per_socket(self, bytes: u64, sockets: u64) -> f64 {
+        per(float(bytes) - float(self.before), sockets)
     }
 }
 
 /// `loadtest idle`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
-    let shape = ((options.sockets / options.members).max(1), options.members);
-    progress.step("idle: starting");
-    let servers = options.venue.clone().for_rooms_of(options.members);
-    let venue = Venue::open(&servers, Defaults::NONE).await?;
-    let record = Arc::new(Record::new());
-    let sampler = Sampler::start(Arc::clone(&record), venue.meters());
-    let meters = venue.meters_now();
-    let cast = Cast::new(venue.targets().to_vec(), options.peer, shape, &options.manners);
-    let mut crew = options.staff.hire(cast).await?;
+    let rooms = (options.sockets / options.members).max(1);
+    progress.step("idle: starting servers");
+    let servers = options.deployment.clone().for_rooms_of(options.members);
+    let deployment = Launcher::open(&servers, 1, 1).await?;
+    let sampler = Sampler::start(deployment.shared_groups());
+    let groups = deployment.groups();
+    let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, options.members, &options.clients);
+    let mut workers = options.workers.start(plan).await?;
     let hold = Duration::from_secs(options.seconds.into());
 
-    progress.step(&format!("idle: {} sockets", grouped(crew.sockets().into())));
-    let figures = measure(&mut crew, &meters, hold, progress).await?;
-    let mut findings = Findings::new("idle");
-    findings.figure("members", f64::from(options.members));
-    report(&figures, &mut findings);
+    let (mut report, mut sheet) = (Report::new("idle"), Sheet::new("idle", Shape::Single));
+    progress.step(&format!("joining {} sockets", grouped(workers.sockets().into())));
+    let idle = measure(&mut workers, &groups, hold, progress).await?;
+    sheet.set("", "members", f64::from(options.members));
+    idle.report(&mut sheet, "");
+    report.errors.extend(idle.first_error.clone());
 
-    progress.step("idle: all sockets break");
+    progress.step("breaking all connections");
     let begun = Instant::now();
-    crew.scatter(progress).await?;
-    if options.peer == Peer::Tandem && !meters.is_empty() {
-        let left = until_gone(venue.targets()).await?;
-        findings.figure("break_noticed_ms", begun.elapsed().as_secs_f64() * 1e3);
-        findings.figure("ghosts", left);
+    workers.disconnect(progress).await?;
+    let mut rules = zero("", &["idle_errors", "again_errors"]);
+    if deployment.peer() == Peer::Tandem && !groups.is_empty() {
+        let left = until_gone(deployment.targets()).await?;
+        sheet.set("", "break_noticed_ms", begun.elapsed().as_secs_f64() * 1e3);
+        sheet.set("", "ghosts", left);
     }
     sleep(Duration::from_secs(options.rest.into())).await;
-    let left = nodes(&meters).map(Meter::memory).transpose()?;
+    let left = nodes(&groups).map(ProcessGroup::rss).transpose()?;
 
-    progress.step("idle: all connect again");
-    let joins_per_second = crew.gather(progress).await?;
+    progress.step("joining all sockets again");
+    let joins_per_second = workers.join(progress).await?;
     sleep(hold / 2).await;
-    let again = nodes(&meters).map(Meter::memory).transpose()?;
-    let (closed, first) = crew.complaints(progress).await?;
-    findings.figure("again_joins_per_second", joins_per_second);
-    findings.add("complaints", float(closed));
-    findings.complaints.extend(first);
-    if let (Some(server), Some(left), Some(again)) = (&figures.server, left, again) {
-        aftermath(server, [left, again], figures.sockets, &mut findings);
+    let again = nodes(&groups).map(ProcessGroup::rss).transpose()?;
+    let (errors, first) = workers.errors(progress).await?;
+    sheet.set("", "again_joins_per_second", joins_per_second);
+    sheet.set("", "again_errors", float(errors));
+    report.errors.extend(first);
+    if let (Some(left), Some(again)) = (left, again) {
+        idle.report_break(left, again, &mut sheet);
+    }
+    sampler.report(&mut sheet);
+    drop((sampler, workers));
+    progress.step("idle: stopping servers");
+    let done = [Done::times("USER_JOINED", 2 * idle.sockets)];
+    rules.extend(close(deployment, &done, &mut sheet, &mut report).await?);
+    report.sheets.push(sheet);
+    report.finish(&rules, &options.report, progress)
+}
+
+impl Idle {
+    /// Reports all figures.
+    pub(crate) fn report(&self, sheet: &mut Sheet, column: &str) {
+        sheet.set(column, "sockets", float(self.sockets));
+        sheet.set(column, "idle_errors", float(self.errors));
+        sheet.set(column, "joins_per_second", self.joins_per_second);
+        for group in &self.groups {
+            // The nodes hold the sockets, so their figures have no prefix.
+            let prefix = if group.name == "nodes" { String::new() } else { format!("{}_", group.name) };
+            let per_socket = group.per_socket(group.with, self.sockets);
+            sheet.set(column, &format!("socket_{prefix}rss_bytes"), per_socket);
+            sheet.set(column, &format!("idle_{prefix}cpu_percent"), group.cpu_percent);
+            sheet.set(column, &format!("{prefix}rss_before_mb"), float(group.before) / MEGABYTE);
+            sheet.set(column, &format!("{prefix}rss_with_mb"), float(group.with) / MEGABYTE);
+        }
     }
 
-    findings.gauges(&record);
-    drop((sampler, crew));
-    progress.step("idle: stopping");
-    venue.close(&[Done::times("USER_JOINED", 2 * figures.sockets)], &mut findings).await?;
-    findings.conclude(&[], &options.output, progress)
-}
-
-/// Memory after the break, and when all are back.
-fn aftermath(server: &ServerFigures, [left, again]: [Memory; 2], sockets: u64, findings: &mut Findings) {
-    let kept = float(left.rss) - float(server.before.rss);
-    let grown = float(server.after.rss) - float(server.before.rss);
-    findings.figure("rss_left_mb", float(left.rss) / MEGABYTE);
-    findings.figure("rss_again_mb", float(again.rss) / MEGABYTE);
-    findings.figure("rss_given_back_percent", (1.0 - kept / grown.max(1.0)) * 100.0);
-    findings.figure("rss_again_growth_percent", (float(again.rss) / float(server.after.rss).max(1.0) - 1.0) * 100.0);
-    findings.figure("again_socket_rss_bytes", PerSocket::new(server.before, again, sockets).rss);
-}
-
-/// Says it in figures.
-pub(crate) fn report(figures: &Figures, findings: &mut Findings) {
-    findings.figure("sockets", float(figures.sockets));
-    findings.figure("joins_per_second", figures.joins_per_second);
-    findings.add("complaints", float(figures.closed));
-    findings.complaints.extend(figures.first_close.clone());
-    if let Some(server) = &figures.server {
-        findings.figure("socket_rss_bytes", server.per_socket.rss);
-        findings.figure("socket_pss_bytes", server.per_socket.pss);
-        findings.figure("socket_private_bytes", server.per_socket.private);
-        findings.figure("idle_cpu_percent", server.cpu_percent);
-        findings.figure("rss_before_mb", float(server.before.rss) / MEGABYTE);
-        findings.figure("rss_with_mb", float(server.after.rss) / MEGABYTE);
-    }
-    if let Some(redis) = &figures.redis {
-        findings.figure("socket_redis_rss_bytes", redis.per_socket.rss);
-        findings.figure("idle_redis_cpu_percent", redis.cpu_percent);
+    /// Reports the memory of the nodes after all connections broke, and with all sockets joined again.
+    fn report_break(&self, left: u64, again: u64, sheet: &mut Sheet) {
+        let Some(nodes) = self.groups.iter().find(|group| group.name == "nodes") else { return };
+        let kept = float(left) - float(nodes.before);
+        let grown = float(nodes.with) - float(nodes.before);
+        sheet.set("", "rss_left_mb", float(left) / MEGABYTE);
+        sheet.set("", "rss_again_mb", float(again) / MEGABYTE);
+        sheet.set("", "rss_given_back_percent", (1.0 - kept / grown.max(1.0)) * 100.0);
+        sheet.set("", "rss_again_growth_percent", (float(again) / float(nodes.with).max(1.0) - 1.0) * 100.0);
+        sheet.set("", "again_socket_rss_bytes", nodes.per_socket(again, self.sockets));
     }
 }
 
-/// The servers that hold the sockets come first.
-fn nodes(meters: &[Meter]) -> Option<&Meter> {
-    meters.first()
+fn nodes(groups: &[ProcessGroup]) -> Option<&ProcessGroup> {
+    groups.iter().find(|group| group.name() == "nodes")
 }
 
-fn redis(meters: &[Meter]) -> Option<&Meter> {
-    meters.iter().find(|meter| meter.part() == "Redis")
-}
-
-/// Brings the sockets in, lets them settle for half the time, and measures the other half.
-pub(crate) async fn measure(crew: &mut Crew, meters: &[Meter], hold: Duration, progress: &Progress) -> Result<Figures> {
-    let watched = [nodes(meters), redis(meters)];
-    let before = watched.map(|meter| meter.map(Meter::memory));
-    let joins_per_second = crew.gather(progress).await?;
-    progress.detail("all joined, settling");
-    let half = hold / 2;
-    sleep(half).await;
-    let (rest, at_rest) = (Instant::now(), watched.map(|meter| meter.map(Meter::cpu)));
-    sleep(half).await;
-    let seconds = rest.elapsed().as_secs_f64();
-    let sockets = u64::from(crew.sockets());
-    let mut servers = Vec::new();
-    for ((meter, before), cpu) in watched.into_iter().zip(before).zip(at_rest) {
-        let (Some(meter), Some(before), Some(cpu)) = (meter, before.transpose()?, cpu.transpose()?) else {
-            servers.push(None);
-            continue;
-        };
-        let (after, cpu) = (meter.memory()?, (meter.cpu()? - cpu).total());
-        servers.push(Some(ServerFigures {
-            before,
-            after,
-            per_socket: PerSocket::new(before, after, sockets),
-            cpu_percent: cpu.as_secs_f64() / seconds * 100.0,
-        }));
+/// Joins the sockets, lets them settle for half the time, and measures the other half.
+pub(crate) async fn measure(
+    workers: &mut Workers,
+    groups: &[ProcessGroup],
+    hold: Duration,
+    progress: &Progress,
+) -> Result<Idle> {
+    let before = groups.iter().map(ProcessGroup::rss).collect::<Result<Vec<_>>>()?;
+    let joins_per_second = workers.join(progress).await?;
+    progress.detail("all sockets joined, settling");
+    sleep(hold / 2).await;
+    let (begun, at_rest) = (Instant::now(), groups.iter().map(ProcessGroup::cpu).collect::<Result<Vec<_>>>()?);
+    sleep(hold / 2).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut costs = Vec::new();
+    for ((group, before), cpu) in groups.iter().zip(before).zip(at_rest) {
+        let cpu_percent = (group.cpu()? - cpu).total().as_secs_f64() / seconds * 100.0;
+        costs.push(GroupCost { name: group.name(), before, with: group.rss()?, cpu_percent });
     }
-    let (closed, first_close) = crew.complaints(progress).await?;
-    let mut servers = servers.into_iter();
-    let (server, redis) = (servers.next().flatten(), servers.next().flatten());
-    Ok(Figures { sockets, closed, first_close, joins_per_second, server, redis })
+    let (errors, first_error) = workers.errors(progress).await?;
+    Ok(Idle { sockets: workers.sockets().into(), errors, first_error, joins_per_second, groups: costs })
 }
 
-/// Waits until the nodes know that all sockets are gone; how many they still take for open.
+/// Waits until the nodes know that all connections are gone; returns how many they still count.
 async fn until_gone(targets: &[Target]) -> Result<f64> {
     let begun = Instant::now();
     loop {
         let mut open = 0.0;
         for target in targets {
             let (_, text) = http::get(target.address(), "/metrics").await?;
-            open += http::metric(&text, "tandem_connections").context("nodes count no connections")?;
+            let metric = "tandem_connections";
+            open += http::metric(&text, metric).with_context(|| format!("{target} has no {metric}"))?;
         }
         if open < 1.0 || begun.elapsed() > GONE {
             return Ok(open);
         }
-        sleep(LOOK).await;
+        sleep(POLL).await;
     }
 }
 
@@ -262,11 +217,15 @@ mod tests {
 
     #[test]
     fn memory_is_shared_out_among_the_sockets() {
-        let before = Memory { rss: 1_000, pss: 900, private: 800 };
-        let after = Memory { rss: 9_000, pss: 8_900, private: 400 };
-        let share = PerSocket::new(before, after, 4);
-        assert!((share.rss - 2_000.0).abs() < 1e-9);
-        assert!((share.pss - 2_000.0).abs() < 1e-9);
-        assert!((share.private + 100.0).abs() < 1e-9);
+        let group = |name, before, with| GroupCost { name, before, with, cpu_percent: 1.5 };
+        let groups = vec![group("nodes", 1_000, 9_000), group("redis", 500, 100)];
+        let idle = Idle { sockets: 4, errors: 0, first_error: None, joins_per_second: 2.0, groups };
+        let mut sheet = Sheet::new("", Shape::Single);
+        idle.report(&mut sheet, "");
+        idle.report_break(2_600, 9_000, &mut sheet);
+        let figure = |name| sheet.get("", name).map(|value| value.to_string());
+        assert_eq!(figure("socket_rss_bytes").as_deref(), Some("2000"));
+        assert_eq!(figure("socket_redis_rss_bytes").as_deref(), Some("-100"));
+        assert_eq!(figure("rss_given_back_percent").as_deref(), Some("80"));
     }
 }

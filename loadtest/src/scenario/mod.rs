@@ -1,7 +1,43 @@
-//! What the clients do.
+//! Scenarios on one deployment.
 
 pub(crate) mod control;
 pub(crate) mod growth;
+mod growth_plan;
 pub(crate) mod idle;
 pub(crate) mod limit;
-pub(crate) mod trips;
+mod options;
+mod search;
+
+pub(crate) use options::{LoadOptions, SenderOptions};
+
+use anyhow::Result;
+
+use crate::{
+    measure::{Audit, Done},
+    report::{Report, Rule, Sheet},
+    servers::Deployment,
+};
+
+/// Compares the ledger, if there is one, with what was done, and stops the servers. Returns the rules of the ledger.
+pub(crate) async fn close(
+    deployment: Deployment,
+    done: &[Done],
+    sheet: &mut Sheet,
+    report: &mut Report,
+) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
+    if let Some(audit) = deployment.audit(done).await? {
+        report.errors.extend(audit.report(sheet, ""));
+        rules = Audit::RULES.iter().map(|rule| rule.parse()).collect::<Result<_>>()?;
+    }
+    if let Some(postgres) = deployment.postgres() {
+        report.notes.push(format!("PostgreSQL: {}", postgres.durability().await?));
+    }
+    report.warnings.extend(deployment.stop().await?);
+    Ok(rules)
+}
+
+/// Rules that these figures are zero.
+pub(crate) fn zero(prefix: &str, figures: &[&str]) -> Vec<Rule> {
+    figures.iter().map(|figure| Rule::equal(&format!("{prefix}{figure}"), 0.0)).collect()
+}

@@ -1,0 +1,214 @@
+//! Changes of rooms, and signals between members: all servers run, but only one is under load at a time.
+
+use anyhow::{Result, ensure};
+
+use super::{
+    cluster::{self, Follower},
+    run::Bench,
+};
+use crate::{
+    load::{CORRECT, LoadRun, MEMBERS, Message, Plan, prefix},
+    measure::{Spent, compare_rounds},
+    report::{Rule, Shape, Sheet},
+    scenario::zero,
+    servers::{Deployment, Kind},
+    units::grouped,
+    workers::Workers,
+};
+
+/// Bound for the CPU of a delivery of tandem, divided by that of the relay.
+const MAX_BY_RELAY: f64 = 2.0;
+
+/// The same in a benchmark of a cluster, whose rounds may be short.
+const MAX_BY_RELAY_LOOSE: f64 = 5.0;
+
+/// Bound for the CPU of a delivery of a cluster with Redis, divided by that of a single node. It is generous, because it must hold on
+/// machines that do other things meanwhile.
+const MAX_BY_TANDEM: f64 = 10.0;
+
+/// Bound for the CPU of a delivery of a cluster, divided by that of as many nodes of a peer.
+const MAX_BY_PEER: f64 = 2.0;
+
+/// A server under load.
+struct Contestant {
+    kind: Kind,
+    deployment: Deployment,
+    run: LoadRun,
+    follower: Option<Follower>,
+}
+
+/// What all contestants send.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    message: Message,
+    rooms: u32,
+    members: u32,
+    senders: u32,
+    per_second: u64,
+}
+
+/// Measures changes, on all servers.
+pub(super) async fn measure(bench: &mut Bench<'_>) -> Result<()> {
+    let (load, senders) = (&bench.options.load, bench.options.senders);
+    let load = Load {
+        message: senders.message(),
+        rooms: load.rooms,
+        members: MEMBERS,
+        senders: senders.senders,
+        per_second: load.per_second(),
+    };
+    let kinds = bench.options.kinds();
+    let contestants = play(bench, &kinds, load, "changes").await?;
+    let mut sheet = Sheet::new(&format!("Changes in rooms of {MEMBERS}"), Shape::Servers);
+    report(bench, &mut sheet, &contestants, "delivery")?;
+    for kind in kinds {
+        bench.rules.extend(zero(&format!("{}_", kind.name()), &CORRECT));
+    }
+    bench.report.sheets.push(sheet);
+    for contestant in contestants {
+        let Contestant { kind, deployment, run, follower } = contestant;
+        let made = run.outcome().made();
+        drop(run);
+        if let Some(follower) = follower {
+            cluster::finish(bench, follower, &deployment, made).await?;
+        }
+        stop(bench, kind, deployment).await?;
+    }
+    Ok(())
+}
+
+/// Measures signals between members on different nodes, on the servers that have several.
+pub(super) async fn measure_signals(bench: &mut Bench<'_>) -> Result<()> {
+    let load = Load {
+        message: bench.options.signal(),
+        rooms: bench.options.pairs,
+        members: 2,
+        senders: 2,
+        per_second: bench.options.signals.into(),
+    };
+    let kinds = bench.options.clustered_kinds();
+    let contestants = play(bench, &kinds, load, "signals").await?;
+    let mut sheet = Sheet::new("Signals between nodes", Shape::Servers);
+    report(bench, &mut sheet, &contestants, "signal")?;
+    // What a peer loses is shown, but breaks no rule.
+    for kind in kinds.iter().filter(|kind| kind.is_cluster()) {
+        bench.rules.extend(zero(&format!("{}_signal_", kind.name()), &CORRECT));
+    }
+    bench.report.sheets.push(sheet);
+    for contestant in contestants {
+        drop(contestant.run);
+        stop(bench, contestant.kind, contestant.deployment).await?;
+    }
+    Ok(())
+}
+
+async fn stop(bench: &mut Bench<'_>, kind: Kind, deployment: Deployment) -> Result<()> {
+    bench.progress.step(&format!("{}: stopping", kind.name()));
+    bench.report.warnings.extend(deployment.stop().await?);
+    Ok(())
+}
+
+/// Starts all servers, joins and warms up, and plays the rounds in turns; another server goes first in each round.
+async fn play(bench: &mut Bench<'_>, kinds: &[Kind], load: Load, what: &str) -> Result<Vec<Contestant>> {
+    let (progress, seconds, rounds) = (bench.progress, bench.options.load.seconds, bench.options.load.rounds);
+    let mut contestants = Vec::new();
+    for kind in kinds {
+        contestants.push(prepare(bench, *kind, load, what).await?);
+    }
+    let rate = grouped(load.per_second);
+    for round in 1..=rounds {
+        for Contestant { kind, deployment, run, follower } in &mut contestants {
+            progress.step(&format!("{}: {rate} {what}/s for {seconds} s, round {round} of {rounds}", kind.name()));
+            if let Some(follower) = follower {
+                follower.begin(deployment).await?;
+            }
+            run.round(load.per_second, seconds, progress).await?;
+            if let Some(follower) = follower {
+                follower.end(deployment).await?;
+            }
+        }
+        contestants.rotate_left(1);
+    }
+    contestants.sort_by_key(|it| kinds.iter().position(|kind| *kind == it.kind));
+    Ok(contestants)
+}
+
+async fn prepare(bench: &Bench<'_>, kind: Kind, load: Load, what: &str) -> Result<Contestant> {
+    let (name, progress) = (kind.name(), bench.progress);
+    let Load { message, rooms, members, senders, per_second } = load;
+    progress.step(&format!("{name}: starting for {what}"));
+    let mut deployment = bench.launcher.start(kind, what).await?;
+    let mut follower = None;
+    if kind.is_cluster() && !message.is_signal() {
+        // The commands are counted before the worker adds its own.
+        if kind == Kind::Cluster {
+            follower = Some(Follower::start(&deployment, progress).await?);
+        }
+        deployment.start_worker().await?;
+    }
+    progress.step(&format!("{name}: joining {} sockets", grouped(u64::from(rooms * members))));
+    let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, members, &bench.options.clients(kind));
+    let workers = Workers::local(plan.sending(message, senders));
+    let mut run = LoadRun::start(workers, deployment.groups(), progress).await?;
+    progress.detail(&format!("{name}: warming up"));
+    run.warm_up(per_second, progress).await?;
+    Ok(Contestant { kind, deployment, run, follower })
+}
+
+/// Reports all contestants, and compares those of tandem with the others.
+fn report(bench: &mut Bench<'_>, sheet: &mut Sheet, contestants: &[Contestant], operation: &str) -> Result<()> {
+    for Contestant { kind, run, .. } in contestants {
+        run.report(sheet, kind.name(), operation);
+        let error = run.outcome().first_error.as_ref();
+        bench.report.errors.extend(error.map(|error| format!("{}: {error}", kind.name())));
+    }
+    let spent = |kind| contestants.iter().find(|it| it.kind == kind).map(|it| (it.kind, it.run.spent()));
+    let bounds = compare(sheet, operation, spent)?;
+    if prefix(operation).is_empty() {
+        let loose = |rule: (Kind, Kind, String)| {
+            let (_, theirs, figure) = rule;
+            let bound = match theirs {
+                Kind::Relay if bench.options.cluster => MAX_BY_RELAY_LOOSE,
+                Kind::Relay => MAX_BY_RELAY,
+                Kind::Tandem => MAX_BY_TANDEM,
+                _ => MAX_BY_PEER,
+            };
+            Rule::at_most(&figure, bound)
+        };
+        bench.bounds.extend(bounds.into_iter().map(loose));
+    }
+    Ok(())
+}
+
+/// The CPU of tandem divided by that of others, as the median of the rounds. Returns who is compared with whom, and the figure.
+pub(super) fn compare<'a>(
+    sheet: &mut Sheet,
+    operation: &str,
+    spent: impl Fn(Kind) -> Option<(Kind, &'a [Spent])>,
+) -> Result<Vec<(Kind, Kind, String)>> {
+    let pairs = [
+        (Kind::Tandem, Kind::Relay),
+        (Kind::Cluster, Kind::Tandem),
+        (Kind::Cluster, Kind::SocketIo),
+        (Kind::Cluster, Kind::Centrifugo),
+        (Kind::ClusterResume, Kind::SocketIo),
+        (Kind::ClusterResume, Kind::CentrifugoHistory),
+    ];
+    let mut compared = Vec::new();
+    // A single node is compared with a single Centrifugo; beside a cluster, there are several of that.
+    let alone = [(Kind::Tandem, Kind::Centrifugo), (Kind::Tandem, Kind::CentrifugoHistory)];
+    let alone = alone.into_iter().filter(|_| spent(Kind::Cluster).is_none());
+    for (ours, theirs) in pairs.into_iter().chain(alone) {
+        let (Some((_, own)), Some((_, other))) = (spent(ours), spent(theirs)) else { continue };
+        let rounds = compare_rounds(own, other);
+        ensure!(
+            !rounds.is_empty(),
+            "the rounds are too short to measure the CPU of {}: use more --seconds",
+            theirs.name()
+        );
+        let figure = format!("{operation}_by_{}_cpu_ratio", theirs.name());
+        sheet.set_rounds(ours.name(), &figure, rounds);
+        compared.push((ours, theirs, format!("{}_{figure}", ours.name())));
+    }
+    Ok(compared)
+}

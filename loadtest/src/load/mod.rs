@@ -1,0 +1,17 @@
+//! Open-loop load: clients in rooms that send by a schedule fixed in advance, and check what they receive.
+
+mod generator;
+mod message;
+mod outcome;
+mod pacer;
+mod plan;
+mod receiver;
+mod run;
+mod schedule;
+
+pub(crate) use generator::{Generator, Round};
+pub(crate) use message::{Message, signal};
+pub(crate) use outcome::{CORRECT, Outcome, prefix};
+pub(crate) use plan::{MAX_RATE, MEMBERS, Plan};
+pub(crate) use run::LoadRun;
+pub(crate) use schedule::Schedule;

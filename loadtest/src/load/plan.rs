@@ -1,0 +1,174 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::Message;
+use crate::{
+    client::{Client, ClientOptions, Join, Peer, Target},
+    limits::check_open_files,
+    progress::Progress,
+    units::grouped,
+};
+
+/// Members of a room by default.
+pub(crate) const MEMBERS: u32 = 4;
+
+/// Messages a second of one sender at most: tandem allows 100 frames a second, and the sender needs some for others.
+pub(crate) const MAX_RATE: u32 = 90;
+
+/// Rooms that are joined at the same time.
+const CONCURRENT_ROOMS: usize = 32;
+
+/// Numbers the plans of this process.
+static PLANS: AtomicU32 = AtomicU32::new(0);
+
+/// Clients in rooms, and what they send.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// The nodes. The members of a room are on them in turn, and so are the first members of the rooms.
+    pub(crate) targets: Vec<Target>,
+    pub(crate) peer: Peer,
+    /// The prefix of the names of the rooms.
+    pub(crate) name: String,
+    /// The number of the first room; other generators have those before it.
+    pub(crate) first_room: u32,
+    pub(crate) rooms: u32,
+    pub(crate) members: u32,
+    /// Members of each room that send, in turn.
+    pub(crate) senders: u32,
+    /// Whether the senders of a room send at the same moment instead of in turn.
+    pub(crate) together: bool,
+    pub(crate) message: Message,
+    /// Sockets of all generators.
+    pub(crate) all_sockets: u32,
+    pub(crate) clients: ClientOptions,
+}
+
+impl Plan {
+    /// Idle clients in rooms with names that nobody used before: a running server may be measured twice.
+    pub(crate) fn new(targets: &[Target], peer: Peer, rooms: u32, members: u32, clients: &ClientOptions) -> Self {
+        Self {
+            targets: targets.to_vec(),
+            peer,
+            name: format!("load-{}-{}", std::process::id(), PLANS.fetch_add(1, Ordering::Relaxed)),
+            first_room: 0,
+            rooms,
+            members,
+            senders: 0,
+            together: false,
+            message: Message::Change { bytes: 0 },
+            all_sockets: rooms * members,
+            clients: clients.clone(),
+        }
+    }
+
+    /// The same with members that send.
+    pub(crate) fn sending(self, message: Message, senders: u32) -> Self {
+        Self { senders, message, ..self }
+    }
+
+    /// The same rooms in several parts of nearly equal size.
+    pub(crate) fn split(&self, parts: u32) -> Vec<Self> {
+        let parts = parts.clamp(1, self.rooms.max(1));
+        let from = |part: u32| self.rooms / parts * part + (self.rooms % parts).min(part);
+        let part = |part: u32| {
+            let (first_room, rooms) = (self.first_room + from(part), from(part + 1) - from(part));
+            Self { first_room, rooms, ..self.clone() }
+        };
+        (0..parts).map(part).collect()
+    }
+
+    /// The number of clients.
+    pub(crate) fn sockets(&self) -> u32 {
+        self.rooms * self.members
+    }
+
+    /// Joins all members of a room. Each comes with the address that it sends signals to.
+    async fn join_room(&self, room: u32) -> Result<Vec<(Client, String)>> {
+        let features = self.clients.features();
+        let source = self.clients.source(room, self.all_sockets);
+        let name = format!("{}-{room}", self.name);
+        let mut clients = Vec::new();
+        for member in 0..self.members {
+            let user = format!("user-{room}-{member}");
+            let join = Join { room: &name, user: &user, features: features.as_deref(), source };
+            let node = usize::try_from(room + member)? % self.targets.len().max(1);
+            let target = self.targets.get(node).context("there is no server")?;
+            clients.push(Client::join(target, self.peer, &join).await?);
+        }
+        if self.message.is_signal() {
+            let mut addresses = Vec::new();
+            for client in &mut clients {
+                addresses.push(client.address().await?);
+            }
+            addresses.rotate_left(1);
+            return Ok(clients.into_iter().zip(addresses).collect());
+        }
+        if self.senders > 1 && self.peer == Peer::Tandem {
+            allow_guests(&mut clients).await?;
+        }
+        Ok(clients.into_iter().map(|client| (client, String::new())).collect())
+    }
+
+    /// Connects and joins all clients. Hands over each room, with its place, as soon as it is complete.
+    pub(super) async fn join(
+        &self,
+        progress: &Progress,
+        mut room_joined: impl FnMut(u32, Vec<(Client, String)>),
+    ) -> Result<()> {
+        let (sockets, peer) = (self.sockets(), self.peer.name());
+        check_open_files(sockets)?;
+        let mut rooms = stream::iter(0..self.rooms)
+            .map(|place| async move { anyhow::Ok((place, self.join_room(self.first_room + place).await?)) })
+            .buffer_unordered(CONCURRENT_ROOMS);
+        let mut done = 0;
+        let context = || format!("cannot join {sockets} clients to {peer}");
+        while let Some((place, clients)) = rooms.try_next().await.with_context(context)? {
+            room_joined(place, clients);
+            done += self.members;
+            if done % 64 < self.members {
+                progress.detail(&format!(
+                    "{peer}: {} of {} sockets joined",
+                    grouped(done.into()),
+                    grouped(sockets.into())
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lets guests control the player, and waits until every member knows.
+async fn allow_guests(clients: &mut [Client]) -> Result<()> {
+    let Some(host) = clients.first_mut() else { return Ok(()) };
+    host.send(r#"{"type":"TOGGLE_GUEST_CONTROL","enabled":true}"#.to_owned()).await?;
+    for client in clients {
+        client.receive_type("GUEST_CONTROL").await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    pub(crate) fn plan(rooms: u32, members: u32, senders: u32) -> Plan {
+        let command = ClientOptions::augment_args(clap::Command::new("clients"));
+        let clients = ClientOptions::from_arg_matches(&command.get_matches_from(["clients"])).unwrap();
+        Plan { senders, ..Plan::new(&[], Peer::Tandem, rooms, members, &clients) }
+    }
+
+    #[test]
+    fn parts_have_every_room_once() {
+        let plan = plan(11, 4, 1);
+        let parts = plan.split(3);
+        let places: Vec<_> = parts.iter().map(|part| (part.first_room, part.rooms)).collect();
+        assert_eq!(places, [(0, 4), (4, 4), (8, 3)]);
+        assert!(parts.iter().all(|part| part.name == plan.name && part.all_sockets == 44));
+        assert_eq!(plan.split(99).len(), 11);
+    }
+}

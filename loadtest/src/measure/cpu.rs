@@ -1,0 +1,168 @@
+//! CPU of groups of processes, shared out among the operations of a round.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Cpu, Process};
+use crate::{load::prefix, report::Sheet, units::per};
+
+/// Groups that only write the ledger. Their CPU is reported apart from that of the nodes and of Redis.
+const LEDGER: [&str; 2] = ["worker", "postgresql"];
+
+/// Processes that are measured together.
+#[derive(Debug, Clone)]
+pub(crate) struct ProcessGroup {
+    name: &'static str,
+    processes: Vec<Process>,
+}
+
+impl ProcessGroup {
+    /// A group; its name is part of the names of its figures.
+    pub(crate) fn new(name: &'static str, processes: impl IntoIterator<Item = Process>) -> Self {
+        Self { name, processes: processes.into_iter().collect() }
+    }
+
+    /// The name of the group.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Resident memory of all processes, in bytes.
+    pub(crate) fn rss(&self) -> Result<u64> {
+        self.processes.iter().map(|process| process.rss()).sum()
+    }
+
+    /// CPU time of all processes so far.
+    pub(crate) fn cpu(&self) -> Result<Cpu> {
+        self.processes.iter().map(|process| process.cpu()).sum()
+    }
+}
+
+/// Measures the CPU that groups spend from now on.
+#[derive(Debug)]
+pub(crate) struct CpuMeter<'a> {
+    groups: &'a [ProcessGroup],
+    before: Vec<Cpu>,
+}
+
+impl<'a> CpuMeter<'a> {
+    /// Starts to measure.
+    pub(crate) fn start(groups: &'a [ProcessGroup]) -> Result<Self> {
+        Ok(Self { groups, before: groups.iter().map(ProcessGroup::cpu).collect::<Result<_>>()? })
+    }
+
+    /// The CPU since the start, in a round of so many operations and seconds.
+    pub(crate) fn stop(self, operations: u64, seconds: f64) -> Result<Spent> {
+        let spent = |(group, before): (&ProcessGroup, Cpu)| Ok((group.name, group.cpu()? - before));
+        let groups = self.groups.iter().zip(self.before).map(spent).collect::<Result<_>>()?;
+        Ok(Spent { groups, operations, seconds })
+    }
+}
+
+/// The CPU that groups spent in one round.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Spent {
+    groups: Vec<(&'static str, Cpu)>,
+    operations: u64,
+    seconds: f64,
+}
+
+impl Spent {
+    /// Microseconds of an operation.
+    fn micros(&self, cpu: Duration) -> f64 {
+        per(cpu.as_secs_f64() * 1e6, self.operations)
+    }
+
+    /// The CPU of nodes and Redis.
+    fn serving(&self) -> Option<Cpu> {
+        if self.groups.is_empty() {
+            return None;
+        }
+        Some(self.groups.iter().filter(|(name, _)| !LEDGER.contains(name)).map(|(_, cpu)| *cpu).sum())
+    }
+
+    /// Microseconds of an operation that nodes and Redis spent; `None` if nothing is measured.
+    pub(crate) fn serving_micros(&self) -> Option<f64> {
+        Some(self.micros(self.serving()?.total()))
+    }
+
+    fn group(&self, name: &str) -> Option<Cpu> {
+        self.groups.iter().find(|(group, _)| *group == name).map(|(_, cpu)| *cpu)
+    }
+}
+
+/// Reports the CPU of each operation as the median of the rounds: of nodes and Redis together, and of each group.
+pub(crate) fn report_cpu(sheet: &mut Sheet, column: &str, operation: &str, rounds: &[Spent]) {
+    let mut set = |figure: String, value: &dyn Fn(&Spent) -> Option<f64>| {
+        let values: Vec<f64> = rounds.iter().filter_map(value).collect();
+        sheet.set_rounds(column, &figure, values);
+    };
+    set(format!("{operation}_cpu_us"), &Spent::serving_micros);
+    set(format!("{operation}_user_cpu_us"), &|it| Some(it.micros(it.serving()?.user)));
+    set(format!("{operation}_kernel_cpu_us"), &|it| Some(it.micros(it.serving()?.kernel)));
+    let groups: Vec<&str> = rounds.first().iter().flat_map(|it| &it.groups).map(|(name, _)| *name).collect();
+    if groups.iter().any(|name| LEDGER.contains(name)) {
+        let all = |it: &Spent| Some(it.micros(it.groups.iter().map(|(_, cpu)| cpu.total()).sum()));
+        set(format!("{operation}_with_ledger_cpu_us"), &all);
+    }
+    for name in groups {
+        set(format!("{operation}_{name}_cpu_us"), &|it| Some(it.micros(it.group(name)?.total())));
+        let percent = |it: &Spent| Some(it.group(name)?.total().as_secs_f64() / it.seconds.max(f64::EPSILON) * 100.0);
+        set(format!("{}{name}_cpu_percent", prefix(operation)), &percent);
+    }
+}
+
+/// The CPU of one server divided by that of another, round by round, so that slow changes of the machine cancel out.
+pub(crate) fn compare_rounds(ours: &[Spent], theirs: &[Spent]) -> Vec<f64> {
+    let ratio = |(ours, theirs): (&Spent, &Spent)| {
+        let theirs = theirs.serving_micros().filter(|micros| *micros > 0.0)?;
+        Some(ours.serving_micros()? / theirs)
+    };
+    ours.iter().zip(theirs).filter_map(ratio).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Shape;
+
+    fn cpu(user: u64, kernel: u64) -> Cpu {
+        Cpu { user: Duration::from_millis(user), kernel: Duration::from_millis(kernel) }
+    }
+
+    fn spent(nodes: u64) -> Spent {
+        let groups = vec![("nodes", cpu(nodes, nodes)), ("redis", cpu(10, 0)), ("worker", cpu(100, 0))];
+        Spent { groups, operations: 1_000, seconds: 2.0 }
+    }
+
+    #[test]
+    fn the_ledger_is_reported_apart() {
+        let mut sheet = Sheet::new("", Shape::Single);
+        report_cpu(&mut sheet, "", "delivery", &[spent(20), spent(30), spent(400)]);
+        let figures: std::collections::BTreeMap<_, _> = sheet.figures().collect();
+        let figure = |name: &str| figures[name].round().to_string();
+        assert_eq!(figure("delivery_cpu_us"), "70");
+        assert_eq!(figure("delivery_user_cpu_us"), "40");
+        assert_eq!(figure("delivery_with_ledger_cpu_us"), "170");
+        assert_eq!(figure("delivery_worker_cpu_us"), "100");
+        assert_eq!(figure("worker_cpu_percent"), "5");
+    }
+
+    #[test]
+    fn servers_are_compared_round_by_round() {
+        assert_eq!(compare_rounds(&[spent(20), spent(45)], &[spent(45), spent(20)]), [0.5, 2.0]);
+        let nothing = Spent { groups: vec![("nodes", Cpu::default())], operations: 1, seconds: 1.0 };
+        assert!(compare_rounds(&[spent(20)], &[nothing]).is_empty());
+        let unknown = Spent { groups: Vec::new(), operations: 1, seconds: 1.0 };
+        assert_eq!(unknown.serving_micros(), None);
+    }
+
+    #[test]
+    fn a_meter_reads_its_groups() {
+        let own = Process::new(std::process::id()).unwrap();
+        let groups = [ProcessGroup::new("nodes", [own]), ProcessGroup::new("redis", [own, own])];
+        let spent = CpuMeter::start(&groups).unwrap().stop(10, 1.0).unwrap();
+        assert_eq!(spent.groups.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["nodes", "redis"]);
+    }
+}

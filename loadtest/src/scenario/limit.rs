@@ -1,0 +1,216 @@
+//! The most changes a second that a deployment takes.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+use tokio::time::sleep;
+
+use super::{SenderOptions, close, search::Search};
+use crate::{
+    client::ClientOptions,
+    load::{MEMBERS, Outcome, Plan},
+    measure::{CpuMeter, ProcessGroup, report_cpu},
+    progress::Progress,
+    report::{Report, ReportOptions, Shape, Sheet},
+    servers::{DeploymentOptions, Launcher},
+    units::{float, grouped},
+    workers::{WorkerOptions, Workers},
+};
+
+/// Pause for the servers after a rate that was too high.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Seconds of the warm-up before each rate.
+const WARM_UP: u32 = 1;
+
+/// The figures of a rate in the table.
+pub(super) const COLUMNS: [&str; 7] = [
+    "delivery_cpu_us",
+    "delivery_with_ledger_cpu_us",
+    "delivery_nodes_cpu_us",
+    "delivery_redis_cpu_us",
+    "delivery_p50_ms",
+    "delivery_p99_ms",
+    "generator_lag_p99_ms",
+];
+
+/// Options of `loadtest limit`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Rooms; each sender takes up to 90 changes a second
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    rooms: u32,
+    /// Members of each room
+    #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
+    members: u32,
+    #[command(flatten)]
+    senders: SenderOptions,
+    /// The latency that 99 % of the deliveries must stay below, in milliseconds
+    #[arg(long, value_name = "N", default_value_t = 100.0)]
+    p99_ms: f64,
+    /// Changes a second to begin with, in all rooms together
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    from: u64,
+    /// How exactly to find the limit, in percent
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=50))]
+    precision: u64,
+    /// Seconds of each rate
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// A rate is too high when it fails so many times in a row
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
+    tries: u32,
+    #[command(flatten)]
+    deployment: DeploymentOptions,
+    #[command(flatten)]
+    workers: WorkerOptions,
+    #[command(flatten)]
+    clients: ClientOptions,
+    #[command(flatten)]
+    report: ReportOptions,
+}
+
+/// `loadtest limit`.
+pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
+    let Options { rooms, members, senders, .. } = *options;
+    senders.check(rooms, members, 1)?;
+    progress.step("limit: starting servers");
+    let servers = options.deployment.clone().for_rooms_of(members);
+    let deployment = Launcher::open(&servers, 1, 1).await?;
+    let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, members, &options.clients);
+    let mut workers = options.workers.start(plan.sending(senders.message(), senders.senders)).await?;
+    let groups = deployment.groups();
+    let mut points = Sheet::new("changes/s", Shape::Points);
+    let mut search = Search::new(options.from, senders.most(rooms), options.precision);
+    let mut best: Option<(u64, String)> = None;
+    progress.step(&format!("joining {} sockets", grouped(workers.sockets().into())));
+    workers.join(progress).await?;
+    while let Some(rate) = search.next() {
+        let mut passed = false;
+        for attempt in 1..=options.tries {
+            let point = if attempt > 1 { format!("{rate} try {attempt}") } else { rate.to_string() };
+            let step = Step { rate, seconds: options.seconds, p99_ms: options.p99_ms };
+            let reason = step.measure(&mut workers, &groups, (&mut points, &point), progress).await?;
+            passed = reason.is_none();
+            let word = reason.unwrap_or_else(|| "ok".to_owned());
+            let p99 = points.get(&point, "delivery_p99_ms").unwrap_or(0.0);
+            progress.step(&format!("{} changes/s, try {attempt}: p99 {p99:.1} ms, {word}", grouped(rate)));
+            points.remark(&point, &word);
+            if passed {
+                best = best.filter(|(known, _)| *known > rate).or(Some((rate, point)));
+                break;
+            }
+            // The next try must not wait for what is still under way, so the clients join other rooms.
+            workers.disconnect(progress).await?;
+            sleep(CALM).await;
+            workers.use_new_rooms();
+            workers.join(progress).await?;
+        }
+        search.learn(rate, passed);
+    }
+    drop(workers);
+
+    let (mut report, mut sheet) = (Report::new("limit"), Sheet::new("limit", Shape::Single));
+    sheet.set("", "rooms", f64::from(rooms));
+    sheet.set("", "members", f64::from(members));
+    let good = search.good().unwrap_or(0);
+    sheet.set("", "limit_changes_per_second", float(good));
+    sheet.set("", "limit_deliveries_per_second", float(good * u64::from(members)));
+    match search.bad() {
+        Some(bad) => sheet.set("", "too_high_changes_per_second", float(bad)),
+        None => report.notes.push("the senders may not send more, so the limit is higher: use more --rooms".to_owned()),
+    }
+    for (figure, value) in best.iter().flat_map(|(_, point)| points.column(point)) {
+        sheet.set("", &format!("limit_{figure}"), value);
+    }
+    progress.step("limit: stopping servers");
+    // The number of changes at a rate that was too high is not known, so the ledger is only checked for doubled events.
+    let mut rules = vec!["limit_changes_per_second>0".parse()?];
+    rules.extend(close(deployment, &[], &mut sheet, &mut report).await?);
+    report.sheets = vec![points.only(&COLUMNS), sheet];
+    report.finish(&rules, &options.report, progress)
+}
+
+/// A rate to try.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    rate: u64,
+    seconds: u32,
+    p99_ms: f64,
+}
+
+impl Step {
+    /// Plays the rate and reports its figures; returns why it is too high, if it is.
+    async fn measure(
+        self,
+        workers: &mut Workers,
+        groups: &[ProcessGroup],
+        (points, point): (&mut Sheet, &str),
+        progress: &Progress,
+    ) -> Result<Option<String>> {
+        let warm_up = workers.round(self.rate, WARM_UP, progress).await?.without_latency()?;
+        let meter = CpuMeter::start(groups)?;
+        let mut outcome = workers.round(self.rate, self.seconds, progress).await?;
+        let spent = meter.stop(outcome.delivered, float(outcome.sent) / float(self.rate))?;
+        outcome.add(warm_up)?;
+        report_cpu(points, point, "delivery", &[spent]);
+        outcome.latency.report(points, point, "delivery");
+        points.set(point, "generator_lag_p99_ms", outcome.lag.quantile_ms(0.99));
+        Ok(too_high(&outcome, self.p99_ms))
+    }
+}
+
+/// Why a rate is too high; `None` if it is not.
+fn too_high(outcome: &Outcome, p99_ms: f64) -> Option<String> {
+    let Outcome { expected, delivered, unsent, faults, errors, first_error, .. } = outcome;
+    let (p99, lag) = (outcome.latency.quantile_ms(0.99), outcome.lag.quantile_ms(0.99));
+    let wrong = faults.doubled + faults.out_of_order + faults.differing;
+    if *errors > 0 {
+        let first = first_error.as_deref().unwrap_or_default();
+        Some(format!("{errors} errors: {}", first.chars().take(60).collect::<String>()))
+    } else if *unsent > 0 {
+        Some(format!("{unsent} not sent"))
+    } else if wrong > 0 {
+        Some(format!("{wrong} wrong"))
+    } else if delivered < expected {
+        Some(format!("{} late", expected - delivered))
+    } else if p99 < p99_ms {
+        None
+    } else if lag > p99_ms / 2.0 {
+        Some("p99, and the generator is late".to_owned())
+    } else {
+        Some("p99".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(micros: u64, lag: u64) -> Outcome {
+        let mut outcome = Outcome::new().unwrap();
+        (outcome.sent, outcome.expected, outcome.delivered) = (1, 4, 4);
+        outcome.latency.record_span(Duration::from_micros(micros));
+        outcome.lag.record_span(Duration::from_micros(lag));
+        outcome
+    }
+
+    #[test]
+    fn a_rate_is_too_high_for_one_of_several_reasons() {
+        assert_eq!(too_high(&outcome(99_000, 100), 100.0), None);
+        assert_eq!(too_high(&outcome(101_000, 100), 100.0).as_deref(), Some("p99"));
+        assert!(too_high(&outcome(101_000, 60_000), 100.0).unwrap().contains("generator"));
+        let with = |change: fn(&mut Outcome)| {
+            let mut outcome = outcome(1, 1);
+            change(&mut outcome);
+            too_high(&outcome, 100.0).unwrap()
+        };
+        assert_eq!(with(|it| it.delivered = 3), "1 late");
+        assert_eq!(with(|it| it.unsent = 1), "1 not sent");
+        assert_eq!(
+            with(|it| (it.errors, it.first_error) = (2, Some("unavailable".to_owned()))),
+            "2 errors: unavailable"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+use std::{path::PathBuf, thread::available_parallelism};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::Kind;
+use crate::client::{Peer, Target};
+
+/// Members that tandem allows in a room by default.
+const DEFAULT_ROOM_SIZE: u32 = 500;
+
+const HEADING: &str = "Servers";
+
+const PEERS: &str = "Peers of tandem";
+
+/// Where the entries of a cluster's ledger go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Ledger {
+    /// To the streams of Redis, where they stay
+    Streams,
+    /// Through the streams to PostgreSQL, which a worker writes
+    Postgres,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').context("a setting looks like KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// How servers are started.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerOptions {
+    /// The program of tandem [default: `tandem` beside this program]
+    #[arg(long, value_name = "PATH", help_heading = HEADING)]
+    pub(super) server: Option<PathBuf>,
+    /// One more setting for tandem; may be given several times
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_setting, help_heading = HEADING)]
+    pub(super) settings: Vec<(String, String)>,
+    /// Threads of each node of tandem, and of the relay [default: CPUs minus one, at least one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = HEADING)]
+    threads: Option<u32>,
+    /// Where the ledger of a cluster goes
+    #[arg(long, value_enum, default_value_t = Ledger::Streams, help_heading = HEADING)]
+    pub(super) ledger: Ledger,
+    /// Masters of a Redis Cluster for a cluster [default: a single Redis]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16), help_heading = HEADING)]
+    pub(super) redis_masters: Option<u32>,
+}
+
+impl ServerOptions {
+    /// Threads of a server.
+    pub(crate) fn threads(&self) -> u32 {
+        let default = || available_parallelism().map_or(1, |all| u32::try_from(all.get().max(2) - 1).unwrap_or(1));
+        self.threads.unwrap_or_else(default)
+    }
+}
+
+/// Servers of others, to compare tandem with.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PeerOptions {
+    /// Socket.IO with its Redis adapter: the folder of the server, loadtest/socketio, after `npm ci` there
+    #[arg(long, value_name = "FOLDER", help_heading = PEERS)]
+    pub(crate) socketio: Option<PathBuf>,
+    /// Centrifugo 6: its program. One node has the memory engine, several have the Redis engine
+    #[arg(long, value_name = "PATH", help_heading = PEERS)]
+    pub(crate) centrifugo: Option<PathBuf>,
+    /// Centrifugo keeps history and recovers; in `bench`, members of tandem that ask for `resume` are measured beside it
+    #[arg(long, help_heading = PEERS)]
+    pub(crate) history: bool,
+}
+
+/// The servers that a scenario runs on: tandem, or a peer if one is given.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeploymentOptions {
+    /// A node that already runs on this machine; may be given several times [default: servers are started]
+    #[arg(long = "url", value_name = "URL", help_heading = HEADING)]
+    pub(super) urls: Vec<Target>,
+    /// Process id of a server behind --url, to measure it; may be given several times
+    #[arg(long = "pid", value_name = "N", requires = "urls", help_heading = HEADING)]
+    pub(super) pids: Vec<u32>,
+    /// The protocol of the servers at --url
+    #[arg(long, value_enum, default_value_t = Peer::Tandem, requires = "urls", help_heading = HEADING)]
+    pub(super) peer: Peer,
+    /// Nodes to start; more than one are a cluster with Redis [default: 1, or 2 for `drain`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = HEADING)]
+    pub(super) nodes: Option<u32>,
+    /// Make even a single node a cluster with Redis
+    #[arg(long, help_heading = HEADING)]
+    pub(super) shared: bool,
+    #[command(flatten)]
+    pub(super) servers: ServerOptions,
+    #[command(flatten)]
+    pub(super) peers: PeerOptions,
+}
+
+impl DeploymentOptions {
+    /// The same with servers that allow rooms of this size.
+    pub(crate) fn for_rooms_of(mut self, members: u32) -> Self {
+        if members > DEFAULT_ROOM_SIZE {
+            self.servers.settings.insert(0, ("ROOM_MAX_MEMBERS".to_owned(), members.to_string()));
+        }
+        self
+    }
+
+    /// The same with another number of nodes.
+    pub(crate) fn with_nodes(self, nodes: u32) -> Self {
+        Self { nodes: Some(nodes), ..self }
+    }
+
+    /// The same as a cluster, with so many masters of a Redis Cluster or with a single Redis.
+    pub(crate) fn with_redis(mut self, masters: Option<u32>) -> Self {
+        self.shared = true;
+        self.servers.redis_masters = masters;
+        self
+    }
+
+    /// The kind of servers to start.
+    pub(super) fn kind(&self, nodes: u32) -> Kind {
+        let ServerOptions { ledger, redis_masters, .. } = &self.servers;
+        if self.peers.socketio.is_some() {
+            Kind::SocketIo
+        } else if self.peers.centrifugo.is_some() {
+            if self.peers.history { Kind::CentrifugoHistory } else { Kind::Centrifugo }
+        } else if nodes > 1 || self.shared || redis_masters.is_some() || *ledger == Ledger::Postgres {
+            Kind::Cluster
+        } else {
+            Kind::Tandem
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_a_name_and_a_value() {
+        assert_eq!(parse_setting("A=b=c").unwrap(), ("A".to_owned(), "b=c".to_owned()));
+        assert!(parse_setting("A").is_err());
+    }
+}

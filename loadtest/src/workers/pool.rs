@@ -1,0 +1,163 @@
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use futures_util::future::try_join_all;
+
+use super::{Answer, Local, Request, child::Child};
+use crate::{
+    load::{Outcome, Plan},
+    progress::Progress,
+    units::{float, micros},
+};
+
+/// How far ahead a round begins, so that its first message is not late.
+const LEAD: Duration = Duration::from_millis(50);
+
+/// How many processes make the load.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WorkerOptions {
+    /// Worker processes that make the load, each with a share of the rooms: a process may open only so many sockets
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32), help_heading = "Clients")]
+    processes: u32,
+}
+
+impl WorkerOptions {
+    /// The workers for a plan. No client has joined yet.
+    pub(crate) async fn start(self, plan: Plan) -> Result<Workers> {
+        if self.processes.min(plan.rooms) <= 1 {
+            return Ok(Workers::local(plan));
+        }
+        let plans = plan.split(self.processes);
+        let rooms = plans.iter().map(|plan| plan.rooms).collect();
+        let children = try_join_all(plans.iter().map(Child::start)).await?;
+        Ok(Workers { place: Place::Children(children), rooms, sockets: plan.sockets(), generation: 0 })
+    }
+}
+
+/// All workers of a run.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    place: Place,
+    /// Rooms of each worker.
+    rooms: Vec<u32>,
+    sockets: u32,
+    generation: u32,
+}
+
+#[derive(Debug)]
+enum Place {
+    Local(Box<Local>),
+    Children(Vec<Child>),
+}
+
+impl Workers {
+    /// This process as the only worker.
+    pub(crate) fn local(plan: Plan) -> Self {
+        let (rooms, sockets) = (vec![plan.rooms], plan.sockets());
+        Self { place: Place::Local(Box::new(Local::new(plan))), rooms, sockets, generation: 0 }
+    }
+
+    /// The number of clients.
+    pub(crate) fn sockets(&self) -> u32 {
+        self.sockets
+    }
+
+    /// Sends each worker its request; all work at the same time.
+    async fn ask(&mut self, requests: Vec<Request>, progress: &Progress) -> Result<Vec<Answer>> {
+        match &mut self.place {
+            Place::Local(local) => {
+                let mut answers = Vec::new();
+                for request in requests {
+                    answers.push(local.answer(request, progress).await?);
+                }
+                Ok(answers)
+            }
+            Place::Children(children) => {
+                try_join_all(children.iter_mut().zip(requests).map(|(child, request)| child.answer(request))).await
+            }
+        }
+    }
+
+    async fn ask_all(&mut self, request: Request, progress: &Progress) -> Result<Vec<Answer>> {
+        self.ask(vec![request; self.rooms.len()], progress).await
+    }
+
+    /// Joins all clients; returns how many joined in a second.
+    pub(crate) async fn join(&mut self, progress: &Progress) -> Result<f64> {
+        let begun = Instant::now();
+        self.ask_all(Request::Join { generation: self.generation }, progress).await?;
+        Ok(float(self.sockets.into()) / begun.elapsed().as_secs_f64().max(f64::EPSILON))
+    }
+
+    /// Sends a round of `per_second` messages a second in all.
+    pub(crate) async fn round(&mut self, per_second: u64, seconds: u32, progress: &Progress) -> Result<Outcome> {
+        let at = micros(SystemTime::now().duration_since(UNIX_EPOCH)? + LEAD);
+        let mut requests = Vec::new();
+        for (number, share) in (0_u64..).zip(shares(per_second, &self.rooms)) {
+            // The workers take turns, as the rooms of each do.
+            let at_micros = at + number * 1_000_000 / per_second.max(1);
+            requests.push(Request::Round { at_micros, per_second: share, seconds });
+        }
+        let mut all = Outcome::new()?;
+        for answer in self.ask(requests, progress).await? {
+            match answer {
+                Answer::Round(outcome) => all.add(*outcome)?,
+                other => bail!("a worker gave the wrong answer: {other:?}"),
+            }
+        }
+        Ok(all)
+    }
+
+    /// From the next join on, the clients join rooms that nobody has used.
+    pub(crate) fn use_new_rooms(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Breaks all connections at once.
+    pub(crate) async fn disconnect(&mut self, progress: &Progress) -> Result<()> {
+        self.ask_all(Request::Disconnect, progress).await.map(|_| ())
+    }
+
+    /// The number of errors since the last round, and the first of them.
+    pub(crate) async fn errors(&mut self, progress: &Progress) -> Result<(u64, Option<String>)> {
+        let (mut all, mut first) = (0, None);
+        for answer in self.ask_all(Request::Errors, progress).await? {
+            match answer {
+                Answer::Errors(count, own) => {
+                    all += count;
+                    first = first.or(own);
+                }
+                other => bail!("a worker gave the wrong answer: {other:?}"),
+            }
+        }
+        Ok((all, first))
+    }
+}
+
+/// Shares a rate out by the rooms of each worker, without losing anything by rounding.
+fn shares(per_second: u64, rooms: &[u32]) -> Vec<u64> {
+    let all: u64 = rooms.iter().copied().map(u64::from).sum();
+    let (mut before, mut given) = (0, 0);
+    let share = |own: &u32| {
+        before += u64::from(*own);
+        let until = per_second * before / all.max(1);
+        let share = until - given;
+        given = until;
+        share
+    };
+    rooms.iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_shared_out_by_rooms() {
+        assert_eq!(shares(1_000, &[50, 50]), [500, 500]);
+        assert_eq!(shares(1_000, &[1, 2]), [333, 667]);
+        assert_eq!(shares(10, &[3, 3, 3]).iter().sum::<u64>(), 10);
+        assert_eq!(shares(7, &[9]), [7]);
+    }
+}
