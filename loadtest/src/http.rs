@@ -10,7 +10,6 @@ use axum::{
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::time::timeout;
 
-/// Limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of an answer at most.

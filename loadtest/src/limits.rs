@@ -20,7 +20,7 @@ pub(crate) fn check_open_files(sockets: u32) -> Result<()> {
         ensure!(
             needed <= limit,
             "{sockets} sockets need {needed} open files, but a process may open {limit}: raise `ulimit -Hn`, or share \
-             them among several processes with --processes (idle, control, limit, growth)"
+             them among several processes with --processes (idle, control, limit)"
         );
     }
     Ok(())

@@ -30,8 +30,7 @@ use tokio::{
 
 use crate::{
     progress::Progress,
-    report::compare,
-    scenario::{control, growth, idle, limit},
+    scenario::{control, idle, limit},
     servers::relay,
     users::Scenario,
 };
@@ -57,8 +56,6 @@ enum Command {
     Control(control::Options),
     /// Find the most changes a second that a deployment takes
     Limit(limit::Options),
-    /// Measure how costs change with more sockets, rooms, members, nodes or masters of Redis
-    Growth(growth::Options),
     /// Users call each other, with offers, answers and candidates of real sizes
     Signal(users::Options),
     /// Users do what they do in an evening: watch, seek, talk, come in, and reload the page
@@ -73,8 +70,6 @@ enum Command {
     Slow(users::Options),
     /// A long party: does anything grow?
     Soak(users::Options),
-    /// Compare the JSON of two runs
-    Compare(compare::Options),
     /// Serve as the bare relay that `bench` compares with
     Relay(relay::Options),
     /// Make a share of a load, as told on stdin
@@ -124,7 +119,6 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Idle(options) => idle::run(&options, &progress).await,
         Command::Control(options) => control::run(&options, &progress).await,
         Command::Limit(options) => limit::run(&options, &progress).await,
-        Command::Growth(options) => growth::run(&options, &progress).await,
         Command::Signal(options) => users::run(Scenario::Signal, &options, &progress).await,
         Command::Party(options) => users::run(Scenario::Party, &options, &progress).await,
         Command::Storm(options) => users::run(Scenario::Storm, &options, &progress).await,
@@ -132,7 +126,6 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Drain(options) => users::run(Scenario::Drain, &options, &progress).await,
         Command::Slow(options) => users::run(Scenario::Slow, &options, &progress).await,
         Command::Soak(options) => users::run(Scenario::Soak, &options, &progress).await,
-        Command::Compare(options) => compare::run(&options),
         Command::Relay(_) | Command::Worker => bail!("this command runs without a load"),
     }
 }

@@ -22,7 +22,6 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts the clock; needs the runtime.
     pub(crate) fn start() -> Self {
         let started = Instant::now();
         let terminal = stderr().is_terminal();
@@ -39,13 +38,11 @@ impl Progress {
         Self { started, terminal, silent: false, text, painter }
     }
 
-    /// Shows nothing.
     pub(crate) fn silent() -> Self {
         let text = Arc::default();
         Self { started: Instant::now(), terminal: false, silent: true, text, painter: None }
     }
 
-    /// Begins a step.
     pub(crate) fn step(&self, text: &str) {
         if self.terminal {
             self.detail(text);

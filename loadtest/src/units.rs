@@ -41,7 +41,6 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
     (spread > f64::EPSILON).then(|| common / spread)
 }
 
-/// `1234567` as `1,234,567`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

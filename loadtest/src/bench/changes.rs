@@ -29,7 +29,6 @@ const MAX_BY_TANDEM: f64 = 10.0;
 /// Bound for the CPU of a delivery of a cluster, divided by that of as many nodes of a peer.
 const MAX_BY_PEER: f64 = 2.0;
 
-/// A server under load.
 struct Contestant {
     kind: Kind,
     deployment: Deployment,
@@ -37,7 +36,6 @@ struct Contestant {
     follower: Option<Follower>,
 }
 
-/// What all contestants send.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     message: Message,
@@ -47,7 +45,6 @@ struct Load {
     per_second: u64,
 }
 
-/// Measures changes, on all servers.
 pub(super) async fn measure(bench: &mut Bench<'_>) -> Result<()> {
     let (load, senders) = (&bench.options.load, bench.options.senders);
     let load = Load {

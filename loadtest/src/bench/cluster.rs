@@ -39,13 +39,11 @@ impl Follower {
         Ok(Self { redis: redis.connect().await?, trips, before: None, rounds: Vec::new() })
     }
 
-    /// A round begins.
     pub(super) async fn begin(&mut self, cluster: &Deployment) -> Result<()> {
         self.before = Some((RedisInfo::read(&mut self.redis).await?, cluster.conflicts().await?));
         Ok(())
     }
 
-    /// A round has ended.
     pub(super) async fn end(&mut self, cluster: &Deployment) -> Result<()> {
         if let Some((info, conflicts)) = self.before.take() {
             let since = RedisInfo::read(&mut self.redis).await? - info;

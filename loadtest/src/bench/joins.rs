@@ -75,7 +75,6 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The joins of one server.
 #[derive(Debug)]
 struct Storm {
     kind: Kind,
@@ -93,7 +92,6 @@ struct Storm {
     spent: Vec<Spent>,
 }
 
-/// The members of one room.
 #[derive(Default)]
 struct Room {
     clients: Vec<Client>,
@@ -120,7 +118,6 @@ impl Storm {
         })
     }
 
-    /// All members join, and leave again.
     async fn round(&mut self, rooms: u32, at_once: u16) -> Result<()> {
         self.rounds += 1;
         let groups = self.deployment.groups();

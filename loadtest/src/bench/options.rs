@@ -8,10 +8,8 @@ use crate::{
     servers::{Kind, PeerOptions, ServerOptions},
 };
 
-/// Idle sockets by default.
 const SOCKETS: u32 = 8_000;
 
-/// Options of `loadtest bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Also start a cluster: Redis, and nodes that share their rooms
@@ -62,17 +60,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The number of idle sockets.
     pub(super) fn sockets(&self) -> u32 {
         self.sockets.unwrap_or(if self.cluster { 0 } else { SOCKETS })
     }
 
-    /// The signals that pairs send.
     pub(super) fn signal(&self) -> Message {
         self.signal_bytes.map_or(Message::Call, |bytes| Message::Candidate { bytes })
     }
 
-    /// The servers to compare.
     pub(super) fn kinds(&self) -> Vec<Kind> {
         let PeerOptions { socketio, centrifugo, history } = &self.peers;
         let mut kinds = vec![
@@ -88,7 +83,6 @@ impl Options {
         kinds.into_iter().map(|(kind, _)| kind).collect()
     }
 
-    /// The servers that have several nodes.
     pub(super) fn clustered_kinds(&self) -> Vec<Kind> {
         let mut kinds = self.kinds();
         kinds.retain(|kind| self.cluster && !matches!(kind, Kind::Tandem | Kind::Relay));

@@ -18,13 +18,11 @@ use crate::{
 /// How long idle nodes are watched: longer than the interval of anything that they do by themselves (leases, probes, due rooms, streams).
 const QUIET: Duration = Duration::from_millis(5_200);
 
-/// Operations of each kind.
 pub(super) const TIMES: u32 = 100;
 
 /// Bytes of a session description as browsers make them for a call with one camera.
 const SDP_BYTES: usize = 3_000;
 
-/// Commands that operations caused.
 #[derive(Debug)]
 pub(super) struct RoundTrips {
     /// Commands a second of all nodes at rest.
@@ -53,19 +51,16 @@ impl Caused {
         Self { operation, expected, commands }
     }
 
-    /// Commands other than the expected one.
     fn unexpected(&self) -> u64 {
         self.commands.iter().filter(|(name, _)| Some(name.as_str()) != self.expected).map(|(_, count)| count).sum()
     }
 
-    /// Commands of each operation.
     fn each(&self) -> f64 {
         per(float(self.commands.values().sum()), TIMES.into())
     }
 }
 
 impl RoundTrips {
-    /// Reports the figures; returns their rules.
     pub(super) fn report(&self, sheet: &mut Sheet) -> Vec<Rule> {
         let mut rules = Vec::new();
         for caused in &self.kinds {

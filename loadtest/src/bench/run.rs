@@ -31,7 +31,6 @@ pub(super) struct Bench<'a> {
     pub(super) bounds: Vec<Rule>,
 }
 
-/// `loadtest bench`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
     ensure!(options.cluster || options.peers.socketio.is_none(), "--socketio runs beside a cluster: add --cluster");
     options.senders.check(options.load.rooms, MEMBERS, options.load.per_second())?;

@@ -5,10 +5,8 @@ use super::{Target, scan};
 /// The ping of the server: an empty command.
 pub(crate) const PING: &str = "{}";
 
-/// The answer to a ping.
 pub(crate) const PONG: &str = "{}";
 
-/// The URL of the WebSocket endpoint.
 pub(crate) fn url(target: &Target) -> String {
     format!("ws://{}/connection/websocket", target.address())
 }
@@ -23,7 +21,6 @@ pub(crate) fn subscribe(channel: &str) -> String {
     format!(r#"{{"id":2,"subscribe":{{"channel":"{channel}"}}}}"#)
 }
 
-/// Publishes a message to a channel.
 pub(crate) fn publish(channel: &str, message: &str) -> String {
     format!(r#"{{"id":3,"publish":{{"channel":"{channel}","data":{message}}}}}"#)
 }
@@ -39,12 +36,10 @@ pub(crate) fn session(reply: &str) -> Option<String> {
     scan::text(reply, "\"client\":").filter(|_| is_hello).map(str::to_owned)
 }
 
-/// Whether a reply confirms a subscription.
 pub(crate) fn is_subscribed(reply: &str) -> bool {
     !is_push(reply) && reply.contains(r#""subscribe":"#)
 }
 
-/// Whether a reply refuses a command.
 pub(crate) fn is_error(reply: &str) -> bool {
     !is_push(reply) && reply.contains(r#""error":"#)
 }

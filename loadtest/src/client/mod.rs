@@ -46,7 +46,6 @@ pub(crate) enum Event {
     Close(Option<u16>),
 }
 
-/// Who joins which room.
 #[derive(Debug)]
 pub(crate) struct Join<'a> {
     pub(crate) room: &'a str,
@@ -57,7 +56,6 @@ pub(crate) struct Join<'a> {
     pub(crate) source: Option<Ipv4Addr>,
 }
 
-/// Options of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Connection {
     Normal,
@@ -67,7 +65,6 @@ enum Connection {
     ResetOnClose,
 }
 
-/// A connected client.
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,

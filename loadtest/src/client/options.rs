@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 /// Sockets from one source address: somewhat fewer than there are ephemeral ports.
 const SOCKETS_PER_SOURCE: u32 = 25_000;
 
-/// How clients join.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct ClientOptions {
     /// Features that clients of tandem ask for in JOIN, for example "resume,ack"

@@ -2,22 +2,17 @@
 
 use super::Target;
 
-/// Opens the default namespace.
 pub(crate) const CONNECT: &str = "40";
 
-/// The ping of the server.
 pub(crate) const PING: &str = "2";
 
-/// The answer to a ping.
 pub(crate) const PONG: &str = "3";
 
-/// How the answer to [`join`] begins.
 pub(crate) const JOINED: &str = "430[";
 
 /// How the announcement of a new member begins.
 pub(crate) const NEWCOMER: &str = r#"42["user joined""#;
 
-/// The URL of the WebSocket endpoint.
 pub(crate) fn url(target: &Target) -> String {
     format!("ws://{}/socket.io/?EIO=4&transport=websocket", target.address())
 }
@@ -27,7 +22,6 @@ pub(crate) fn join(room: &str) -> String {
     format!(r#"420["join","{room}"]"#)
 }
 
-/// A message, as an event.
 pub(crate) fn wrap(message: &str) -> String {
     format!(r#"42["m",{message}]"#)
 }

@@ -10,7 +10,6 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::http::Uri;
 
-/// A WebSocket endpoint on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Target {
@@ -29,7 +28,6 @@ impl Target {
         Ok(Self { address, path: path.to_owned() })
     }
 
-    /// The address to connect to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -35,7 +35,6 @@ pub(crate) struct Generator {
     sent_per_room: u64,
 }
 
-/// A round of messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
     pub(crate) start: Instant,
@@ -111,7 +110,6 @@ impl Generator {
     }
 }
 
-/// One client.
 struct Member {
     client: Client,
     /// The address that it sends signals to.

@@ -31,7 +31,6 @@ impl Message {
         !matches!(self, Self::Change { .. })
     }
 
-    /// How many members receive it.
     pub(super) fn receivers(self, members: u32) -> u32 {
         if self.is_signal() { 1 } else { members }
     }

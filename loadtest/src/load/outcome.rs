@@ -32,7 +32,6 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing sent yet.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             sent: 0,
@@ -47,7 +46,6 @@ impl Outcome {
         })
     }
 
-    /// Messages that were really sent.
     pub(crate) fn made(&self) -> u64 {
         self.sent - self.unsent
     }

@@ -12,7 +12,6 @@ use crate::{
     units::grouped,
 };
 
-/// Members of a room by default.
 pub(crate) const MEMBERS: u32 = 4;
 
 /// Messages a second of one sender at most: tandem allows 100 frames a second, and the sender needs some for others.
@@ -21,7 +20,6 @@ pub(crate) const MAX_RATE: u32 = 90;
 /// Rooms that are joined at the same time.
 const CONCURRENT_ROOMS: usize = 32;
 
-/// Numbers the plans of this process.
 static PLANS: AtomicU32 = AtomicU32::new(0);
 
 /// Clients in rooms, and what they send.
@@ -64,7 +62,6 @@ impl Plan {
         }
     }
 
-    /// The same with members that send.
     pub(crate) fn sending(self, message: Message, senders: u32) -> Self {
         Self { senders, message, ..self }
     }
@@ -80,7 +77,6 @@ impl Plan {
         (0..parts).map(part).collect()
     }
 
-    /// The number of clients.
     pub(crate) fn sockets(&self) -> u32 {
         self.rooms * self.members
     }

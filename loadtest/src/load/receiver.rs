@@ -31,7 +31,6 @@ struct Room {
 }
 
 impl Receiver {
-    /// Nothing received yet.
     pub(super) fn new(plan: &Plan) -> Result<Self> {
         let (members, senders) = (usize::try_from(plan.members)?, usize::try_from(plan.senders)?);
         let receipts = |member: usize| {
@@ -71,7 +70,6 @@ impl Receiver {
         }
     }
 
-    /// Records an error.
     pub(super) fn fail(&mut self, error: String) {
         self.errors += 1;
         self.first_error.get_or_insert(error);

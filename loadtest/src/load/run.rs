@@ -22,7 +22,6 @@ pub(crate) struct LoadRun {
 }
 
 impl LoadRun {
-    /// Joins the clients.
     pub(crate) async fn start(mut workers: Workers, groups: Vec<ProcessGroup>, progress: &Progress) -> Result<Self> {
         workers.join(progress).await?;
         Ok(Self { workers, groups, outcome: Outcome::new()?, spent: Vec::new() })
@@ -34,7 +33,6 @@ impl LoadRun {
         self.outcome.add(outcome.without_latency()?)
     }
 
-    /// A round that is measured.
     pub(crate) async fn round(&mut self, per_second: u64, seconds: u32, progress: &Progress) -> Result<()> {
         let meter = CpuMeter::start(&self.groups)?;
         let outcome = delivered(self.workers.round(per_second, seconds, progress).await?)?;
@@ -42,7 +40,6 @@ impl LoadRun {
         self.outcome.add(outcome)
     }
 
-    /// The number of clients.
     pub(crate) fn sockets(&self) -> u32 {
         self.workers.sockets()
     }
@@ -52,7 +49,6 @@ impl LoadRun {
         &self.outcome
     }
 
-    /// The CPU of each measured round.
     pub(crate) fn spent(&self) -> &[Spent] {
         &self.spent
     }

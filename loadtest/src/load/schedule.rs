@@ -16,7 +16,6 @@ pub(crate) struct Schedule {
     count: u64,
 }
 
-/// One message of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub(crate) room: usize,

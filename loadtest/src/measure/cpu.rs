@@ -10,7 +10,6 @@ use crate::{load::prefix, report::Sheet, units::per};
 /// Groups that only write the ledger. Their CPU is reported apart from that of the nodes and of Redis.
 const LEDGER: [&str; 2] = ["worker", "postgresql"];
 
-/// Processes that are measured together.
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessGroup {
     name: &'static str,
@@ -23,7 +22,6 @@ impl ProcessGroup {
         Self { name, processes: processes.into_iter().collect() }
     }
 
-    /// The name of the group.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
@@ -47,7 +45,6 @@ pub(crate) struct CpuMeter<'a> {
 }
 
 impl<'a> CpuMeter<'a> {
-    /// Starts to measure.
     pub(crate) fn start(groups: &'a [ProcessGroup]) -> Result<Self> {
         Ok(Self { groups, before: groups.iter().map(ProcessGroup::cpu).collect::<Result<_>>()? })
     }
@@ -74,7 +71,6 @@ impl Spent {
         per(cpu.as_secs_f64() * 1e6, self.operations)
     }
 
-    /// The CPU of nodes and Redis.
     fn serving(&self) -> Option<Cpu> {
         if self.groups.is_empty() {
             return None;

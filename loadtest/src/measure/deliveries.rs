@@ -27,7 +27,6 @@ struct Lane {
     missing: BTreeSet<u64>,
 }
 
-/// Faults of deliveries.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Faults {
     /// Never arrived.

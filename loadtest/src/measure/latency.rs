@@ -41,7 +41,6 @@ impl TryFrom<Vec<(u64, u64)>> for Latency {
 }
 
 impl Latency {
-    /// An empty histogram.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(Histogram::new_with_bounds(1, LONGEST_MICROS, 3)?))
     }
@@ -51,12 +50,10 @@ impl Latency {
         self.record_span(arrived.saturating_duration_since(due));
     }
 
-    /// Records a latency.
     pub(crate) fn record_span(&mut self, span: Duration) {
         self.0.saturating_record(micros(span).clamp(1, LONGEST_MICROS));
     }
 
-    /// Adds another histogram.
     pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
         Ok(self.0.add(&other.0)?)
     }
@@ -66,7 +63,6 @@ impl Latency {
         self.0.value_at_quantile(quantile)
     }
 
-    /// The number of recorded latencies.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }

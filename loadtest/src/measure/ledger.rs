@@ -15,10 +15,8 @@ use crate::{
 /// The worker is stuck if the streams do not change for so long.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// Limit for counting.
 const COUNT: Duration = Duration::from_mins(2);
 
-/// Interval between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How many events of a type there should be.
@@ -33,7 +31,6 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Exactly so many.
     pub(crate) fn times(event: &'static str, times: u64) -> Self {
         Self { event, received: times, sent: times }
     }
@@ -44,7 +41,6 @@ impl Done {
     }
 }
 
-/// The content of the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Audit {
     /// Entries that are still in Redis.

@@ -18,7 +18,6 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// User and kernel time.
     pub(crate) fn total(self) -> Duration {
         self.user + self.kernel
     }
@@ -46,7 +45,6 @@ impl Sum for Cpu {
     }
 }
 
-/// A process and its children.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process {
     pid: u32,

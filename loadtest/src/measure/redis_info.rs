@@ -3,7 +3,6 @@ use std::{collections::BTreeMap, ops::Sub};
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 
-/// Counters of Redis since its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RedisInfo {
     /// Calls by command in lower case, including those from scripts.
@@ -17,13 +16,11 @@ pub(crate) struct RedisInfo {
 }
 
 impl RedisInfo {
-    /// Reads the counters.
     pub(crate) async fn read(redis: &mut MultiplexedConnection) -> Result<Self> {
         let text: String = redis::cmd("INFO").arg("stats").arg("commandstats").query_async(redis).await?;
         Self::parse(&text).context("INFO lacks a counter")
     }
 
-    /// Calls of a command.
     pub(crate) fn calls(&self, command: &str) -> u64 {
         self.calls.get(command).copied().unwrap_or(0)
     }

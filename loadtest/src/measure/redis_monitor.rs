@@ -43,7 +43,6 @@ impl Shared {
 }
 
 impl RedisMonitor {
-    /// Starts to count.
     pub(crate) async fn start(redis: &Redis) -> Result<Self> {
         let control = redis.connect().await?;
         let mut lines = redis.client()?.get_async_monitor().await?.into_on_message::<String>();

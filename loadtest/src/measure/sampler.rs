@@ -12,7 +12,6 @@ use crate::{
     units::{float, median, per, slope},
 };
 
-/// Interval between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 const MEGABYTE: f64 = 1_048_576.0;
@@ -32,7 +31,6 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Starts to sample.
     pub(crate) fn start(groups: Arc<Mutex<Vec<ProcessGroup>>>) -> Self {
         let series = Arc::new(Mutex::new(BTreeMap::new()));
         let task = tokio::spawn(sample(groups, Arc::clone(&series)));

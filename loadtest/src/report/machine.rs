@@ -1,12 +1,11 @@
 use std::{fs, thread::available_parallelism};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// The machine of a run.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Machine {
-    pub(super) cpus: usize,
-    pub(super) cpu: String,
+    cpus: usize,
+    cpu: String,
     kernel: String,
 }
 

@@ -1,6 +1,5 @@
 //! The result of a run: figures as tables for the terminal and as JSON, and the rules that they must meet.
 
-pub(crate) mod compare;
 mod machine;
 mod options;
 mod rule;
@@ -24,7 +23,6 @@ use serde::Serialize;
 
 use crate::{progress::Progress, units::number};
 
-/// All results of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     scenario: String,
@@ -62,13 +60,11 @@ struct Saved<'a> {
 }
 
 impl Report {
-    /// An empty report.
     pub(crate) fn new(scenario: &str) -> Self {
         let (sheets, errors, notes, warnings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { scenario: scenario.to_owned(), sheets, errors, notes, warnings }
     }
 
-    /// All figures by name.
     fn figures(&self) -> BTreeMap<String, f64> {
         self.sheets.iter().flat_map(Sheet::figures).collect()
     }

@@ -34,17 +34,14 @@ impl Rule {
         Self { figure: figure.to_owned(), relation: Relation::AtMost, number }
     }
 
-    /// The figure must have this value.
     pub(crate) fn equal(figure: &str, number: f64) -> Self {
         Self { figure: figure.to_owned(), relation: Relation::Equal, number }
     }
 
-    /// The name of the figure.
     pub(super) fn figure(&self) -> &str {
         &self.figure
     }
 
-    /// Whether it holds for a value.
     pub(super) fn holds(&self, value: f64) -> bool {
         match self.relation {
             Relation::Below => value < self.number,

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use crate::units::{median, number};
 
 /// Lines above, below, and under the header; nothing else.
-pub(super) const STYLE: TableStyle = {
+const STYLE: TableStyle = {
     let line = LineStyle::none().fill('─').junction('─');
     TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
 };
@@ -45,7 +45,6 @@ struct Value {
 }
 
 impl Sheet {
-    /// An empty sheet.
     pub(crate) fn new(title: &str, shape: Shape) -> Self {
         Self { title: title.to_owned(), shape, columns: Vec::new(), rows: Vec::new(), remarks: Vec::new() }
     }
@@ -80,7 +79,6 @@ impl Sheet {
         }
     }
 
-    /// The figure of a column.
     pub(crate) fn get(&self, column: &str, figure: &str) -> Option<f64> {
         let place = self.columns.iter().position(|it| it == column)?;
         let row = self.rows.iter().find(|row| row.figure == figure)?;
@@ -113,7 +111,6 @@ impl Sheet {
         }
     }
 
-    /// All figures with their full names.
     pub(crate) fn figures(&self) -> impl Iterator<Item = (String, f64)> {
         self.values().map(|(name, value)| (name, value.value))
     }
@@ -161,7 +158,7 @@ impl fmt::Display for Sheet {
 }
 
 /// A cell of a column of numbers.
-pub(super) fn right(text: &str) -> Cell {
+fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 

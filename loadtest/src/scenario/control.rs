@@ -17,7 +17,6 @@ use crate::{
     workers::{WorkerOptions, Workers},
 };
 
-/// Options of `loadtest control`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -40,7 +39,6 @@ pub(crate) struct Options {
     report: ReportOptions,
 }
 
-/// `loadtest control`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
     let Options { load, members, senders, .. } = options;
     let per_second = options.total_rate.unwrap_or(load.per_second());
@@ -71,22 +69,16 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     report.finish(&rules, &options.report, progress)
 }
 
-/// Rounds of equal load.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rounds {
+struct Rounds {
     /// Changes a second in all rooms together.
-    pub(super) per_second: u64,
-    pub(super) seconds: u32,
-    pub(super) count: u32,
+    per_second: u64,
+    seconds: u32,
+    count: u32,
 }
 
 /// Joins the clients, warms up, and plays all rounds.
-pub(super) async fn play(
-    deployment: &Deployment,
-    workers: Workers,
-    rounds: Rounds,
-    progress: &Progress,
-) -> Result<LoadRun> {
+async fn play(deployment: &Deployment, workers: Workers, rounds: Rounds, progress: &Progress) -> Result<LoadRun> {
     let Rounds { per_second, seconds, count } = rounds;
     progress.step(&format!("joining {} sockets", grouped(workers.sockets().into())));
     let mut run = LoadRun::start(workers, deployment.groups(), progress).await?;
@@ -100,6 +92,6 @@ pub(super) async fn play(
 }
 
 /// The events that the ledger should have.
-pub(super) fn done(run: &LoadRun) -> [Done; 2] {
+fn done(run: &LoadRun) -> [Done; 2] {
     [Done::times("PLAY_PAUSE", run.outcome().made()), Done::times("USER_JOINED", run.sockets().into())]
 }

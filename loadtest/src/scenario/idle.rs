@@ -25,12 +25,10 @@ use crate::{
 /// Limit for the nodes to notice that all connections are gone.
 const GONE: Duration = Duration::from_mins(1);
 
-/// Interval between two looks.
 const POLL: Duration = Duration::from_millis(50);
 
 const MEGABYTE: f64 = 1_048_576.0;
 
-/// Options of `loadtest idle`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Sockets, in rooms of --members
@@ -55,7 +53,6 @@ pub(crate) struct Options {
     report: ReportOptions,
 }
 
-/// What idle sockets cost.
 #[derive(Debug)]
 pub(crate) struct Idle {
     pub(crate) sockets: u64,
@@ -86,7 +83,6 @@ impl GroupCost {
     }
 }
 
-/// `loadtest idle`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
     let rooms = (options.sockets / options.members).max(1);
     progress.step("idle: starting servers");
@@ -138,7 +134,6 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
 }
 
 impl Idle {
-    /// Reports all figures.
     pub(crate) fn report(&self, sheet: &mut Sheet, column: &str) {
         sheet.set(column, "sockets", float(self.sockets));
         sheet.set(column, "idle_errors", float(self.errors));

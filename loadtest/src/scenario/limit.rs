@@ -25,7 +25,7 @@ const CALM: Duration = Duration::from_secs(2);
 const WARM_UP: u32 = 1;
 
 /// The figures of a rate in the table.
-pub(super) const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 7] = [
     "delivery_cpu_us",
     "delivery_with_ledger_cpu_us",
     "delivery_nodes_cpu_us",
@@ -35,7 +35,6 @@ pub(super) const COLUMNS: [&str; 7] = [
     "generator_lag_p99_ms",
 ];
 
-/// Options of `loadtest limit`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Rooms; each sender takes up to 90 changes a second
@@ -71,7 +70,6 @@ pub(crate) struct Options {
     report: ReportOptions,
 }
 
-/// `loadtest limit`.
 pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
     let Options { rooms, members, senders, .. } = *options;
     senders.check(rooms, members, 1)?;
@@ -132,7 +130,6 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     report.finish(&rules, &options.report, progress)
 }
 
-/// A rate to try.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     rate: u64,

@@ -1,8 +1,6 @@
 //! Scenarios on one deployment.
 
 pub(crate) mod control;
-pub(crate) mod growth;
-mod growth_plan;
 pub(crate) mod idle;
 pub(crate) mod limit;
 mod options;
@@ -37,7 +35,6 @@ pub(crate) async fn close(
     Ok(rules)
 }
 
-/// Rules that these figures are zero.
 pub(crate) fn zero(prefix: &str, figures: &[&str]) -> Vec<Rule> {
     figures.iter().map(|figure| Rule::equal(&format!("{prefix}{figure}"), 0.0)).collect()
 }

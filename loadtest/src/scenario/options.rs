@@ -3,7 +3,6 @@ use clap::Args;
 
 use crate::load::{MAX_RATE, Message};
 
-/// The size of the load.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadOptions {
     /// Rooms
@@ -39,7 +38,6 @@ pub(crate) struct SenderOptions {
 }
 
 impl SenderOptions {
-    /// The message that senders send.
     pub(crate) fn message(self) -> Message {
         Message::Change { bytes: self.change_bytes }
     }

@@ -14,17 +14,14 @@ pub(super) struct Search {
 const HALVINGS: u32 = 6;
 
 impl Search {
-    /// Begins with the rate `first`.
     pub(super) fn new(first: u64, most: u64, precision: u64) -> Self {
         Self { first: first.clamp(1, most.max(1)), most: most.max(1), precision, good: None, bad: None }
     }
 
-    /// The highest good rate.
     pub(super) fn good(&self) -> Option<u64> {
         self.good
     }
 
-    /// The lowest bad rate.
     pub(super) fn bad(&self) -> Option<u64> {
         self.bad
     }
@@ -45,7 +42,6 @@ impl Search {
         }
     }
 
-    /// Records whether a rate was good.
     pub(super) fn learn(&mut self, rate: u64, good: bool) {
         if good {
             self.good = self.good.max(Some(rate));

@@ -26,13 +26,11 @@ use crate::{
 /// A database that does not exist: nodes write ledger entries to the streams, and nobody takes them.
 const NO_DATABASE: &str = "postgres://tandem@127.0.0.1:1/tandem";
 
-/// Limit for nodes to become ready.
 const READY: Duration = Duration::from_secs(20);
 
 /// Limit for the migration of the database.
 const MIGRATE: Duration = Duration::from_mins(1);
 
-/// Interval between two looks.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Process groups that others read while nodes are restarted.
@@ -63,7 +61,6 @@ struct NodeSpec {
 }
 
 impl Deployment {
-    /// Servers that already run.
     pub(super) fn running(targets: Vec<Target>, pids: &[u32], peer: Peer) -> Result<Self> {
         let processes = pids.iter().map(|pid| Process::new(*pid)).collect::<Result<Vec<_>>>()?;
         let groups = if processes.is_empty() { Vec::new() } else { vec![ProcessGroup::new("nodes", processes)] };
@@ -139,7 +136,6 @@ impl Deployment {
         Self { peer, folder: Some(folder), ..self }
     }
 
-    /// The protocol of the nodes.
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
@@ -154,17 +150,14 @@ impl Deployment {
         Ok(())
     }
 
-    /// The endpoints of the nodes.
     pub(crate) fn targets(&self) -> &[Target] {
         &self.targets
     }
 
-    /// The Redis behind the nodes.
     pub(crate) fn redis(&self) -> Option<&Redis> {
         self.redis.as_ref()
     }
 
-    /// The database of the ledger.
     pub(crate) fn postgres(&self) -> Option<&Postgres> {
         self.postgres.as_ref()
     }
@@ -174,7 +167,6 @@ impl Deployment {
         Arc::clone(&self.groups)
     }
 
-    /// The processes to measure.
     pub(crate) fn groups(&self) -> Vec<ProcessGroup> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -187,7 +179,6 @@ impl Deployment {
         *self.groups.lock().unwrap_or_else(PoisonError::into_inner) = groups;
     }
 
-    /// Nodes that can be restarted.
     pub(crate) fn restartable_nodes(&self) -> usize {
         if self.node.is_some() { self.nodes.len() } else { 0 }
     }

@@ -33,7 +33,6 @@ impl Kind {
         }
     }
 
-    /// The protocol of its clients.
     pub(crate) fn peer(self) -> Peer {
         match self {
             Self::Cluster | Self::ClusterResume | Self::Tandem => Peer::Tandem,

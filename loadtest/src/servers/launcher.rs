@@ -15,7 +15,6 @@ use super::{
 };
 use crate::client::Target;
 
-/// Starts servers.
 #[derive(Debug)]
 pub(crate) struct Launcher<'a> {
     options: &'a ServerOptions,
@@ -30,7 +29,6 @@ pub(crate) struct Launcher<'a> {
 }
 
 impl<'a> Launcher<'a> {
-    /// Finds the programs.
     pub(crate) fn new(options: &'a ServerOptions, peers: &'a PeerOptions, nodes: u32, drain: u32) -> Result<Self> {
         for path in [&peers.socketio, &peers.centrifugo].into_iter().flatten() {
             ensure!(path.exists(), "{} does not exist", path.display());
@@ -194,7 +192,6 @@ fn centrifugo_settings(port: u16, redis: Option<&Redis>, history: bool) -> Vec<(
     all.into_iter().map(|(key, value)| (format!("CENTRIFUGO_{key}"), value)).collect()
 }
 
-/// Endpoints of nodes.
 pub(super) fn targets(nodes: &[Server], path: &str) -> Result<Vec<Target>> {
     nodes.iter().map(|node| Target::new(node.address(), path)).collect()
 }

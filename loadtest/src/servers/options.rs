@@ -102,18 +102,6 @@ impl DeploymentOptions {
         self
     }
 
-    /// The same with another number of nodes.
-    pub(crate) fn with_nodes(self, nodes: u32) -> Self {
-        Self { nodes: Some(nodes), ..self }
-    }
-
-    /// The same as a cluster, with so many masters of a Redis Cluster or with a single Redis.
-    pub(crate) fn with_redis(mut self, masters: Option<u32>) -> Self {
-        self.shared = true;
-        self.servers.redis_masters = masters;
-        self
-    }
-
     /// The kind of servers to start.
     pub(super) fn kind(&self, nodes: u32) -> Kind {
         let ServerOptions { ledger, redis_masters, .. } = &self.servers;

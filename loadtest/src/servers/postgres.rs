@@ -13,7 +13,6 @@ use tokio_postgres::NoTls;
 use super::process::{Ready, Server, Spec, command, find, free_port};
 use crate::measure::Process;
 
-/// Limit for `initdb`.
 const INIT: Duration = Duration::from_mins(1);
 
 /// The user that PostgreSQL runs as when this program is root, which PostgreSQL refuses to be.
@@ -59,12 +58,10 @@ impl Postgres {
         Ok(Self { server: server.await? })
     }
 
-    /// The value of DATABASE_URL.
     pub(crate) fn url(&self) -> String {
         format!("postgres://tandem@{}/postgres", self.server.address())
     }
 
-    /// The process, to measure it.
     pub(super) fn process(&self) -> Process {
         self.server.process()
     }

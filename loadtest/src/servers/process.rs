@@ -21,13 +21,11 @@ use tokio::{
 
 use crate::measure::Process;
 
-/// Limit for a server to listen.
 const START: Duration = Duration::from_secs(20);
 
 /// Limit for a server to exit after its signal.
 const STOP: Duration = Duration::from_secs(30);
 
-/// Interval between two attempts to connect.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Warnings of a server that are kept for the report.
@@ -71,7 +69,6 @@ pub(super) enum Ready {
     Port(u16),
 }
 
-/// What to start.
 #[derive(Debug)]
 pub(super) struct Spec<'a> {
     pub(super) name: &'static str,
@@ -147,12 +144,10 @@ impl Server {
         Ok(Self { name, child, process, address, stop, log })
     }
 
-    /// The address that it listens on.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The process, to measure it.
     pub(super) fn process(&self) -> Process {
         self.process
     }

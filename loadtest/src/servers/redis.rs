@@ -14,10 +14,8 @@ use crate::measure::Process;
 /// Limit for the masters of a Redis Cluster to find each other.
 const MEET: Duration = Duration::from_secs(20);
 
-/// Interval between two looks.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
 
 /// A Redis without persistence: one server, or the masters of a Redis Cluster.
@@ -65,27 +63,22 @@ impl Redis {
         Ok(Self { masters, cluster: true })
     }
 
-    /// The value of REDIS_URL.
     pub(super) fn url(&self) -> String {
         self.masters.iter().map(url).collect::<Vec<_>>().join(",")
     }
 
-    /// The value of REDIS_MODE.
     pub(super) fn mode(&self) -> &'static str {
         if self.cluster { "cluster" } else { "standalone" }
     }
 
-    /// The processes, to measure them.
     pub(super) fn processes(&self) -> Vec<Process> {
         self.masters.iter().map(Server::process).collect()
     }
 
-    /// A client of the first master.
     pub(crate) fn client(&self) -> Result<Client> {
         Ok(Client::open(url(self.masters.first().context("there is no Redis")?))?)
     }
 
-    /// A connection to the first master.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection> {
         Ok(self.client()?.get_multiplexed_async_connection().await?)
     }
@@ -104,7 +97,6 @@ impl Redis {
         Ok(waiting)
     }
 
-    /// Stops all servers.
     pub(super) async fn stop(self) -> Result<()> {
         for master in self.masters {
             master.stop().await?;

@@ -32,7 +32,6 @@ use tokio::{
     sync::mpsc::{self, Sender},
 };
 
-/// Read buffer of a socket.
 const READ_BUFFER: usize = 4096;
 
 /// Frames that may wait for one socket; a member that has more is dropped.
@@ -41,7 +40,6 @@ const QUEUE: usize = 256;
 /// Frames that are written with one flush.
 const BATCH: usize = 32;
 
-/// Options of `loadtest relay`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Port on 127.0.0.1; 0 for any
@@ -75,7 +73,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     builder.enable_all().build()?.block_on(serve(options))
 }
 
-/// Serves until SIGTERM or Ctrl-C.
 async fn serve(options: &Options) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     println!("{}", serde_json::json!({"msg": "listening", "addr": listener.local_addr()?.to_string()}));

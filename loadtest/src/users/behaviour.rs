@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-/// A scenario with users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// Members call each other.
@@ -45,7 +44,6 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    /// A user that does nothing.
     pub(super) const QUIET: Self = Self {
         position: None,
         heartbeat: None,
@@ -61,7 +59,6 @@ impl Behaviour {
 }
 
 impl Scenario {
-    /// The name of the subcommand.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Signal => "signal",
@@ -74,7 +71,6 @@ impl Scenario {
         }
     }
 
-    /// Nodes by default.
     pub(super) fn nodes(self) -> u32 {
         if self == Self::Drain { 2 } else { 1 }
     }
@@ -84,7 +80,6 @@ impl Scenario {
         if self == Self::Drain { 10 } else { 1 }
     }
 
-    /// Rooms by default.
     pub(super) fn rooms(self) -> u32 {
         match self {
             Self::Storm => 250,
@@ -109,7 +104,6 @@ impl Scenario {
         }
     }
 
-    /// What the users do.
     pub(super) fn behaviour(self) -> Behaviour {
         let every = |seconds: f64| Some(Duration::from_secs_f64(seconds));
         let quiet = Behaviour { chat: every(1.0), heartbeat: every(5.0), ..Behaviour::QUIET };

@@ -3,7 +3,6 @@ use clap::Args;
 use super::Scenario;
 use crate::{report::ReportOptions, servers::DeploymentOptions};
 
-/// Options of every scenario with users.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     /// Rooms [default: 50, or 250 for `storm` and 10 for `slow`]
@@ -31,7 +30,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The number of rooms.
     pub(super) fn rooms(&self, scenario: Scenario) -> u32 {
         self.rooms.unwrap_or(scenario.rooms())
     }

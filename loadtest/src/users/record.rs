@@ -13,10 +13,8 @@ use crate::{
 /// Counts are kept for each interval of this length, to find their peaks.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Errors that are kept in full.
 const KEPT_ERRORS: usize = 20;
 
-/// What all users count and measure.
 #[derive(Debug)]
 pub(super) struct Record {
     begun: Instant,
@@ -31,7 +29,6 @@ struct Inner {
 }
 
 impl Record {
-    /// An empty record.
     pub(super) fn new() -> Self {
         Self { begun: Instant::now(), inner: Mutex::default() }
     }
@@ -50,7 +47,6 @@ impl Record {
         usize::try_from(slice).unwrap_or(usize::MAX)
     }
 
-    /// Counts something that happened now.
     pub(super) fn count(&self, name: &'static str, times: u64) {
         let slice = self.slice(Instant::now());
         let mut inner = self.inner();
@@ -86,7 +82,6 @@ impl Record {
         }
     }
 
-    /// The total of a count.
     pub(super) fn total(&self, name: &str) -> u64 {
         self.inner().counts.get(name).map_or(0, |slices| slices.iter().sum())
     }
@@ -97,7 +92,6 @@ impl Record {
         self.inner().counts.get(name).map_or(0, |slices| slices.iter().skip(first).copied().max().unwrap_or(0))
     }
 
-    /// Reports all counts and latencies.
     pub(super) fn report(&self, sheet: &mut Sheet) {
         // What was never counted has not happened.
         for name in ["lost", "doubled", "out_of_order", "errors", "announced_left", "discontinuities"] {
@@ -112,7 +106,6 @@ impl Record {
         }
     }
 
-    /// The first errors.
     pub(super) fn errors(&self) -> Vec<String> {
         self.inner().errors.clone()
     }

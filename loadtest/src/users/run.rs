@@ -26,16 +26,12 @@ use crate::{
 /// Limit for all users to join, or to come back.
 const BACK: Duration = Duration::from_mins(1);
 
-/// Limit for all users to leave.
 const LEAVE: Duration = Duration::from_secs(15);
 
-/// Interval between two looks.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Rules of every scenario.
 const CORRECT: [&str; 4] = ["lost", "doubled", "out_of_order", "errors"];
 
-/// Runs a scenario with users.
 pub(crate) async fn run(scenario: Scenario, options: &Options, progress: &Progress) -> Result<ExitCode> {
     let (name, rooms) = (scenario.name(), options.rooms(scenario));
     let sockets = rooms * options.members;
@@ -84,7 +80,6 @@ pub(crate) async fn run(scenario: Scenario, options: &Options, progress: &Progre
     report.finish(&rules, &options.report, progress)
 }
 
-/// All users of a scenario.
 struct Users<'a> {
     scenario: Scenario,
     options: &'a Options,
@@ -198,7 +193,6 @@ impl Users<'_> {
         sheet.set("", "not_back", float(not_back));
     }
 
-    /// Restarts one node after the other.
     async fn drain(&self, deployment: &mut Deployment, sheet: &mut Sheet, progress: &Progress) -> Result<()> {
         let nodes = deployment.restartable_nodes();
         ensure!(nodes > 1, "`drain` restarts nodes that it has started itself: use --nodes 2 or more, and no --url");

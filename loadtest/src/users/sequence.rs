@@ -27,7 +27,6 @@ impl Sequence {
         self.position
     }
 
-    /// Begins with a ROOM_STATE.
     pub(super) fn begin(&mut self, frame: &str) {
         *self = Self { position: position(frame), ..Self::default() };
     }

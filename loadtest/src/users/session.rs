@@ -46,7 +46,6 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A new connection.
     pub(super) fn new(record: &'a Record, behaviour: &'a Behaviour, user: &'a str, host: bool) -> Self {
         let connection = record.micros(Instant::now());
         Self { record, behaviour, user, host, connection, chats: 0, signals: HashMap::new() }
@@ -59,7 +58,6 @@ impl<'a> Session<'a> {
         self.record.micros(if late < TIMER_ACCURACY { now } else { due })
     }
 
-    /// Does what is due.
     pub(super) async fn act(&mut self, action: Action, due: Instant, client: &mut Client) -> Result<Next> {
         let since = self.since(due);
         let position = since / 1_000_000 % FILM;

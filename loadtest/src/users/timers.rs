@@ -43,7 +43,6 @@ impl Timers {
         Self(actions.into_iter().filter_map(timer).collect())
     }
 
-    /// When the next action is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.iter().map(|timer| timer.due).min()
     }

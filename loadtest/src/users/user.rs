@@ -29,7 +29,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Refused attempts in a row that are an error.
 const MAX_REFUSALS: u32 = 9;
 
-/// What all users are told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Command {
     /// How often all connections were broken so far.
@@ -60,7 +59,6 @@ pub(super) struct User {
     pub(super) joined: Option<oneshot::Sender<()>>,
 }
 
-/// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// It broke or was closed; the membership is still there.
@@ -76,7 +74,6 @@ enum End {
 }
 
 impl User {
-    /// Lives until the scenario is over.
     pub(super) async fn live(mut self) {
         let mut sequence = Sequence::default();
         let mut timers = Timers::new(&self.behaviour, self.member == 0);

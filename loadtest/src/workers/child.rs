@@ -27,7 +27,6 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts a worker for a plan.
     pub(super) async fn start(plan: &Plan) -> Result<Self> {
         let mut process = Command::new("setpriv")
             .args(["--pdeathsig", "TERM"])
@@ -44,7 +43,6 @@ impl Child {
         Ok(Self { _process: process, requests, answers })
     }
 
-    /// Asks the worker to do something.
     pub(super) async fn answer(&mut self, request: Request) -> Result<Answer> {
         let ask = async {
             self.requests.write_all(line(&request)?.as_bytes()).await?;

@@ -8,7 +8,6 @@ use crate::{
     progress::Progress,
 };
 
-/// A worker in this process.
 #[derive(Debug)]
 pub(super) struct Local {
     plan: Plan,
@@ -21,7 +20,6 @@ impl Local {
         Self { plan, generator: None }
     }
 
-    /// Does what is asked for.
     pub(super) async fn answer(&mut self, request: Request, progress: &Progress) -> Result<Answer> {
         match request {
             Request::Join { generation } => {

@@ -14,7 +14,6 @@ use crate::{
 /// How far ahead a round begins, so that its first message is not late.
 const LEAD: Duration = Duration::from_millis(50);
 
-/// How many processes make the load.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct WorkerOptions {
     /// Worker processes that make the load, each with a share of the rooms: a process may open only so many sockets
@@ -35,7 +34,6 @@ impl WorkerOptions {
     }
 }
 
-/// All workers of a run.
 #[derive(Debug)]
 pub(crate) struct Workers {
     place: Place,
@@ -52,13 +50,11 @@ enum Place {
 }
 
 impl Workers {
-    /// This process as the only worker.
     pub(crate) fn local(plan: Plan) -> Self {
         let (rooms, sockets) = (vec![plan.rooms], plan.sockets());
         Self { place: Place::Local(Box::new(Local::new(plan))), rooms, sockets, generation: 0 }
     }
 
-    /// The number of clients.
     pub(crate) fn sockets(&self) -> u32 {
         self.sockets
     }
@@ -114,7 +110,6 @@ impl Workers {
         self.generation += 1;
     }
 
-    /// Breaks all connections at once.
     pub(crate) async fn disconnect(&mut self, progress: &Progress) -> Result<()> {
         self.ask_all(Request::Disconnect, progress).await.map(|_| ())
     }

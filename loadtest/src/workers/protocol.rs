@@ -21,7 +21,6 @@ pub(super) enum Request {
     Errors,
 }
 
-/// The answer of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// Joined or disconnected.
