@@ -20,8 +20,8 @@ use course::Course;
 /// Milliseconds since 1970.
 pub type Millis = u64;
 
-/// The kernel's count that nobody sets. On Linux it goes on while the machine sleeps: rooms, seats and leases are as old afterwards as they
-/// are for everybody else, and the clock need not make up for the time that was slept.
+/// The kernel's counter, which nobody can set. On Linux it continues while the machine sleeps: rooms, seats and leases are as old afterwards
+/// as they are for everybody else, and the clock has no difference to correct.
 const STEADY: ClockId = {
     #[cfg(target_os = "linux")]
     {
@@ -33,11 +33,11 @@ const STEADY: ClockId = {
     }
 };
 
-/// Wall-clock time without leaps. A steady counter counts, and [`Clock::follow`] makes it run a little faster or slower until it agrees with
-/// the clock that it goes by: that of Redis in a cluster, the system's on a single node. Only [`Clock::jump`] leaps, at the start.
+/// Wall-clock time without leaps. It counts by a steady counter, and [`Clock::follow`] makes it run slightly faster or slower until it agrees
+/// with the clock that it follows: Redis' in a cluster, the system's on a single node. Only [`Clock::jump`] leaps, at the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// A process makes one clock, which lives as long as it.
+    /// A process has one clock, which lives as long as the process.
     inner: &'static Inner,
 }
 
@@ -45,13 +45,13 @@ pub struct Clock {
 struct Inner {
     steady: Steady,
     course: RwLock<Course>,
-    /// By how much the clock that this one goes by was last ahead of the counter, in microseconds.
+    /// The last known difference between the followed clock and the counter, in microseconds.
     goes_by: AtomicI64,
 }
 
 #[derive(Debug)]
 enum Steady {
-    /// The kernel's counter, since this many microseconds of it.
+    /// The kernel's counter, and its value in microseconds when this clock was made.
     Kernel(i64),
     /// Stands still unless a test moves it.
     #[cfg(test)]
@@ -59,12 +59,12 @@ enum Steady {
 }
 
 impl Clock {
-    /// Begins with what the system clock says.
+    /// A clock that begins with the time of the system clock.
     pub fn system() -> Self {
         Self::new(Steady::Kernel(kernel()))
     }
 
-    /// Counts by tokio's time, which tests pause and move.
+    /// A clock that counts by tokio's time, which tests pause and move.
     #[cfg(test)]
     pub fn of_tokio() -> Self {
         Self::new(Steady::Tokio(Instant::now()))
@@ -76,20 +76,19 @@ impl Clock {
         Self { inner: Box::leak(Box::new(inner)) }
     }
 
-    /// Now.
     pub fn now(&self) -> Millis {
         let count = self.count();
         as_millis(count + self.course().ahead(count))
     }
 
-    /// What the clocks of other systems say now, for what these are to judge, such as the end of a TURN credential: without what this clock has
-    /// still to make up for. Of the system's clock and the one that this goes by the later one counts: what holds too long does less harm than
-    /// what is over before it begins.
+    /// An estimate of the time on other systems, for stamps that those judge, such as the end of a TURN credential. It does not contain the
+    /// difference that this clock has yet to correct. The later of the system's clock and the followed clock counts: a credential that is
+    /// valid for too long does less harm than one that expires before it is used.
     pub fn wall(&self) -> Millis {
         system().max(as_millis(self.count() + self.inner.goes_by.load(Ordering::Relaxed)))
     }
 
-    /// The instant at which [`Clock::now`] will say `at`, or a little before that; already past ones are now.
+    /// The instant at which [`Clock::now`] will return `at`, or slightly before; now, if `at` has passed.
     pub fn instant(&self, at: Millis) -> Instant {
         let count = self.count();
         let course = self.course();
@@ -97,7 +96,7 @@ impl Clock {
         Instant::now() + course.at_least(Duration::from_millis(at.saturating_sub(now)), count)
     }
 
-    /// What the counter says, in microseconds since this clock was made.
+    /// The counter, in microseconds since this clock was made.
     pub fn count(&self) -> i64 {
         match &self.inner.steady {
             Steady::Kernel(start) => kernel() - start,
@@ -106,12 +105,12 @@ impl Clock {
         }
     }
 
-    /// Looks at the system's clock.
+    /// Reads the system's clock.
     pub fn look_at_system(&self) -> Look {
         Look { before: self.count(), said: system_micros(), after: self.count() }
     }
 
-    /// By how much a clock with these bounds is ahead of this one, as well as is known, in seconds.
+    /// The best estimate of how far a clock with these bounds is ahead of this one, in seconds.
     pub fn behind(&self, bounds: Bounds) -> f64 {
         let ahead = bounds.middle() - self.course().ahead(self.count());
         #[allow(clippy::cast_precision_loss, reason = "microseconds, for people")]
@@ -119,13 +118,13 @@ impl Clock {
         seconds
     }
 
-    /// Goes by a clock with these bounds from now on, at once. Only for a node that has let nobody in yet.
+    /// Takes over the time of a clock with these bounds at once. Only for a node that has admitted nobody yet.
     pub fn jump(&self, bounds: Bounds) {
         self.inner.goes_by.store(bounds.middle(), Ordering::Relaxed);
         self.set_course(|_, _| Course::new(bounds.middle()));
     }
 
-    /// Goes by a clock with these bounds, little by little: as far as it is certain that this clock is wrong.
+    /// Steers towards a clock with these bounds, as far as this clock is certainly wrong.
     pub fn follow(&self, bounds: Bounds) {
         self.inner.goes_by.store(bounds.middle(), Ordering::Relaxed);
         self.set_course(|course, count| course.towards(bounds.nearest(course.ahead(count)), count));
@@ -155,7 +154,7 @@ fn as_millis(micros: i64) -> Millis {
     Millis::try_from(micros / 1_000).unwrap_or_default()
 }
 
-/// What the system clock says, for whoever compares it with the clocks of others.
+/// The system clock, for comparison with other clocks.
 pub fn system() -> Millis {
     as_millis(system_micros())
 }
@@ -215,7 +214,7 @@ mod tests {
         assert!(clock.wall().abs_diff(as_millis(system)) < 60_000, "a credential is not over before it begins");
     }
 
-    /// A machine that sleeps stops the one and not the other.
+    /// A sleeping machine stops CLOCK_MONOTONIC but not CLOCK_BOOTTIME.
     #[test]
     fn it_counts_while_the_machine_sleeps() {
         #[cfg(target_os = "linux")]

@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, HeaderName};
 
 pub use accept::{Offer, preferred};
 
-/// The members of a list, of all its lines in their order, without blanks and without empty members. Quotes protect no comma: whoever
-/// could hide the comma of a proxy behind a quote of its own could hide the address that the proxy has written.
+/// The elements of a list, over all its lines in order, without blanks and without empty elements. Quotes do not protect a comma: a client
+/// that could hide the comma of a proxy behind a quote could hide the address that the proxy has written.
 pub(crate) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(name).into_iter();
     lines
@@ -16,12 +16,12 @@ pub(crate) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item 
         .filter(|it| !it.is_empty())
 }
 
-/// Whether a list of words has this one.
+/// Whether a list contains this word.
 pub(crate) fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     list(headers, name).any(|it| it.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// Whether `If-None-Match` names this entity tag. The comparison is weak (RFC 9110, 13.1.2): a proxy that compresses has made the tag weak.
+/// Whether `If-None-Match` names this entity tag. The comparison is weak (RFC 9110, 13.1.2), because a proxy that compresses makes the tag weak.
 pub(crate) fn knows_tag(headers: &HeaderMap, tag: &str) -> bool {
     list(headers, axum::http::header::IF_NONE_MATCH)
         .any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag.as_bytes())

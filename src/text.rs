@@ -1,17 +1,17 @@
-//! Texts that people see. What shows nothing, or turns the line around in which it stands, is no part of one.
+//! Texts that people see: invisible characters, and those that change the direction of a line, are removed from them.
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji as _, UnicodeGeneralCategory as _};
 
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
-/// The emoji that the flags of regions (England, Scotland) begin with, and how they end.
+/// The emoji that the flags of regions (England, Scotland) begin with, and the tag that ends them.
 const BLACK_FLAG: char = '\u{1f3f4}';
 const CANCEL_TAG: char = '\u{e007f}';
-/// How many letters of a flag stand between the two, such as `gbsct`.
+/// The number of letters between the two, such as `gbsct`.
 const REGION: std::ops::RangeInclusive<usize> = 3..=6;
 
-/// The text without what nobody can see, at most `most` characters long; nothing if nothing is left. Joiners, variation selectors and tags
-/// stay where they shape what can be seen: in emoji, and in scripts that are written with them.
+/// The text without its invisible characters, cut to `most` characters; `None` if nothing is left. Joiners, variation selectors and tags
+/// stay where they shape a visible character: in emoji, and in scripts that are written with them.
 pub fn clean(text: &str, most: usize) -> Option<Box<str>> {
     let cut: String = sift(text).chars().take(most).collect();
     // The cut may have gone through an emoji.
@@ -20,12 +20,12 @@ pub fn clean(text: &str, most: usize) -> Option<Box<str>> {
     whole.chars().any(shows).then(|| whole.into())
 }
 
-/// Whether the text would turn the line around in which it stands.
+/// Whether the text would change the direction of the line that contains it.
 pub fn is_turning(text: &str) -> bool {
     text.chars().any(turns)
 }
 
-/// The text as it can stand in a table: what would turn its line around, or break it, is spelled out.
+/// The text for a table: characters that would turn its line around, or break it, are escaped.
 pub fn spell(text: &str) -> String {
     let mut spelled = String::with_capacity(text.len());
     for c in text.chars() {
@@ -49,7 +49,7 @@ fn sift(text: &str) -> String {
             _ if varies(c, before, next) => clean.push(c),
             '\u{2028}' | '\u{2029}' if before.is_some() => clean.push(' '),
             _ if is_hidden(c) => {}
-            // Nothing stands before it, or under it.
+            // Nothing precedes it that it could modify.
             _ if (is_blank(c) && before.is_none()) || (is_mark(c) && before.is_none_or(is_blank)) => {}
             BLACK_FLAG => {
                 clean.push(c);
@@ -63,13 +63,13 @@ fn sift(text: &str) -> String {
     clean
 }
 
-/// Whether it can be seen by itself.
+/// Whether the character is visible by itself.
 fn shows(c: char) -> bool {
     !is_blank(c) && !is_mark(c) && !is_hidden(c)
 }
 
 fn is_blank(c: char) -> bool {
-    // In Braille it is a cell without dots.
+    // The blank of Braille is a cell without dots.
     c.is_whitespace() || c == '\u{2800}'
 }
 
@@ -77,15 +77,15 @@ fn is_mark(c: char) -> bool {
     c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
-/// Changes the direction of what follows it.
+/// Whether the character changes the direction of what follows it.
 fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows nothing by itself: controls, formats, what Unicode has as ignorable, and what is no character.
+/// Whether the character is invisible by itself: controls, formats, what Unicode calls ignorable, and noncharacters.
 fn is_hidden(c: char) -> bool {
     match c {
-        // The signs that stand under numbers and names are called formats, but are seen.
+        // The signs under numbers and names are formats by category, but visible.
         '\u{600}'..='\u{605}'
         | '\u{6dd}'
         | '\u{70f}'
@@ -117,15 +117,15 @@ fn is_hidden(c: char) -> bool {
     }
 }
 
-/// Whether a joiner shapes what it stands between.
+/// Whether a joiner shapes its neighbours.
 fn joins(joiner: char, before: Option<char>, next: Option<char>) -> bool {
     let Some(before) = before else { return false };
     let emoji = joiner == ZERO_WIDTH_JOINER && (is_emoji(before) || before == '\u{fe0f}') && next.is_some_and(is_emoji);
-    // Some words end with one.
+    // Some words end with a joiner.
     emoji || is_shaped(before)
 }
 
-/// Whether a variation selector has something before it that comes in variants.
+/// Whether a variation selector follows a character that has variants.
 fn varies(selector: char, before: Option<char>, next: Option<char>) -> bool {
     let Some(before) = before else { return false };
     let mongolian = |c: char| matches!(c, '\u{1820}'..='\u{18aa}');
@@ -139,7 +139,7 @@ fn varies(selector: char, before: Option<char>, next: Option<char>) -> bool {
     }
 }
 
-/// Digits and such are among the emoji, too, but need a keycap around them.
+/// Digits are emoji by category too, but only with a keycap.
 fn is_emoji(c: char) -> bool {
     !c.is_ascii() && c.is_emoji_char_or_emoji_component() && !is_hidden(c)
 }
@@ -154,7 +154,7 @@ fn is_shaped(c: char) -> bool {
     script && matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark)
 }
 
-/// The tags that, after a black flag, make it the flag of a region; nothing if they do not.
+/// The tags that make a black flag the flag of a region; `None` if they do not.
 fn region(rest: &str) -> &str {
     let letters =
         rest.chars().take_while(|c| matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}')).count();

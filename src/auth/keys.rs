@@ -9,17 +9,17 @@ use crate::{
     room::{Digest, Shown},
 };
 
-/// Codes are written in these: no letter that looks like a digit, one case.
+/// The alphabet of short codes: one case, and no letter that looks like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Letters of a short code: 40 bits.
+/// Length of a short code: 40 bits.
 const CODE_LETTERS: u32 = 8;
 
-/// The key of a deployment, and everything that is hashed with it. PINs, tokens and addresses are kept as keyed hashes only, so a stolen database
-/// does not give away a six-digit PIN.
+/// The key of a deployment, and everything that is hashed with it. PINs, tokens and addresses are stored as keyed hashes only, so a stolen
+/// database does not reveal a six-digit PIN.
 #[derive(Clone)]
 pub struct Keys {
     mac: Hmac<Sha256>,
-    /// While the secret is being changed: the other one that nodes may have. Nothing new is made with it.
+    /// The other secret that nodes may have while the secret is being changed. Nothing new is made with it.
     before: Option<Hmac<Sha256>>,
 }
 
@@ -44,13 +44,13 @@ impl Keys {
         Self { mac: mac(secret), before: None }
     }
 
-    /// The same, for as long as some of what is shown was hashed with another secret.
+    /// Keys for the time in which some of what clients show was hashed with another secret.
     #[must_use]
     pub fn with_previous(self, secret: Option<&str>) -> Self {
         Self { before: secret.map(|secret| mac(secret.as_bytes())), ..self }
     }
 
-    /// Tells whether two nodes have a secret in common, and nothing else of it. The one that is in use comes first.
+    /// Fingerprints that show whether two nodes share a secret, and nothing else. The one in use comes first.
     pub fn fingerprints(&self) -> Vec<String> {
         let Shown { now, before } = self.shown("fingerprint", &[]);
         [Some(now), before].into_iter().flatten().map(String::from).collect()
@@ -71,7 +71,7 @@ impl Keys {
         self.shown("origin", &[&address.to_string()])
     }
 
-    /// The origin of a client whose address nobody knows: it is that of no other connection.
+    /// The origin of a client with an unknown address: no other connection has it.
     pub fn stranger(&self, conn: ConnId) -> Digest {
         Digest::new(hash(&self.mac, "stranger", &[&conn.to_string()]))
     }
@@ -84,7 +84,8 @@ impl Keys {
         ResumeToken { digest: self.token(user, &text).now, text: text.into() }
     }
 
-    /// The short code of a room; `attempt` gives another one when it is taken. Every node finds the same codes, and nobody without the key can guess one.
+    /// The short code of a room; another `attempt` gives another code when one is taken. Every node computes the same codes, and nobody without
+    /// the key can guess one.
     pub fn short_code(&self, room: &RoomId, attempt: u32) -> String {
         let hash = hash(&self.mac, "code", &[room.as_str(), &attempt.to_string()]);
         let bits = hash.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
@@ -105,7 +106,7 @@ fn mac(secret: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&GenericArray::default()))
 }
 
-/// Parts are counted, so that no two lists of parts look alike.
+/// The length of each part is hashed too, so that no two lists of parts collide.
 fn hash(mac: &Hmac<Sha256>, purpose: &str, parts: &[&str]) -> [u8; 32] {
     let mut mac = mac.clone();
     mac.update(purpose.as_bytes());
@@ -116,7 +117,7 @@ fn hash(mac: &Hmac<Sha256>, purpose: &str, parts: &[&str]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// A code as somebody may have typed it: any case, and the letters that the alphabet leaves out for their looks.
+/// Normalizes a typed code: any case, and the letters that the alphabet leaves out because they look like digits.
 pub(crate) fn tidy_code(typed: &str) -> Option<String> {
     let tidy = |c: char| match c.to_ascii_lowercase() {
         'o' => Some('0'),

@@ -1,4 +1,4 @@
-//! Secrets: what is hashed with the deployment's key, and what is lent to TURN.
+//! Secrets: hashes with the deployment's key, and credentials for TURN.
 
 mod keys;
 mod turn;

@@ -38,7 +38,7 @@ impl Losses {
             tracing::warn!(
                 entries,
                 skipped,
-                "too many entries wait for a worker: should Redis lose these, nobody can append them again"
+                "too many entries wait for a worker; entries that Redis loses now cannot be appended again"
             );
         }
     }

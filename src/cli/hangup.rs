@@ -1,7 +1,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ignores SIGHUP from now on, and says so: without this a node that loses its terminal, or that is asked to reload, ends at once
-/// and without a drain.
+/// Ignores SIGHUP from now on, with a line in the log. Otherwise a node that loses its terminal, or is asked to reload, would end at once,
+/// without a drain.
 pub(super) fn ignore_hangups() -> std::io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     tokio::spawn(async move {

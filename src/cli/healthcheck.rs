@@ -14,13 +14,13 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
-    /// Address that the node listens on; where that is every one, this machine is asked in both families
+    /// Address that the node listens on; if that is every address, both families are tried on this machine
     #[arg(long, env = "HOST", default_value = "::")]
     host: String,
     /// Port of the node
     #[arg(long, env = "PORT", default_value_t = 4001)]
     port: u16,
-    /// What to ask: /health (does it live?) or /ready (does it take clients?)
+    /// Path to ask: /health (is it alive?) or /ready (does it accept clients?)
     #[arg(long, default_value = "/health")]
     path: String,
 }
@@ -29,7 +29,7 @@ impl Healthcheck {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut failures = Vec::new();
         for address in self.addresses()? {
-            // Whoever answers is the node; only where nobody does is it looked for elsewhere.
+            // The first address that answers is the node; the next one is tried only if nobody answers.
             match self.ask(address) {
                 Ok(status) if status.starts_with("HTTP/1.1 200 ") => return Ok(ExitCode::SUCCESS),
                 Ok(status) => anyhow::bail!("{address} answers {status:?}"),
@@ -39,7 +39,7 @@ impl Healthcheck {
         anyhow::bail!("{}", failures.join(", "))
     }
 
-    /// Where a node with these settings can be asked, in the order in which it is tried.
+    /// The addresses of a node with these settings, in the order in which they are tried.
     fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let here = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let mut all: Vec<SocketAddr> = Vec::new();

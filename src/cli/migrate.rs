@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 
-/// Between two tries to reach the database.
+/// Pause between two attempts to reach the database.
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a process waits for another one that migrates.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -25,7 +25,7 @@ pub(super) struct Migrate {
     /// Change nothing, and print what is applied and what is pending; exit code 1 if something is
     #[arg(long, visible_alias = "check")]
     status: bool,
-    /// How long to wait for the database to be there, in seconds
+    /// How long to wait for the database to answer, in seconds
     #[arg(long, default_value_t = 60)]
     wait_seconds: u64,
 }
@@ -59,14 +59,14 @@ impl Migrate {
         })
     }
 
-    /// What there is, as soon as the database answers. What does not pass by itself is not waited for.
+    /// The state of the schema, as soon as the database answers. Only failures that pass by themselves are waited for.
     async fn reach(&self, database: &Database) -> anyhow::Result<Schema> {
         let (begun, wait) = (Instant::now(), Duration::from_secs(self.wait_seconds));
         let mut said = false;
         loop {
             let looked = async {
                 match database.check(Duty::Migrate).await {
-                    // Whoever only looks needs no rights.
+                    // Printing the state needs no rights to change it.
                     Err(LedgerError::Unfit(unfit)) if self.status && !matches!(unfit, Unfit::Encoding { .. }) => {}
                     outcome => outcome?,
                 }

@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand.
+//! The command line, with one file for each subcommand.
 
 mod audit;
 mod config;
@@ -32,17 +32,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a node (what happens without a subcommand, too)
+    /// Run a node (also without a subcommand)
     Serve(serve::Serve),
-    /// Write the ledger of a cluster: from Redis into PostgreSQL
+    /// Run a worker: move the ledger of a cluster from Redis to PostgreSQL
     Worker(worker::Work),
     /// Bring the schema of the ledger in PostgreSQL up to date
     Migrate(migrate::Migrate),
     /// Print the settings that are in force
     Config(config::Show),
-    /// Look into the ledger
+    /// Query the ledger
     Audit(audit::Audit),
-    /// Ask a running node on this machine whether it lives; exit code 0 or 1
+    /// Ask a running node on this machine whether it is alive; exit code 0 or 1
     Healthcheck(healthcheck::Healthcheck),
     /// Do nothing for some seconds: for images that have no shell
     Sleep(sleep::Sleep),
@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// An error and its causes, without those that it names itself.
+/// An error and its causes, without the causes that its text already contains.
 fn once(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
         "" => cause,
@@ -67,7 +67,7 @@ fn once(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whether only help or the version is asked for: then nothing that is wrong elsewhere is in the way.
+/// Whether only help or the version is requested: then wrong settings must not get in the way.
 fn wants_help() -> bool {
     let is_help = |arg: std::ffi::OsString| ["--help", "-h", "--version", "-V"].iter().any(|help| arg == *help);
     std::env::args_os().nth(1).is_some_and(|first| first == "help") || std::env::args_os().skip(1).any(is_help)

@@ -33,7 +33,7 @@ pub(super) fn run(config: Config, environment: &Environment) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// One CPU is left to the kernel's side of the sockets, and to the ledger of a single node.
+/// One CPU is left for the kernel's share of the sockets' work, and for the ledger of a single node.
 fn runtime(server: &ServerConfig) -> std::io::Result<Runtime> {
     let spare = || available_parallelism().map_or(1, |all| all.get().saturating_sub(1).max(1));
     Builder::new_multi_thread().worker_threads(server.worker_threads.unwrap_or_else(spare)).enable_all().build()

@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Work {
-    /// Address to listen on; :: is every one, of IPv6 and IPv4 (of IPv4 alone where there is no IPv6)
+    /// Address to listen on. :: is every address of IPv6 and IPv4 (of IPv4 alone where there is no IPv6)
     #[arg(long = "host", env = "HOST", default_value = "::")]
     host: String,
     #[command(flatten)]

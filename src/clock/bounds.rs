@@ -1,10 +1,9 @@
 use std::collections::VecDeque;
 
-/// How many looks are remembered.
+/// Number of readings that are remembered.
 const LOOKS: usize = 8;
 
-/// A look at another clock: what it said, and what the steady counter of this one said before it was asked and after it had answered. In
-/// microseconds.
+/// A reading of another clock, and this clock's counter before the question and after the answer, in microseconds.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "the fields are said above")]
 pub struct Look {
@@ -13,7 +12,7 @@ pub struct Look {
     pub after: i64,
 }
 
-/// By how much another clock is ahead of the counter, at the least and at the most.
+/// The least and the greatest amount by which another clock can be ahead of the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     least: i64,
@@ -21,12 +20,12 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The best guess.
+    /// The middle of the bounds.
     pub(super) fn middle(self) -> i64 {
         self.least + (self.most - self.least) / 2
     }
 
-    /// What lies within, and is nearest to `ahead`.
+    /// The value within the bounds that is nearest to `ahead`.
     pub(super) fn nearest(self, ahead: i64) -> i64 {
         ahead.clamp(self.least, self.most)
     }
@@ -38,7 +37,7 @@ impl Bounds {
 }
 
 impl From<Look> for Bounds {
-    /// It was read somewhere between the question and the answer, and nobody knows where: an answer that took long says little, but nothing wrong.
+    /// The other clock was read at an unknown moment between question and answer, so a slow answer gives wide bounds, but never wrong ones.
     fn from(look: Look) -> Self {
         Self {
             least: look.said.saturating_sub(look.after),
@@ -47,7 +46,7 @@ impl From<Look> for Bounds {
     }
 }
 
-/// The last looks at another clock.
+/// The last readings of another clock.
 #[derive(Debug, Default)]
 pub struct Sightings {
     /// Newest first.
@@ -55,7 +54,7 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    /// What this look says together with those before it. Those that it contradicts are forgotten: the other clock was set, or is another one.
+    /// The bounds of this reading combined with earlier ones. Readings that it contradicts are discarded: the other clock was set or replaced.
     pub fn add(&mut self, look: Look) -> Bounds {
         let newest = Bounds::from(look);
         let mut all = newest;

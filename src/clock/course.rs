@@ -1,38 +1,39 @@
 use std::time::Duration;
 
-/// A clock that has something to make up for runs faster or slower by one part in so many: 5 %. A film that goes by it is seen at that speed.
+/// A clock that corrects a difference runs faster or slower by one part in this many: 5 %. A film that follows it plays at that speed.
 const PART: u32 = 20;
 
-/// By how much a clock is ahead of a steady counter, now and until it has made up for what it was off. All in microseconds of that counter.
+/// The difference between a clock and a steady counter, from now until the clock has corrected its error. All values are microseconds of
+/// the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Course {
-    /// By how much it is to be ahead,
+    /// The difference when the correction ends.
     goal: i64,
-    /// when it will be,
+    /// The counter when the correction ends.
     arrival: i64,
-    /// and whether it runs faster until then.
+    /// Whether the clock runs faster until then, or slower.
     faster: bool,
 }
 
 impl Course {
-    /// Ahead by this much for ever.
+    /// A constant difference.
     pub(super) fn new(ahead: i64) -> Self {
         Self { goal: ahead, arrival: i64::MIN, faster: false }
     }
 
-    /// By how much it is ahead at `count`.
+    /// The difference at `count`.
     pub(super) fn ahead(self, count: i64) -> i64 {
         let left = self.arrival.saturating_sub(count).max(0) / i64::from(PART);
         if self.faster { self.goal.saturating_sub(left) } else { self.goal.saturating_add(left) }
     }
 
-    /// From where it is at `count` to being ahead by `goal`, without a leap.
+    /// The course from the difference at `count` to `goal`, without a leap.
     pub(super) fn towards(self, goal: i64, count: i64) -> Self {
         let off = goal.saturating_sub(self.ahead(count));
         Self { goal, arrival: count.saturating_add(off.saturating_abs().saturating_mul(PART.into())), faster: off > 0 }
     }
 
-    /// How long the counter takes at the least while the clock goes on by `time`.
+    /// The least time of the counter in which the clock advances by `time`.
     pub(super) fn at_least(self, time: Duration, count: i64) -> Duration {
         let faster = self.faster && self.arrival > count;
         if faster { time * PART / (PART + 1) } else { time }

@@ -1,23 +1,23 @@
-//! `ICE_SERVERS`: a list in the shape of `RTCIceServer`, or what a provider of TURN servers answers. Errors name the entry, and never
-//! what is in it.
+//! `ICE_SERVERS`: a list in the shape of `RTCIceServer`, or the answer of a provider of TURN servers. Errors name the entry, and never show
+//! its content.
 
 use serde_json::{Map, Value};
 
 use super::ice_url::ice_url;
 use crate::protocol::IceServer;
 
-/// A browser asks all of them, and warns of more than four.
+/// The maximum number of servers. A browser asks all of them, and warns of more than four.
 const MOST_SERVERS: usize = 32;
-/// RFC 8489 has room for no more, and browsers throw.
+/// The maximum length that RFC 8489 allows; browsers throw beyond it.
 const LONGEST_USERNAME: usize = 509;
-/// Where providers put the list.
+/// The fields in which providers put the list.
 const WRAPPERS: [&str; 3] = ["iceServers", "ice_servers", "v"];
 
 /// A JSON list of servers; a type of its own because a `Vec` would mean a repeated flag.
 #[derive(Debug, Clone)]
 pub struct IceServers {
     pub(super) servers: Vec<IceServer>,
-    /// Members that no browser reads, each with its entry.
+    /// Fields that no browser reads, each with its entry.
     pub(super) ignored: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn ice_servers(text: &str) -> Result<IceServers, String> {
     Ok(found)
 }
 
-/// The list itself, out of what Twilio, Xirsys, Metered and Cloudflare answer; one server alone is a list of one.
+/// The list itself, taken from the answers of Twilio, Xirsys, Metered and Cloudflare; a single server is a list of one.
 fn list(value: Value) -> Result<Vec<Value>, String> {
     match value {
         Value::Array(entries) => Ok(entries),
@@ -51,7 +51,7 @@ fn list(value: Value) -> Result<Vec<Value>, String> {
 }
 
 fn server(mut members: Map<String, Value>, number: usize, ignored: &mut Vec<String>) -> Result<IceServer, String> {
-    // The older name; who gives both means the same.
+    // The older name of the field; if both are given they mean the same.
     let older = members.remove("url");
     let urls = match members.remove("urls").or(older) {
         None => return Err("expected urls".to_owned()),
@@ -85,7 +85,7 @@ fn server(mut members: Map<String, Value>, number: usize, ignored: &mut Vec<Stri
     if username.as_ref().is_some_and(|name| name.len() > LONGEST_USERNAME) {
         return Err(format!("expected a username of at most {LONGEST_USERNAME} bytes"));
     }
-    // Names only, and only such as are names: the rest may be anything.
+    // Only what looks like a name is repeated: anything else may be a secret.
     let plain =
         |name: &&String| name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     ignored.extend(members.keys().filter(plain).map(|name| format!("{name} of entry {number}")));

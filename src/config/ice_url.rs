@@ -1,12 +1,12 @@
-//! Addresses of STUN and TURN servers (RFC 7064 and 7065), as strict as the strictest browser: one that a browser does not take makes
-//! `new RTCPeerConnection` throw, for everybody and for the other servers too.
+//! Addresses of STUN and TURN servers (RFC 7064 and 7065), as strict as the strictest browser: an address that a browser does not accept
+//! makes `new RTCPeerConnection` throw, and then no server is used.
 
 use std::net::Ipv6Addr;
 
-/// What may be asked of a TURN server's address.
+/// The options of a TURN address.
 const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
-/// An address in its usual form. Errors do not repeat it: a secret may have got into it.
+/// An address in its usual form. Errors do not repeat the address, because it may contain a secret.
 pub(super) fn ice_url(text: &str) -> Result<String, String> {
     let text = text.trim();
     let (scheme, rest) = text.split_once(':').ok_or("expected stun:, stuns:, turn: or turns: before the host")?;

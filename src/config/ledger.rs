@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ledger")]
 pub struct LedgerConfig {
-    /// Directory of the ledger (tandem.db) and of the key that was made up (secret)
+    /// Directory of the ledger (tandem.db) and of the generated key (secret)
     #[arg(long = "data-dir", env = "TANDEM_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
 }

@@ -4,13 +4,13 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogConfig {
-    /// The least level that is logged
+    /// Lowest level that is logged
     #[arg(long = "log-level", env = "LOG_LEVEL", default_value = "info", ignore_case = true)]
     pub log_level: LogLevel,
-    /// JSON lines (as pino writes them), or text for people; auto is text on a terminal
+    /// Format of log lines: json (as pino writes them) or pretty (text for people); auto is text on a terminal and JSON elsewhere
     #[arg(long = "log-format", env = "LOG_FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
-    /// Replace the ids of rooms and users, and names, by keyed hashes, in lines of level info and above
+    /// Whether ids of rooms and users, and names, are replaced by keyed hashes in lines of level info and above
     #[arg(long = "log-mask-ids", env = "LOG_MASK_IDS", default_value = "false", action = clap::ArgAction::Set)]
     pub log_mask_ids: bool,
 }

@@ -1,12 +1,12 @@
-//! How texts become values. The messages end up behind clap's `invalid value '…' for '…'`.
+//! Parsers of values. clap puts `invalid value '…' for '…'` in front of their messages.
 
 use std::time::Duration;
 
 use super::ice_url::ice_url;
 
-/// A day: nothing here is meant to wait longer.
+/// A day, the longest duration that any setting accepts.
 const MOST_SECONDS: f64 = 86_400.0;
-/// Bytes that a secret has at least.
+/// Minimum length of a secret, in bytes.
 const LEAST_SECRET: usize = 16;
 
 /// Seconds, with fractions.
@@ -17,7 +17,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Seconds, but not none.
+/// Seconds, more than zero.
 pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
         Duration::ZERO => Err("expected more than 0 seconds".to_owned()),
@@ -45,7 +45,7 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     Err("expected * or an origin without a path, such as https://watch.example.org".to_owned())
 }
 
-/// A path of this service, or an address elsewhere.
+/// A path of this service, or a URL elsewhere.
 pub(super) fn target(text: &str) -> Result<String, String> {
     let here = text.starts_with('/') && !text.starts_with("//");
     let elsewhere = || url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
@@ -70,7 +70,7 @@ fn of_scheme(text: &str, scheme: &str, expected: &str) -> Result<String, String>
     if url.starts_with(scheme) { Ok(url) } else { Err(expected.to_owned()) }
 }
 
-/// A secret of a deployment: one that cannot be guessed.
+/// A secret of a deployment, long enough not to be guessed.
 pub(super) fn secret(text: &str) -> Result<String, String> {
     if text.len() < LEAST_SECRET {
         return Err(format!(

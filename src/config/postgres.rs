@@ -12,31 +12,31 @@ pub struct PostgresConfig {
     /// PostgreSQL 15 or later, as postgres://user:password@host[:port]/database[?sslmode=require], or as host=... user=... sslmode=...
     #[arg(long = "database-url", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Host of PostgreSQL, where DATABASE_URL is not given
+    /// Host of PostgreSQL, if DATABASE_URL is not given
     #[arg(long = "postgres-host", env = "POSTGRES_HOST")]
     pub postgres_host: Option<String>,
-    /// Its port
+    /// Port of PostgreSQL, if DATABASE_URL is not given
     #[arg(long = "postgres-port", env = "POSTGRES_PORT", default_value_t = 5432)]
     pub postgres_port: u16,
-    /// User
+    /// User name in PostgreSQL, if DATABASE_URL is not given
     #[arg(long = "postgres-user", env = "POSTGRES_USER", default_value = "tandem")]
     pub postgres_user: String,
-    /// Its password
+    /// Password in PostgreSQL, if DATABASE_URL is not given
     #[arg(long = "postgres-password", env = "POSTGRES_PASSWORD", hide_env_values = true)]
     pub postgres_password: Option<String>,
-    /// Database
+    /// Name of the database in PostgreSQL, if DATABASE_URL is not given
     #[arg(long = "postgres-db", env = "POSTGRES_DB", default_value = "tandem")]
     pub postgres_db: String,
-    /// Whether TLS is spoken [default: prefer]; sslmode= in DATABASE_URL wins. Only verify-full (or a POSTGRES_CA_FILE) checks who the server is
+    /// Whether connections to PostgreSQL use TLS [default: prefer]; sslmode= in DATABASE_URL takes precedence. Only verify-full (or a POSTGRES_CA_FILE) verifies the name of the server
     #[arg(long = "postgres-sslmode", env = "POSTGRES_SSLMODE")]
     pub postgres_sslmode: Option<PostgresTls>,
-    /// The same under libpq's name, where POSTGRES_SSLMODE is not given
+    /// As POSTGRES_SSLMODE, under libpq's name, if POSTGRES_SSLMODE is not given
     #[arg(long = "pgsslmode", env = "PGSSLMODE")]
     pub pgsslmode: Option<PostgresTls>,
-    /// PEM file of certificate authorities; those of the system if not given
+    /// PEM file of the certificate authorities for PostgreSQL; those of the system if not given
     #[arg(long = "postgres-ca-file", env = "POSTGRES_CA_FILE")]
     pub postgres_ca_file: Option<PathBuf>,
-    /// Most connections of a process
+    /// Maximum number of connections to PostgreSQL of each process
     #[arg(long = "postgres-pool-size", env = "POSTGRES_POOL_SIZE", default_value = "4", value_parser = parse::count)]
     pub postgres_pool_size: usize,
     /// How long PostgreSQL may take to answer, in seconds; a worker's batch may take ten times as long
@@ -44,29 +44,29 @@ pub struct PostgresConfig {
     pub postgres_timeout: Duration,
 }
 
-/// How much TLS is asked of PostgreSQL, in libpq's words.
+/// How TLS is used with PostgreSQL, in libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PostgresTls {
-    /// None.
+    /// No TLS.
     Disable,
-    /// If the server can.
+    /// TLS if the server offers it.
     #[value(alias = "allow")]
     Prefer,
-    /// Or no connection at all.
+    /// TLS, or no connection at all.
     Require,
-    /// The server also has to be vouched for by an authority.
+    /// TLS, with a certificate that an authority has signed.
     VerifyCa,
-    /// And to prove that it is the one that was asked for.
+    /// TLS, with a signed certificate for the name of the server.
     VerifyFull,
 }
 
 impl PostgresConfig {
-    /// Whether there is any.
+    /// Whether a PostgreSQL is configured.
     pub fn is_given(&self) -> bool {
         self.database_url.is_some() || self.postgres_host.is_some()
     }
 
-    /// How much TLS is asked for where DATABASE_URL does not say.
+    /// The TLS mode where DATABASE_URL has none.
     pub fn sslmode(&self) -> PostgresTls {
         self.postgres_sslmode.or(self.pgsslmode).unwrap_or(PostgresTls::Prefer)
     }

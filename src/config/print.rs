@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Args as _, Command, parser::ValueSource};
 
 use super::Config;
 
-/// What stands in for the value of a secret.
+/// The text that replaces the value of a secret.
 const MASK: &str = "********";
 
 fn command() -> Command {
@@ -15,7 +15,7 @@ fn variable(arg: &Arg) -> Option<&str> {
     arg.get_env().and_then(|name| name.to_str())
 }
 
-/// Every setting as `NAME=value`, with where the value comes from; `origin` tells that of a variable. Secrets are masked.
+/// Every setting as `NAME=value`, with the source of its value; `origin` gives the source of a variable. Secrets are masked.
 pub fn table(matches: &ArgMatches, origin: impl Fn(&str) -> String) -> String {
     let mut out = String::new();
     let mut heading = None;

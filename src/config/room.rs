@@ -18,19 +18,19 @@ pub struct RoomConfig {
     /// How long an empty room is kept with its PIN, url, position and code, in seconds
     #[arg(long = "empty-room-seconds", env = "EMPTY_ROOM_SECONDS", default_value = "180", value_parser = parse::seconds)]
     pub empty_room: Duration,
-    /// How long members are waited for after a seek, in seconds
+    /// How long the room waits for its members to load after a seek, in seconds
     #[arg(long = "ready-gate-seconds", env = "READY_GATE_SECONDS", default_value = "7", value_parser = parse::seconds)]
     pub ready_gate: Duration,
-    /// Most members of a room
+    /// Maximum number of members of a room
     #[arg(long = "room-max-members", env = "ROOM_MAX_MEMBERS", default_value = "500", value_parser = parse::count)]
     pub room_max_members: usize,
-    /// Most rooms on this node
+    /// Maximum number of rooms on this node
     #[arg(long = "max-rooms", env = "MAX_ROOMS", default_value = "100000", value_parser = parse::count)]
     pub max_rooms: usize,
     /// Whether only hosts, co-hosts and (while guest control is on) guests may move playback
     #[arg(long = "enforce-control", env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
     pub enforce_control: bool,
-    /// Hosts that URL_CHANGE may lead to, comma-separated, subdomains included; empty allows all. The test picture and the local files of the page are always allowed
+    /// Hosts that URL_CHANGE may lead to, comma-separated, with their subdomains; empty allows all. The test picture and the local files of the page are always allowed
     #[arg(long = "url-hosts", env = "URL_HOSTS", value_delimiter = ',', value_parser = parse::host)]
     pub url_hosts: Vec<String>,
 }

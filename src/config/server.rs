@@ -8,48 +8,48 @@ use super::parse;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerConfig {
-    /// Address to listen on; :: is every one, of IPv6 and IPv4 (of IPv4 alone where there is no IPv6), 0.0.0.0 every one of IPv4
+    /// Address to listen on. :: is every address of IPv6 and IPv4 (of IPv4 alone where there is no IPv6), 0.0.0.0 every address of IPv4
     #[arg(long = "host", env = "HOST", default_value = "::")]
     pub host: String,
-    /// Port for everything: page, WebSocket, API, metrics; 0 takes a free one
+    /// Port for everything: page, WebSocket, API and metrics; 0 picks a free one
     #[arg(long = "port", env = "PORT", default_value_t = 4001)]
     pub port: u16,
-    /// Threads that serve sockets [default: the CPUs that this process may use, without one]. Each hop between threads costs more than
+    /// Number of threads that serve sockets [default: one fewer than the CPUs that this process may use]. A hop between threads costs more than
     /// most messages do
     #[arg(long = "worker-threads", env = "WORKER_THREADS", value_parser = parse::count)]
     pub worker_threads: Option<usize>,
-    /// Name of this node; made up at every start if not given
+    /// Name of this node; generated at every start if not given
     #[arg(long = "node-id", env = "NODE_ID")]
     pub node_id: Option<String>,
-    /// Most WebSockets at once; beyond it an upgrade is refused with 503. Fewer if the limit of open files (ulimit -n) does not allow so many
+    /// Maximum number of open WebSockets; beyond it an upgrade is refused with 503. The maximum is lower if the limit of open files (ulimit -n) requires it
     #[arg(long = "max-connections", env = "MAX_CONNECTIONS", default_value = "50000", value_parser = parse::count)]
     pub max_connections: usize,
-    /// How many proxies in front append to X-Forwarded-For; 0 trusts the socket's own address. A client whose address they do not tell is nobody, and shares nothing with others
+    /// Number of proxies in front that append to X-Forwarded-For; 0 uses the address of the socket itself. A client whose address the proxies do not supply shares its address with no other client
     #[arg(long = "trust-proxy-hops", env = "TRUST_PROXY_HOPS", default_value_t = 0)]
     pub trust_proxy_hops: usize,
-    /// Origins that may open a WebSocket, comma-separated; * allows all (extensions have an origin per install)
+    /// Origins that may open a WebSocket, comma-separated; * allows all (an extension has another origin for each installation)
     #[arg(long = "allowed-origins", env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',', value_parser = parse::origin)]
     pub allowed_origins: Vec<String>,
-    /// How long a client may take to send its request headers, or to take another piece of an answer, in seconds
+    /// How long a client may take to send its request headers, or to receive each piece of an answer, in seconds
     #[arg(long = "header-timeout-seconds", env = "HEADER_TIMEOUT_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
     pub header_timeout: Duration,
-    /// How long a connection is kept for another request after an answer, in seconds; longer than the balancer in front does
+    /// How long a connection is kept open for another request after an answer, in seconds; set more than the load balancer in front does
     #[arg(long = "keep-alive-seconds", env = "KEEP_ALIVE_SECONDS", default_value = "75", value_parser = parse::some_seconds)]
     pub keep_alive: Duration,
-    /// Base of links to this service, such as <https://watch.example.org>; taken from the request if not given
+    /// Base URL of links to this service, such as <https://watch.example.org>; taken from the request if not given
     #[arg(long = "public-url", env = "PUBLIC_URL")]
     pub public_url: Option<url::Url>,
-    /// Where an invite link leads; gets ?tandemRoom=...&pin=... The page of this node, or <https://www.netflix.com/> for the extension. Links that the page of this node gives out lead to that page all the same
+    /// URL that an invite link redirects to, with ?tandemRoom=...&pin=... added; the page of this node if not given, <https://www.netflix.com/> for the extension. Links that the page of this node gives out always lead to that page
     #[arg(long = "invite-url", env = "INVITE_URL", default_value = "/", value_parser = parse::target)]
     pub invite_url: String,
-    /// What /status lists: only counts, or every room with its members (public!)
+    /// What /status lists: counts only, or every room with its members (which makes them public)
     #[arg(long = "status-detail", env = "STATUS_DETAIL", default_value = "counts")]
     pub status_detail: StatusDetail,
-    /// Key for hashing PINs, tokens, addresses and codes; the same on every node. At least 16 bytes. Made and kept in the data directory if not given
+    /// Key for hashing PINs, tokens, addresses and codes, of at least 16 bytes; it must be the same on every node. A single node generates one and keeps it in the data directory if not given
     #[arg(long = "secret", env = "TANDEM_SECRET", hide_env_values = true, value_parser = parse::secret)]
     pub secret: Option<String>,
-    /// While TANDEM_SECRET is being changed: the other one that nodes may have. What was made with it holds, nothing new is. docs/deployment.md
-    /// has the steps
+    /// The other secret that nodes may have while TANDEM_SECRET is being changed: what was made with it stays valid, and nothing new is made
+    /// with it. docs/deployment.md has the steps
     #[arg(long = "secret-previous", env = "TANDEM_SECRET_PREVIOUS", hide_env_values = true, requires = "secret")]
     pub secret_previous: Option<String>,
 }
@@ -57,8 +57,8 @@ pub struct ServerConfig {
 /// How much `/status` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StatusDetail {
-    /// Numbers only.
+    /// Counts only.
     Counts,
-    /// Rooms and members too, as the first generation did.
+    /// Every room with its members, as the first generation did.
     Rooms,
 }

@@ -9,7 +9,7 @@ use hyper::body::{Frame, SizeHint};
 
 use super::pulse::Pulse;
 
-/// The body of an answer. When it is dropped all of it has been handed to the connection, or is not wanted any more.
+/// The body of an answer. When it is dropped, all of it has been handed to the connection, or nobody needs it any more.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Body,

@@ -7,19 +7,19 @@ use axum::{
 
 use crate::headers::{has_word, list};
 
-/// What may be done here. Most paths do not look at the method, and nothing here changes by one.
+/// The allowed methods. Most paths ignore the method, and none changes anything.
 pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
-/// What a page of another site may read of an answer besides its body.
+/// The headers of an answer that a page of another site may read.
 const EXPOSED: &str = "Allow, Content-Length, Date, ETag, Location, Retry-After, X-Request-Id";
-/// How long a browser may remember that it may ask, in seconds. None takes more.
+/// How long a browser may cache the answer to a preflight, in seconds. No browser accepts more.
 const MAX_AGE: &str = "86400";
-/// What an answer to a preflight depends on.
+/// The headers that an answer to a preflight depends on.
 const VARY: &str = "Access-Control-Request-Headers, Access-Control-Request-Private-Network";
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Answers OPTIONS on any path, and lets pages of all sites read every answer, errors and redirects too. Nothing here depends on cookies
-/// or on who asks, so there is nothing that one site could take from another.
+/// Answers OPTIONS on any path, and lets pages of all sites read every answer, also errors and redirects. No answer depends on cookies or
+/// on who asks, so one site cannot take anything from another.
 pub(super) async fn cors(request: Request, next: Next) -> Response {
     let mut response =
         if request.method() == Method::OPTIONS { preflight(request.headers()) } else { next.run(request).await };
@@ -30,7 +30,7 @@ pub(super) async fn cors(request: Request, next: Next) -> Response {
     response
 }
 
-/// A page may send whatever headers it likes: tracing libraries add some to every request.
+/// Every header is allowed, because tracing libraries add some to every request.
 fn preflight(asked: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -53,7 +53,7 @@ fn preflight(asked: &HeaderMap) -> Response {
     if let Ok(allowed) = HeaderValue::from_str(&allowed) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     }
-    // A node at home may be asked by a page from outside: the extension runs in such pages.
+    // A page from the internet may ask a node in a private network: the extension runs in such pages.
     if has_word(asked, REQUEST_PRIVATE_NETWORK, "true") {
         headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     }

@@ -6,11 +6,11 @@ use std::{
 use super::pulse::Pulse;
 use crate::telemetry::HttpMetrics;
 
-/// So many that wait are looked at for the one that waits longest.
+/// Number of waiting connections that are compared to find the one that has waited longest.
 const GLANCE: usize = 64;
 
-/// The connections that are HTTP, not WebSockets. There may be only so many, or they would take the files of everything else; beyond that
-/// one that nothing is being done for makes room for the next.
+/// The HTTP connections that are not WebSockets. Their number is bounded, or they would take the file descriptors of everything else; beyond
+/// the bound an idle one is closed for the next.
 #[derive(Debug)]
 pub(super) struct Crowd {
     most: usize,
@@ -18,7 +18,7 @@ pub(super) struct Crowd {
     metrics: HttpMetrics,
 }
 
-/// One of the connections; no longer when this is dropped.
+/// A connection's place in the crowd, which is freed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Member {
     number: u64,
@@ -34,7 +34,7 @@ impl Crowd {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes another in, and tells whether one had to make room for it.
+    /// Adds a connection, and returns whether another one was closed for it.
     pub(super) fn enter(self: &Arc<Self>, pulse: Arc<Pulse>) -> (Member, bool) {
         let mut members = self.members();
         let shed = members.len() >= self.most && self.shed_of(&members);
@@ -44,7 +44,7 @@ impl Crowd {
         (Member { number, crowd: Arc::clone(self) }, shed)
     }
 
-    /// Ends the one that has waited longest, of those that have been here longest. Whether there is one.
+    /// Ends the longest idle one among the oldest connections. Returns whether there was one.
     pub(super) fn shed(&self) -> bool {
         self.shed_of(&self.members())
     }
@@ -81,7 +81,7 @@ mod tests {
         }
         assert!(places.iter().all(|(_, shed)| !shed));
         tokio::time::advance(Duration::from_secs(1)).await;
-        // The first is being answered, the second has just been.
+        // The first is being answered; the second has just been answered.
         pulses[0].asked();
         pulses[1].answered();
         let (_fourth, shed) = crowd.enter(Arc::clone(&pulses[3]));

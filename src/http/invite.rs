@@ -13,20 +13,21 @@ use super::Site;
 use crate::{auth::tidy_code, backend::BackendError, headers::list, id::RoomId, web::DeadLink};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// Other codes of a room that are tried when one is taken. With 40 bits the second is hardly ever needed.
+/// Number of codes that are tried when one is taken. With 40 bits the second is hardly ever needed.
 const ATTEMPTS: u32 = 4;
-/// In the query of an invite link: it leads to the page of this node, wherever `INVITE_URL` leads.
+/// The mark in the query of an invite link that leads to the page of this node, wherever `INVITE_URL` leads.
 const TO_PAGE: &str = "page";
-/// How long a code is good for after it was last asked for or used, in ms: as long as a room of the first generation was meant to live.
+/// How long a code is valid after it was last requested or used, in ms: as long as a room of the first generation was meant to live.
 const LIFE: u64 = 4 * 60 * 60 * 1000;
-/// How long one is good for whose room does not exist, in ms: anybody can ask for those.
+/// How long the code of a room that does not exist is valid, in ms: anybody can request one.
 const SHORT_LIFE: u64 = 30 * 60 * 1000;
-/// How many of those a node gives away a second in the long run,
+/// Codes for rooms that do not exist which a node gives out each second, on average.
 const STRANGE_RATE: u32 = 100;
-/// and at once: all clients of a node may ask for theirs while their rooms are only just being made.
+/// Codes for rooms that do not exist which a node gives out at once: all clients of a node may ask for one just before their rooms are created.
 const STRANGE_BURST: u32 = 5_000;
 
-/// `/api/short-id/<room>`: the code of a room, always the same one. It is there before the room is: the extension asks for both at once.
+/// `/api/short-id/<room>`: the code of a room, always the same one. It can be requested before the room exists, because the extension asks
+/// for both at once.
 pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) -> Response {
     let Some(room) = rest(request.uri(), "/api/short-id/").and_then(|raw| RoomId::parse(&raw).ok()) else {
         return failure(StatusCode::BAD_REQUEST, "not a room id");
@@ -39,7 +40,7 @@ pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) ->
         }
         Ok(Claim::Code(code)) => {
             let link = format!("{}/room/{code}", base(&site, &request));
-            // A page elsewhere than here is for the extension; the page here has links of its own.
+            // Another page than this node's is for the extension; this node's page has links of its own.
             let page = if site.invite_url.starts_with('/') { link.clone() } else { format!("{link}?{TO_PAGE}") };
             Json(json!({ "shortId": code, "roomId": room, "shortUrl": link, "pageUrl": page })).into_response()
         }
@@ -66,7 +67,7 @@ pub(super) async fn by_code(State(site): State<Arc<Site>>, request: Request) -> 
     }
 }
 
-/// `/room/<code>[/<pin>]`: the invite link. Leads to where the film is watched.
+/// `/room/<code>[/<pin>]`: the invite link. It redirects to where the film is watched.
 pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> Response {
     let path = rest(request.uri(), "/room/").unwrap_or_default();
     let mut parts = path.trim_end_matches('/').splitn(2, '/');
@@ -83,12 +84,12 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
             }
             // encodeURIComponent writes a blank as %20.
             let query = query.finish().replace('+', "%20");
-            // Whoever was invited by the page of this node has no extension.
+            // A guest who was invited by the page of this node has no extension.
             let to_page = request.uri().query().is_some_and(|query| query.split('&').any(|key| key == TO_PAGE));
             let target = if to_page { "/" } else { site.invite_url.as_str() };
             let joint = if target.contains('?') { '&' } else { '?' };
             let target = format!("{target}{joint}{query}");
-            // The link holds a PIN: it must not be kept by anybody on the way.
+            // The link contains a PIN, so nobody on the way may cache it.
             let headers = [
                 (header::LOCATION, target.as_str()),
                 (header::CACHE_CONTROL, "no-store"),
@@ -104,12 +105,12 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
     }
 }
 
-/// What became of the wish for a code.
+/// The outcome of a request for a code.
 enum Claim {
     Code(String),
-    /// All that the room could have are others'.
+    /// All codes that the room could have belong to other rooms.
     Taken,
-    /// Too many ask; again after so many ms.
+    /// Too many requests; the client may retry after this many ms.
     Busy(u64),
 }
 
@@ -139,20 +140,20 @@ async fn resolve(site: &Site, code: &str) -> Result<Option<RoomId>, BackendError
     if let Some(room) = &room
         && site.backend.exists(room).await?
     {
-        // Used: it lives on, unless it was made for a room that nobody ever entered. If that cannot be noted, it still leads to its room.
+        // A used code stays valid, unless it was made for a room that nobody ever entered. If that cannot be stored, it still leads to its room.
         let _ = site.backend.claim_code(code, room, now + LIFE, now).await;
     }
     Ok(room)
 }
 
-/// What follows `prefix` in the path, decoded. Nothing if it is not text.
+/// The decoded rest of the path after `prefix`; `None` if it is not text.
 fn rest(uri: &Uri, prefix: &str) -> Option<String> {
     let raw = uri.path().strip_prefix(prefix)?;
     let decoded = percent_encoding::percent_decode_str(raw).decode_utf8().ok()?;
     (!decoded.is_empty()).then(|| decoded.into_owned())
 }
 
-/// How this service is reached from outside.
+/// The base URL under which clients reach this service.
 fn base(site: &Site, request: &Request) -> String {
     if let Some(url) = &site.public_url {
         return url.as_str().trim_end_matches('/').to_owned();
@@ -161,7 +162,7 @@ fn base(site: &Site, request: &Request) -> String {
         |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.filter(plausible).unwrap_or("localhost");
-    // Each proxy may add how it was reached; the first one is where people are.
+    // Each proxy may append how it was reached; the first value is what the client used.
     let outermost = list(request.headers(), X_FORWARDED_PROTO).next();
     let scheme = if outermost.is_some_and(|it| it.eq_ignore_ascii_case(b"https")) { "https" } else { "http" };
     format!("{scheme}://{host}")

@@ -6,7 +6,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 
-/// Connections that wait to be accepted.
+/// Length of the queue of connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
 
 /// Listens on a host's port. `::` is every address of both families; where there is no IPv6 it is every address of IPv4.
@@ -21,7 +21,7 @@ pub(crate) fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
-/// The first of the addresses that can be bound.
+/// Binds the first address that can be bound.
 fn first<T>(addresses: &[SocketAddr], bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
     for address in addresses {
@@ -33,7 +33,7 @@ fn first<T>(addresses: &[SocketAddr], bind: impl Fn(SocketAddr) -> io::Result<T>
     Err(failed)
 }
 
-/// Every address of IPv4 in place of every address of both, unless that failed for a reason that is the same for both.
+/// Falls back from every address of both families to every address of IPv4, unless the failure has a reason that applies to both.
 fn without_ipv6<T>(address: SocketAddr, error: io::Error, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let same = matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
     if same || !address.is_ipv6() || !address.ip().is_unspecified() {
@@ -42,14 +42,14 @@ fn without_ipv6<T>(address: SocketAddr, error: io::Error, bind: impl Fn(SocketAd
     let Ok(socket) = bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port())) else {
         return Err(error);
     };
-    tracing::info!(%error, "there is no IPv6 here: listening on IPv4 only");
+    tracing::info!(%error, "IPv6 is not available; listening on IPv4 only");
     Ok(socket)
 }
 
 fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // Systems differ in what they take for granted.
+        // Systems differ in the default of this option.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
@@ -90,10 +90,10 @@ mod tests {
         for kind in [io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied] {
             assert_eq!(first(&[everywhere], refused(kind)).unwrap_err().kind(), kind);
         }
-        // One address that was asked for is not exchanged for another.
+        // A specific address is not replaced by another one.
         let one: SocketAddr = "[2001:db8::1]:4001".parse().unwrap();
         first(&[one], refused(io::ErrorKind::AddrNotAvailable)).unwrap_err();
-        // A name has several.
+        // A name may have several addresses.
         let other: SocketAddr = "127.0.0.1:4001".parse().unwrap();
         assert_eq!(first(&[one, other], refused(io::ErrorKind::AddrNotAvailable)).unwrap(), other);
         first::<()>(&[], |_| Ok(())).unwrap_err();

@@ -1,4 +1,4 @@
-//! Everything on the port that is not a WebSocket, and the way to the one that is.
+//! HTTP: everything on the port that is not a WebSocket, and the upgrade to one.
 
 mod answer;
 mod cors;

@@ -11,13 +11,13 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct Peer(pub SocketAddr);
 
 impl Peer {
-    /// The client's address: the connection's own, or with `hops` proxies in front the one that the outermost of them has seen. What
-    /// a client itself writes into X-Forwarded-For is further left, and not looked at.
+    /// The client's address: the connection's own, or with `hops` proxies in front the one that the outermost proxy has seen. What a client
+    /// itself writes into X-Forwarded-For is further left, and is ignored.
     ///
-    /// None if the proxies say something else than an address, or fewer of them say something than there should be: the client is
-    /// nobody then. It is never the proxy, or everybody would be one person.
+    /// `None` if the proxies supply something other than an address, or fewer entries than there are hops. It is never the proxy's own
+    /// address, or all clients would look like one.
     pub fn client(self, headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
-        // Without the header no proxy was on the way: a probe, or somebody inside.
+        // Without the header there was no proxy on the way: it is a probe, or a client inside the network.
         if hops == 0 || !headers.contains_key(X_FORWARDED_FOR) {
             return Some(self.0.ip().to_canonical());
         }
@@ -27,7 +27,7 @@ impl Peer {
     }
 }
 
-/// An address in any of the forms that proxies write it in: with a port, in brackets, in quotes, with a zone.
+/// Parses an address in any of the forms that proxies write: with a port, in brackets, in quotes, with a zone.
 fn address(text: &str) -> Option<IpAddr> {
     let unquoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).trim();
     let host = match (unquoted.strip_prefix('['), unquoted.split_once(':')) {
@@ -35,7 +35,7 @@ fn address(text: &str) -> Option<IpAddr> {
             let (host, port) = rest.split_once(']')?;
             (port.is_empty() || port.starts_with(':')).then_some(host)?
         }
-        // One colon: what follows is a port.
+        // With a single colon, the rest is a port.
         (None, Some((host, port))) if !port.contains(':') => host,
         _ => unquoted,
     };
@@ -116,7 +116,7 @@ mod tests {
                 assert_eq!(found, address.parse().ok(), "{text} of {hops}");
             }
         }
-        // A line that is no text still counts, and a quote of the client's hides nothing.
+        // A line that is not text still counts, and a client's quote hides nothing.
         assert_eq!(peer.client(&headers(&[b"1.2.3.4", b"\xff\xfe"]), 1), None);
         assert_eq!(peer.client(&headers(&[b"1.2.3.4", b"\xff\xfe"]), 2), "1.2.3.4".parse().ok());
         assert_eq!(peer.client(&headers(&[b"\"6.6.6.6", b"1.2.3.4"]), 1), "1.2.3.4".parse().ok());

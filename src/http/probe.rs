@@ -10,12 +10,12 @@ use serde_json::json;
 
 use super::Site;
 
-/// Whether the process lives. It looks at nothing else: a node without its database must not be killed for it.
+/// `/health`: the process is alive. It depends on nothing else, because a node without its database must not be killed for that.
 pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
     Json(json!({ "status": "ok", "nodeId": site.hub.node() })).into_response()
 }
 
-/// Whether new clients should be sent here.
+/// `/ready`: whether new clients should be sent to this node.
 pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
     if site.admission.is_closed() {
         let body = Json(json!({ "status": "draining", "nodeId": site.hub.node() }));

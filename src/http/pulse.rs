@@ -10,34 +10,34 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long a connection may take.
+/// Deadlines of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// To send the head of a request, from its first byte on; the first one of a connection from its beginning on.
+    /// For the head of a request, from its first byte; for the first request of a connection, from the connection's beginning.
     pub head: Duration,
-    /// To begin another request after an answer.
+    /// For the beginning of another request after an answer.
     pub keep_alive: Duration,
-    /// To take another piece of an answer.
+    /// For receiving each piece of an answer.
     pub write: Duration,
 }
 
-/// Why a connection is ended by this side.
+/// Why this side ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
     Head,
     Idle,
     Write,
-    /// Others need its place.
+    /// Another connection needs its place.
     Shed,
 }
 
-/// What an HTTP connection is doing, noted by whoever sees it: the stream what is read and written, the service what is asked and
-/// answered. hyper itself has one deadline for the pause before a request and for its head; balancers keep connections for a minute, and
-/// a head must not take that long.
+/// What an HTTP connection is doing: the stream records reads and writes, the service records requests and answers. hyper has only one
+/// deadline for both the pause before a request and its head, but load balancers keep idle connections for a minute, and a head must not
+/// take that long.
 #[derive(Debug)]
 pub(super) struct Pulse {
     state: Mutex<State>,
-    /// It is no HTTP connection any more.
+    /// It is no longer an HTTP connection.
     over: AtomicBool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Pulse {
 struct State {
     stage: Stage,
     since: Instant,
-    /// Since when nothing of what is to be written has gone.
+    /// Since when none of the bytes that wait could be written.
     stuck: Option<Instant>,
     shed: bool,
     waker: Option<Waker>,
@@ -57,7 +57,7 @@ enum Stage {
     Head,
     /// A request is being answered.
     Answer,
-    /// All that was asked is answered.
+    /// Everything that was requested is answered.
     Idle,
 }
 
@@ -82,7 +82,7 @@ impl Pulse {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something came.
+    /// Records that bytes arrived.
     pub(super) fn heard(&self) {
         let mut state = self.state();
         if state.stage == Stage::Idle {
@@ -91,31 +91,31 @@ impl Pulse {
         }
     }
 
-    /// Something was written, or could not be for now.
+    /// Records that bytes were written, or cannot be written for now.
     pub(super) fn wrote(&self, moved: bool) {
         let mut state = self.state();
         state.stuck = if moved { None } else { state.stuck.or_else(|| Some(Instant::now())) };
     }
 
-    /// A whole head is here.
+    /// Records that a whole head has arrived.
     pub(super) fn asked(&self) {
         self.state().stage = Stage::Answer;
     }
 
-    /// The whole answer is on its way.
+    /// Records that the whole answer was handed over.
     pub(super) fn answered(&self) {
         let mut state = self.state();
         state.stage = Stage::Idle;
         state.since = Instant::now();
     }
 
-    /// Since when it is this connection's turn to say something; nothing while it is answered, or told to go.
+    /// Since when the client is expected to send something; `None` while it is being answered, or told to leave.
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let state = self.state();
         (state.stage != Stage::Answer && !state.shed).then_some(state.since)
     }
 
-    /// Ends it as soon as its task runs.
+    /// Ends the connection as soon as its task runs.
     pub(super) fn shed(&self) {
         let mut state = self.state();
         state.shed = true;
@@ -124,7 +124,7 @@ impl Pulse {
         }
     }
 
-    /// When it is to be ended, and why. `waker` is woken if that changes from outside.
+    /// When the connection is to be ended, and why. `waker` is woken if that changes from outside.
     pub(super) fn due(&self, patience: &Patience, waker: &Waker) -> Option<(Instant, Overdue)> {
         let mut state = self.state();
         if state.shed {

@@ -10,10 +10,10 @@ use crate::telemetry::Subject;
 
 /// The header in which proxies and browsers name a request.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken over: it is kept for as long as a socket lives.
+/// The maximum length of an id that is adopted: it is kept for as long as a socket lives.
 const MAX_BYTES: usize = 64;
 
-/// The id that whoever sent a request gave it: only if it is short and cannot disturb a log.
+/// The id that the sender gave a request, if it is short and safe in a log.
 #[derive(Debug, Clone)]
 pub(super) struct GivenId(pub(super) Option<Box<str>>);
 
@@ -26,14 +26,14 @@ impl GivenId {
     }
 }
 
-/// Gives every request an id, that of its sender if there is one. The log lines of the request carry it, and so does the answer.
+/// Gives every request an id, its sender's if there is one. The log lines of the request and the answer carry it.
 pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
     let given = GivenId::of(request.headers());
     let id = given.0.clone().unwrap_or_else(|| Uuid::new_v4().to_string().into());
     request.extensions_mut().insert(given);
     let header = HeaderValue::from_str(&id);
     let mut response = Subject::request(id).scope(next.run(request)).await;
-    // An upgrade has put its own there already.
+    // An upgrade has already set it.
     if let (Ok(id), false) = (header, response.headers().contains_key(X_REQUEST_ID)) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }

@@ -39,19 +39,19 @@ pub struct Site {
     pub(super) invite_url: String,
     pub(super) public_url: Option<url::Url>,
     hops: usize,
-    /// For codes of rooms that do not exist.
+    /// Budget for codes of rooms that do not exist.
     pub(super) codes: Mutex<Bucket>,
 }
 
-/// What a site is made of.
+/// The parts that a site is made of.
 #[allow(missing_docs, reason = "each is its own name")]
 pub struct SiteParts {
     pub door: Arc<Door>,
     pub hub: Arc<Hub>,
     pub backend: Arc<dyn Backend>,
-    /// The way to the ledger of a single node.
+    /// The ledger of a single node.
     pub journal: Option<Journal>,
-    /// The way to the ledger of a cluster.
+    /// The ledger of a cluster.
     pub database: Option<Database>,
     pub keys: Keys,
     pub clock: Clock,
@@ -87,7 +87,7 @@ impl Site {
     }
 }
 
-/// All routes. The method hardly matters, as it never did.
+/// All routes. Most accept any method, as in the first generation.
 pub fn router(site: Arc<Site>) -> Router {
     Router::new()
         .route("/ws", any(socket))
@@ -140,7 +140,7 @@ async fn sockets_only_at_ws(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Any other path: people and old clients are told what this is.
+/// Any other path: the answer says what this server is.
 async fn elsewhere(State(site): State<Arc<Site>>) -> Response {
     let banner = format!(
         "tandem: Signaling server running (node {})\n/ /ws /health /ready /status /metrics /room/<code> /api/short-id/<room> /api/room/<code>\n",

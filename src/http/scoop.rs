@@ -18,29 +18,29 @@ use tokio_util::task::TaskTracker;
 
 use super::pulse::Pulse;
 
-/// What is asked of the kernel at once.
+/// Number of bytes that one read asks the kernel for.
 const SCOOP: usize = 4 * 1024;
-/// How long it is listened to a peer that was still speaking when it was left,
+/// How long a connection keeps reading from a peer that was still sending when it was dropped.
 const LINGER: Duration = Duration::from_secs(2);
-/// and to how many bytes.
+/// How many bytes it reads from such a peer at most.
 const LEAVINGS: u64 = 4 * 1024 * 1024;
 
-/// A connection that takes what the kernel has, however little is asked of it, and keeps the rest for as long as there is one. So
-/// the buffer above it, which every idle socket has, can be small without costing a system call for each of its fillings.
+/// A connection that reads ahead: it takes what the kernel has, however little the caller asks for, and keeps the rest for as long as there
+/// is any. So the buffer above it, which every idle socket has, can be small without a system call each time that it is filled.
 ///
-/// When it is dropped while the peer still speaks, what comes is read and thrown away for a moment, in a task of `tasks`: the kernel
-/// would answer it with a reset, and that overtakes the last words to the peer, such as why a frame was too large.
+/// When it is dropped while the peer still sends, a task of `tasks` reads and discards the rest for a moment. Otherwise the kernel would send
+/// a reset, which overtakes the last bytes to the peer, such as the close frame that says why.
 #[derive(Debug)]
 pub(super) struct Scoop<S: Stream = TcpStream> {
-    /// There until it is dropped.
+    /// `Some` until this is dropped.
     stream: Option<S>,
     rest: Bytes,
     tasks: TaskTracker,
-    /// For as long as it is HTTP.
+    /// `Some` for as long as this is an HTTP connection.
     pulse: Option<Arc<Pulse>>,
 }
 
-/// What a connection is made of.
+/// The parts that a connection is made of.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
@@ -50,7 +50,7 @@ impl<S: Stream> Scoop<S> {
         Self { stream: Some(stream), rest: Bytes::new(), tasks, pulse }
     }
 
-    /// Tells the pulse, and forgets it when it is over.
+    /// Tells the pulse, and drops it when it has ended.
     fn note(&mut self, what: impl FnOnce(&Pulse)) {
         if self.pulse.take_if(|pulse| pulse.is_over()).is_none()
             && let Some(pulse) = &self.pulse
@@ -68,7 +68,7 @@ impl<S: Stream> Scoop<S> {
     }
 }
 
-/// Whether there is something to read that nobody has read.
+/// Whether unread bytes have arrived.
 fn is_speaking(stream: &mut impl Stream) -> bool {
     let mut byte = [0];
     let mut buf = ReadBuf::new(&mut byte);
@@ -78,7 +78,7 @@ fn is_speaking(stream: &mut impl Stream) -> bool {
 
 async fn linger(mut stream: impl Stream) {
     let listen = async {
-        // Nothing more is said from here.
+        // This side sends nothing more.
         stream.shutdown().await?;
         copy(&mut stream.take(LEAVINGS), &mut sink()).await
     };
@@ -120,7 +120,7 @@ impl<S: Stream> AsyncRead for Scoop<S> {
             let asked = this.rest.len().min(buf.remaining());
             buf.put_slice(&this.rest.split_to(asked));
             if !this.rest.has_remaining() {
-                // Gives its memory back.
+                // Frees the memory.
                 this.rest = Bytes::new();
             }
         }
@@ -203,7 +203,7 @@ mod tests {
         let scoop = Scoop::new(stream, tasks.clone(), None);
         peer.write_all(b"a").await.unwrap();
         drop(scoop);
-        // More than there is room for: somebody takes it.
+        // There is more than the buffer holds, so bytes must be taken out meanwhile.
         peer.write_all(&vec![7; 10 * SCOOP]).await.unwrap();
         assert_eq!(peer.read(&mut [0]).await.unwrap(), 0, "the last word was said");
         drop(peer);

@@ -29,23 +29,23 @@ use crate::{clock::millis, limit::Throttle, telemetry::HttpMetrics};
 
 /// The largest request head, in bytes: beyond it hyper answers 431.
 const MAX_HEAD: usize = 32 * 1024;
-/// After an error of `accept` (too many files, say) it is tried again after this.
+/// Pause after a failed `accept` (too many open files, for example).
 const PAUSE: Duration = Duration::from_millis(100);
-/// What goes on and on is said again after so many seconds.
+/// Interval, in seconds, between log lines about a condition that lasts.
 const SAID_AGAIN: u64 = 30;
 
-/// On which terms connections are served.
+/// Terms on which connections are served.
 #[derive(Debug)]
 pub struct Terms {
-    /// How long they may take.
+    /// Their deadlines.
     pub patience: Patience,
-    /// How many there may be at once that are no WebSockets.
+    /// Maximum number of connections at once that are not WebSockets.
     pub most: usize,
-    /// Where they are counted.
+    /// The metrics that count them.
     pub metrics: HttpMetrics,
 }
 
-/// Accepts connections until `stop`, each in a task of `tasks`. Ours rather than axum's, for the deadlines and for TCP_NODELAY.
+/// Accepts connections until `stop`, and serves each in a task of `tasks`. `axum::serve` has neither these deadlines nor TCP_NODELAY.
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
     let Terms { patience, most, metrics } = terms;
@@ -67,7 +67,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                     tracing::warn!(
                         most,
                         skipped,
-                        "as many HTTP connections as the open files allow (ulimit -n): the idlest make room"
+                        "all HTTP connections that the open files allow are in use (ulimit -n); the longest idle ones are closed"
                     );
                 }
                 let connection = Connection { stream, address, pulse, patience, member, tasks: tasks.clone() };
@@ -80,14 +80,14 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                 });
             }
             Err(error) if is_of_one_client(&error) => {
-                tracing::debug!(%error, "a client was gone before it was accepted");
+                tracing::debug!(%error, "a client went away before its connection was accepted");
             }
             Err(error) => {
                 metrics.accept_failures.inc();
-                // Its place is free as soon as its task has run.
+                // Its place becomes free as soon as its task has run.
                 let shed = crowd.shed();
                 if let Some(skipped) = failed.pass() {
-                    tracing::warn!(%error, shed, skipped, "connections cannot be accepted; they wait, and it is tried again");
+                    tracing::warn!(%error, shed, skipped, "connections cannot be accepted; they wait, and accepting will be retried");
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -95,13 +95,13 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
     }
 }
 
-/// Whether it was only this one that could not be accepted.
+/// Whether the error concerns only this connection.
 fn is_of_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Something that is said once, and again from time to time while it goes on.
+/// A log line that is written once, and again from time to time while its cause lasts.
 struct Complaint {
     throttle: Throttle,
     began: Instant,
@@ -112,7 +112,7 @@ impl Complaint {
         Self { throttle: Throttle::new(1, 1), began: Instant::now() }
     }
 
-    /// How often it was not said since the last time; nothing if it is too early.
+    /// How often the line was skipped since the last time; `None` if it is too early for another.
     fn pass(&self) -> Option<u64> {
         self.throttle.pass(millis(self.began.elapsed()) / SAID_AGAIN)
     }
@@ -131,7 +131,7 @@ struct Connection {
 impl Connection {
     async fn serve(self, router: Arc<Router>) {
         let Self { stream, address, pulse, patience, member, tasks } = self;
-        // An IPv4 client of a socket for both families has an IPv6 address that only says so.
+        // On a socket for both families an IPv4 client has an IPv4-mapped IPv6 address.
         let peer = Peer(SocketAddr::new(address.ip().to_canonical(), address.port()));
         let noted = Arc::clone(&pulse);
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -152,7 +152,7 @@ impl Connection {
             if let Poll::Ready(served) = served.as_mut().poll(context) {
                 return Poll::Ready(Ok(served));
             }
-            // Whatever changes the pulse happens within that poll, or wakes this task.
+            // Every change of the pulse happens within that poll, or wakes this task.
             let Some((due, why)) = pulse.due(&patience, context.waker()) else { return Poll::Pending };
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);

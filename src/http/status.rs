@@ -17,16 +17,17 @@ use crate::{
     telemetry::{Format, Snapshot, memory},
 };
 
-/// What a scraper may ask for by its name.
+/// The format that a scraper may request by name.
 pub const OPEN_METRICS: Offer<Format> =
     Offer { kind: "application/openmetrics-text", version: "1.0.0", choice: Format::OpenMetrics };
-/// The text that it gets otherwise.
+/// The format that a scraper gets by default.
 pub const TEXT: Offer<Format> = Offer { kind: "text/plain", version: "0.0.4", choice: Format::Text };
 
-/// Numbers of this node in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` also who is where.
+/// `/status`: numbers of this node, in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` it also lists
+/// rooms and members.
 pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
     let mut rooms = Vec::new();
-    // Every client asks every two seconds: without the list nothing is looked through.
+    // Every client asks every two seconds, so without the list no room is visited.
     if site.status_detail == StatusDetail::Rooms {
         let now = site.clock.now();
         site.hub.inspect(|room, sockets| {
@@ -74,7 +75,7 @@ fn listed(room: &Room, sockets: usize, now: u64) -> Value {
     })
 }
 
-/// OpenMetrics or Prometheus text, or for `Accept: application/json` the shape of the first generation.
+/// `/metrics`: OpenMetrics or Prometheus text, or the shape of the first generation for `Accept: application/json`.
 pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let old = Offer { kind: "application/json", version: "", choice: None };
     let Some(format) = preferred(&headers, &TEXT.map(Some), &[old, OPEN_METRICS.map(Some)]) else {
@@ -87,7 +88,7 @@ pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -
         }))
         .into_response();
     };
-    // Looking at every outbox takes milliseconds on a full node: not on a thread that serves sockets.
+    // Visiting every outbox takes milliseconds on a full node, so it does not happen on a thread that serves sockets.
     match tokio::task::spawn_blocking(move || format.write(site.metrics.render(snapshot(&site)))).await {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -107,7 +108,7 @@ fn snapshot(site: &Site) -> Snapshot {
     }
 }
 
-/// `process.memoryUsage()` had these; there is no JavaScript heap here.
+/// The fields of Node's `process.memoryUsage()`; there is no JavaScript heap here.
 fn shape_of_node() -> Value {
     let memory = memory();
     json!({ "rss": memory.resident, "heapTotal": memory.mapped, "heapUsed": memory.resident, "external": 0, "arrayBuffers": 0 })

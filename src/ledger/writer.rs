@@ -65,7 +65,7 @@ impl Writer {
     pub fn stop(self) {
         self.state.stopping.store(true, Ordering::Release);
         if self.thread.join().is_err() {
-            tracing::error!("the ledger's writer had died");
+            tracing::error!("the thread that writes the ledger has died");
         }
     }
 }
@@ -137,7 +137,7 @@ impl WriterThread {
     fn one_by_one(&mut self, batch: &[Entry], error: &rusqlite::Error) {
         if let [entry] = batch {
             let rooms = entry.room.id.as_str();
-            tracing::error!(room = rooms, events = entry.events.len(), %error, "the ledger does not take an entry");
+            tracing::error!(room = rooms, events = entry.events.len(), %error, "an entry could not be written to the ledger");
             self.lose(batch);
             return;
         }
@@ -152,7 +152,7 @@ impl WriterThread {
         if self.outage.as_ref().is_none_or(|outage| now - outage.said > REPORT) {
             let waiting = self.state.waiting.load(Ordering::Relaxed);
             let lost = self.state.lost.load(Ordering::Relaxed);
-            tracing::warn!(%error, waiting, lost, "the ledger cannot be written, trying again; rooms are not affected");
+            tracing::warn!(%error, waiting, lost, "the ledger cannot be written and will be retried; rooms are not affected");
             let since = self.outage.as_ref().map_or(now, |outage| outage.since);
             self.outage = Some(Outage { since, said: now });
         }

@@ -1,10 +1,10 @@
 use crate::clock::Millis;
 
-/// A budget that refills steadily: the generic cell rate algorithm (as in ATM traffic management), which needs one number a
-/// socket and takes time as an argument.
+/// A budget that refills steadily, by the generic cell rate algorithm of ATM traffic management. It needs one number for each socket, and
+/// takes time as an argument.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bucket {
-    /// Microseconds: when the bucket will be full again.
+    /// When the bucket will be full again, in microseconds.
     full_at: u64,
 }
 
@@ -19,14 +19,14 @@ impl Bucket {
         Ok(())
     }
 
-    /// Takes `amount` whether it is there or not. How long it takes until what is owed has come back.
+    /// Takes `amount` even if the bucket does not hold it. Returns how long it takes until the debt is paid.
     pub fn owe(&mut self, amount: u32, per_second: u32, burst: u32, now: Millis) -> Millis {
         let (full_at, wait) = self.after(amount, per_second, burst, now);
         self.full_at = full_at;
         wait
     }
 
-    /// When the bucket would be full again after `amount` was taken, and how long that much is owed.
+    /// When the bucket would be full again after taking `amount`, and how long the debt lasts.
     fn after(self, amount: u32, per_second: u32, burst: u32, now: Millis) -> (u64, Millis) {
         let one = 1_000_000 / u64::from(per_second.max(1));
         let cost = one * u64::from(amount.min(burst));

@@ -1,4 +1,4 @@
-//! How much anybody may ask for.
+//! Budgets that take time as an argument.
 
 mod bucket;
 mod throttle;

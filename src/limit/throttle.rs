@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Bucket;
 use crate::clock::Millis;
 
-/// Bounds how often something is done that others can provoke without end, such as a log line, and counts what was left out.
+/// Limits how often something happens that clients can provoke, such as a log line, and counts what was skipped.
 #[derive(Debug)]
 pub struct Throttle {
     state: Mutex<(Bucket, u64)>,
@@ -12,12 +12,12 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// At most `burst` at once, and `per_second` in the long run.
+    /// Allows `burst` at once, and `per_second` on average.
     pub fn new(per_second: u32, burst: u32) -> Self {
         Self { state: Mutex::default(), per_second, burst }
     }
 
-    /// How many were left out since the last one that was not; nothing if this one is left out too.
+    /// The number skipped since the last allowed one; `None` if this one is skipped too.
     pub fn pass(&self, now: Millis) -> Option<u64> {
         let (bucket, skipped) = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if bucket.take(1, self.per_second, self.burst, now).is_ok() {

@@ -109,7 +109,7 @@ impl ClusterAgent {
             match self.parts.cluster.check_deployment(&self.parts.fingerprints).await {
                 Ok(()) => break,
                 Err(DeploymentError::Backend(error)) => {
-                    tracing::debug!(%error, "the deployment could not be looked at");
+                    tracing::debug!(%error, "the settings of the deployment could not be read from Redis");
                     sleep(RETRY).await;
                 }
                 Err(error) => return Err(error),
@@ -118,8 +118,8 @@ impl ClusterAgent {
         loop {
             match self.take_name().await {
                 Ok(true) => return Ok(()),
-                Ok(false) => tracing::debug!("not all rooms that an earlier process had could be looked after"),
-                Err(error) => tracing::debug!(%error, "the name could not be taken"),
+                Ok(false) => tracing::debug!("not all rooms of an earlier process could be taken over"),
+                Err(error) => tracing::debug!(%error, "the name of this node could not be claimed"),
             }
             sleep(RETRY).await;
         }
@@ -151,12 +151,12 @@ impl ClusterAgent {
                 away = None;
                 if self.parts.admission.is_paused() {
                     self.parts.admission.pause(false);
-                    tracing::info!("shared state can be used again: new clients are accepted");
+                    tracing::info!("shared state can be used again; new clients are accepted");
                 }
             } else if away.get_or_insert_with(Instant::now).elapsed() > READY_GRACE && !self.parts.admission.is_paused()
             {
                 self.parts.admission.pause(true);
-                tracing::warn!("shared state cannot be reached, or refuses commands: new clients are refused");
+                tracing::warn!("shared state cannot be reached, or refuses commands; new clients are refused");
             }
             sleep(LOOK).await;
         }
@@ -175,7 +175,7 @@ impl ClusterAgent {
                 Ok(renewal) => {
                     if renewal.lost && !first {
                         self.parts.metrics.lease_lost.inc();
-                        tracing::warn!("this node's lease had run out, its rooms are read anew");
+                        tracing::warn!("this node's lease had run out; its rooms are read again");
                         self.parts.hub.doubt_all();
                         if let Err(error) = self.parts.cluster.announce_rooms().await {
                             tracing::debug!(%error, "rooms could not be announced again");
@@ -200,7 +200,7 @@ impl ClusterAgent {
             let dead = died.borrow_and_update().clone();
             for node in dead {
                 if let Err(error) = self.reap_one(&node).await {
-                    tracing::debug!(%node, %error, "a dead node's rooms could not be looked after");
+                    tracing::debug!(%node, %error, "the rooms of a dead node could not be taken over");
                 }
             }
         }
@@ -211,7 +211,7 @@ impl ClusterAgent {
             return Ok(());
         }
         let rooms = self.parts.cluster.rooms_of(node).await?;
-        tracing::warn!(dead = %node, rooms = rooms.len(), "a node is dead, its members' seats are given up");
+        tracing::warn!(dead = %node, rooms = rooms.len(), "a node is dead; its members' seats are given up");
         if self.parts.hub.reap(node, rooms).await {
             self.parts.cluster.remove_node(node).await?;
         }
@@ -230,7 +230,7 @@ impl ClusterAgent {
             };
             for (room, due) in self.parts.hub.attend(rooms).await {
                 if let Err(error) = self.parts.cluster.set_due(&room, due).await {
-                    tracing::debug!(%room, %error, "when a room is due could not be noted");
+                    tracing::debug!(%room, %error, "the due time of a room could not be stored");
                 }
             }
         }
@@ -253,7 +253,13 @@ impl ClusterAgent {
             let tenths = tenths(entries, self.parts.stream_max as u64).max(tenths(bytes, most_bytes));
             if tenths > said {
                 let most = self.parts.stream_max;
-                tracing::warn!(entries, most, bytes, most_bytes, "the ledger's queue grows: is a worker running?");
+                tracing::warn!(
+                    entries,
+                    most,
+                    bytes,
+                    most_bytes,
+                    "the ledger's queue grows; check that a worker is running"
+                );
             }
             said = tenths;
         }

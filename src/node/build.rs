@@ -199,7 +199,7 @@ impl Node {
         if let Some(redis) = redis.filter(|_| lost == 0 && unfit.is_none())
             && !matches!(timeout(LEAVE, redis.leave()).await, Ok(Ok(())))
         {
-            tracing::warn!("the other nodes could not be told, they will notice");
+            tracing::warn!("the other nodes could not be told that this node stops; they will notice");
         }
         background.shutdown().await;
         let _ = serving.await;

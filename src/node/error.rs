@@ -28,29 +28,16 @@ pub enum NodeError {
     Deployment(#[from] DeploymentError),
     /// The data directory cannot be used.
     #[error("cannot use the data directory {path} (TANDEM_DATA_DIR): {source}")]
-    DataDir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    DataDir { path: PathBuf, source: io::Error },
     /// Another node has it.
     #[error("another tandem uses the data directory {path}; give this one its own (TANDEM_DATA_DIR)")]
-    Taken {
-        /// Which.
-        path: PathBuf,
-    },
+    Taken { path: PathBuf },
     /// The ledger of a single node cannot be used.
     #[error("{0} (TANDEM_DATA_DIR says where it is)")]
     Writer(#[from] WriterError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address} (HOST, PORT): {source}")]
-    Listen {
-        /// Which.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
+    Listen { address: String, source: io::Error },
     /// A part of the node without which it is of no use has ended.
     #[error("{0} ended by a bug; the node was drained")]
     Died(&'static str),

@@ -28,7 +28,7 @@ impl Files {
                 limit,
                 MAX_CONNECTIONS = sockets,
                 connections = files.sockets,
-                "fewer open files are allowed than MAX_CONNECTIONS needs (ulimit -n): fewer WebSockets are let in"
+                "MAX_CONNECTIONS needs more open files than are allowed (ulimit -n); fewer WebSockets are admitted"
             );
         }
         files

@@ -25,7 +25,7 @@ impl Lookup {
         match &outcome {
             Ok(()) if self.failing => tracing::info!("rooms can be looked up in the ledger again"),
             Err(error) if !self.failing => {
-                tracing::warn!(%error, "rooms cannot be looked up in the ledger: those that Redis loses do not come back until they can");
+                tracing::warn!(%error, "rooms cannot be looked up in the ledger; rooms that Redis loses cannot be restored until then");
             }
             _ => {}
         }

@@ -101,11 +101,11 @@ impl State {
         let Kind::Alone { restored, .. } = &self.kind else { return };
         for room in restored {
             if let Err(error) = hub.adopt(room).await {
-                tracing::warn!(%room, %error, "a room could not be brought back");
+                tracing::warn!(%room, %error, "a room could not be restored");
             }
         }
         if !restored.is_empty() {
-            tracing::info!(rooms = restored.len(), "rooms are back");
+            tracing::info!(rooms = restored.len(), "rooms were restored");
         }
     }
 

@@ -39,7 +39,10 @@ impl Timekeeper {
         let seconds = self.clock.behind(bounds);
         self.clock.jump(bounds);
         if seconds.abs() >= LARGE {
-            tracing::warn!(seconds, "the clock of Redis is ahead of this node's by as much; the node goes by Redis'");
+            tracing::warn!(
+                seconds,
+                "the clock of Redis is ahead of this node's system clock; the node follows the clock of Redis"
+            );
         }
         Ok(())
     }
@@ -78,7 +81,7 @@ impl Timekeeper {
         if against == Against::System && self.cluster.is_some() {
             tracing::warn!(
                 seconds,
-                "this node's system clock is ahead of the clock of the cluster by as much: the node goes by Redis'"
+                "this node's system clock is ahead of the clock of Redis; the node follows the clock of Redis"
             );
         } else {
             tracing::warn!(

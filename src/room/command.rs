@@ -23,16 +23,12 @@ pub enum Command {
         user: UserId,
         /// On which socket.
         conn: ConnId,
-        /// What.
         action: Action,
     },
     /// Something was refused: a wrong PIN counts, and auditors are told.
     Refused(Attempt),
     /// A node is dead: the sockets that it held are gone.
-    Reap {
-        /// Which.
-        node: NodeId,
-    },
+    Reap { node: NodeId },
     /// A member whose socket lives was taken for gone: it takes its seat again.
     Reseat(Box<Member>),
     /// Time has passed: do the next thing that is due.
@@ -42,7 +38,6 @@ pub enum Command {
 /// Who comes in, and what it shows at the door.
 #[derive(Debug, Clone)]
 pub struct Join {
-    /// Who.
     pub user: UserId,
     /// Its socket.
     pub conn: ConnId,
@@ -67,7 +62,6 @@ pub struct Join {
 /// A socket was pinged, to see whether its seat is still somebody's.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
-    /// Which.
     pub conn: ConnId,
     /// Whether anything came of it in time.
     pub answers: bool,
@@ -76,7 +70,6 @@ pub struct Asked {
 /// Who takes its seat again.
 #[derive(Debug, Clone)]
 pub struct Resume {
-    /// Who.
     pub user: UserId,
     /// Its new socket.
     pub conn: ConnId,

@@ -33,7 +33,6 @@ pub enum Presence {
 /// Somebody in a room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// Who.
     pub user: UserId,
     /// What the others call it.
     pub username: Option<Box<str>>,

@@ -8,14 +8,14 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::encoded::gauge;
 
-/// What this node last heard of itself through shared state.
+/// When the probes of this node last came back through Redis.
 #[derive(Debug, Clone, Default)]
 pub struct Echo(Arc<Mutex<Heard>>);
 
 #[derive(Debug, Default)]
 struct Heard {
     took: Duration,
-    /// By the number of the link.
+    /// One for each link.
     last: Vec<(usize, Instant)>,
 }
 
@@ -24,7 +24,7 @@ impl Echo {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A word came back, on this link, after so long. If it is `regular`, another is to follow.
+    /// Records that a probe came back on this link after this time. After a `regular` one another is expected.
     pub fn back(&self, link: usize, took: Duration, regular: bool) {
         let mut heard = self.heard();
         heard.took = took;
@@ -41,8 +41,8 @@ impl Collector for Echo {
             let heard = self.heard();
             (heard.took, heard.last.iter().map(|(_, at)| at.elapsed()).max().unwrap_or_default())
         };
-        gauge(&mut encoder, "echo_seconds", "How long this node's last word to itself took", took.as_secs_f64())?;
-        let help = "How long ago it last heard itself, on the link where that is longest ago";
+        gauge(&mut encoder, "echo_seconds", "Round-trip time of the last probe through Redis", took.as_secs_f64())?;
+        let help = "Time since the last probe came back from Redis, on the link where that is longest ago";
         gauge(&mut encoder, "echo_age_seconds", help, oldest.as_secs_f64())
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-/// How metrics are written down. A scraper takes the name of one for a promise, and refuses all of it when a line breaks that.
+/// The text formats of metrics. A scraper takes the name of a format as a promise, and rejects the whole text when one line breaks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.
@@ -10,7 +10,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the answer says that it is.
+    /// The content type of the answer.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -18,7 +18,7 @@ impl Format {
         }
     }
 
-    /// `open_metrics`, which is what the registry writes, in this format.
+    /// Converts `open_metrics`, the output of the registry, to this format.
     pub fn write(self, open_metrics: String) -> String {
         match self {
             Self::OpenMetrics => open_metrics,
@@ -33,7 +33,7 @@ fn text(open_metrics: &str) -> String {
     let mut help = "";
     for line in open_metrics.lines() {
         if let Some(words) = line.strip_prefix("# HELP ") {
-            // It comes before the type, and needs the suffix that the type tells.
+            // HELP comes before TYPE, but needs the suffix that depends on the type.
             help = words.split_once(' ').map_or("", |(_, words)| words);
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' ')) {
             let (suffix, kind) = match kind {

@@ -20,7 +20,7 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Upper bounds for what happens within a node, and for what waits for Redis on the way.
+/// Upper bounds for work within a node, including waits for Redis.
 const RELAY: [Duration; 15] = [
     micros(10),
     micros(25),
@@ -38,7 +38,7 @@ const RELAY: [Duration; 15] = [
     millis(1_000),
     millis(2_500),
 ];
-/// For what is known to the millisecond, of another node's clock.
+/// Upper bounds for times that are known to the millisecond, by another node's clock.
 const REMOTE: [Duration; 11] = [
     millis(1),
     millis(2),
@@ -52,7 +52,7 @@ const REMOTE: [Duration; 11] = [
     millis(1_000),
     millis(5_000),
 ];
-/// For a round trip to Redis: its deadline is two seconds.
+/// Upper bounds for a round trip to Redis, whose deadline is two seconds.
 const COMMIT: [Duration; 14] = [
     micros(100),
     micros(250),
@@ -70,8 +70,8 @@ const COMMIT: [Duration; 14] = [
     millis(2_500),
 ];
 
-/// The numbers of a node. Handles are resolved once, here; whoever counts only adds, in a place of its own thread where it does so for each
-/// frame. `docs/metrics.md` is the list.
+/// The metrics of a node. Handles are resolved once, here, so counting only adds; what is counted for each frame is added in a place of the
+/// counting thread. `docs/metrics.md` is the list.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct Metrics {
@@ -121,7 +121,7 @@ pub struct Metrics {
     pool: PoolGauges,
 }
 
-/// The numbers of connections that are no WebSockets.
+/// The metrics of connections that are not WebSockets.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct HttpMetrics {
@@ -133,22 +133,22 @@ pub struct HttpMetrics {
 impl HttpMetrics {
     fn register(registry: &mut Registry) -> Self {
         Self {
-            connections: gauge(registry, "http_connections", "HTTP connections open, without WebSockets"),
+            connections: gauge(registry, "http_connections", "Open HTTP connections, without WebSockets"),
             shed: counter(
                 registry,
                 "http_connections_shed",
-                "HTTP connections that were idle and had to make room for others",
+                "Idle HTTP connections that were closed to make room for others",
             ),
             accept_failures: counter(
                 registry,
                 "accept_failures",
-                "Times that no connection could be accepted, for want of open files or memory",
+                "Times that no connection could be accepted because files or memory ran out",
             ),
         }
     }
 }
 
-/// What is looked up only when somebody asks for the metrics.
+/// Values that are looked up only for a scrape.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(missing_docs, reason = "each is its own name")]
 pub struct Snapshot {
@@ -171,152 +171,168 @@ impl Metrics {
         let registry = all.sub_registry_with_prefix("tandem");
         let build =
             vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()), ("node".to_owned(), node.to_owned())];
-        registry.register("build", "What runs here", Info::new(build));
+        registry.register("build", "Version of the binary and name of this node", Info::new(build));
         registry.register_collector(Box::new(RuntimeCollector));
         let members = Family::<[(&'static str, &'static str); 1], Gauge>::default();
-        registry.register("members", "Members of this node, by whether they have a socket", members.clone());
+        registry.register(
+            "members",
+            "Seats of this node, by whether their member has a socket (present) or not (away)",
+            members.clone(),
+        );
         let state = |state| members.get_or_create_owned(&[("state", state)]);
         let (present, away) = (state("present"), state("away"));
         let clock_offset = Family::<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>::default();
         for against in [Against::System, Against::Redis] {
             clock_offset.get_or_create_owned(&[("against", against.as_str())]).set(0.0);
         }
-        let help = "By how much that clock is ahead of the one that this node stamps with; a single node has no Redis";
+        let help = "Seconds by which the named clock is ahead of the clock that this node stamps with; a single node has no Redis";
         registry.register("clock_offset_seconds", help, clock_offset.clone());
         let echo = Echo::default();
         registry.register_collector(Box::new(echo.clone()));
         Self {
-            connections: gauge(registry, "connections", "WebSockets open"),
+            connections: gauge(registry, "connections", "Open WebSockets"),
             connections_max: gauge(
                 registry,
                 "connections_max",
-                "As many WebSockets may be open: MAX_CONNECTIONS, or fewer if the limit of open files is low",
+                "Maximum number of open WebSockets: MAX_CONNECTIONS, or less if the limit of open files is low",
             ),
             http: HttpMetrics::register(registry),
-            connections_total: counter(registry, "connections_opened", "WebSockets opened"),
+            connections_total: counter(registry, "connections_opened", "WebSockets opened since the start"),
             upgrades_refused: Tally::register(
                 registry,
                 "upgrades_refused",
-                "Upgrades refused, by why: 403 for the origin, 426, 405 or 400 for the handshake, else 503",
+                "Refused upgrades, by reason: 403 for the origin, 426, 405 or 400 for the handshake, otherwise 503",
             ),
             received: Tally::register(
                 registry,
                 "frames_received",
-                "Frames received, by type; invalid ones, those beyond the budget, or that came as the socket was being closed (dropped), and those that mean nothing here (ignored)",
+                "Received frames, by type; also the invalid ones, those beyond the budget or that arrived while the socket was being closed (dropped), and those that have no effect (ignored)",
             ),
             sent: Tally::register(
                 registry,
                 "frames_sent",
-                "Frames written to sockets, by type: the sum is the deliveries",
+                "Frames written to sockets, by type; their sum is the number of deliveries",
             ),
-            writes: counter(registry, "writes", "Writes to sockets; each takes all frames that wait"),
-            errors: Tally::register(registry, "errors", "ERROR frames, by code"),
-            closes: Tally::register(registry, "closes", "Sockets closed by this node, by reason"),
+            writes: counter(registry, "writes", "Writes to sockets; each writes all frames that wait"),
+            errors: Tally::register(registry, "errors", "ERROR frames sent, by code"),
+            closes: Tally::register(registry, "closes", "Sockets that this node closed, by reason"),
             partings: Tally::register(
                 registry,
                 "partings",
-                "Sockets that ended otherwise: closed by the client, or gone without a word",
+                "Sockets that ended without this node: closed by the client, or gone without a close frame",
             ),
             joins_waiting: gauge(
                 registry,
                 "joins_waiting",
-                "JOINs of first-generation clients that were refused for now, and are tried again",
+                "JOINs of first-generation clients that were refused and are being retried",
             ),
             reads_delayed: counter(
                 registry,
                 "reads_delayed",
-                "Frames after which a socket was not read for a while, because it had sent more than its budget",
+                "Frames after which the node paused reading a socket because it had exceeded its budget",
             ),
             present,
             away,
             relay: timing(
                 registry,
                 "relay_seconds",
-                "From a frame's arrival until all that follows from it on this node is in the outboxes; in a cluster with the commit",
+                "Time from the arrival of a frame until everything that follows from it on this node is in the outboxes; in a cluster this includes the commit",
                 &RELAY,
             ),
             relay_remote: timing(
                 registry,
                 "relay_remote_seconds",
-                "From another node's decision until its update is in the outboxes here: by two clocks, in whole milliseconds, 0 if theirs is ahead",
+                "Time from another node's decision until its update is in the outboxes of this node; measured by two clocks, in whole milliseconds, 0 if the other clock is ahead",
                 &REMOTE,
             ),
             clock_offset,
             commit: timing(
                 registry,
                 "commit_seconds",
-                "How long Redis took for a commit; none on a single node",
+                "Time that a commit in Redis took; empty on a single node",
                 &COMMIT,
             ),
-            commit_conflicts: counter(registry, "commit_conflicts", "Decisions made anew because another was first"),
-            resumed: Tally::register(registry, "resumes", "RESUMEs, by what became of them"),
+            commit_conflicts: counter(
+                registry,
+                "commit_conflicts",
+                "Decisions that were made again because another node had committed first",
+            ),
+            resumed: Tally::register(registry, "resumes", "RESUME requests, by outcome"),
             seat_checks: Tally::register(
                 registry,
                 "seat_checks",
-                "Sockets pinged because somebody from another address wanted their seat, by what came of it",
+                "Sockets that were pinged because a client from another address claimed their seat, by outcome",
             ),
-            gaps: Tally::register(registry, "gaps", "Rooms whose updates were missed, by what became of that"),
-            reaped_members: counter(registry, "reaped_members", "Seats of dead nodes that this node gave up"),
-            draining: gauge(registry, "draining", "1 while the node is being stopped"),
-            link_up: gauge(registry, "link_up", "1 while shared state can be reached and does what is asked of it"),
+            gaps: Tally::register(registry, "gaps", "Gaps in the updates of rooms, by outcome"),
+            reaped_members: counter(registry, "reaped_members", "Seats of dead nodes' members that this node gave up"),
+            draining: gauge(registry, "draining", "1 while the node drains"),
+            link_up: gauge(registry, "link_up", "1 while shared state can be reached and accepts what the node needs"),
             state_errors: Tally::register(
                 registry,
                 "state_errors",
-                "Times that shared state could not be used, by cause: what Redis refuses with, or what else was wrong",
+                "Failed uses of shared state, by cause: the error of Redis, or another reason",
             ),
             signals_dropped: Tally::register(
                 registry,
                 "signals_dropped",
-                "Directed frames that do not reach their member, by why",
+                "Directed frames that did not reach their member, by reason",
             ),
             entries_unguarded: counter(
                 registry,
                 "ledger_entries_unguarded",
-                "Entries that wait for a worker and that this node could no longer append again, should Redis lose them",
+                "Entries that wait for a worker and that this node could not append again if Redis lost them",
             ),
-            link_restarts: counter(registry, "link_restarts", "Connections to Redis that were made anew"),
+            link_restarts: counter(registry, "link_restarts", "Connections to Redis that were replaced"),
             resubscribed: counter(
                 registry,
                 "resubscribed_rooms",
-                "Rooms listened to again after such a connection was made anew",
+                "Rooms that were subscribed to again after a connection to Redis was replaced",
             ),
             echo,
-            lease_lost: counter(registry, "lease_lost", "Times that this node was taken for dead"),
-            stream_entries: gauge(registry, "ledger_stream_entries", "Entries in Redis that wait for a worker"),
+            lease_lost: counter(
+                registry,
+                "lease_lost",
+                "Times that the lease of this node ran out and others took it for dead",
+            ),
+            stream_entries: gauge(registry, "ledger_stream_entries", "Ledger entries in Redis that wait for a worker"),
             stream_bytes: gauge(
                 registry,
                 "ledger_stream_bytes",
-                "What the entries that wait take of the memory of Redis, in bytes",
+                "Memory of Redis that the waiting ledger entries take, in bytes",
             ),
             stream_bytes_max: gauge(
                 registry,
                 "ledger_stream_max_bytes",
-                "As much as they may take, in bytes (LEDGER_STREAM_BYTES): beyond it changes are refused",
+                "Memory of Redis that the waiting ledger entries may take, in bytes (LEDGER_STREAM_BYTES); beyond it changes are refused",
             ),
-            rooms: gauge(registry, "rooms", "Rooms that this node takes part in"),
+            rooms: gauge(registry, "rooms", "Rooms of which this node has a replica"),
             outbox_bytes: gauge(registry, "outbox_bytes", "Bytes that wait in the outboxes of all sockets"),
             outbox_fullest: gauge(
                 registry,
                 "outbox_fullest_bytes",
-                "Bytes that wait in the fullest outbox; OUTBOX_BYTES is the most",
+                "Bytes that wait in the fullest outbox; OUTBOX_BYTES is the limit",
             ),
-            journal_waiting: gauge(registry, "ledger_waiting", "Entries that wait for the ledger of a single node"),
+            journal_waiting: gauge(
+                registry,
+                "ledger_waiting",
+                "Entries that wait to be written to the ledger of a single node",
+            ),
             journal: Tally::register(
                 registry,
                 "ledger_events",
-                "Events by what became of them; retries counts batches",
+                "Events of a single node's ledger, by outcome; retries counts batches",
             ),
             frames_unencodable: counter(
                 registry,
                 "frames_unencodable",
-                "Frames that could not be written: whoever was to get one got an ERROR internal",
+                "Frames that could not be encoded; the member got an ERROR internal instead",
             ),
             pool: PoolGauges::register(registry),
             registry: all,
         }
     }
 
-    /// By how much another clock is ahead of the one that this node stamps with, in seconds.
+    /// Records how far another clock is ahead of the clock that this node stamps with, in seconds.
     pub fn clock_offset(&self, against: Against, seconds: f64) {
         self.clock_offset.get_or_create_owned(&[("against", against.as_str())]).set(seconds);
     }

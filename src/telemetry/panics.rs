@@ -31,12 +31,12 @@ fn message(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Runs `work` to its end, or to its panic: nothing then. What it was changing has to be looked at again by the caller.
+/// Runs `work` to its end; `None` if it panics. The caller then has to check what `work` was changing.
 pub fn contained<F: Future>(work: F) -> impl Future<Output = Option<F::Output>> {
     AssertUnwindSafe(work).catch_unwind().map(Result::ok)
 }
 
-/// The same for what does not wait.
+/// The same as [`contained`], for work that does not wait.
 pub fn contained_call<T>(work: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(work)).ok()
 }

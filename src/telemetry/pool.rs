@@ -27,14 +27,10 @@ impl PoolGauges {
     pub fn register(registry: &mut Registry) -> Self {
         let pool = Self::default();
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
-        gauge("postgres_pool_size", "Connections to PostgreSQL", &pool.size);
-        gauge("postgres_pool_available", "Connections to PostgreSQL that nobody uses", &pool.available);
+        gauge("postgres_pool_size", "Open connections to PostgreSQL", &pool.size);
+        gauge("postgres_pool_available", "Idle connections to PostgreSQL", &pool.available);
         gauge("postgres_pool_waiting", "Tasks that wait for a connection to PostgreSQL", &pool.waiting);
-        gauge(
-            "postgres_pool_max",
-            "As many connections to PostgreSQL as there may be (POSTGRES_POOL_SIZE)",
-            &pool.most,
-        );
+        gauge("postgres_pool_max", "Maximum number of connections to PostgreSQL (POSTGRES_POOL_SIZE)", &pool.most);
         pool
     }
 

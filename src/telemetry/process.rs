@@ -4,16 +4,14 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::encoded::{counter, gauge};
 
-/// What this process occupies, in bytes.
+/// Memory of this process, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
-    /// Resident.
     pub resident: u64,
-    /// Mapped.
     pub mapped: u64,
 }
 
-/// Asks the kernel. Zeros where there is no `/proc`.
+/// Reads the memory of this process from the kernel; zeros where there is no `/proc`.
 pub fn memory() -> Memory {
     const PAGE: u64 = 4096;
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -23,7 +21,7 @@ pub fn memory() -> Memory {
     Memory { mapped, resident: next() }
 }
 
-/// What Prometheus' own clients say of a process, under the same names. Nothing where there is no `/proc`.
+/// The process metrics of Prometheus' own clients, under the same names; none where there is no `/proc`.
 #[derive(Debug)]
 pub struct ProcessCollector;
 
@@ -31,24 +29,30 @@ impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Some(usage) = Usage::read() else { return Ok(()) };
         let memory = memory();
-        counter(&mut encoder, "process_cpu_seconds", "CPU time, in user and kernel", usage.cpu)?;
-        gauge(&mut encoder, "process_resident_memory_bytes", "Resident memory", memory.resident)?;
-        gauge(&mut encoder, "process_virtual_memory_bytes", "Mapped memory", memory.mapped)?;
-        gauge(&mut encoder, "process_threads", "Threads", usage.threads)?;
-        gauge(&mut encoder, "process_start_time_seconds", "When it started, since 1970", usage.started)?;
+        counter(&mut encoder, "process_cpu_seconds", "CPU time of this process, in user and kernel mode", usage.cpu)?;
+        gauge(&mut encoder, "process_resident_memory_bytes", "Resident memory of this process", memory.resident)?;
+        gauge(&mut encoder, "process_virtual_memory_bytes", "Virtual memory of this process", memory.mapped)?;
+        gauge(&mut encoder, "process_threads", "Threads of this process", usage.threads)?;
+        gauge(
+            &mut encoder,
+            "process_start_time_seconds",
+            "Start time of this process, in seconds since 1970",
+            usage.started,
+        )?;
         if let Some(open) = open_files() {
-            gauge(&mut encoder, "process_open_fds", "Open files and sockets", open)?;
+            gauge(&mut encoder, "process_open_fds", "Open files and sockets of this process", open)?;
         }
         match rlimit::getrlimit(rlimit::Resource::NOFILE) {
-            Ok((most, _)) => gauge(&mut encoder, "process_max_fds", "As many files and sockets may be open", most),
+            Ok((most, _)) => {
+                gauge(&mut encoder, "process_max_fds", "Maximum number of open files and sockets of this process", most)
+            }
             Err(_) => Ok(()),
         }
     }
 }
 
-/// Of `/proc/self/stat`.
+/// Values from `/proc/self/stat`.
 struct Usage {
-    /// Seconds.
     cpu: f64,
     threads: u64,
     /// Seconds since 1970.
@@ -77,7 +81,7 @@ impl Usage {
     }
 }
 
-/// Since Linux 6.2 the size of the directory is their number. Before, they have to be counted one by one.
+/// The number of open files. Since Linux 6.2 it is the size of the directory; before, they have to be counted one by one.
 fn open_files() -> Option<u64> {
     const DIRECTORY: &str = "/proc/self/fd";
     let size = fs::metadata(DIRECTORY).ok()?.len();

@@ -9,7 +9,7 @@ use super::{
     panics::panics,
 };
 
-/// The runtime that answers the scrape. Nothing outside of one.
+/// Metrics of the runtime that answers the scrape; none outside of a runtime.
 #[derive(Debug)]
 pub struct RuntimeCollector;
 
@@ -19,14 +19,14 @@ impl Collector for RuntimeCollector {
         let runtime = runtime.metrics();
         let busy: f64 =
             (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker).as_secs_f64()).sum();
-        gauge(&mut encoder, "runtime_workers", "Threads that run tasks", runtime.num_workers())?;
-        gauge(&mut encoder, "runtime_tasks", "Tasks that have not ended", runtime.num_alive_tasks())?;
-        let help = "Tasks that wait for any thread, beside those that wait for a certain one";
+        gauge(&mut encoder, "runtime_workers", "Threads of the async runtime", runtime.num_workers())?;
+        gauge(&mut encoder, "runtime_tasks", "Live tasks of the async runtime", runtime.num_alive_tasks())?;
+        let help = "Tasks in the global queue of the async runtime; the queues of its threads are not included";
         gauge(&mut encoder, "runtime_queue_depth", help, runtime.global_queue_depth())?;
-        counter(&mut encoder, "runtime_busy_seconds", "How long all threads that run tasks were at work", busy)?;
-        let help = "Log lines that were dropped because the reader of the log did not keep up";
+        counter(&mut encoder, "runtime_busy_seconds", "Time that the threads of the async runtime were busy", busy)?;
+        let help = "Log lines that were dropped because the reader of the log was too slow";
         counter(&mut encoder, "log_lines_dropped", help, dropped_lines())?;
-        let help = "Panics: bugs that ended a connection, a request or one try of a room, and nothing else";
+        let help = "Panics: bugs that ended a connection, a request or one attempt of a room, and nothing else";
         counter(&mut encoder, "panics", help, panics())
     }
 }

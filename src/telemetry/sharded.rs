@@ -5,14 +5,14 @@ use std::{
 
 use prometheus_client::metrics::counter::Atomic;
 
-/// So many threads count without taking a cache line from each other; more of them share.
+/// Number of threads that count without sharing a cache line; further threads share.
 pub(super) const SHARDS: usize = 8;
 
-/// A number to which each thread adds in a place of its own: what is counted for each frame is counted by all threads at once.
+/// A counter to which each thread adds in a place of its own, because all threads count frames at once.
 #[derive(Debug, Default)]
 pub struct Sharded([Shard; SHARDS]);
 
-/// As far apart as processors fetch memory: two lines at once.
+/// Aligned to the two cache lines that processors fetch at once.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(AtomicU64);
@@ -37,7 +37,7 @@ impl Atomic<u64> for Sharded {
         self.inc_by(1)
     }
 
-    /// What was there before is that of one place only; nobody asks for it.
+    /// The previous value would be that of one place only; nobody uses it.
     fn inc_by(&self, more: u64) -> u64 {
         self.0.get(place()).map_or(0, |shard| shard.0.fetch_add(more, Ordering::Relaxed))
     }

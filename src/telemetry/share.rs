@@ -1,6 +1,6 @@
 use prometheus_client::metrics::gauge::Gauge;
 
-/// What somebody contributes to a gauge, until it is dropped: so a gauge cannot drift from what it counts.
+/// A contribution to a gauge that ends when this is dropped, so a gauge cannot drift from what it counts.
 #[derive(Debug)]
 pub struct Share {
     gauge: Gauge,
@@ -8,13 +8,13 @@ pub struct Share {
 }
 
 impl Share {
-    /// So much of `gauge`.
+    /// Adds this amount to `gauge`.
     pub fn new(gauge: &Gauge, amount: i64) -> Self {
         gauge.inc_by(amount);
         Self { gauge: gauge.clone(), amount }
     }
 
-    /// Another amount from now on.
+    /// Changes the amount.
     pub fn set(&mut self, amount: i64) {
         if amount != self.amount {
             self.gauge.inc_by(amount - self.amount);

@@ -15,16 +15,16 @@ pub trait Label: Copy + PartialEq + 'static {
     /// Every value that there is.
     const ALL: &'static [Self];
 
-    /// As it stands in the text.
+    /// The value as it is exported.
     fn value(self) -> &'static str;
 
-    /// Where in [`Label::ALL`] it stands.
+    /// Its index in [`Label::ALL`].
     fn place(self) -> usize {
         Self::ALL.iter().position(|it| *it == self).unwrap_or(0)
     }
 }
 
-/// A counter for each value of a label. All are there from the start, at zero; counting looks nothing up.
+/// A counter for each value of a label. All exist from the start, at zero, so counting needs no look-up.
 #[derive(Debug)]
 pub struct Tally<L, A = AtomicU64> {
     counters: Box<[Counter<u64, A>]>,
@@ -43,19 +43,19 @@ where
         Self { counters, of: PhantomData }
     }
 
-    /// One more.
+    /// Adds one.
     pub fn inc(&self, label: L) {
         self.add(label, 1);
     }
 
-    /// So many more.
+    /// Adds an amount.
     pub fn add(&self, label: L, more: u64) {
         if let Some(counter) = self.counters.get(label.place()) {
             counter.inc_by(more);
         }
     }
 
-    /// Brings it up to what somebody else has counted.
+    /// Raises the counter to a total that was counted elsewhere.
     pub(super) fn raise(&self, label: L, to: u64) {
         if let Some(counter) = self.counters.get(label.place()) {
             counter.inc_by(to.saturating_sub(counter.get()));

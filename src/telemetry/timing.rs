@@ -14,10 +14,10 @@ use prometheus_client::{
 
 use super::sharded::{SHARDS, place};
 
-/// Most bounds that a [`Timing`] may have.
+/// Maximum number of bounds of a [`Timing`].
 const MOST: usize = 15;
 
-/// A histogram of durations, without a lock: each thread adds in a place of its own. Cloning shares it.
+/// A histogram of durations without a lock: each thread adds in a place of its own. Clones share the data.
 #[derive(Debug, Clone)]
 pub struct Timing(Arc<Inner>);
 
@@ -32,20 +32,20 @@ struct Inner {
 #[repr(align(128))]
 struct Row {
     nanos: AtomicU64,
-    /// One more than there may be bounds: for what is longer than all.
+    /// One more than the bounds, for durations beyond them.
     buckets: [AtomicU64; MOST + 1],
 }
 
 impl Timing {
-    /// With these upper bounds, the first 15 of them.
+    /// A histogram with these upper bounds, at most 15.
     pub fn new(bounds: &'static [Duration]) -> Self {
         let bounds = bounds.get(..MOST).unwrap_or(bounds);
         Self(Arc::new(Inner { bounds, rows: Default::default() }))
     }
 
-    /// Counts one.
+    /// Records a duration.
     pub fn observe(&self, took: Duration) {
-        // Most are short: looking from below finds them soonest.
+        // Most durations are short, so searching from below finds the bound soonest.
         let bucket = self.0.bounds.iter().position(|bound| took <= *bound).unwrap_or(self.0.bounds.len());
         let Some(row) = self.0.rows.get(place()) else { return };
         row.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);

@@ -14,9 +14,9 @@ const RETRY_AFTER: &str = "5";
 /// Why an invite link leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLink {
-    /// There is no such room, or no more, or the link is none.
+    /// The room does not exist, or no longer exists, or the link is malformed.
     Gone,
-    /// Shared state cannot be asked now.
+    /// Shared state cannot be reached now.
     Unavailable,
 }
 
@@ -35,7 +35,7 @@ impl DeadLink {
         }
     }
 
-    /// What programs are told.
+    /// The text for programs.
     fn error(self) -> &'static str {
         match self {
             Self::Gone => "Room not found",
@@ -43,7 +43,7 @@ impl DeadLink {
         }
     }
 
-    /// What people are told. Nothing of the request is in it.
+    /// The text for people. It contains nothing of the request.
     fn page(self) -> Option<String> {
         let (title, text, advice, button, href) = match self {
             Self::Gone => (
@@ -86,7 +86,7 @@ impl DeadLink {
         secure(&mut response);
         let headers = response.headers_mut();
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        // The link may hold a PIN, and may lead somewhere the next time.
+        // The link may contain a PIN, and may lead somewhere the next time.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self == Self::Unavailable {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));

@@ -1,4 +1,4 @@
-//! The page, inside the binary: no build step, nothing from elsewhere.
+//! The web page, which is part of the binary: it has no build step and loads nothing from elsewhere.
 
 mod dead_link;
 mod own_media;
@@ -18,7 +18,7 @@ pub use own_media::is_own_media;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web");
 
-/// Only what came with the page runs; films may come from anywhere.
+/// Only scripts of the page run; films may come from anywhere.
 const POLICY: &str = "default-src 'self'; media-src 'self' blob: http: https:; img-src 'self' data: blob:; \
     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -42,7 +42,7 @@ fn missing() -> Response {
     (StatusCode::NOT_FOUND, "there is no such file\n").into_response()
 }
 
-/// A browser asks each time, and gets the file again only when it has changed.
+/// A browser revalidates each time, and gets the file again only when it has changed.
 fn send(file: &'static File<'static>, kind: &'static str, asked: &HeaderMap) -> Response {
     let tag = format!("\"{:.16x}\"", Sha256::digest(file.contents()));
     let mut response =
@@ -57,7 +57,7 @@ fn send(file: &'static File<'static>, kind: &'static str, asked: &HeaderMap) -> 
     response
 }
 
-/// What goes with every page.
+/// The headers of every page.
 fn secure(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

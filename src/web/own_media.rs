@@ -1,12 +1,12 @@
 use url::{Host, Url};
 
-/// The paths of what the page shows by itself; `source.js` knows them.
+/// The paths of the page's own media; `source.js` knows them too.
 const PATHS: [&str; 2] = ["/test-picture", "/local-file"];
-/// The host that the page gives them. There is no such host, and never will be (RFC 2606).
+/// The host name that the page gives its own media. Such a host never exists (RFC 2606).
 const NOWHERE: &str = "tandem.invalid";
 
-/// Whether a url stands for something that the page shows by itself. It must lead whoever follows it nowhere else than to this node, to
-/// their own machine, or nowhere: the host that a client calls this node by is not believed.
+/// Whether a url stands for the page's own media. Following it must lead to this node, to the visitor's own machine, or nowhere: the host
+/// name by which a client calls this node is not trusted.
 pub fn is_own_media(url: &str, public_host: Option<&str>) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let is_here = match url.host() {

@@ -65,7 +65,7 @@ impl Checkup {
             // Migrations are such that the binary before still works with them, for as long as an upgrade takes.
             Err(MigrateError::Newer(name)) => {
                 if !std::mem::replace(newer, true) {
-                    tracing::warn!(migration = %name, "the database is newer than this worker");
+                    tracing::warn!(migration = %name, "the schema of the database is newer than this worker");
                 }
                 Ok(())
             }

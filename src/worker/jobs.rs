@@ -38,7 +38,7 @@ impl Jobs {
             match self.step(&mut claim, &mut due, rest).await {
                 Ok(Ok(())) => trouble.over(),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "the hourly jobs failed; they are tried again in a minute");
+                    tracing::warn!(%error, "the hourly jobs failed and will be retried in a minute");
                     // Its connection may be the reason: the next try has a new one, of this worker or of another.
                     (claim, due) = (None, None);
                     rest = Instant::now() + AGAIN;
@@ -71,7 +71,7 @@ impl Jobs {
             return Ok(Ok(()));
         }
         let at = *due.get_or_insert_with(|| {
-            tracing::info!("this worker does the hourly jobs");
+            tracing::info!("this worker runs the hourly jobs now");
             rest.max(Instant::now())
         });
         if at > Instant::now() {
@@ -84,16 +84,16 @@ impl Jobs {
 
     async fn all(&self, claim: &Claim) -> Result<(), LedgerError> {
         for table in claim.make_partitions_ahead().await? {
-            tracing::info!(%table, "partition made");
+            tracing::info!(%table, "a partition of the ledger was created");
         }
         let rooms = claim.archive_rooms().await?;
         if rooms > 0 {
-            tracing::info!(rooms, "archived: nobody has touched them for a week");
+            tracing::info!(rooms, "rooms that were not used for a week were archived");
         }
         // Last: a long reader can be in the way.
         if self.retention > 0 {
             for table in claim.drop_partitions(self.retention).await? {
-                tracing::info!(%table, months = self.retention, "partition dropped: it is past LEDGER_RETENTION_MONTHS");
+                tracing::info!(%table, months = self.retention, "a partition of the ledger was dropped because it is older than LEDGER_RETENTION_MONTHS");
             }
         }
         Ok(())

@@ -41,7 +41,7 @@ impl WorkerMetrics {
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("worker".to_owned(), worker.to_owned()),
         ];
-        registry.register("worker_build", "What runs here", Info::new(build));
+        registry.register("worker_build", "Version of the binary and name of this worker", Info::new(build));
         let metrics = Self {
             events: Counter::default(),
             batches: Counter::default(),
@@ -58,30 +58,30 @@ impl WorkerMetrics {
             registry: Registry::default(),
         };
         let mut counter = |name, help, counter: &Counter| registry.register(name, help, counter.clone());
-        counter("ledger_events_written", "Events that were not in PostgreSQL before", &metrics.events);
-        counter("ledger_batches", "Transactions that were committed", &metrics.batches);
-        counter("ledger_retries", "Transactions that failed and were tried again", &metrics.retries);
-        counter("ledger_dead_letters", "Entries that went to dead_letters", &metrics.dead_letters);
+        counter(
+            "ledger_events_written",
+            "Events that this worker wrote to PostgreSQL; repeated ones do not count",
+            &metrics.events,
+        );
+        counter("ledger_batches", "Committed transactions", &metrics.batches);
+        counter("ledger_retries", "Transactions that failed and were retried", &metrics.retries);
+        counter("ledger_dead_letters", "Entries that were moved to dead_letters", &metrics.dead_letters);
         counter(
             "ledger_set_aside",
-            "Times that an entry was left in Redis for later, because PostgreSQL takes others but neither this one nor its dead letter",
+            "Times that an entry was left in Redis because PostgreSQL accepts other entries but neither this one nor its dead letter",
             &metrics.set_aside,
         );
-        counter(
-            "worker_taken_over",
-            "Entries that a worker had in hand for too long, and that another try was made for",
-            &metrics.taken_over,
-        );
+        counter("worker_taken_over", "Entries that were claimed for too long and were taken over", &metrics.taken_over);
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge(
             "worker_breaker",
-            "0 PostgreSQL is used, 2 it is left alone for some seconds, 1 it is tried",
+            "State of the circuit breaker for PostgreSQL: 0 closed (in use), 1 half open (being tried), 2 open (paused for some seconds)",
             &metrics.breaker,
         );
-        gauge("ledger_stream_length", "Entries in Redis, of all partitions", &metrics.stream_length);
-        gauge("worker_jobs", "1 on the worker that does the hourly jobs", &metrics.jobs);
-        registry.register("ledger_batch_seconds", "How long transactions took", metrics.batch_seconds.clone());
-        registry.register("ledger_lag_seconds", "Age of the oldest entry in Redis", metrics.lag_seconds.clone());
+        gauge("ledger_stream_length", "Ledger entries in Redis, over all partitions", &metrics.stream_length);
+        gauge("worker_jobs", "1 on the worker that runs the hourly jobs", &metrics.jobs);
+        registry.register("ledger_batch_seconds", "Time that a transaction took", metrics.batch_seconds.clone());
+        registry.register("ledger_lag_seconds", "Age of the oldest ledger entry in Redis", metrics.lag_seconds.clone());
         Self { registry: all, ..metrics }
     }
 

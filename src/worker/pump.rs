@@ -105,7 +105,10 @@ impl Pump {
             *look = Instant::now() + if taken.is_empty() { spread(self.claim / 3) } else { Duration::ZERO };
             if !taken.is_empty() {
                 self.metrics.taken_over.inc_by(taken.len() as u64);
-                tracing::warn!(entries = taken.len(), "taken over: a worker had them in hand for too long");
+                tracing::warn!(
+                    entries = taken.len(),
+                    "entries that another worker had claimed for too long were taken over"
+                );
                 entries.extend(taken);
                 behind = true;
             }

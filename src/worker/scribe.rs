@@ -100,7 +100,7 @@ impl Scribe {
         if let Some((delivery, error)) = aside {
             let (stream, entry) = (self.name_of(delivery), &delivery.id);
             let entries = self.metrics.set_aside.get() - before;
-            tracing::error!(entries, %stream, %entry, error, "PostgreSQL takes others, but not these: they stay in Redis, and are tried again");
+            tracing::error!(entries, %stream, %entry, error, "PostgreSQL accepts other entries but not these; they stay in Redis and are retried");
         }
         Ok(done)
     }
@@ -141,7 +141,7 @@ impl Scribe {
                     self.works();
                     self.metrics.dead_letters.inc();
                     let (stream, entry) = (&letter.stream, &letter.entry_id);
-                    tracing::error!(%stream, %entry, error = why, "an entry is not taken; it is in dead_letters");
+                    tracing::error!(%stream, %entry, error = why, "PostgreSQL refused an entry; it was moved to dead_letters");
                     return Ok(Ok(()));
                 };
                 let is_its_own = error.verdict() == Verdict::Data || self.takes_others(&error).await?;

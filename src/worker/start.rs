@@ -184,7 +184,7 @@ impl Worker {
         stop.cancel();
         let finished = timeout(FINISH, async { while tasks.join_next().await.is_some() {} }).await;
         if finished.is_err() {
-            tracing::warn!("what was in hand is not finished; it stays in Redis, for another worker");
+            tracing::warn!("claimed entries were not finished; they stay in Redis for another worker");
         }
         tasks.shutdown().await;
         closing.cancel();

@@ -36,7 +36,7 @@ impl Trouble {
 
     pub(super) fn over(&mut self) {
         if let Some((since, _)) = self.since.take() {
-            tracing::info!(seconds = since.elapsed().as_secs(), "{} is there again", self.what);
+            tracing::info!(seconds = since.elapsed().as_secs(), "{} can be used again", self.what);
         }
     }
 }

@@ -40,7 +40,7 @@ impl Watch {
                     }
                 }
                 // The pump says it, too, and louder.
-                Err(error) => tracing::debug!(%error, "the streams cannot be looked at"),
+                Err(error) => tracing::debug!(%error, "the ledger's streams cannot be inspected"),
             }
             tokio::select! {
                 () = sleep(LOOK) => {}
@@ -69,7 +69,7 @@ impl Watch {
                 length,
                 most,
                 seconds,
-                "the ledger lags: rooms refuse changes once the stream is full"
+                "the ledger lags; rooms refuse changes once its stream is full"
             );
         } else {
             tracing::warn!(partition, length, most, seconds, "the ledger lags");
@@ -79,8 +79,8 @@ impl Watch {
     async fn clear(&mut self) {
         match self.queue.forget_workers(self.dead).await {
             Ok(0) => {}
-            Ok(consumers) => tracing::info!(consumers, "consumers of dead workers deleted"),
-            Err(error) => tracing::warn!(%error, "consumers of dead workers cannot be deleted"),
+            Ok(consumers) => tracing::info!(consumers, "consumers of dead workers were deleted"),
+            Err(error) => tracing::warn!(%error, "consumers of dead workers could not be deleted"),
         }
     }
 }

@@ -77,7 +77,7 @@ async fn a_film_is_at_one_place_on_nodes_whose_clocks_differ() {
         assert!(least < 500 && most > -500, "ahead by {least} to {most} ms");
     }
     for number in [1, 2] {
-        assert!(nodes.log(number).contains("the node goes by Redis'"), "{}", nodes.log(number));
+        assert!(nodes.log(number).contains("the node follows the clock of Redis"), "{}", nodes.log(number));
     }
     for host in 0..3 {
         let film = Film::begin(&mut members[host]).await;

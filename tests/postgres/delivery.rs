@@ -110,7 +110,7 @@ fn one_that_is_killed_is_replaced() {
     let worker = cluster.worker();
     cluster.settled(&all);
     assert!(worker.metric("tandem_worker_taken_over_total") > 0.0, "nothing was in the hands of the dead");
-    worker.until_it_says("consumers of dead workers deleted");
+    worker.until_it_says("consumers of dead workers were deleted");
 }
 
 #[test]

@@ -50,7 +50,8 @@ fn months_come_and_go_by_one_worker() {
     for worker in &workers {
         until("it is ready", || worker.is_ready());
     }
-    let made: Vec<usize> = workers.iter().map(|worker| worker.log().matches("partition made").count()).collect();
+    let made: Vec<usize> =
+        workers.iter().map(|worker| worker.log().matches("a partition of the ledger was created").count()).collect();
     assert!(made == [3, 0] || made == [0, 3], "{made:?}");
     let at_work = |worker: &crate::support::Worker| worker.metric("tandem_worker_jobs") > 0.5;
     until("one of them does the jobs", || workers.iter().filter(|worker| at_work(worker)).count() == 1);
@@ -75,7 +76,7 @@ fn a_month_that_is_dropped_is_made_again_for_what_comes_late() {
     all = vec![entry("late", 1, 1)];
     cluster.append(&all);
     cluster.settled(&all);
-    assert!(worker.says("events of months that have no table yet"));
+    assert!(worker.says("events belong to months without a partition"));
 }
 
 #[test]

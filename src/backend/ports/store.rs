@@ -30,7 +30,6 @@ pub enum Due {
     Same,
     /// No longer.
     Never,
-    /// Then.
     At(Millis),
 }
 

@@ -52,7 +52,7 @@ impl RedisNode {
             self.links_up(link, false);
             link.set(None);
             self.metrics.link_restarts.inc();
-            tracing::warn!(link = link.number, why, "the link to Redis is made anew");
+            tracing::warn!(link = link.number, why, "the connection to Redis is being replaced");
             trouble.get_or_insert_with(Instant::now);
         }
     }

@@ -91,7 +91,7 @@ impl RedisNode {
             Ok(Word::Ask { nonce, from, room, user, conn }) => {
                 let Some(events) = self.events() else { return };
                 let Ok(permit) = Arc::clone(&self.probes.answering).try_acquire_owned() else {
-                    tracing::warn!(%room, node = %from, "too many sockets are asked for at once, one is not");
+                    tracing::warn!(%room, node = %from, "too many sockets are being asked about at once; one request was skipped");
                     return;
                 };
                 let asked = events.ask(&room, &user, conn);
@@ -99,7 +99,7 @@ impl RedisNode {
                 tokio::spawn(async move {
                     let answers = answered(asked).await;
                     if let Err(error) = node.say(&from, &Word::Told { nonce, answers }).await {
-                        tracing::debug!(%room, node = %from, %error, "another node could not be told of a socket");
+                        tracing::debug!(%room, node = %from, %error, "the answer about a socket could not be sent to another node");
                     }
                     drop(permit);
                 });

@@ -49,7 +49,7 @@ impl RedisNode {
                 && let Some(events) = self.events()
             {
                 // The connection is everybody's: a bug in one room must not end it.
-                tracing::error!(%room, "a bug kept an update from its room; the room is read again");
+                tracing::error!(%room, "a bug stopped an update; its room is read again");
                 events.stale(&room);
             }
         } else if channel == self.channel && message.is_empty() {

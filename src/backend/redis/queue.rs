@@ -168,7 +168,7 @@ impl LedgerQueue for RedisQueue {
             async move {
                 match command.query_async::<Value>(&mut wire).await {
                     Err(error) if error.code() == Some("NOGROUP") => {
-                        tracing::warn!(%stream, "Redis has lost the group of the workers; it is made anew");
+                        tracing::warn!(%stream, "Redis has lost the consumer group of the workers; it was created again");
                         make_group(wire, stream).await.map(|()| Vec::new())
                     }
                     reply => reply.map(|reply| read_reply(number, reply)),

@@ -21,7 +21,7 @@ impl Database {
                 let months: BTreeSet<Month> = events
                     .map(|event| Ok(Month::of(moment(event.at, "created_at")?)))
                     .collect::<Result<_, LedgerError>>()?;
-                tracing::info!(?months, "events of months that have no table yet");
+                tracing::info!(?months, "events belong to months without a partition; it is created");
                 self.make_partitions(&months).await?;
                 self.try_write(entries).await
             }

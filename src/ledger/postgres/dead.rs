@@ -15,7 +15,6 @@ pub struct DeadLetter {
     pub entry_id: String,
     /// The text: JSON of an [`Entry`], or something else.
     pub payload: String,
-    /// Why.
     pub error: String,
 }
 

@@ -31,7 +31,6 @@ pub enum LedgerError {
     Partition {
         /// Which months.
         months: String,
-        /// Why.
         source: tokio_postgres::Error,
     },
     /// It did not answer in time.

@@ -35,7 +35,6 @@ pub enum Unfit {
     /// The user may not do what is needed.
     #[error("the user {user} of the database lacks: {}; docs/ledger.md says which rights are needed", missing.join(", "))]
     Rights {
-        /// Who.
         user: String,
         /// What it lacks, one by one.
         missing: Vec<String>,

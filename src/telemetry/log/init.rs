@@ -17,7 +17,7 @@ use crate::{
     telemetry::panics::log_panics,
 };
 
-/// How long the end of the process waits for the reader of the log.
+/// How long the process waits for the reader of the log when it ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 static PIPE: OnceLock<Pipe> = OnceLock::new();
@@ -32,12 +32,12 @@ pub enum LogError {
     Thread(#[from] io::Error),
 }
 
-/// Logs to standard output from now on: JSON lines as pino writes them, or text for people. `secret` is the key of masked ids.
+/// Starts logging to standard output: JSON lines as pino writes them, or text for people. `secret` is the key of masked ids.
 pub fn init(config: &LogConfig, secret: Option<&str>) -> Result<(), LogError> {
     let look = if is_for_people(config) { Look::Text { colours: io::stdout().is_terminal() } } else { Look::Json };
     let pipe = Pipe::new(io::stdout(), notice(look))?;
     let lines = Lines { look, mask: config.log_mask_ids.then(|| Mask::new(secret)), pipe: pipe.clone() };
-    // The level holds for all layers at once: what is below it is not even dispatched.
+    // The level applies to all layers at once, so events below it are not even dispatched.
     let level = config.log_level.filter();
     let layer = BunyanFormattingLayer::new("tandem".to_owned(), lines);
     Registry::default().with(level).with(JsonStorageLayer).with(layer).try_init()?;
@@ -47,7 +47,7 @@ pub fn init(config: &LogConfig, secret: Option<&str>) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Waits until the last lines are written, but not for a reader that stands still.
+/// Waits until the last lines are written, but not for a stalled reader.
 pub fn flush() {
     if let Some(pipe) = PIPE.get() {
         pipe.flush(LAST_LINES);

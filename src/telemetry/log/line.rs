@@ -15,7 +15,7 @@ const NOT_TEXT: [&str; 6] = ["name", "hostname", "pid", "target", "time", "level
 /// pino's number for `info`: ids are masked from here on.
 const INFO: i64 = 30;
 
-/// How lines look.
+/// The format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     /// As pino writes them.
@@ -24,7 +24,7 @@ pub(super) enum Look {
     Text { colours: bool },
 }
 
-/// Takes the lines of the Bunyan formatter, completes them with the ids of the running task, and hands them on in their final look.
+/// Takes the lines of the Bunyan formatter, adds the ids of the running task, and passes them on in their final format.
 pub(super) struct Lines {
     pub(super) look: Look,
     pub(super) mask: Option<Mask>,
@@ -60,7 +60,7 @@ fn level(fields: &Map<String, Value>) -> i64 {
     fields.get("level").and_then(Value::as_i64).unwrap_or(INFO)
 }
 
-/// pino's fields: epoch milliseconds, no `v`, each key once. Nothing for the lines that mark the begin and the end of a span.
+/// pino's fields: epoch milliseconds, no `v`, each key once. `None` for the lines that mark the begin and the end of a span.
 fn pino(line: &[u8], now: i64) -> Option<Map<String, Value>> {
     // Reading into a map keeps the last of two equal keys.
     let mut fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
@@ -78,7 +78,7 @@ fn pino(line: &[u8], now: i64) -> Option<Map<String, Value>> {
     Some(fields)
 }
 
-/// The line that tells how many were dropped before it.
+/// The line that reports how many lines were dropped before it.
 pub(super) fn notice(look: Look) -> fn(u64) -> Vec<u8> {
     fn fields(lines: u64) -> Map<String, Value> {
         let mut fields = Map::new();

@@ -1,4 +1,4 @@
-//! Log lines: JSON as pino writes it, or text for people, never waited for by whoever logs.
+//! Log lines: JSON as pino writes it, or text for people. Logging never blocks.
 
 mod init;
 mod line;

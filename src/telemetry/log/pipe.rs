@@ -8,19 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes that may wait for the reader of the log: some thousand lines.
+/// Number of bytes that may wait for the reader of the log: some thousand lines.
 const CAPACITY: usize = 1024 * 1024;
 
 /// Lines that were dropped by this process, for the metrics.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines that were dropped because the reader of the log did not keep up.
+/// Lines that were dropped because the reader of the log was too slow.
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// The way of log lines to their reader. A thread of its own writes them: a reader that stands still must not stop the threads that
-/// serve sockets. What waits is bounded in bytes; lines beyond that are dropped and counted, and the log says so once it moves again.
+/// The queue of log lines to their reader. A thread of its own writes them, because a stalled reader must not stop the threads that serve
+/// sockets. The queue is bounded in bytes; lines beyond that are dropped and counted, and the log says so once it moves again.
 #[derive(Clone)]
 pub(super) struct Pipe {
     shared: Arc<Shared>,
@@ -92,7 +92,7 @@ impl Shared {
             if dropped > 0 {
                 lines.extend(notice(dropped));
             }
-            // A reader that is gone for good is nobody who could be told.
+            // If the reader is gone for good, there is nobody to report it to.
             let _ = out.write_all(&lines).and_then(|()| out.flush());
             lines.clear();
             lines.shrink_to(CAPACITY / 16);

@@ -13,11 +13,11 @@ task_local! {
     static CURRENT: Arc<Subject>;
 }
 
-/// Whom the log lines of a task are about: every line that is written while the task runs carries these ids. It is kept once for each
-/// connection, and read only when there is a line to write. Spans would keep a map for each socket.
+/// The ids that every log line of a task carries. There is one for each connection, and it is read only when there is a line to write; spans
+/// would keep a map for each socket.
 #[derive(Debug)]
 pub struct Subject {
-    /// The id of the HTTP request, if whoever sent it gave one.
+    /// The id of the HTTP request, if its sender gave one.
     request: Option<Box<str>>,
     /// Nil for a plain HTTP request. Not an `Option`: every socket has one of these.
     conn: ConnId,
@@ -56,7 +56,7 @@ impl Subject {
         CURRENT.scope(Arc::clone(self), work)
     }
 
-    /// Adds the ids of the running task to a line, but for those that it names itself.
+    /// Adds the ids of the running task to a line, except those that the line names itself.
     pub(super) fn complete(fields: &mut Map<String, Value>) {
         // Outside of such a task there is nothing to add.
         let _ = CURRENT.try_with(|subject| subject.fill(fields));
