@@ -161,20 +161,22 @@ fn report(bench: &mut Bench<'_>, sheet: &mut Sheet, contestants: &[Contestant], 
     }
     let spent = |kind| contestants.iter().find(|it| it.kind == kind).map(|it| (it.kind, it.run.spent()));
     let bounds = compare(sheet, operation, spent)?;
+    // The bounds are for deliveries; signals and joins are only shown.
     if prefix(operation).is_empty() {
-        let loose = |rule: (Kind, Kind, String)| {
-            let (_, theirs, figure) = rule;
-            let bound = match theirs {
-                Kind::Relay if bench.options.cluster => MAX_BY_RELAY_LOOSE,
-                Kind::Relay => MAX_BY_RELAY,
-                Kind::Tandem => MAX_BY_TANDEM,
-                _ => MAX_BY_PEER,
-            };
-            Rule::at_most(&figure, bound)
-        };
-        bench.bounds.extend(bounds.into_iter().map(loose));
+        let cluster = bench.options.cluster;
+        bench.bounds.extend(bounds.iter().map(|(_, theirs, figure)| Rule::at_most(figure, bound(*theirs, cluster))));
     }
     Ok(())
+}
+
+/// The bound for the CPU of tandem, divided by that of another server.
+fn bound(theirs: Kind, in_cluster_benchmark: bool) -> f64 {
+    match theirs {
+        Kind::Relay if in_cluster_benchmark => MAX_BY_RELAY_LOOSE,
+        Kind::Relay => MAX_BY_RELAY,
+        Kind::Tandem => MAX_BY_TANDEM,
+        _ => MAX_BY_PEER,
+    }
 }
 
 /// The CPU of tandem divided by that of others, as the median of the rounds. Returns who is compared with whom, and the figure.
@@ -208,4 +210,62 @@ pub(super) fn compare<'a>(
         compared.push((ours, theirs, format!("{}_{figure}", ours.name())));
     }
     Ok(compared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Report;
+
+    /// The ratios when servers of these kinds spent so many microseconds for each delivery in each round.
+    fn ratios(servers: &[(Kind, &[u64])]) -> (Sheet, Vec<(Kind, Kind, String)>) {
+        let servers: Vec<(Kind, Vec<Spent>)> = servers
+            .iter()
+            .map(|(kind, rounds)| (*kind, rounds.iter().map(|micros| Spent::of_nodes(*micros)).collect()))
+            .collect();
+        let spent = |kind| servers.iter().find(|it| it.0 == kind).map(|(kind, spent)| (*kind, spent.as_slice()));
+        let mut sheet = Sheet::new("", Shape::Servers);
+        let compared = compare(&mut sheet, "delivery", spent).unwrap();
+        (sheet, compared)
+    }
+
+    #[test]
+    fn a_ratio_above_its_bound_fails_the_check() {
+        for (relay, holds) in [(6, true), (4, false)] {
+            let (sheet, compared) = ratios(&[(Kind::Tandem, &[10, 12, 11]), (Kind::Relay, &[relay, relay, relay])]);
+            let rules: Vec<Rule> =
+                compared.iter().map(|(_, theirs, figure)| Rule::at_most(figure, bound(*theirs, false))).collect();
+            let mut report = Report::new("bench");
+            report.sheets.push(sheet);
+            assert_eq!(report.judge(&rules), [holds], "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_compared_with_its_like() {
+        let kinds = [
+            Kind::Cluster,
+            Kind::ClusterResume,
+            Kind::Tandem,
+            Kind::Relay,
+            Kind::SocketIo,
+            Kind::Centrifugo,
+            Kind::CentrifugoHistory,
+        ];
+        let all: Vec<(Kind, &[u64])> = kinds.map(|kind| (kind, [10].as_slice())).to_vec();
+        let (_, compared) = ratios(&all);
+        let figures: Vec<&str> = compared.iter().map(|(_, _, figure)| figure.as_str()).collect();
+        assert_eq!(
+            figures[..3],
+            [
+                "tandem_delivery_by_relay_cpu_ratio",
+                "cluster_delivery_by_tandem_cpu_ratio",
+                "cluster_delivery_by_socket.io_cpu_ratio"
+            ]
+        );
+        assert_eq!(compared.len(), 6);
+        // Without a cluster, Centrifugo is a single node too.
+        let (_, alone) = ratios(&[all[2], all[3], all[5]]);
+        assert_eq!(alone[1].2, "tandem_delivery_by_centrifugo_cpu_ratio");
+    }
 }

@@ -83,6 +83,13 @@ impl Spent {
         Some(self.micros(self.serving()?.total()))
     }
 
+    /// A round of one operation that only nodes spent CPU on.
+    #[cfg(test)]
+    pub(crate) fn of_nodes(micros: u64) -> Self {
+        let cpu = Cpu { user: Duration::from_micros(micros), kernel: Duration::ZERO };
+        Self { groups: vec![("nodes", cpu)], operations: 1, seconds: 1.0 }
+    }
+
     fn group(&self, name: &str) -> Option<Cpu> {
         self.groups.iter().find(|(group, _)| *group == name).map(|(_, cpu)| *cpu)
     }

@@ -137,7 +137,8 @@ impl fmt::Display for Sheet {
             right(&cell.and_then(Option::as_ref).map_or_else(|| "-".to_owned(), |value| number(value.value)))
         };
         if self.shape == Shape::Points {
-            let heads = self.rows.iter().map(|row| right(&row.figure.replace('_', "\n")));
+            let heads =
+                self.rows.iter().map(|row| right(&row.figure.trim_start_matches("delivery_").replace('_', "\n")));
             table.set_header([Cell::new(&self.title)].into_iter().chain(heads));
             for (place, column) in self.columns.iter().enumerate() {
                 let cells = self.rows.iter().map(|row| cell(row.cells.get(place)));
