@@ -9,7 +9,7 @@ use super::{LoadOptions, SenderOptions, close, zero};
 use crate::{
     client::ClientOptions,
     load::{CORRECT, LoadRun, MEMBERS, Plan},
-    measure::{Done, Sampler},
+    measure::Done,
     progress::Progress,
     report::{Report, ReportOptions, Shape, Sheet},
     servers::{Deployment, DeploymentOptions, Launcher},
@@ -46,7 +46,6 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     progress.step("control: starting servers");
     let servers = options.deployment.clone().for_rooms_of(*members);
     let deployment = Launcher::open(&servers, 1, 1).await?;
-    let sampler = Sampler::start(deployment.shared_groups());
     let plan = Plan::new(deployment.targets(), deployment.peer(), load.rooms, *members, &options.clients);
     let workers = options.workers.start(plan.sending(senders.message(), senders.senders)).await?;
     let rounds = Rounds { per_second, seconds: load.seconds, count: load.rounds };
@@ -58,10 +57,9 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     sheet.set("", "sockets", f64::from(run.sockets()));
     sheet.set("", "changes_per_second", float(per_second));
     run.report(&mut sheet, "", "delivery");
-    sampler.report(&mut sheet);
     report.errors.extend(run.outcome().first_error.clone());
     let done = done(&run);
-    drop((sampler, run));
+    drop(run);
     progress.step("control: stopping servers");
     let mut rules = zero("", &CORRECT);
     rules.extend(close(deployment, &done, &mut sheet, &mut report).await?);

@@ -14,7 +14,7 @@ use crate::{
     client::{ClientOptions, Peer, Target},
     http,
     load::{MEMBERS, Plan},
-    measure::{Done, ProcessGroup, Sampler},
+    measure::{Done, ProcessGroup},
     progress::Progress,
     report::{Report, ReportOptions, Shape, Sheet},
     servers::{DeploymentOptions, Launcher},
@@ -88,7 +88,6 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     progress.step("idle: starting servers");
     let servers = options.deployment.clone().for_rooms_of(options.members);
     let deployment = Launcher::open(&servers, 1, 1).await?;
-    let sampler = Sampler::start(deployment.shared_groups());
     let groups = deployment.groups();
     let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, options.members, &options.clients);
     let mut workers = options.workers.start(plan).await?;
@@ -124,8 +123,7 @@ pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCo
     if let (Some(left), Some(again)) = (left, again) {
         idle.report_break(left, again, &mut sheet);
     }
-    sampler.report(&mut sheet);
-    drop((sampler, workers));
+    drop(workers);
     progress.step("idle: stopping servers");
     let done = [Done::times("USER_JOINED", 2 * idle.sockets)];
     rules.extend(close(deployment, &done, &mut sheet, &mut report).await?);
