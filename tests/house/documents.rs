@@ -1,4 +1,4 @@
-//! Links between the documents lead somewhere.
+//! Links between the documents lead somewhere, and the source files that they name exist.
 
 use super::{files, read, root};
 
@@ -41,6 +41,37 @@ fn every_link_leads_to_a_file_and_a_heading() {
         }
     }
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
+}
+
+/// What a text names in backticks that looks like a source file.
+fn sources(text: &str) -> Vec<&str> {
+    let endings = [".rs", ".lua", ".sql", ".js", ".json", ".toml", ".yml"];
+    let named = text.split('`').skip(1).step_by(2).filter(|word| endings.iter().any(|ending| word.ends_with(ending)));
+    let is_path =
+        |word: &&str| word.chars().all(|char| char.is_alphanumeric() || "/._-".contains(char)) && !word.contains("..");
+    named.filter(is_path).collect()
+}
+
+/// From the root, or from `src`, or by its name alone.
+#[test]
+fn every_source_file_that_a_document_names_is_there() {
+    let mut all = files("src", "");
+    for folder in [".github", "benches", "crates", "k8s", "schema", "tests"] {
+        all.extend(files(folder, ""));
+    }
+    let mut missing = Vec::new();
+    for document in
+        files("docs", ".md").into_iter().chain(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned))
+    {
+        let text = read(&document);
+        for name in sources(&text) {
+            let there = root().join(name).exists() || all.iter().any(|file| file.ends_with(&format!("/{name}")));
+            if !there {
+                missing.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "named, but not there:\n{}", missing.join("\n"));
 }
 
 #[test]
