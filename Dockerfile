@@ -5,7 +5,6 @@
 
 FROM --platform=$BUILDPLATFORM rust:1.95.0-slim-bookworm AS build
 ARG TARGETARCH
-ARG SOURCE_DATE_EPOCH=0
 WORKDIR /src
 COPY scripts/install-compilers.sh scripts/build-binary.sh scripts/
 RUN scripts/install-compilers.sh
@@ -20,6 +19,8 @@ COPY schema schema
 COPY src src
 RUN scripts/build-binary.sh tandem
 COPY scripts/build-image-root.sh scripts/
+# Every commit has another one: whatever comes after this is made anew.
+ARG SOURCE_DATE_EPOCH=0
 RUN scripts/build-image-root.sh /src/out/tandem /image-root
 
 FROM scratch

@@ -3,7 +3,7 @@
 # image keeps the first as a layer:
 #   scripts/build-binary.sh dependencies   beside empty sources, for a tree that has only Cargo.toml and Cargo.lock
 #   scripts/build-binary.sh tandem
-# The same sources, compiler and SOURCE_DATE_EPOCH give the same bytes: no path of the machine is in them.
+# The same sources and compiler give the same bytes: no path and no time is in them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${TARGETARCH:-$(dpkg --print-architecture)} in
@@ -17,6 +17,8 @@ if [ "$tools" = aarch64-linux-gnu ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; f
 export "CC_$name=$tools-gcc" "AR_$name=$tools-ar" "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
 export RUSTFLAGS="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# No time of the commit either: C sources would be compiled anew for each.
+export SOURCE_DATE_EPOCH=0
 if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then rustup target add "$target"; fi
 if ! command -v cargo-auditable >/dev/null; then echo "cargo-auditable is missing: scripts/install-compilers.sh installs it" >&2; exit 69; fi
 build=(cargo auditable build --release --locked --target "$target" --package tandem --bin tandem --features jemalloc)

@@ -441,6 +441,12 @@ def dependencies(dockerfile):
         check("and a part whose file is not named is found", done.returncode != 0 and "steps" in done.stderr, done.stderr)
 
 
+def own_layers(dockerfile):
+    """A build argument is in the key of each step after it."""
+    before, _, after = dockerfile.partition("RUN scripts/build-binary.sh tandem\n")
+    return not re.search(r"^ARG (SOURCE_DATE_EPOCH|REVISION|VERSION)", before, re.M) and "ARG SOURCE_DATE_EPOCH" in after.split("RUN scripts/build-image-root.sh")[0]
+
+
 def tried():
     """What tests/image/run has last been run with is what there is now."""
     after = inputs.now()
@@ -467,6 +473,9 @@ def image():
     check("the compiler is the one of Cargo.toml", f"rust:{version}." in text)
     check("a plain `docker stop`, which kills after 10 s, lets it drain", DRAIN_SECONDS["image"] + DRAIN_REST < 10, DRAIN_SECONDS)
     dependencies(text)
+    check("the layers of compilers, dependencies and binary do not depend on the commit's time", own_layers(text), text)
+    late = text.replace("ARG TARGETARCH\n", "ARG TARGETARCH\nARG SOURCE_DATE_EPOCH=0\n")
+    check("and a Dockerfile where they do is found", not own_layers(late))
     tried()
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", text, re.M) for word in line.split()[:-1]}
