@@ -263,10 +263,12 @@ def edge(project):
     good = True
     try:
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
+            looked = time.monotonic()
             while good and len(people) < count:
-                people += pool.map(come, range(len(people), len(people) + 250))
-                # A node lets go of those who answer no ping.
-                good = all_alive()
+                people += pool.map(come, range(len(people), len(people) + 50))
+                # A node lets go of those who answer no ping for 40 s, and they answer only when they are looked at.
+                if time.monotonic() - looked > 5 or len(people) >= count:
+                    good, looked = all_alive(), time.monotonic()
     except (OSError, smoke.Closed, smoke.Refused, TimeoutError, RuntimeError) as error:
         good = repr(error)
     used = int(pathlib.Path(f"/proc/{project.engine.inspect(name, '.State.Pid')}/status").read_text().split("VmRSS:")[1].split()[0]) // 1024
