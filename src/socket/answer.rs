@@ -1,4 +1,4 @@
-use super::speaker::Speaker;
+use super::client_session::ClientSession;
 use crate::{
     clock::Millis,
     hub::HubError,
@@ -6,14 +6,22 @@ use crate::{
     room::Json,
 };
 
-/// What a frame with an `id` is answered with, and what any frame is answered with that cannot be granted.
-impl Speaker {
-    /// Always true: it was granted.
-    pub(super) fn ack(&self, id: Option<&Json>, version: u64) -> bool {
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was done.
+    Granted,
+    /// It was not, and its sender was told.
+    Refused,
+}
+
+impl ClientSession {
+    /// Answers a frame that was granted, if it has an `id`.
+    pub(super) fn ack(&self, id: Option<&Json>, version: u64) -> Outcome {
         if let Some(id) = id {
             self.send(encode(&ServerFrame::Ack { id, version }));
         }
-        true
+        Outcome::Granted
     }
 
     pub(super) fn error(&self, id: Option<&Json>, code: Code, message: &str, retry_after_ms: Option<Millis>) {
@@ -26,8 +34,8 @@ impl Speaker {
         self.error(error.id.as_ref(), error.code, &error.message, None);
     }
 
-    /// Always false: it was not granted.
-    pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) -> bool {
+    /// Answers a frame that was not granted.
+    pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) -> Outcome {
         let code = error.code();
         if let HubError::Backend(cause) = error {
             // Whoever talks to shared state says it once, and counts it: not here, for everybody.
@@ -36,6 +44,6 @@ impl Speaker {
             tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), skipped, "refused");
         }
         self.error(id, code, &error.to_string(), error.retry_after());
-        false
+        Outcome::Refused
     }
 }

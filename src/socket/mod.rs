@@ -1,19 +1,27 @@
-//! WebSockets: from the upgrade to the close. One task each reads frames, hands them to the hub in order, and writes what the
-//! outbox holds.
+//! WebSockets, from the upgrade to the close. Each connection has a task that reads frames, hands them to the hub in order, and writes
+//! what the outbox of the connection holds.
 
 mod admission;
+mod admitted;
 mod answer;
 mod budget;
+mod client_session;
+mod connection;
+mod end;
+mod entry;
 mod features;
 mod handshake;
 mod heartbeat;
+mod limit;
 mod pending;
 mod registry;
-mod session;
-mod speaker;
+mod transport;
 mod upgrade;
+mod write;
 
 pub use admission::Admission;
+pub use admitted::Admitted;
 pub use handshake::{Handshake, Unfit, asks_for_socket};
 pub use registry::Registry;
+pub use transport::Transport;
 pub use upgrade::{Door, DoorParts, upgrade};

@@ -7,13 +7,13 @@ use axum::{
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
-use super::{Admission, Handshake, Registry, Unfit, session, speaker::Speaker};
+use super::{Admission, Admitted, Handshake, Registry, Unfit};
 use crate::{
     auth::Keys,
     clock::Clock,
     config::{Config, RoomConfig},
     headers::list,
-    hub::{Hub, Outbox},
+    hub::Hub,
     id::ConnId,
     limit::Throttle,
     protocol::MAX_TRANSPORT_BYTES,
@@ -28,8 +28,6 @@ const WRITE_BUFFER: usize = 8 * 1024;
 /// Log lines about refusals: so many at once, and in the long run.
 const REFUSALS: u32 = 200;
 const REFUSALS_PER_SECOND: u32 = 50;
-/// That the proxies tell no address is said again after so many seconds.
-const STRANGERS_SECONDS: u64 = 30;
 /// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
 const RETRY_AFTER: &str = "2";
 
@@ -42,14 +40,14 @@ pub struct Door {
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
     pub(super) room: RoomConfig,
-    outbox_bytes: usize,
+    pub(super) outbox_bytes: usize,
     origins: Vec<String>,
     /// The host of `PUBLIC_URL`.
     public_host: Option<String>,
     /// For the log lines of refusals.
     pub(super) refusals: Throttle,
     /// For those about clients whose address nobody tells.
-    strangers: Throttle,
+    pub(super) strangers: Throttle,
 }
 
 /// What a door is made of.
@@ -91,7 +89,7 @@ impl Door {
     }
 
     /// Counts a refused upgrade and writes it to the log, of which a crowd at the door cannot make a flood.
-    fn refuse(&self, why: Refused, address: Option<IpAddr>) {
+    pub(super) fn refuse(&self, why: Refused, address: Option<IpAddr>) {
         self.metrics.upgrades_refused.inc(why);
         if let Some(skipped) = self.refusals.pass(self.clock.now()) {
             let client = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
@@ -127,43 +125,35 @@ pub fn upgrade(
     door: Arc<Door>,
     address: Option<IpAddr>,
     headers: &HeaderMap,
-    (conn, subject): (ConnId, Arc<Subject>),
+    client: (ConnId, Arc<Subject>),
     handshake: Handshake,
 ) -> Response {
     if !door.allows_origin(headers) {
         door.refuse(Refused::Origin, address);
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
-    let Some(place) = door.admission.enter() else {
-        let (reason, why) = match (door.admission.is_closed(), door.admission.is_paused()) {
-            (true, _) => (Refused::Draining, "this node is draining\n"),
-            (_, true) => (Refused::Unavailable, "this node cannot reach shared state\n"),
-            _ => (Refused::Full, "this node is full\n"),
-        };
-        door.refuse(reason, address);
-        // The connection goes, too: a node that is full needs its files for those who are inside.
-        let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
-        return (StatusCode::SERVICE_UNAVAILABLE, headers, why).into_response();
+    let admitted = match Admitted::new(&door, address, client) {
+        Ok(admitted) => admitted,
+        Err(why) => {
+            let text = match why {
+                Refused::Draining => "this node is draining\n",
+                Refused::Unavailable => "this node cannot reach shared state\n",
+                Refused::Full | Refused::Origin | Refused::Handshake => "this node is full\n",
+            };
+            // The connection goes, too: a node that is full needs its files for those who are inside.
+            let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
+            return (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response();
+        }
     };
-    if address.is_none()
-        && let Some(skipped) = door.strangers.pass(door.clock.now() / STRANGERS_SECONDS)
-    {
-        tracing::warn!(
-            skipped,
-            "X-Forwarded-For tells no address of a client: do as many proxies append to it as TRUST_PROXY_HOPS says?"
-        );
-    }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(door.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
         .max_message_size(Some(MAX_TRANSPORT_BYTES))
         .max_frame_size(Some(MAX_TRANSPORT_BYTES));
+    let tasks = door.tasks.clone();
     handshake.accept(config, move |socket| async move {
-        let open = door.registry.open(conn, Outbox::new(door.outbox_bytes), place);
-        let origin = address.map_or_else(|| door.keys.stranger(conn).into(), |address| door.keys.origin(address));
-        let speaker = Speaker::new(Arc::clone(&door), Arc::clone(&open.outbox), origin, Arc::clone(&subject));
         // A task of its own: that of the handshake would hold what it needed for as long as the socket lives.
-        door.tasks.spawn(subject.scope(session::run(socket, speaker, open)));
+        tasks.spawn(admitted.serve(socket));
     })
 }

@@ -1,0 +1,179 @@
+use std::sync::Arc;
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{answer::Outcome, budget::Budget, entry::ENTRY, features::Features, pending::Pending, upgrade::Door};
+use crate::{
+    clock::Millis,
+    hub::{HubError, Membership, Outbox},
+    protocol::{ClientMessage, Close, Frame, Inbound, Received, ServerFrame, decode, encode},
+    room::{Action, Json, Refusal, Shown},
+    telemetry::Subject,
+};
+
+/// What the server knows of the client at the other end of a connection, and what it does with its frames.
+#[derive(Debug)]
+pub(super) struct ClientSession {
+    pub(super) door: Arc<Door>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) origin: Shown,
+    /// What the log lines of this connection are about.
+    pub(super) subject: Arc<Subject>,
+    /// The type of the frame in hand.
+    pub(super) hearing: Received,
+    pub(super) seat: Option<Membership>,
+    /// Answered once the client has its ROOM_STATE, and in it the token to resume with. Only where its seat depends on that.
+    pub(super) received_state: Option<oneshot::Receiver<()>>,
+    pub(super) features: Features,
+    pub(super) budget: Budget,
+    pub(super) complained: Millis,
+    /// A JOIN that waits. It is on the heap: few wait.
+    pub(super) pending: Option<Box<Pending>>,
+}
+
+impl ClientSession {
+    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, origin: Shown, subject: Arc<Subject>) -> Self {
+        Self {
+            door,
+            outbox,
+            origin,
+            subject,
+            hearing: Received::Invalid,
+            seat: None,
+            received_state: None,
+            features: Features::default(),
+            budget: Budget::default(),
+            complained: 0,
+            pending: None,
+        }
+    }
+
+    pub(super) fn send(&self, frame: Frame) {
+        self.outbox.push(frame, false);
+    }
+
+    /// The answer to PING, which goes ahead of everything that waits.
+    pub(super) fn pong(&self, t0: Option<f64>, received: Millis) -> Frame {
+        let now = self.door.clock.now();
+        let (t1, t2) = (t0.map(|_| received), t0.map(|_| now));
+        encode(&ServerFrame::Pong { timestamp: now, t0, t1, t2 })
+    }
+
+    /// Does what a frame asks for that came at `received`, or `came` by the clock that never jumps. Returns the PONG for a PING.
+    pub(super) async fn hear(&mut self, text: &str, received: Millis, came: Instant) -> Option<Frame> {
+        let Inbound { id, message } = match decode(text) {
+            Ok(inbound) => inbound,
+            Err(error) => {
+                self.door.metrics.received.inc(Received::Invalid);
+                self.malformed(&error);
+                return None;
+            }
+        };
+        let kind = Received::of(&message);
+        self.door.metrics.received.inc(kind);
+        self.hearing = kind;
+        tracing::trace!(r#type = kind.as_str(), bytes = text.len(), "frame");
+        let id = id.as_ref();
+        let outcome = match message {
+            ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
+            ClientMessage::Join(join) => match self.charge(ENTRY, received) {
+                Ok(()) => self.join(join, id).await,
+                Err(wait) => {
+                    self.turn_away_join(join, id, wait, received);
+                    Outcome::Refused
+                }
+            },
+            ClientMessage::Resume(resume) => match self.charge(ENTRY, received) {
+                Ok(()) => self.resume(resume, id).await,
+                Err(wait) => {
+                    self.limited(id, true, wait, received);
+                    Outcome::Refused
+                }
+            },
+            message => {
+                if let ClientMessage::Act(Action::Leave) = message {
+                    self.pending = None;
+                }
+                match self.seat.clone() {
+                    Some(seat) => self.act(&seat, message, id).await,
+                    None => self.refused(id, &Refusal::NotJoined.into()),
+                }
+            }
+        };
+        if outcome == Outcome::Granted && kind.is_relayed() {
+            self.door.metrics.relay.observe(came.elapsed());
+        }
+        None
+    }
+
+    /// Does what a member asks for.
+    async fn act(&mut self, seat: &Membership, message: ClientMessage, id: Option<&Json>) -> Outcome {
+        let hub = &self.door.hub;
+        let leaves = matches!(message, ClientMessage::Act(Action::Leave));
+        let done = match message {
+            ClientMessage::Act(action) => match self.screen(action) {
+                Ok(action) => {
+                    let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
+                    let done = self.door.hub.act(seat, action).await;
+                    if let (Ok(_), Some(who)) = (&done, kicked) {
+                        tracing::info!(to = %who, "kicked a member");
+                    }
+                    done
+                }
+                Err(error) => Err(error),
+            },
+            ClientMessage::Position { position, playing } => {
+                hub.report(seat, position, playing).await.map(|()| seat.version())
+            }
+            ClientMessage::RequestSync { respect_auto_play } => hub.sync(seat, respect_auto_play).map(|frame| {
+                self.send(frame);
+                seat.version()
+            }),
+            ClientMessage::Signal(signal) => hub.signal(seat, &signal).await.map(|()| seat.version()),
+            ClientMessage::Whisper(whisper) => hub.whisper(seat, &whisper).await.map(|()| seat.version()),
+            ClientMessage::Ignored | ClientMessage::Ping { .. } | ClientMessage::Join(_) | ClientMessage::Resume(_) => {
+                Ok(seat.version())
+            }
+        };
+        let left = leaves && done.is_ok();
+        let outcome = match done {
+            Ok(version) => self.ack(id, version),
+            // To write to a peer that has just left is no mistake: only a client that asked for an answer is told.
+            Err(HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => Outcome::Refused,
+            Err(error) => self.refused(id, &error),
+        };
+        if left {
+            tracing::info!("left");
+            self.seat = None;
+            self.outbox.close(Close::Left);
+        }
+        outcome
+    }
+
+    /// What depends on the sender's generation and on this deployment.
+    fn screen(&self, action: Action) -> Result<Action, HubError> {
+        match action {
+            Action::ChangeUrl { url, .. } if !self.door.allows_url(&url) => Err(HubError::UrlNotAllowed),
+            Action::ChangeUrl { url, time, .. } => Ok(Action::ChangeUrl { url, time, legacy: !self.features.modern }),
+            action => Ok(action),
+        }
+    }
+
+    /// The connection is gone. Clients that can resume keep their seat for a while. While the node is being stopped all clients do, since
+    /// all of them come back.
+    pub(super) async fn depart(mut self) {
+        let keep_seat = self.can_come_back();
+        let Some(seat) = self.seat else { return };
+        if let Err(error) = self.door.hub.disconnect(&seat, keep_seat).await {
+            tracing::warn!(%error, "a departure could not be committed; the seat is given up when the lease or the window ends");
+        }
+    }
+    /// Whether a seat that is kept serves the client. A client that never got its token could neither resume nor join: the seat would
+    /// keep out the very client that it is kept for.
+    fn can_come_back(&mut self) -> bool {
+        match &mut self.received_state {
+            Some(received) => received.try_recv().is_ok(),
+            None => self.features.resume() || self.door.admission.is_closed(),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+use std::{future::Future, sync::Arc};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::Either};
+use tokio::{
+    task::{unconstrained, yield_now},
+    time::{Instant, sleep_until},
+};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes, protocol::frame::coding::CloseCode};
+
+use super::{
+    client_session::ClientSession,
+    end::{End, broken, part},
+    heartbeat::{Beat, Heartbeat},
+    registry::Open,
+    transport::Transport,
+    upgrade::Door,
+    write::{Done, done},
+};
+use crate::{
+    hub::{Outbox, Prompt},
+    protocol::{Close, Code, Received},
+    telemetry::contained,
+};
+
+/// How many frames a peer may send before the other tasks of its thread have a turn. Otherwise peers that have filled their sockets would
+/// fill the outboxes of their room before any task there could write.
+const FRAMES_PER_TURN: usize = 16;
+/// This many bytes count as one more frame.
+const BYTES_PER_FRAME: usize = 256;
+/// What tungstenite itself answers to a close frame whose code may not be sent, and then shows in its place.
+const BAD_CLOSE_CODE: &str = "Protocol violation";
+
+/// Reads, answers and writes until one side ends the connection. Not an `async fn`: those keep their arguments twice.
+#[allow(clippy::manual_async_fn, reason = "see above")]
+pub(super) fn run(
+    mut socket: impl Transport,
+    mut session: ClientSession,
+    open: Open,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut heart =
+            Heartbeat::new(Instant::now(), session.door.ping_interval, session.door.ping_timeout, rand::random());
+        let door = Arc::clone(&session.door);
+        let mut connection =
+            Connection { socket: &mut socket, outbox: &open.outbox, door: &door, prompt: None, asked: None };
+        let end = if let Some(end) = contained(connection.converse(&mut session, &mut heart)).await {
+            end
+        } else {
+            // What the bug left behind in the room is not to be trusted.
+            if let Some(room) = session.subject.room() {
+                door.hub.distrust(&room);
+            }
+            End::Close(Close::Internal)
+        };
+        // What is needed once is on the heap: idle sockets, which are most, stay small.
+        Box::pin(part(socket, session, end)).await;
+        drop(open);
+    }
+}
+
+/// The connection of one peer while it is open.
+pub(super) struct Connection<'a, T> {
+    pub(super) socket: &'a mut T,
+    pub(super) outbox: &'a Outbox,
+    pub(super) door: &'a Door,
+    /// What other tasks want of this one, until it gets to that.
+    pub(super) prompt: Option<Box<Prompt>>,
+    /// Tasks that wait for a sign of life of the peer, which was pinged for them.
+    asked: Option<Box<Prompt>>,
+}
+
+impl<T: Transport> Connection<'_, T> {
+    /// The loop of the connection.
+    async fn converse(&mut self, session: &mut ClientSession, heart: &mut Heartbeat) -> End {
+        let mut heard = 0;
+        let timer = sleep_until(heart.next());
+        tokio::pin!(timer);
+        loop {
+            // As a rule that is what the task was woken for: no need to look at everything else before.
+            if let Some(batch) = self.outbox.try_take()
+                && let Err(end) = self.write(batch).await
+            {
+                return end;
+            }
+            if let Some(prompt) = self.prompt.take()
+                && let Err(end) = self.heed(*prompt, session, heart).await
+            {
+                return end;
+            }
+            if session.is_due()
+                && let Err(end) = self.try_again(session).await
+            {
+                return end;
+            }
+            if heard >= FRAMES_PER_TURN {
+                heard = 0;
+                yield_now().await;
+            }
+            let held = session.budget.held_until().is_some();
+            if session.budget.is_behind() && !held {
+                // Frames that were sent while nothing was read. Once there are none the sender has its credit back.
+                if let Some(frame) = unconstrained(self.socket.next()).now_or_never() {
+                    if let Err(end) = self.hear(session, heart, frame, &mut heard).await {
+                        return end;
+                    }
+                    continue;
+                }
+                session.budget.catch_up();
+            }
+            if let Some(at) = session.wakes_at().into_iter().chain(self.asked.as_ref().map(|_| heart.next())).min()
+                && at < timer.deadline()
+            {
+                timer.as_mut().reset(at);
+            }
+            // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
+            let step = tokio::select! {
+                batch = self.outbox.take() => self.write(batch),
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if session.budget.release(now) {
+                        // While nothing was read nothing could be heard.
+                        heart.heard(now);
+                    }
+                    let until = session.budget.held_until();
+                    let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
+                    timer.as_mut().reset(until.unwrap_or_else(|| heart.next()));
+                    match beat {
+                        Beat::Wait => done(Ok(())),
+                        Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
+                        Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
+                    }
+                }
+                frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut heard),
+            };
+            if let Err(end) = step.await {
+                return end;
+            }
+        }
+    }
+
+    /// Takes in what came from the peer, or its end.
+    fn hear<'a>(
+        &'a mut self,
+        session: &'a mut ClientSession,
+        heart: &mut Heartbeat,
+        frame: Option<Result<Message, tungstenite::Error>>,
+        heard: &mut usize,
+    ) -> Done<'a> {
+        let came = Instant::now();
+        heart.heard(came);
+        match frame {
+            Some(Ok(frame)) => {
+                // A close frame says neither that the peer stays nor that it has read anything.
+                if !frame.is_close()
+                    && let Some(asked) = self.asked.take()
+                {
+                    for asker in asked.askers {
+                        // Whoever gave up waiting does not hear it.
+                        let _ = asker.send(());
+                    }
+                }
+                match frame {
+                    Message::Text(text) => {
+                        *heard += 1 + text.len() / BYTES_PER_FRAME;
+                        self.answer(session, text, came)
+                    }
+                    other => done(self.other(session, &other)),
+                }
+            }
+            None => done(Err(End::Gone)),
+            Some(Err(error)) => done(Err(broken(&error))),
+        }
+    }
+
+    /// Does what other tasks want of this one.
+    fn heed(&mut self, prompt: Prompt, session: &mut ClientSession, heart: &mut Heartbeat) -> Done<'_> {
+        if prompt.try_again {
+            session.prompt();
+        }
+        if prompt.askers.is_empty() {
+            return done(Ok(()));
+        }
+        heart.ask(Instant::now());
+        self.asked.get_or_insert_default().merge(prompt);
+        self.feed([Message::Ping(bytes::Bytes::new())], None)
+    }
+
+    /// Decides a JOIN that waits once more. While that takes time, the connection goes on writing.
+    fn try_again<'a>(&'a mut self, session: &'a mut ClientSession) -> Done<'a> {
+        let mut work = Box::pin(async move { session.try_again().await });
+        match (&mut work).now_or_never() {
+            Some(()) => done(Ok(())),
+            None => Either::Right(Box::pin(self.write_while(work))),
+        }
+    }
+
+    /// Hands a frame to the session. While that takes time, the connection goes on writing.
+    fn answer<'a>(&'a mut self, session: &'a mut ClientSession, text: Utf8Bytes, came: Instant) -> Done<'a> {
+        let received = self.door.clock.now();
+        if let Err(wait) = session.admit(text.len(), received) {
+            let pong = session.turn_away(&text, wait, received);
+            return self.pong(pong);
+        }
+        let mut work = Box::pin(async move { session.hear(&text, received, came).await });
+        match (&mut work).now_or_never() {
+            Some(pong) => self.pong(pong),
+            None => Either::Right(Box::pin(async move {
+                let pong = self.write_while(work).await?;
+                self.pong(pong).await
+            })),
+        }
+    }
+
+    /// Deals with a frame that is no text.
+    fn other(&self, session: &mut ClientSession, frame: &Message) -> Result<(), End> {
+        match frame {
+            Message::Close(Some(frame))
+                if frame.code == CloseCode::Protocol && frame.reason.as_str() == BAD_CLOSE_CODE =>
+            {
+                tracing::info!(fault = "a close code that may not be sent", "the client broke RFC 6455");
+                return Err(End::Broken(Close::Protocol));
+            }
+            Message::Close(_) => return Err(End::Closed),
+            Message::Binary(_) => {
+                self.door.metrics.received.inc(Received::Invalid);
+                let now = self.door.clock.now();
+                match session.admit(0, now) {
+                    Ok(()) => session.error(None, Code::InvalidMessage, "binary frames have no meaning here", None),
+                    Err(wait) => session.limited(None, false, wait, now),
+                }
+            }
+            _ => {
+                let now = self.door.clock.now();
+                if let Err(wait) = session.admit(0, now) {
+                    session.limited(None, false, wait, now);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::{task::unconstrained, time::timeout};
+use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protocol::CloseFrame};
+
+use super::{client_session::ClientSession, transport::Transport, upgrade::Door};
+use crate::{
+    protocol::{Close, Code, Received, Sent, ServerFrame, decode, encode},
+    telemetry::Parting,
+};
+
+/// Frames of a peer that are still read after the close frame was sent, until the peer's own close frame comes.
+const LAST_FRAMES: usize = 1_000;
+/// How long the last frames to a peer may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why a connection is over.
+pub(super) enum End {
+    /// The connection ended without a close frame.
+    Gone,
+    /// The peer sent a close frame.
+    Closed,
+    /// This side ends it.
+    Close(Close),
+    /// The peer has done what RFC 6455 forbids, so that nothing more of it can be read.
+    Broken(Close),
+}
+
+/// Ends a connection. The seat is given up at once: a peer that is slow to close must not look present.
+pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end: End) {
+    let is_broken = matches!(end, End::Broken(_));
+    let close = match end {
+        End::Close(close) | End::Broken(close) => close,
+        End::Closed => {
+            session.door.metrics.partings.inc(Parting::Closed);
+            tracing::info!(by = "client", "closed");
+            // The peer's close frame has its answer waiting.
+            let _ = tokio::join!(timeout(FAREWELL, socket.flush()), session.depart());
+            return;
+        }
+        End::Gone => {
+            session.door.metrics.partings.inc(Parting::Gone);
+            tracing::info!(by = "network", reason = "gone without a close frame", "closed");
+            return session.depart().await;
+        }
+    };
+    let door = Arc::clone(&session.door);
+    door.metrics.closes.inc(close);
+    tracing::info!(by = "server", code = close.code(), reason = close.reason(), "closed");
+    let frame = CloseFrame { code: close.code().into(), reason: close.reason().into() };
+    let farewell = async {
+        let told = answer_the_rest(&mut socket, &door, close).await.is_ok()
+            && socket.send(Message::Close(Some(frame))).await.is_ok();
+        if is_broken {
+            // A close frame with a bad code has its answer waiting, as any other has.
+            if !told {
+                let _ = socket.flush().await;
+            }
+            socket.discard().await;
+        } else if told {
+            // What it sent before it knew; not more than it could have. It cannot be answered any more.
+            for _ in 0..LAST_FRAMES {
+                match socket.next().await {
+                    Some(Ok(Message::Text(_))) => door.metrics.received.inc(Received::Dropped),
+                    Some(Ok(_)) => {}
+                    _ => break,
+                }
+            }
+        }
+    };
+    let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), session.depart());
+}
+
+/// Answers the frames that have arrived already, if they have an `id`: nothing can be said after a close frame.
+async fn answer_the_rest(socket: &mut impl Transport, door: &Door, close: Close) -> Result<(), tungstenite::Error> {
+    let code = match close {
+        Close::Left | Close::Kicked | Close::SeatLost => Code::NotJoined,
+        Close::Policy => Code::RateLimited,
+        Close::Draining | Close::TryLater => Code::Unavailable,
+        // Such a socket cannot be read any further, or does not read.
+        Close::TooLarge
+        | Close::Protocol
+        | Close::NotUtf8
+        | Close::SlowConsumer
+        | Close::HeartbeatLost
+        | Close::Internal => return Ok(()),
+    };
+    for _ in 0..LAST_FRAMES {
+        let Some(Some(Ok(frame))) = unconstrained(socket.next()).now_or_never() else { break };
+        let Message::Text(text) = frame else { continue };
+        door.metrics.received.inc(Received::Dropped);
+        let id = decode(&text).map_or_else(|error| error.id, |inbound| inbound.id);
+        if id.is_none() {
+            continue;
+        }
+        door.metrics.errors.inc(code);
+        door.metrics.sent.inc(Sent::Error);
+        let (retryable, id) = (code.retryable(), id.as_ref());
+        let error = ServerFrame::Error { code, message: close.reason(), retryable, retry_after_ms: None, id };
+        socket.feed(Message::Text(encode(&error))).await?;
+    }
+    Ok(())
+}
+
+/// How a connection ends that can no longer be read. RFC 6455 has a close code for each way in which a peer can break it.
+pub(super) fn broken(error: &tungstenite::Error) -> End {
+    let close = match error {
+        tungstenite::Error::Capacity(_) => Close::TooLarge,
+        tungstenite::Error::Utf8(_) => Close::NotUtf8,
+        tungstenite::Error::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake
+            | ProtocolError::ReceivedAfterClosing
+            | ProtocolError::SendAfterClosing,
+        ) => return End::Gone,
+        tungstenite::Error::Protocol(_) => Close::Protocol,
+        _ => return End::Gone,
+    };
+    tracing::info!(fault = %error, "the client broke RFC 6455");
+    End::Broken(close)
+}

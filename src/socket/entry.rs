@@ -1,0 +1,195 @@
+//! JOIN and RESUME, and the JOINs that wait.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{answer::Outcome, client_session::ClientSession, features::Features, pending::Pending};
+use crate::{
+    auth::ResumeToken,
+    clock::Millis,
+    hub::{Arrival, HubError, Missed},
+    id::RoomId,
+    protocol::{Close, Code, JoinFrame, Received, ResumeFrame},
+    room::{Action, Join, Json, Refusal, Resume},
+};
+
+/// JOIN and RESUME cost this many messages more: they make rooms, and their answers are as long as the room is large.
+pub(super) const ENTRY: u32 = 9;
+
+impl ClientSession {
+    pub(super) async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) -> Outcome {
+        // The latest JOIN counts: one that waits is replaced.
+        self.pending = None;
+        let features = Features::new(frame.features.as_deref());
+        let token = features.resume().then(|| self.door.keys.fresh_token(&frame.user_id));
+        let (room, join) = self.entry(frame, token.as_ref());
+        // First-generation clients never ask again.
+        let again = (!features.modern).then(|| join.clone());
+        match self.come_in(&room, join, features, token).await {
+            Ok(version) => self.ack(id, version),
+            Err(error) => {
+                self.refused(id, &error);
+                if let Some(join) = again {
+                    self.keep_pending(room, join, features, error.code(), error.retry_after());
+                }
+                Outcome::Refused
+            }
+        }
+    }
+
+    /// The room of a JOIN, and the JOIN as the room takes it.
+    pub(super) fn entry(&self, frame: JoinFrame, token: Option<&ResumeToken>) -> (RoomId, Join) {
+        let keys = &self.door.keys;
+        let join = Join {
+            conn: self.subject.conn(),
+            node: self.door.hub.node().clone(),
+            origin: self.origin,
+            username: frame.username,
+            pin: frame.pin.map(|pin| keys.pin(&frame.room_id, &pin)),
+            proof: frame.resume_token.map(|token| keys.token(&frame.user_id, &token)),
+            token: token.map(|token| token.digest),
+            asked: None,
+            again: false,
+            user: frame.user_id,
+        };
+        (frame.room_id, join)
+    }
+
+    async fn come_in(
+        &mut self,
+        room: &RoomId,
+        join: Join,
+        features: Features,
+        token: Option<ResumeToken>,
+    ) -> Result<u64, HubError> {
+        // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
+        let elsewhere = self.seat.clone().filter(|seat| seat.room.id != *room || seat.user != join.user);
+        if let Some(seat) = elsewhere {
+            match self.door.hub.act(&seat, Action::Leave).await {
+                Ok(_) | Err(HubError::Refused(Refusal::NotJoined)) => self.seat = None,
+                Err(error) => return Err(error),
+            }
+        }
+        self.subject.sit(room, &join.user);
+        let arrival = self.arrival(features, token, None);
+        let (seat, version) = self.door.hub.join(room, join, arrival).await?;
+        tracing::info!(version, features = ?features.names(), "joined");
+        // The ping follows ROOM_STATE: its answer says that the token has arrived.
+        self.received_state = features.resume().then(|| self.outbox.ask());
+        self.features = features;
+        self.seat = Some(seat);
+        Ok(version)
+    }
+
+    /// Keeps a JOIN that was refused, if its client will not send it again.
+    pub(super) fn keep_pending(
+        &mut self,
+        room: RoomId,
+        join: Join,
+        features: Features,
+        why: Code,
+        retry_after: Option<Millis>,
+    ) {
+        self.pending = None;
+        if features.modern {
+            return;
+        }
+        if why == Code::Unavailable {
+            // It would show a party that it is not in, for ever. A closed socket it opens again, and if this goes on the upgrade
+            // is refused, after which it waits longer and longer.
+            self.outbox.close(Close::TryLater);
+        } else if why.passes() {
+            let wait = self.door.hub.wait(&room, self.subject.conn(), &self.outbox);
+            self.pending = Some(Box::new(Pending::new(room, join, why, retry_after, wait)));
+        }
+    }
+
+    /// When something is to be done that no frame asks for: when a socket that is held back may be read again, or a JOIN that waits is tried.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        let tried = self.pending.as_ref().map(|pending| pending.next);
+        [self.budget.held_until(), tried].into_iter().flatten().min()
+    }
+
+    /// The room that a JOIN waits for has changed.
+    pub(super) fn prompt(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.prompt();
+        }
+    }
+
+    /// Whether a JOIN that waits is to be tried at `now`.
+    pub(super) fn is_due(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.next <= Instant::now())
+    }
+
+    /// Decides the JOIN that waits once more. Its client is told when it is in, or when it is kept out by something else than before.
+    pub(super) async fn try_again(&mut self) {
+        let Some(mut pending) = self.pending.take() else { return };
+        // It was not paid for yet.
+        if pending.why == Code::RateLimited
+            && let Err(wait) = self.charge(1 + ENTRY, self.door.clock.now())
+        {
+            pending.refused(Code::RateLimited, Some(wait));
+            self.pending = Some(pending);
+            return;
+        }
+        let join = Join { again: true, ..pending.join.clone() };
+        let Err(error) = self.come_in(&pending.room, join, Features::default(), None).await else {
+            return;
+        };
+        let code = error.code();
+        if code != pending.why {
+            self.hearing = Received::Join;
+            self.refused(None, &error);
+        }
+        if code.passes() {
+            pending.refused(code, error.retry_after());
+            self.pending = Some(pending);
+        } else if code == Code::Unavailable {
+            self.outbox.close(Close::TryLater);
+        }
+    }
+
+    pub(super) async fn resume(&mut self, frame: ResumeFrame, id: Option<&Json>) -> Outcome {
+        self.pending = None;
+        if self.seat.is_some() {
+            self.error(id, Code::InvalidMessage, "RESUME is for a new socket", None);
+            return Outcome::Refused;
+        }
+        self.subject.sit(&frame.room_id, &frame.user_id);
+        let features = Features::new(Some(frame.features.as_deref().unwrap_or(&["resume".into(), "ack".into()])));
+        let keys = &self.door.keys;
+        let token = keys.fresh_token(&frame.user_id);
+        let resume = Resume {
+            user: frame.user_id.clone(),
+            conn: self.subject.conn(),
+            node: self.door.hub.node().clone(),
+            origin: self.origin,
+            proof: keys.token(&frame.user_id, &frame.resume_token),
+            token: token.digest,
+        };
+        let missed = Missed { epoch: frame.epoch, version: frame.version };
+        let arrival = self.arrival(features, Some(token), Some(missed));
+        match self.door.hub.resume(&frame.room_id, resume, arrival).await {
+            Ok((seat, version)) => {
+                tracing::info!(version, missed = version.saturating_sub(frame.version), "resumed");
+                self.features = features;
+                self.seat = Some(seat);
+                self.ack(id, version)
+            }
+            Err(error) => self.refused(id, &error),
+        }
+    }
+
+    fn arrival(&self, features: Features, token: Option<ResumeToken>, missed: Option<Missed>) -> Arrival {
+        Arrival {
+            conn: self.subject.conn(),
+            outbox: Arc::clone(&self.outbox),
+            modern: features.modern,
+            features: features.names(),
+            token: token.map(|token| token.text),
+            missed,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a client may send, and how it is told that it sends too much.
+
+use tokio::time::Instant;
+
+use super::{budget::Allowance, client_session::ClientSession, features::Features};
+use crate::{
+    clock::Millis,
+    protocol::{ClientMessage, Code, Frame, JoinFrame, Received, decode},
+    room::Json,
+};
+
+/// A frame counts as one message for each of these bytes that it has begun: what is passed on to many must cost its sender something.
+const BYTES_PER_MESSAGE: usize = 4_096;
+/// Between two ERROR rate_limited for frames without an `id`, in ms.
+const COMPLAINT: Millis = 1_000;
+
+impl ClientSession {
+    /// Charges another frame of `bytes`. If it is beyond the budget: when it would not be, in ms.
+    pub(super) fn admit(&mut self, bytes: usize, now: Millis) -> Result<(), Millis> {
+        self.charge(u32::try_from(1 + bytes / BYTES_PER_MESSAGE).unwrap_or(u32::MAX), now)
+    }
+
+    pub(super) fn charge(&mut self, amount: u32, now: Millis) -> Result<(), Millis> {
+        let allowance = Allowance { rate: self.door.rate, burst: self.door.burst };
+        let free = self.budget.held_until().is_none();
+        let charged = self.budget.charge(amount, allowance, now, Instant::now());
+        if free && self.budget.held_until().is_some() {
+            self.door.metrics.reads_delayed.inc();
+        }
+        if charged.is_err()
+            && self.budget.is_exhausted(allowance)
+            && let Some(close) = Code::RateLimited.close()
+        {
+            self.outbox.close(close);
+        }
+        charged
+    }
+
+    /// Answers a frame that is beyond the budget. A frame with an `id`, a JOIN and a RESUME are answered each time, others once a second.
+    pub(super) fn limited(&mut self, id: Option<&Json>, entry: bool, wait: Millis, now: Millis) {
+        let fresh = now.saturating_sub(self.complained) >= COMPLAINT;
+        if fresh {
+            self.complained = now;
+            if let Some(skipped) = self.door.refusals.pass(now) {
+                tracing::info!(
+                    code = Code::RateLimited.as_str(),
+                    wait,
+                    skipped,
+                    "it sends more than it may, frames are refused"
+                );
+            }
+        } else if id.is_none() && !entry {
+            return;
+        }
+        self.error(id, Code::RateLimited, "too many messages, this one was dropped", Some(wait));
+    }
+
+    /// Refuses a frame that is beyond the budget. A PING is answered all the same: its sender must not take the server for dead.
+    pub(super) fn turn_away(&mut self, text: &str, wait: Millis, received: Millis) -> Option<Frame> {
+        let (id, message) = match decode(text) {
+            Ok(inbound) => (inbound.id, Some(inbound.message)),
+            Err(error) => (error.id, None),
+        };
+        let pings = matches!(message, Some(ClientMessage::Ping { .. }));
+        self.door.metrics.received.inc(if pings { Received::Ping } else { Received::Dropped });
+        match message {
+            Some(ClientMessage::Ping { t0 }) => return Some(self.pong(t0, received)),
+            Some(ClientMessage::Join(frame)) => self.turn_away_join(frame, id.as_ref(), wait, received),
+            Some(ClientMessage::Resume(_)) => self.limited(id.as_ref(), true, wait, received),
+            _ => self.limited(id.as_ref(), false, wait, received),
+        }
+        None
+    }
+
+    pub(super) fn turn_away_join(&mut self, frame: JoinFrame, id: Option<&Json>, wait: Millis, now: Millis) {
+        self.limited(id, true, wait, now);
+        let features = Features::new(frame.features.as_deref());
+        let (room, join) = self.entry(frame, None);
+        self.keep_pending(room, join, features, Code::RateLimited, Some(wait));
+    }
+}
