@@ -14,7 +14,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
 use tandem::{
     hub::Outbox,
-    protocol::{Frame, Received, Sent, Stamp, announce, decode, encode},
+    protocol::{Frame, Received, Stamp, announce, decode, encode},
     room::{Action, Policy, Room, Update, decide},
     telemetry::Metrics,
 };
@@ -91,7 +91,7 @@ fn pushing(c: &mut Criterion) {
         c.bench_function(&format!("outbox/push_{frames}_and_take"), |b| {
             b.iter(|| {
                 for _ in 0..frames {
-                    outbox.push(frame.clone(), false);
+                    outbox.push(frame.clone());
                 }
                 outbox.take().now_or_never()
             });
@@ -105,18 +105,18 @@ fn counting(c: &mut Criterion) {
     let metrics = Metrics::new("node");
     let frames =
         [r#"{"type":"BROADCAST","userId":"u"}"#, r#"{"type":"SERVER_DRAINING","resume":true}"#].map(Frame::from);
-    let play = decode(r#"{"type":"PLAY_PAUSE","control":"play","currentTime":41.5}"#).unwrap().message;
+    let play = decode(r#"{"type":"PLAY_PAUSE","control":"play","currentTime":41.5}"#).unwrap().kind;
     group.bench_function("received", |b| {
         let came = Instant::now();
         b.iter(|| {
-            metrics.received.inc(Received::of(black_box(&play)));
+            metrics.received.inc(Received::from(black_box(play)));
             metrics.relay.observe(came.elapsed());
         });
     });
     for frame in &frames {
-        group.bench_function(format!("sent_{}", Sent::of(frame).as_str()), |b| {
+        group.bench_function(format!("sent_{}", frame.kind().as_str()), |b| {
             b.iter(|| {
-                metrics.sent.add(Sent::of(black_box(frame)), 1);
+                metrics.sent.add(black_box(frame).kind(), 1);
                 metrics.writes.inc();
             });
         });

@@ -290,11 +290,10 @@ impl Local {
         };
         let seats = &mut self.seats;
         announce(change, stamp, |audience, frame| {
-            let kind = if matches!(frame, ServerFrame::HostHeartbeat { .. }) { Kind::Fleeting } else { Kind::Room };
             let mut written: Option<Frame> = None;
             let told = |user: &UserId, seat: &Seat| Some(user) != spared && is_for(audience, user, seat.modern);
             for (_, seat) in seats.iter_mut().filter(|(user, seat)| told(user, seat)) {
-                seat.push(written.get_or_insert_with(|| encode(&frame)), kind);
+                seat.push(written.get_or_insert_with(|| encode(&frame)), Kind::Room);
             }
         });
     }

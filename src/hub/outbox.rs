@@ -20,7 +20,7 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct Inner {
-    frames: VecDeque<(Frame, bool)>,
+    frames: VecDeque<Frame>,
     bytes: usize,
     close: Option<Close>,
     /// On the heap: it is rare, and an idle socket stays small.
@@ -31,7 +31,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct Batch {
     /// In order.
-    pub frames: VecDeque<(Frame, bool)>,
+    pub frames: VecDeque<Frame>,
     /// The end of the socket, after the frames.
     pub close: Option<Close>,
     /// What the socket's task has to do beside.
@@ -65,21 +65,24 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a frame. A `fleeting` one takes the place of an earlier fleeting one that still waits.
-    pub fn push(&self, frame: Frame, fleeting: bool) {
+    /// Adds a frame. One of a coalescable type takes the place of an earlier one of its type that still waits.
+    pub fn push(&self, frame: Frame) {
         let mut inner = self.inner();
         if inner.close.is_some() {
             return;
         }
-        if fleeting && let Some(old) = inner.frames.iter().position(|(_, fleeting)| *fleeting) {
-            let stale = inner.frames.remove(old).map_or(0, |(frame, _)| frame.len());
+        let kind = frame.kind();
+        if kind.is_coalescable()
+            && let Some(old) = inner.frames.iter().position(|waiting| waiting.kind() == kind)
+        {
+            let stale = inner.frames.remove(old).map_or(0, |frame| frame.len());
             inner.bytes -= stale;
         }
         inner.bytes += frame.len();
         if inner.bytes > self.budget {
             *inner = Inner { close: Some(Close::SlowConsumer), ..Inner::default() };
         } else {
-            inner.frames.push_back((frame, fleeting));
+            inner.frames.push_back(frame);
         }
         drop(inner);
         self.reader.wake();
@@ -159,21 +162,24 @@ mod tests {
 
     use super::*;
 
+    const BEAT: &str = r#"{"type":"HOST_HEARTBEAT","n":1}"#;
+    const LATER_BEAT: &str = r#"{"type":"HOST_HEARTBEAT","n":2}"#;
+
     fn texts(batch: &Batch) -> Vec<&str> {
-        batch.frames.iter().map(|(frame, _)| frame.as_str()).collect()
+        batch.frames.iter().map(Frame::as_str).collect()
     }
 
     #[test]
     fn keeps_order_and_drops_what_is_superseded() {
         let outbox = Outbox::new(100);
         assert!(outbox.take().now_or_never().is_none());
-        for (text, fleeting) in [("a", false), ("beat 1", true), ("b", false), ("beat 2", true)] {
-            outbox.push(text.into(), fleeting);
+        for text in ["a", BEAT, "b", LATER_BEAT] {
+            outbox.push(text.into());
         }
         outbox.close(Close::Kicked);
-        outbox.push("late".into(), false);
+        outbox.push("late".into());
         let batch = outbox.take().now_or_never().unwrap();
-        assert_eq!(texts(&batch), ["a", "b", "beat 2"]);
+        assert_eq!(texts(&batch), ["a", "b", LATER_BEAT]);
         assert_eq!(batch.close, Some(Close::Kicked));
     }
 
@@ -194,12 +200,12 @@ mod tests {
 
     #[test]
     fn gives_up_a_reader_past_its_budget() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(BEAT.len() + 1);
         for _ in 0..50 {
-            outbox.push("123456".into(), true);
+            outbox.push(BEAT.into());
         }
         assert!(outbox.given_up().now_or_never().is_none(), "superseded frames do not count");
-        outbox.push("123456".into(), false);
+        outbox.push("12".into());
         assert!(outbox.given_up().now_or_never().is_some());
         let batch = outbox.take().now_or_never().unwrap();
         assert_eq!((batch.frames.len(), batch.close), (0, Some(Close::SlowConsumer)));

@@ -101,8 +101,6 @@ impl Held {
 pub(super) enum Kind {
     /// A change of the room.
     Room,
-    /// One that makes earlier ones of its kind unnecessary.
-    Fleeting,
     /// Meant for this member alone.
     Direct,
 }
@@ -111,7 +109,7 @@ impl Seat {
     pub(super) fn push(&mut self, frame: &Frame, kind: Kind) {
         match &mut self.held {
             Some(held) => held.push(frame, kind),
-            None => self.outbox.push(frame.clone(), kind == Kind::Fleeting),
+            None => self.outbox.push(frame.clone()),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Hub {
             kind: signal.kind,
             from: &seat.user,
             to: &signal.to,
-            payload: signal.payload.as_ref().map(|(field, value)| (*field, &*value.0)),
+            payload: signal.payload.as_ref().map(|payload| &*payload.0),
             negotiation_id: signal.negotiation_id.as_ref(),
             node_id: self.node().as_str(),
             signal_id: &self.signals.fresh(),

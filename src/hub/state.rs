@@ -21,7 +21,7 @@ use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Archive, Entry, events},
     limit::Throttle,
-    protocol::{Frame, Received},
+    protocol::{ClientFrameType, Frame},
     room::{Attempt, Command, Policy, Refusal, Room, StreamPosition, Update, decide, next_due},
     telemetry::{Gap, Metrics},
 };
@@ -183,12 +183,12 @@ impl Hub {
         refusal: Refusal,
     ) -> Result<(), HubError> {
         let (user, conn, origin, what) = match command {
-            Command::Join(join) => (&join.user, join.conn, join.origin.now, Received::Join),
-            Command::Resume(resume) => (&resume.user, resume.conn, resume.origin.now, Received::Resume),
+            Command::Join(join) => (&join.user, join.conn, join.origin.now, ClientFrameType::Join),
+            Command::Resume(resume) => (&resume.user, resume.conn, resume.origin.now, ClientFrameType::Resume),
             Command::Act { user, conn, action } => {
                 let origin = room.local().replica.members.get(user).map(|member| member.origin);
                 let Some(origin) = origin else { return Ok(()) };
-                (user, *conn, origin, Received::of_action(action))
+                (user, *conn, origin, ClientFrameType::of_action(action))
             }
             _ => return Ok(()),
         };

@@ -34,7 +34,7 @@ pub(super) async fn drain(
     tracing::info!(sockets = count, seconds = over.as_secs_f64(), "draining");
     let frame = encode(&ServerFrame::ServerDraining { retry_after_ms: RETRY_AFTER, resume: true });
     for outbox in &outboxes {
-        outbox.push(frame.clone(), false);
+        outbox.push(frame.clone());
     }
     outboxes.shuffle(&mut rand::rng());
     let start = Instant::now();

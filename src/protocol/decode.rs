@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Code, MAX_MESSAGE_BYTES};
-use crate::{
-    id::{RoomId, UserId},
-    room::{Action, Json},
+use super::{
+    ClientFrameType, ClientMessage, Code, Hello, MAX_MESSAGE_BYTES, MemberMessage, Signal, SignalKind, Whisper,
 };
+use crate::room::{Action, Json};
 
 /// The longest explanation of what is wrong, in characters.
 const MAX_EXPLANATION: usize = 160;
@@ -19,11 +18,15 @@ mod fields;
 mod salvage;
 mod scan;
 
+pub use fields::{JoinFrame, ResumeFrame};
+
 /// A frame that was understood.
 #[derive(Debug)]
 pub struct Inbound {
     /// What the sender wants its answer to be marked with: a JSON string or integer.
     pub id: Option<Json>,
+    /// Its type.
+    pub kind: ClientFrameType,
     /// What it says.
     pub message: ClientMessage,
 }
@@ -37,90 +40,6 @@ pub struct Malformed {
     pub code: Code,
     /// What is wrong with it.
     pub message: String,
-}
-
-/// Everything a client can say.
-#[derive(Debug)]
-pub enum ClientMessage {
-    /// Come in.
-    Join(JoinFrame),
-    /// Come back.
-    Resume(ResumeFrame),
-    /// Are you there?
-    Ping {
-        /// The client's clock.
-        t0: Option<f64>,
-    },
-    /// Where is the film?
-    RequestSync {
-        /// Echoed in the answer.
-        respect_auto_play: bool,
-    },
-    /// Where the sender's own player is.
-    Position {
-        /// Seconds.
-        position: f64,
-        /// Whether it runs.
-        playing: bool,
-    },
-    /// For one member, from its peer connection.
-    Signal(Signal),
-    /// An application's message for one member.
-    Whisper(Whisper),
-    /// Something the room decides on.
-    Act(Action),
-    /// Understood, and nothing follows from it.
-    Ignored,
-}
-
-/// JOIN.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "docs/protocol.md has them")]
-pub struct JoinFrame {
-    pub room_id: RoomId,
-    pub user_id: UserId,
-    #[serde(default, deserialize_with = "check::username")]
-    pub username: Option<Box<str>>,
-    #[serde(default, deserialize_with = "check::pin")]
-    pub pin: Option<Box<str>>,
-    pub features: Option<Vec<Box<str>>>,
-    pub resume_token: Option<Box<str>>,
-}
-
-/// RESUME.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "docs/protocol.md has them")]
-pub struct ResumeFrame {
-    pub room_id: RoomId,
-    pub user_id: UserId,
-    pub resume_token: Box<str>,
-    pub epoch: u64,
-    pub version: u64,
-    pub features: Option<Vec<Box<str>>>,
-}
-
-/// A directed frame: relayed as it is, with the sender stamped by the server.
-#[derive(Debug)]
-pub struct Signal {
-    /// OFFER, ANSWER and so on.
-    pub kind: &'static str,
-    /// The name of its payload field, if it has one.
-    pub payload: Option<(&'static str, Json)>,
-    /// For whom.
-    pub to: UserId,
-    /// Passed through.
-    pub negotiation_id: Option<Json>,
-}
-
-/// BROADCAST with a `to`.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "docs/protocol.md has them")]
-pub struct Whisper {
-    pub event: Box<str>,
-    pub data: Option<Json>,
-    pub to: UserId,
 }
 
 /// Understands one text frame.
@@ -138,13 +57,13 @@ pub fn decode(text: &str) -> Result<Inbound, Malformed> {
     let head: Head<'_> = serde_json::from_str(text).map_err(|error| refuse(Code::InvalidMessage, error.to_string()))?;
     let id =
         head.id.map(check::mark).transpose().map_err(|message| refuse(Code::InvalidMessage, message.to_owned()))?;
-    match message(&head.kind, text) {
-        Ok(Some(message)) => Ok(Inbound { id, message }),
-        Ok(None) => {
-            let kind: String = head.kind.chars().filter(|c| !c.is_control()).take(check::MAX_LABEL_BYTES).collect();
-            Err(Malformed { id, code: Code::UnknownType, message: format!("unknown type {kind:?}") })
-        }
-        Err(error) => Err(Malformed { id, code: Code::InvalidMessage, message: explain(&head.kind, error) }),
+    let Some(kind) = ClientFrameType::parse(&head.kind) else {
+        let kind: String = head.kind.chars().filter(|c| !c.is_control()).take(check::MAX_LABEL_BYTES).collect();
+        return Err(Malformed { id, code: Code::UnknownType, message: format!("unknown type {kind:?}") });
+    };
+    match message(kind, text) {
+        Ok(message) => Ok(Inbound { id, kind, message }),
+        Err(error) => Err(Malformed { id, code: Code::InvalidMessage, message: explain(kind, error) }),
     }
 }
 
@@ -172,29 +91,30 @@ fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
 }
 
 /// The text that first-generation clients know for a JOIN that does not say who or where; for all else what is wrong.
-fn explain(kind: &str, message: String) -> String {
+fn explain(kind: ClientFrameType, message: String) -> String {
     let nameless = ["missing field", "is empty", "invalid type: null"].iter().any(|what| message.contains(what));
     let name = ["roomId", "userId"].iter().any(|name| message.contains(name));
-    if kind == "JOIN" && nameless && name { "Missing roomId or userId".to_owned() } else { message }
+    if kind == ClientFrameType::Join && nameless && name { "Missing roomId or userId".to_owned() } else { message }
 }
 
-/// Nothing for a type that no client may send.
 #[allow(clippy::too_many_lines, reason = "one arm a type: the table of docs/protocol.md")]
-fn message(kind: &str, text: &str) -> Result<Option<ClientMessage>, String> {
-    let act = |action| Ok(Some(ClientMessage::Act(action)));
+fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage, String> {
+    let hello = |hello| Ok(ClientMessage::Hello(hello));
+    let member = |message| Ok(ClientMessage::Member(message));
+    let act = |action| member(MemberMessage::Act(action));
     match kind {
-        "JOIN" => Ok(Some(ClientMessage::Join(read(text)?))),
-        "RESUME" => Ok(Some(ClientMessage::Resume(read(text)?))),
-        "LEAVE" => act(Action::Leave),
-        "PING" => {
+        ClientFrameType::Join => hello(Hello::Join(read(text)?)),
+        ClientFrameType::Resume => hello(Hello::Resume(read(text)?)),
+        ClientFrameType::Ping => {
             let frame: fields::Ping = read(text)?;
-            Ok(Some(ClientMessage::Ping { t0: frame.t0 }))
+            Ok(ClientMessage::Ping { t0: frame.t0 })
         }
-        "UPDATE_USERNAME" => {
+        ClientFrameType::Leave => act(Action::Leave),
+        ClientFrameType::UpdateUsername => {
             let frame: fields::Username = read(text)?;
-            frame.username.map_or(Ok(Some(ClientMessage::Ignored)), |username| act(Action::Rename { username }))
+            frame.username.map_or(member(MemberMessage::Ignored), |username| act(Action::Rename { username }))
         }
-        "PLAY_PAUSE" => {
+        ClientFrameType::PlayPause => {
             let frame: fields::PlayPause = read(text)?;
             let playing = matches!(frame.control, fields::Control::Play);
             act(Action::PlayPause {
@@ -204,19 +124,19 @@ fn message(kind: &str, text: &str) -> Result<Option<ClientMessage>, String> {
                 rate: frame.rate,
             })
         }
-        "SEEK" => {
+        ClientFrameType::Seek => {
             let frame: fields::Playback = read(text)?;
             act(Action::Seek { position: frame.current_time, playing: frame.is_playing, event: frame.event_timestamp })
         }
-        "READY" => {
+        ClientFrameType::Ready => {
             let frame: fields::Ready = read(text)?;
             act(Action::Ready { target: frame.target_time })
         }
-        "POSITION_UPDATE" => {
+        ClientFrameType::PositionUpdate => {
             let frame: fields::Playback = read(text)?;
-            Ok(Some(ClientMessage::Position { position: frame.current_time, playing: frame.is_playing }))
+            member(MemberMessage::Position { position: frame.current_time, playing: frame.is_playing })
         }
-        "HOST_HEARTBEAT" => {
+        ClientFrameType::HostHeartbeat => {
             let frame: fields::Playback = read(text)?;
             act(Action::Heartbeat {
                 position: frame.current_time,
@@ -224,74 +144,65 @@ fn message(kind: &str, text: &str) -> Result<Option<ClientMessage>, String> {
                 event: frame.event_timestamp,
             })
         }
-        "URL_CHANGE" => {
+        ClientFrameType::UrlChange => {
             let frame: fields::UrlChange = read(text)?;
             act(Action::ChangeUrl { url: frame.url, time: frame.current_time, legacy: false })
         }
-        "REQUEST_SYNC" => {
+        ClientFrameType::RequestSync => {
             let frame: fields::RequestSync = read(text)?;
-            Ok(Some(ClientMessage::RequestSync { respect_auto_play: frame.respect_auto_play.unwrap_or(false) }))
+            member(MemberMessage::RequestSync { respect_auto_play: frame.respect_auto_play.unwrap_or(false) })
         }
-        "OFFER" => signal("OFFER", Some("offer"), text),
-        "ANSWER" => signal("ANSWER", Some("answer"), text),
-        "ICE_CANDIDATE" => signal("ICE_CANDIDATE", Some("candidate"), text),
-        "RENEGOTIATE" => signal("RENEGOTIATE", None, text),
-        "BYE" => signal("BYE", None, text),
-        "PLAYBACK_ACK" => signal("PLAYBACK_ACK", Some("control"), text),
-        "BROADCAST" => {
+        ClientFrameType::Offer => signal(SignalKind::Offer, text),
+        ClientFrameType::Answer => signal(SignalKind::Answer, text),
+        ClientFrameType::IceCandidate => signal(SignalKind::IceCandidate, text),
+        ClientFrameType::Renegotiate => signal(SignalKind::Renegotiate, text),
+        ClientFrameType::Bye => signal(SignalKind::Bye, text),
+        ClientFrameType::PlaybackAck => signal(SignalKind::PlaybackAck, text),
+        ClientFrameType::Broadcast => {
             let fields::Broadcast { event, data, to } = read(text)?;
             match to {
-                Some(to) => Ok(Some(ClientMessage::Whisper(Whisper { event, data, to }))),
+                Some(to) => member(MemberMessage::Whisper(Whisper { event, data, to })),
                 None => act(Action::Broadcast { event, data }),
             }
         }
-        "TOGGLE_GUEST_CONTROL" => {
+        ClientFrameType::ToggleGuestControl => {
             let frame: fields::GuestControl = read(text)?;
             act(Action::GuestControl { enabled: frame.enabled })
         }
-        "TRANSFER_HOST" => {
+        ClientFrameType::TransferHost => {
             let frame: fields::Target = read(text)?;
             act(Action::TransferHost { to: frame.target_user_id })
         }
-        "SET_ROLE" => {
+        ClientFrameType::SetRole => {
             let frame: fields::SetRole = read(text)?;
             act(Action::SetRole { to: frame.target_user_id, role: frame.role })
         }
-        "KICK" => {
+        ClientFrameType::Kick => {
             let frame: fields::Kick = read(text)?;
             act(Action::Kick { who: frame.target_user_id, note: frame.reason })
         }
         // Answers to a question that this server answers itself: relaying them would let a member lead another astray.
-        "SYNC_RESPONSE" | "SYNC_PLAYBACK" => Ok(Some(ClientMessage::Ignored)),
-        _ => Ok(None),
+        ClientFrameType::SyncResponse | ClientFrameType::SyncPlayback => member(MemberMessage::Ignored),
     }
 }
 
-fn signal(kind: &'static str, field: Option<&'static str>, text: &str) -> Result<Option<ClientMessage>, String> {
+fn signal(kind: SignalKind, text: &str) -> Result<ClientMessage, String> {
     let frame: fields::Directed = read(text)?;
-    let payload = match field {
-        None => None,
-        Some(field) => {
-            let value = match field {
-                "offer" => frame.offer,
-                "answer" => frame.answer,
-                "candidate" => frame.candidate,
-                _ => frame.control,
-            };
-            let value = value.ok_or_else(|| format!("missing field `{field}`"))?;
-            let shape = value.0.get();
-            let fits = match field {
-                "control" => matches!(shape, "\"play\"" | "\"pause\""),
-                "candidate" => shape.starts_with('{') || shape == "null",
-                _ => shape.starts_with('{'),
-            };
-            if !fits {
-                return Err(format!("{field}: invalid type"));
-            }
-            Some((field, value))
-        }
+    let fields::Directed { to, offer, answer, candidate, control, negotiation_id } = frame;
+    let payload = match kind {
+        SignalKind::Offer => offer,
+        SignalKind::Answer => answer,
+        SignalKind::IceCandidate => candidate,
+        SignalKind::PlaybackAck => control,
+        SignalKind::Renegotiate | SignalKind::Bye => None,
     };
-    Ok(Some(ClientMessage::Signal(Signal { kind, payload, to: frame.to, negotiation_id: frame.negotiation_id })))
+    if let Some(field) = kind.payload_field() {
+        let payload = payload.as_ref().ok_or_else(|| format!("missing field `{field}`"))?;
+        if !kind.accepts(&payload.0) {
+            return Err(format!("{field}: invalid type"));
+        }
+    }
+    Ok(ClientMessage::Member(MemberMessage::Signal(Signal { kind, payload, to, negotiation_id })))
 }
 
 #[cfg(test)]
@@ -363,7 +274,7 @@ mod tests {
     #[test]
     fn names_are_tidied() {
         let text = serde_json::json!({"type": "JOIN", "roomId": "r", "userId": "u", "username": format!(" a\u{7}{}", "é".repeat(99)), "pin": ""});
-        let Ok(Inbound { message: ClientMessage::Join(join), .. }) = decode(&text.to_string()) else {
+        let Ok(Inbound { message: ClientMessage::Hello(Hello::Join(join)), .. }) = decode(&text.to_string()) else {
             panic!("a JOIN")
         };
         let name = join.username.expect("name");

@@ -4,19 +4,25 @@ mod announce;
 mod close;
 mod code;
 mod decode;
+mod frame;
+mod frame_type;
 mod ice;
-mod kind;
+mod message;
 mod number;
 mod server;
+mod signal;
 mod snapshot;
 
 pub use announce::{Audience, Stamp, announce};
 pub use close::Close;
 pub use code::Code;
-pub use decode::{ClientMessage, Inbound, JoinFrame, Malformed, ResumeFrame, Signal, Whisper, decode};
+pub use decode::{Inbound, JoinFrame, Malformed, ResumeFrame, decode};
+pub use frame::{Frame, encode, unencodable};
+pub use frame_type::{ClientFrameType, Received, ServerFrameType};
 pub use ice::IceServer;
-pub use kind::{Received, Sent};
-pub use server::{Frame, Line, ServerFrame, SignalFrame, Standing, encode, unencodable};
+pub use message::{ClientMessage, Hello, MemberMessage, Whisper};
+pub use server::{Line, ServerFrame, Standing};
+pub use signal::{Signal, SignalFrame, SignalKind};
 pub use snapshot::{RoomState, RoomStateParts};
 
 /// The largest frame that is understood, in bytes. What first-generation clients send stays well below.

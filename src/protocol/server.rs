@@ -1,18 +1,11 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde::Serialize;
-use serde_json::value::RawValue;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{Code, IceServer, RoomState, number};
+use super::{Code, IceServer, RoomState, ServerFrameType, SignalFrame, number};
 use crate::{
     clock::Millis,
     id::{ConnId, UserId},
     room::{Json, Role, Timeline},
 };
-
-/// An encoded frame. Cloning shares the bytes: a frame is written once, whoever gets it.
-pub type Frame = Utf8Bytes;
 
 /// Where the film is, for clients that keep the room's clock.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -246,94 +239,35 @@ pub enum ServerFrame<'a> {
     Signal(SignalFrame<'a>),
 }
 
-/// A directed frame: its type and the name of its payload come from the sender.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "docs/protocol.md has the table")]
-pub struct SignalFrame<'a> {
-    pub kind: &'static str,
-    pub from: &'a UserId,
-    pub to: &'a UserId,
-    pub payload: Option<(&'static str, &'a RawValue)>,
-    pub negotiation_id: Option<&'a Json>,
-    pub node_id: &'a str,
-    pub signal_id: &'a str,
-}
-
-impl Serialize for SignalFrame<'_> {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap as _;
-        let mut map = out.serialize_map(None)?;
-        map.serialize_entry("type", self.kind)?;
-        map.serialize_entry("from", self.from)?;
-        map.serialize_entry("userId", self.from)?;
-        map.serialize_entry("to", self.to)?;
-        if let Some((field, value)) = self.payload {
-            map.serialize_entry(field, value)?;
+impl ServerFrame<'_> {
+    /// The type of the frame, the same as in its text.
+    pub fn kind(&self) -> ServerFrameType {
+        match self {
+            Self::RoomState(_) => ServerFrameType::RoomState,
+            Self::Resumed { .. } => ServerFrameType::Resumed,
+            Self::Discontinuity { .. } => ServerFrameType::Discontinuity,
+            Self::UserJoined { .. } => ServerFrameType::UserJoined,
+            Self::UserLeft { .. } => ServerFrameType::UserLeft,
+            Self::Leave { .. } => ServerFrameType::Leave,
+            Self::MemberAway { .. } => ServerFrameType::MemberAway,
+            Self::MemberBack { .. } => ServerFrameType::MemberBack,
+            Self::HostChanged { .. } => ServerFrameType::HostChanged,
+            Self::RoleChanged { .. } => ServerFrameType::RoleChanged,
+            Self::GuestControl { .. } => ServerFrameType::GuestControl,
+            Self::UsernameUpdated { .. } => ServerFrameType::UsernameUpdated,
+            Self::PlayPause { .. } => ServerFrameType::PlayPause,
+            Self::SeekPause { .. } => ServerFrameType::SeekPause,
+            Self::HostHeartbeat { .. } => ServerFrameType::HostHeartbeat,
+            Self::UrlChange { .. } => ServerFrameType::UrlChange,
+            Self::Broadcast { .. } => ServerFrameType::Broadcast,
+            Self::SyncResponse { .. } => ServerFrameType::SyncResponse,
+            Self::PlaybackAck { .. } => ServerFrameType::PlaybackAck,
+            Self::IceServers { .. } => ServerFrameType::IceServers,
+            Self::Ack { .. } => ServerFrameType::Ack,
+            Self::Error { .. } => ServerFrameType::Error,
+            Self::Pong { .. } => ServerFrameType::Pong,
+            Self::ServerDraining { .. } => ServerFrameType::ServerDraining,
+            Self::Signal(signal) => signal.kind.into(),
         }
-        if let Some(id) = self.negotiation_id {
-            map.serialize_entry("negotiationId", id)?;
-        }
-        map.serialize_entry("nodeId", self.node_id)?;
-        map.serialize_entry("signalId", self.signal_id)?;
-        map.end()
-    }
-}
-
-/// Frames that could not be written, since the process began.
-static UNENCODABLE: AtomicU64 = AtomicU64::new(0);
-
-/// How many frames could not be written, since the process began.
-pub fn unencodable() -> u64 {
-    UNENCODABLE.load(Ordering::Relaxed)
-}
-
-/// Writes a frame. Every value in a [`ServerFrame`] can be written; should one not be, its receivers are told `ERROR internal`.
-pub fn encode(frame: &ServerFrame<'_>) -> Frame {
-    write(frame)
-}
-
-fn write(frame: &(impl Serialize + std::fmt::Debug)) -> Frame {
-    let mut bytes = Vec::with_capacity(512);
-    let written = serde_json::to_writer(&mut bytes, frame).map_err(|error| error.to_string());
-    let written = written.and_then(|()| String::from_utf8(bytes).map_err(|error| error.to_string()));
-    written.map_or_else(|error| unwritten(frame, &error), Frame::from)
-}
-
-fn unwritten(frame: &dyn std::fmt::Debug, error: &str) -> Frame {
-    // It is a bug, and one room may come upon it with every frame: the first are enough to find it.
-    let before = UNENCODABLE.fetch_add(1, Ordering::Relaxed);
-    if before < 10 || before.is_multiple_of(1_000) {
-        // Its name alone: what members say is nobody else's.
-        let name = format!("{frame:?}");
-        let name = name.split([' ', '(', '{']).next().unwrap_or_default();
-        tracing::error!(
-            frame = name,
-            error,
-            times = before + 1,
-            "a frame cannot be written, an ERROR goes out in its place"
-        );
-    }
-    Frame::from_static(r#"{"type":"ERROR","code":"internal","message":"Processing error","retryable":true}"#)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug)]
-    struct Broken;
-
-    impl Serialize for Broken {
-        fn serialize<S: serde::Serializer>(&self, _out: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("it is broken"))
-        }
-    }
-
-    #[test]
-    fn a_frame_that_cannot_be_written_is_counted_and_its_receiver_is_told() {
-        let before = unencodable();
-        let told: serde_json::Value = serde_json::from_str(&write(&Broken)).unwrap();
-        assert_eq!((told["type"].as_str(), told["code"].as_str()), (Some("ERROR"), Some("internal")));
-        assert_eq!(unencodable(), before + 1);
     }
 }

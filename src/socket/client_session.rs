@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{answer::Outcome, budget::Budget, entry::ENTRY, features::Features, pending::Pending, upgrade::Door};
+use super::{answer::Outcome, budget::Budget, features::Features, pending::Pending, upgrade::Door};
 use crate::{
     clock::Millis,
     hub::{HubError, Membership, Outbox},
-    protocol::{ClientMessage, Close, Frame, Inbound, Received, ServerFrame, decode, encode},
+    protocol::{ClientMessage, Close, Frame, Hello, Inbound, MemberMessage, Received, ServerFrame, decode, encode},
     room::{Action, Json, Refusal, Shown},
     telemetry::Subject,
 };
@@ -49,7 +49,7 @@ impl ClientSession {
     }
 
     pub(super) fn send(&self, frame: Frame) {
-        self.outbox.push(frame, false);
+        self.outbox.push(frame);
     }
 
     /// The answer to PING, which goes ahead of everything that waits.
@@ -61,7 +61,7 @@ impl ClientSession {
 
     /// Does what a frame asks for that came at `received`, or `came` by the clock that never jumps. Returns the PONG for a PING.
     pub(super) async fn hear(&mut self, text: &str, received: Millis, came: Instant) -> Option<Frame> {
-        let Inbound { id, message } = match decode(text) {
+        let Inbound { id, kind, message } = match decode(text) {
             Ok(inbound) => inbound,
             Err(error) => {
                 self.door.metrics.received.inc(Received::Invalid);
@@ -69,29 +69,24 @@ impl ClientSession {
                 return None;
             }
         };
-        let kind = Received::of(&message);
-        self.door.metrics.received.inc(kind);
-        self.hearing = kind;
+        self.hearing = kind.into();
+        self.door.metrics.received.inc(self.hearing);
         tracing::trace!(r#type = kind.as_str(), bytes = text.len(), "frame");
         let id = id.as_ref();
         let outcome = match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
-            ClientMessage::Join(join) => match self.charge(ENTRY, received) {
-                Ok(()) => self.join(join, id).await,
+            ClientMessage::Hello(hello) => match self.charge(kind.extra_cost(), received) {
+                Ok(()) => match hello {
+                    Hello::Join(join) => self.join(join, id).await,
+                    Hello::Resume(resume) => self.resume(resume, id).await,
+                },
                 Err(wait) => {
-                    self.turn_away_join(join, id, wait, received);
+                    self.turn_away_hello(hello, id, wait, received);
                     Outcome::Refused
                 }
             },
-            ClientMessage::Resume(resume) => match self.charge(ENTRY, received) {
-                Ok(()) => self.resume(resume, id).await,
-                Err(wait) => {
-                    self.limited(id, true, wait, received);
-                    Outcome::Refused
-                }
-            },
-            message => {
-                if let ClientMessage::Act(Action::Leave) = message {
+            ClientMessage::Member(message) => {
+                if let MemberMessage::Act(Action::Leave) = message {
                     self.pending = None;
                 }
                 match self.seat.clone() {
@@ -107,11 +102,11 @@ impl ClientSession {
     }
 
     /// Does what a member asks for.
-    async fn act(&mut self, seat: &Membership, message: ClientMessage, id: Option<&Json>) -> Outcome {
+    async fn act(&mut self, seat: &Membership, message: MemberMessage, id: Option<&Json>) -> Outcome {
         let hub = &self.door.hub;
-        let leaves = matches!(message, ClientMessage::Act(Action::Leave));
+        let leaves = matches!(message, MemberMessage::Act(Action::Leave));
         let done = match message {
-            ClientMessage::Act(action) => match self.screen(action) {
+            MemberMessage::Act(action) => match self.screen(action) {
                 Ok(action) => {
                     let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
                     let done = self.door.hub.act(seat, action).await;
@@ -122,18 +117,16 @@ impl ClientSession {
                 }
                 Err(error) => Err(error),
             },
-            ClientMessage::Position { position, playing } => {
+            MemberMessage::Position { position, playing } => {
                 hub.report(seat, position, playing).await.map(|()| seat.version())
             }
-            ClientMessage::RequestSync { respect_auto_play } => hub.sync(seat, respect_auto_play).map(|frame| {
+            MemberMessage::RequestSync { respect_auto_play } => hub.sync(seat, respect_auto_play).map(|frame| {
                 self.send(frame);
                 seat.version()
             }),
-            ClientMessage::Signal(signal) => hub.signal(seat, &signal).await.map(|()| seat.version()),
-            ClientMessage::Whisper(whisper) => hub.whisper(seat, &whisper).await.map(|()| seat.version()),
-            ClientMessage::Ignored | ClientMessage::Ping { .. } | ClientMessage::Join(_) | ClientMessage::Resume(_) => {
-                Ok(seat.version())
-            }
+            MemberMessage::Signal(signal) => hub.signal(seat, &signal).await.map(|()| seat.version()),
+            MemberMessage::Whisper(whisper) => hub.whisper(seat, &whisper).await.map(|()| seat.version()),
+            MemberMessage::Ignored => Ok(seat.version()),
         };
         let left = leaves && done.is_ok();
         let outcome = match done {

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protoc
 
 use super::{client_session::ClientSession, transport::Transport, upgrade::Door};
 use crate::{
-    protocol::{Close, Code, Received, Sent, ServerFrame, decode, encode},
+    protocol::{Close, Code, Received, ServerFrame, ServerFrameType, decode, encode},
     telemetry::Parting,
 };
 
@@ -95,10 +95,10 @@ async fn answer_the_rest(socket: &mut impl Transport, door: &Door, close: Close)
             continue;
         }
         door.metrics.errors.inc(code);
-        door.metrics.sent.inc(Sent::Error);
+        door.metrics.sent.inc(ServerFrameType::Error);
         let (retryable, id) = (code.retryable(), id.as_ref());
         let error = ServerFrame::Error { code, message: close.reason(), retryable, retry_after_ms: None, id };
-        socket.feed(Message::Text(encode(&error))).await?;
+        socket.feed(encode(&error).into()).await?;
     }
     Ok(())
 }

@@ -10,12 +10,9 @@ use crate::{
     clock::Millis,
     hub::{Arrival, HubError, Missed},
     id::RoomId,
-    protocol::{Close, Code, JoinFrame, Received, ResumeFrame},
+    protocol::{ClientFrameType, Close, Code, JoinFrame, ResumeFrame},
     room::{Action, Join, Json, Refusal, Resume},
 };
-
-/// JOIN and RESUME cost this many messages more: they make rooms, and their answers are as long as the room is large.
-pub(super) const ENTRY: u32 = 9;
 
 impl ClientSession {
     pub(super) async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) -> Outcome {
@@ -128,7 +125,7 @@ impl ClientSession {
         let Some(mut pending) = self.pending.take() else { return };
         // It was not paid for yet.
         if pending.why == Code::RateLimited
-            && let Err(wait) = self.charge(1 + ENTRY, self.door.clock.now())
+            && let Err(wait) = self.charge(1 + ClientFrameType::Join.extra_cost(), self.door.clock.now())
         {
             pending.refused(Code::RateLimited, Some(wait));
             self.pending = Some(pending);
@@ -140,7 +137,7 @@ impl ClientSession {
         };
         let code = error.code();
         if code != pending.why {
-            self.hearing = Received::Join;
+            self.hearing = ClientFrameType::Join.into();
             self.refused(None, &error);
         }
         if code.passes() {

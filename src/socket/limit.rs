@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{budget::Allowance, client_session::ClientSession, features::Features};
 use crate::{
     clock::Millis,
-    protocol::{ClientMessage, Code, Frame, JoinFrame, Received, decode},
+    protocol::{ClientFrameType, ClientMessage, Code, Frame, Hello, Received, decode},
     room::Json,
 };
 
@@ -62,20 +62,25 @@ impl ClientSession {
             Err(error) => (error.id, None),
         };
         let pings = matches!(message, Some(ClientMessage::Ping { .. }));
-        self.door.metrics.received.inc(if pings { Received::Ping } else { Received::Dropped });
+        self.door.metrics.received.inc(if pings { ClientFrameType::Ping.into() } else { Received::Dropped });
         match message {
             Some(ClientMessage::Ping { t0 }) => return Some(self.pong(t0, received)),
-            Some(ClientMessage::Join(frame)) => self.turn_away_join(frame, id.as_ref(), wait, received),
-            Some(ClientMessage::Resume(_)) => self.limited(id.as_ref(), true, wait, received),
-            _ => self.limited(id.as_ref(), false, wait, received),
+            Some(ClientMessage::Hello(hello)) => self.turn_away_hello(hello, id.as_ref(), wait, received),
+            Some(ClientMessage::Member(_)) | None => self.limited(id.as_ref(), false, wait, received),
         }
         None
     }
 
-    pub(super) fn turn_away_join(&mut self, frame: JoinFrame, id: Option<&Json>, wait: Millis, now: Millis) {
+    /// Refuses a JOIN or RESUME that is beyond the budget.
+    pub(super) fn turn_away_hello(&mut self, hello: Hello, id: Option<&Json>, wait: Millis, now: Millis) {
         self.limited(id, true, wait, now);
-        let features = Features::new(frame.features.as_deref());
-        let (room, join) = self.entry(frame, None);
-        self.keep_pending(room, join, features, Code::RateLimited, Some(wait));
+        match hello {
+            Hello::Join(frame) => {
+                let features = Features::new(frame.features.as_deref());
+                let (room, join) = self.entry(frame, None);
+                self.keep_pending(room, join, features, Code::RateLimited, Some(wait));
+            }
+            Hello::Resume(_) => {}
+        }
     }
 }

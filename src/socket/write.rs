@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::{connection::Connection, end::End, transport::Transport};
 use crate::{
     hub::{Batch, Outbox},
-    protocol::{Close, Frame, Sent},
+    protocol::{Close, Frame},
 };
 
 /// What is done at once, or, on the heap, what has to be waited for. Most sockets are idle, and an idle socket stays small this way.
@@ -29,9 +29,9 @@ pub(super) fn done<'a>(how: Result<(), End>) -> Done<'a> {
 impl<T: Transport> Connection<'_, T> {
     pub(super) fn pong(&mut self, pong: Option<Frame>) -> Done<'_> {
         let Some(pong) = pong else { return done(Ok(())) };
-        self.door.metrics.sent.inc(Sent::Pong);
+        self.door.metrics.sent.inc(pong.kind());
         self.door.metrics.writes.inc();
-        self.feed([Message::Text(pong)], None)
+        self.feed([pong.into()], None)
     }
 
     pub(super) fn write(&mut self, batch: Batch) -> Done<'_> {
@@ -46,12 +46,12 @@ impl<T: Transport> Connection<'_, T> {
             return done(Err(End::Close(Close::SlowConsumer)));
         }
         self.count(&frames);
-        self.feed(frames.into_iter().map(|(frame, _)| Message::Text(frame)), close)
+        self.feed(frames.into_iter().map(Message::from), close)
     }
 
     /// Counts frames by type. Frames of one type mostly come together, and are counted at once.
-    fn count(&self, frames: &VecDeque<(Frame, bool)>) {
-        let mut kinds = frames.iter().map(|(frame, _)| Sent::of(frame)).peekable();
+    fn count(&self, frames: &VecDeque<Frame>) {
+        let mut kinds = frames.iter().map(Frame::kind).peekable();
         while let Some(kind) = kinds.next() {
             let mut more = 1;
             while kinds.next_if_eq(&kind).is_some() {

@@ -1,22 +1,22 @@
 //! What is counted apart. Every list is closed: nothing that a client sends becomes a label.
 
 use super::tally::Label;
-use crate::protocol::{Close, Code, Received, Sent};
+use crate::protocol::{Close, Code, Received, ServerFrameType};
 
 impl Label for Received {
     const KEY: &'static str = "type";
-    const ALL: &'static [Self] = Received::ALL;
+    const ALL: &'static [Self] = &Received::ALL;
     fn value(self) -> &'static str {
         self.as_str()
     }
     fn place(self) -> usize {
-        self as usize
+        Received::place(self)
     }
 }
 
-impl Label for Sent {
+impl Label for ServerFrameType {
     const KEY: &'static str = "type";
-    const ALL: &'static [Self] = Sent::ALL;
+    const ALL: &'static [Self] = ServerFrameType::ALL;
     fn value(self) -> &'static str {
         self.as_str()
     }
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn each_value_has_a_counter_of_its_own() {
         check::<Received>();
-        check::<Sent>();
+        check::<ServerFrameType>();
         check::<Code>();
         check::<Close>();
         check::<Parting>();

@@ -10,7 +10,7 @@ use super::{
     Against, Cause, Dropped, Echo, Gap, Parting, PoolGauges, PoolUse, ProcessCollector, Refused, Resumed,
     RuntimeCollector, SeatCheck, Sharded, Tally, Timing, labels::Journaled,
 };
-use crate::protocol::{Close, Code, Received, Sent, unencodable};
+use crate::protocol::{Close, Code, Received, ServerFrameType, unencodable};
 
 const fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -82,7 +82,7 @@ pub struct Metrics {
     pub http: HttpMetrics,
     pub upgrades_refused: Tally<Refused>,
     pub received: Tally<Received, Sharded>,
-    pub sent: Tally<Sent, Sharded>,
+    pub sent: Tally<ServerFrameType, Sharded>,
     pub writes: Counter<u64, Sharded>,
     pub errors: Tally<Code>,
     pub closes: Tally<Close>,

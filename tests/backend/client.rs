@@ -124,7 +124,7 @@ impl Client {
     pub fn frames(&self) -> Vec<Value> {
         let batch = self.outbox.take().now_or_never();
         let frames = batch.map(|batch| batch.frames).unwrap_or_default();
-        frames.iter().map(|(frame, _)| serde_json::from_str(frame).unwrap()).collect()
+        frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
     }
 
     /// What its ROOM_STATE, the first frame, has shown it.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, value::RawValue};
 use tandem::{
     id::{ConnId, NodeId, RoomId, UserId},
-    protocol::{Code, IceServer, RoomState, RoomStateParts, ServerFrame, SignalFrame, Stamp, announce, encode},
+    protocol::{
+        ClientFrameType, Code, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType, SignalFrame,
+        SignalKind, Stamp, announce, encode,
+    },
     room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline},
 };
 
@@ -73,12 +76,12 @@ fn signals(ana: &UserId) -> Vec<SignalFrame<'_>> {
     let control = Box::leak(RawValue::from_string("\"play\"".to_owned()).unwrap());
     let id = Box::leak(Box::new(json("7")));
     let payloads = [
-        ("OFFER", Some(("offer", &*object))),
-        ("ANSWER", Some(("answer", &*object))),
-        ("ICE_CANDIDATE", Some(("candidate", &*object))),
-        ("RENEGOTIATE", None),
-        ("BYE", None),
-        ("PLAYBACK_ACK", Some(("control", &*control))),
+        (SignalKind::Offer, Some(&*object)),
+        (SignalKind::Answer, Some(&*object)),
+        (SignalKind::IceCandidate, Some(&*object)),
+        (SignalKind::Renegotiate, None),
+        (SignalKind::Bye, None),
+        (SignalKind::PlaybackAck, Some(&*control)),
     ];
     let signal = |(kind, payload)| SignalFrame {
         kind,
@@ -203,7 +206,17 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         check("server", &frame)
             .and_then(|()| check_union("server", &frame))
             .unwrap_or_else(|why| panic!("{text}\n{why}"));
+        assert_eq!(frame["type"], text.kind().as_str(), "the type of a frame and the word in its text");
         made.insert(frame["type"].as_str().unwrap().to_owned());
     }
     assert_eq!(made, types("server").into_iter().collect(), "made on the left, documented on the right");
+}
+
+#[test]
+fn the_tables_of_frame_types_are_those_of_the_schema() {
+    let set = |words: Vec<String>| words.into_iter().collect::<BTreeSet<_>>();
+    let client = ClientFrameType::ALL.iter().map(|kind| kind.as_str().to_owned());
+    assert_eq!(client.collect::<BTreeSet<_>>(), set(types("client")));
+    let server = ServerFrameType::ALL.iter().filter(|kind| **kind != ServerFrameType::Other);
+    assert_eq!(server.map(|kind| kind.as_str().to_owned()).collect::<BTreeSet<_>>(), set(types("server")));
 }

@@ -4,9 +4,37 @@ use serde::Deserialize;
 
 use super::check;
 use crate::{
-    id::UserId,
+    id::{RoomId, UserId},
     room::{Json, Role},
 };
+
+/// JOIN.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
+pub struct JoinFrame {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    #[serde(default, deserialize_with = "check::username")]
+    pub username: Option<Box<str>>,
+    #[serde(default, deserialize_with = "check::pin")]
+    pub pin: Option<Box<str>>,
+    pub features: Option<Vec<Box<str>>>,
+    pub resume_token: Option<Box<str>>,
+}
+
+/// RESUME.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
+pub struct ResumeFrame {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub resume_token: Box<str>,
+    pub epoch: u64,
+    pub version: u64,
+    pub features: Option<Vec<Box<str>>>,
+}
 
 #[derive(Deserialize)]
 pub(super) struct Ping {

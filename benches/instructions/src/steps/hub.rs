@@ -8,7 +8,7 @@ use tandem::{
     clock::Clock,
     config::IceConfig,
     hub::{Arrival, Hub, Membership, Outbox, Parts},
-    protocol::{ClientMessage, Frame, decode},
+    protocol::{ClientMessage, Frame, MemberMessage, decode},
     room::Policy,
     telemetry::Metrics,
 };
@@ -48,7 +48,7 @@ fn pushing(times: u64) -> Result<()> {
     let outbox = Outbox::new(BUDGET);
     for _ in 0..times {
         for _ in 0..16 {
-            outbox.push(frame.clone(), false);
+            outbox.push(frame.clone());
         }
         ensure!(outbox.take().now_or_never().is_some_and(|batch| batch.frames.len() == 16), "frames are missing");
     }
@@ -129,7 +129,7 @@ async fn playing(times: u64) -> Result<()> {
 
 async fn signalling(times: u64) -> Result<()> {
     let message = decode(&offer()).ok().map(|inbound| inbound.message);
-    let Some(ClientMessage::Signal(signal)) = message else { bail!("not a signal") };
+    let Some(ClientMessage::Member(MemberMessage::Signal(signal))) = message else { bail!("not a signal") };
     for _ in 0..HOUSES {
         let house = House::of(2).await?;
         let (_, outbox) = house.seats.last().context("nobody is here")?;

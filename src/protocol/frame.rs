@@ -1,0 +1,152 @@
+use std::{
+    fmt,
+    ops::Deref,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use serde::Serialize;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::{ServerFrame, ServerFrameType};
+
+/// A frame of the server, written. Cloning shares the bytes: a frame is written once, however many sockets get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    text: Utf8Bytes,
+    kind: ServerFrameType,
+}
+
+impl Frame {
+    /// Its type.
+    pub fn kind(&self) -> ServerFrameType {
+        self.kind
+    }
+
+    /// Its text, one JSON object.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Deref for Frame {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A frame that another node has written, which begins with its type.
+impl From<Utf8Bytes> for Frame {
+    fn from(text: Utf8Bytes) -> Self {
+        let word = text.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split_once('"'));
+        let kind = word.and_then(|(word, _)| ServerFrameType::parse(word)).unwrap_or(ServerFrameType::Other);
+        Self { text, kind }
+    }
+}
+
+impl From<String> for Frame {
+    fn from(text: String) -> Self {
+        Utf8Bytes::from(text).into()
+    }
+}
+
+impl From<&str> for Frame {
+    fn from(text: &str) -> Self {
+        Utf8Bytes::from(text).into()
+    }
+}
+
+impl From<Frame> for Message {
+    fn from(frame: Frame) -> Self {
+        Self::Text(frame.text)
+    }
+}
+
+/// Frames that could not be written, since the process began.
+static UNENCODABLE: AtomicU64 = AtomicU64::new(0);
+
+/// How many frames could not be written, since the process began.
+pub fn unencodable() -> u64 {
+    UNENCODABLE.load(Ordering::Relaxed)
+}
+
+/// Writes a frame. Every value in a [`ServerFrame`] can be written; should one not be, its receivers are told `ERROR internal`.
+pub fn encode(frame: &ServerFrame<'_>) -> Frame {
+    write(frame, frame.kind())
+}
+
+fn write(frame: &impl Serialize, kind: ServerFrameType) -> Frame {
+    let mut bytes = Vec::with_capacity(512);
+    let written = serde_json::to_writer(&mut bytes, frame).map_err(|error| error.to_string());
+    let written = written.and_then(|()| String::from_utf8(bytes).map_err(|error| error.to_string()));
+    match written {
+        Ok(text) => Frame { text: text.into(), kind },
+        Err(error) => unwritten(kind, &error),
+    }
+}
+
+fn unwritten(kind: ServerFrameType, error: &str) -> Frame {
+    // It is a bug, and one room may come upon it with every frame: the first are enough to find it.
+    let before = UNENCODABLE.fetch_add(1, Ordering::Relaxed);
+    if before < 10 || before.is_multiple_of(1_000) {
+        // Its type alone: what members say is private.
+        tracing::error!(
+            frame = kind.as_str(),
+            error,
+            times = before + 1,
+            "a frame cannot be written, an ERROR goes out in its place"
+        );
+    }
+    let text = r#"{"type":"ERROR","code":"internal","message":"Processing error","retryable":true}"#;
+    Frame { text: Utf8Bytes::from_static(text), kind: ServerFrameType::Error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Serialize for Broken {
+        fn serialize<S: serde::Serializer>(&self, _out: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("it is broken"))
+        }
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_written_is_counted_and_its_receiver_is_told() {
+        let before = unencodable();
+        let frame = write(&Broken, ServerFrameType::Pong);
+        let told: serde_json::Value = serde_json::from_str(&frame).unwrap();
+        assert_eq!((told["type"].as_str(), told["code"].as_str()), (Some("ERROR"), Some("internal")));
+        assert_eq!(frame.kind(), ServerFrameType::Error);
+        assert_eq!(unencodable(), before + 1);
+    }
+
+    #[test]
+    fn the_type_of_a_frame_of_another_node_is_found_where_it_is_written() {
+        for (text, kind) in [
+            (r#"{"type":"PONG","timestamp":1}"#, ServerFrameType::Pong),
+            (r#"{"type":"ICE_CANDIDATE","from":"a"}"#, ServerFrameType::IceCandidate),
+            (r#"{"type":"NEWS"}"#, ServerFrameType::Other),
+            (r#"{"type":"PONG"#, ServerFrameType::Other),
+            ("{}", ServerFrameType::Other),
+        ] {
+            assert_eq!(Frame::from(text).kind(), kind, "{text}");
+        }
+    }
+
+    /// The outbox of an idle socket holds none, but a busy one thousands.
+    #[test]
+    fn the_type_costs_no_more_than_the_flag_that_it_replaces() {
+        assert_eq!(size_of::<Frame>(), size_of::<(Utf8Bytes, bool)>());
+    }
+}

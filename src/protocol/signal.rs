@@ -1,0 +1,86 @@
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde_json::value::RawValue;
+
+use super::ServerFrameType;
+use crate::{id::UserId, room::Json};
+
+/// A directed frame, which the server relays to one member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
+pub enum SignalKind {
+    Offer,
+    Answer,
+    IceCandidate,
+    Renegotiate,
+    Bye,
+    PlaybackAck,
+}
+
+impl SignalKind {
+    /// The field that holds its payload, if it has one.
+    pub const fn payload_field(self) -> Option<&'static str> {
+        match self {
+            Self::Offer => Some("offer"),
+            Self::Answer => Some("answer"),
+            Self::IceCandidate => Some("candidate"),
+            Self::PlaybackAck => Some("control"),
+            Self::Renegotiate | Self::Bye => None,
+        }
+    }
+
+    /// Whether a payload is of the JSON type that this kind has.
+    pub(super) fn accepts(self, payload: &RawValue) -> bool {
+        let text = payload.get();
+        match self {
+            Self::Offer | Self::Answer => text.starts_with('{'),
+            Self::IceCandidate => text.starts_with('{') || text == "null",
+            Self::PlaybackAck => matches!(text, "\"play\"" | "\"pause\""),
+            Self::Renegotiate | Self::Bye => false,
+        }
+    }
+}
+
+/// A directed frame of a client. It is relayed as it is, but for the sender, whom the server stamps on it.
+#[derive(Debug)]
+pub struct Signal {
+    /// Which frame it is.
+    pub kind: SignalKind,
+    /// What [`SignalKind::payload_field`] holds.
+    pub payload: Option<Json>,
+    /// The member that gets it.
+    pub to: UserId,
+    /// Passed through.
+    pub negotiation_id: Option<Json>,
+}
+
+/// A directed frame as its member gets it.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
+pub struct SignalFrame<'a> {
+    pub kind: SignalKind,
+    pub from: &'a UserId,
+    pub to: &'a UserId,
+    pub payload: Option<&'a RawValue>,
+    pub negotiation_id: Option<&'a Json>,
+    pub node_id: &'a str,
+    pub signal_id: &'a str,
+}
+
+impl Serialize for SignalFrame<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut map = out.serialize_map(None)?;
+        map.serialize_entry("type", ServerFrameType::from(self.kind).as_str())?;
+        map.serialize_entry("from", self.from)?;
+        map.serialize_entry("userId", self.from)?;
+        map.serialize_entry("to", self.to)?;
+        if let (Some(field), Some(value)) = (self.kind.payload_field(), self.payload) {
+            map.serialize_entry(field, value)?;
+        }
+        if let Some(id) = self.negotiation_id {
+            map.serialize_entry("negotiationId", id)?;
+        }
+        map.serialize_entry("nodeId", self.node_id)?;
+        map.serialize_entry("signalId", self.signal_id)?;
+        map.end()
+    }
+}
