@@ -17,6 +17,8 @@ mod worker;
 
 use clap::Args;
 
+use crate::room::Policy;
+
 pub use ice::IceConfig;
 pub use ice_servers::IceServers;
 pub use ledger::LedgerConfig;
@@ -51,4 +53,12 @@ pub struct Config {
     pub ice: IceConfig,
     #[command(flatten)]
     pub log: LogConfig,
+}
+
+impl Config {
+    /// The rules of rooms.
+    pub fn policy(&self) -> Policy {
+        let public_host = self.server.public_url.as_ref().and_then(url::Url::host_str);
+        self.room.policy(public_host)
+    }
 }

@@ -3,7 +3,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::parse;
-use crate::{clock::millis, room::Policy};
+use crate::{
+    clock::millis,
+    room::{Policy, UrlHosts},
+};
 
 /// The rules of rooms; the same on every node.
 #[derive(Debug, Clone, Args)]
@@ -36,8 +39,8 @@ pub struct RoomConfig {
 }
 
 impl RoomConfig {
-    /// The rules as the core takes them.
-    pub fn policy(&self) -> Policy {
+    /// The rules as the core takes them. `public_host` is the host of `PUBLIC_URL`.
+    pub fn policy(&self, public_host: Option<&str>) -> Policy {
         Policy {
             resume_window: millis(self.resume_window),
             host_grace: millis(self.host_grace),
@@ -45,37 +48,7 @@ impl RoomConfig {
             gate_deadline: millis(self.ready_gate),
             max_members: self.room_max_members,
             enforce_control: self.enforce_control,
-        }
-    }
-
-    /// Whether a room may watch something on the host of `url`.
-    pub fn allows_url(&self, url: &str) -> bool {
-        if self.url_hosts.is_empty() {
-            return true;
-        }
-        let Ok(url) = url::Url::parse(url) else { return false };
-        let host = url.host_str().unwrap_or_default();
-        let of = |allowed: &String| host.strip_suffix(allowed.as_str());
-        self.url_hosts.iter().filter_map(of).any(|sub| sub.is_empty() || sub.ends_with('.'))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{Args as _, FromArgMatches as _};
-
-    use super::*;
-
-    #[test]
-    fn hosts_and_their_subdomains() {
-        let command = RoomConfig::augment_args(clap::Command::new("x"));
-        let matches = command.get_matches_from(["x", "--url-hosts", "Netflix.com, localhost"]);
-        let config = RoomConfig::from_arg_matches(&matches).unwrap();
-        for good in ["https://netflix.com/", "https://www.netflix.com/watch/1", "http://localhost:4001/x"] {
-            assert!(config.allows_url(good), "{good}");
-        }
-        for bad in ["https://evilnetflix.com/", "https://netflix.com.evil.org/", "https://netflix.com@evil.org/", "x"] {
-            assert!(!config.allows_url(bad), "{bad}");
+            url_hosts: UrlHosts::new(&self.url_hosts, public_host),
         }
     }
 }

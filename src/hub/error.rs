@@ -20,9 +20,6 @@ pub enum HubError {
         /// Which it is.
         conn: ConnId,
     },
-    /// The url leads to a host that this deployment does not allow.
-    #[error("URL_HOSTS does not allow this url")]
-    UrlNotAllowed,
     /// Shared state cannot be used.
     #[error("Processing error")]
     Backend(#[from] BackendError),
@@ -37,7 +34,6 @@ impl HubError {
         match self {
             Self::Refused(refusal) => (*refusal).into(),
             Self::SeatHeld { .. } => Code::IdentityInUse,
-            Self::UrlNotAllowed => Code::Forbidden,
             Self::Backend(error) => error.code(),
             Self::Retired => Code::Unavailable,
         }

@@ -70,7 +70,7 @@ impl Node {
         let parts = Parts {
             node: name.clone(),
             clock,
-            policy: config.room.policy(),
+            policy: config.policy(),
             metrics: Arc::clone(&metrics),
             ping_interval: millis(config.socket.ping_interval),
             ice: config.ice.clone(),

@@ -132,7 +132,7 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeErro
     let keys = Keys::new(&secret::load(config.server.secret.as_deref(), directory).map_err(data_dir)?)
         .with_previous(config.server.secret_previous.as_deref());
     let database = config.ledger.database();
-    let rooms = ledger::restore(&database, name, &config.room.policy(), clock.now())?;
+    let rooms = ledger::restore(&database, name, &config.policy(), clock.now())?;
     let (writer, journal) = Writer::start(&database, clock)?;
     let memory = Memory::single(retention(config), MemoryLedger::Journal(journal.clone()), config.room.max_rooms);
     let restored = rooms.iter().map(|room| room.id.clone()).collect();

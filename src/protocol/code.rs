@@ -78,7 +78,7 @@ impl From<Refusal> for Code {
             Refusal::InvalidPin => Self::InvalidPin,
             Refusal::PinLocked { .. } => Self::PinLocked,
             Refusal::Unauthorized => Self::Unauthorized,
-            Refusal::Forbidden => Self::Forbidden,
+            Refusal::Forbidden | Refusal::UrlNotAllowed => Self::Forbidden,
             Refusal::RoomFull => Self::RoomFull,
             Refusal::IdentityInUse | Refusal::SeatHeld => Self::IdentityInUse,
         }

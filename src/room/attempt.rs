@@ -42,9 +42,9 @@ impl Attempts {
 }
 
 impl Refusal {
-    /// Whether an auditor wants to know: not what is aimed at somebody who is not there, nor what is not decided yet.
+    /// Whether it is audited: not what is aimed at somebody who is not there, what is not decided yet, or what no member may do.
     pub fn is_audited(self) -> bool {
-        !matches!(self, Self::NotJoined | Self::NoSuchMember | Self::SeatHeld)
+        !matches!(self, Self::NotJoined | Self::NoSuchMember | Self::SeatHeld | Self::UrlNotAllowed)
     }
 }
 

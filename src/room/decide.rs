@@ -39,6 +39,8 @@ pub enum Refusal {
     SeatHeld,
     #[error("the target is not in the room")]
     NoSuchMember,
+    #[error("URL_HOSTS does not allow this url")]
+    UrlNotAllowed,
     #[error("currentTime: is not between 0 and {MAX_POSITION}")]
     TooFar,
 }
@@ -94,6 +96,7 @@ fn act(room: &Room, user: &UserId, action: &Action, policy: &Policy, now: Millis
             playback::heartbeat(room, user, *position, *playing, *event, policy, now)
         }
         Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
+        Action::ChangeUrl { url, .. } if !policy.url_hosts.allow(url) => Err(Refusal::UrlNotAllowed),
         Action::ChangeUrl { url, time, legacy } => {
             control().and_then(|()| playback::change_url(room, user, url, *time, *legacy, now))
         }

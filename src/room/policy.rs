@@ -1,7 +1,8 @@
+use super::UrlHosts;
 use crate::clock::Millis;
 
-/// The numbers that rooms live by; the same on every node of a cluster.
-#[derive(Debug, Clone, Copy)]
+/// The rules of a deployment that rooms live by; the same on every node of a cluster.
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// How long the seat of a dropped socket is kept for a client that can resume.
     pub resume_window: Millis,
@@ -15,6 +16,8 @@ pub struct Policy {
     pub max_members: usize,
     /// Whether only controllers may move playback.
     pub enforce_control: bool,
+    /// Where the film may be.
+    pub url_hosts: UrlHosts,
 }
 
 impl Default for Policy {
@@ -26,6 +29,7 @@ impl Default for Policy {
             gate_deadline: 7_000,
             max_members: 500,
             enforce_control: true,
+            url_hosts: UrlHosts::default(),
         }
     }
 }

@@ -106,17 +106,18 @@ impl ClientSession {
         let hub = &self.door.hub;
         let leaves = matches!(message, MemberMessage::Act(Action::Leave));
         let done = match message {
-            MemberMessage::Act(action) => match self.screen(action) {
-                Ok(action) => {
-                    let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
-                    let done = self.door.hub.act(seat, action).await;
-                    if let (Ok(_), Some(who)) = (&done, kicked) {
-                        tracing::info!(to = %who, "kicked a member");
-                    }
-                    done
+            MemberMessage::Act(mut action) => {
+                // Clients of the first generation send this time in milliseconds.
+                if let Action::ChangeUrl { legacy, .. } = &mut action {
+                    *legacy = !self.features.modern;
                 }
-                Err(error) => Err(error),
-            },
+                let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
+                let done = hub.act(seat, action).await;
+                if let (Ok(_), Some(who)) = (&done, kicked) {
+                    tracing::info!(to = %who, "kicked a member");
+                }
+                done
+            }
             MemberMessage::Position { position, playing } => {
                 hub.report(seat, position, playing).await.map(|()| seat.version())
             }
@@ -141,15 +142,6 @@ impl ClientSession {
             self.outbox.close(Close::Left);
         }
         outcome
-    }
-
-    /// What depends on the sender's generation and on this deployment.
-    fn screen(&self, action: Action) -> Result<Action, HubError> {
-        match action {
-            Action::ChangeUrl { url, .. } if !self.door.allows_url(&url) => Err(HubError::UrlNotAllowed),
-            Action::ChangeUrl { url, time, .. } => Ok(Action::ChangeUrl { url, time, legacy: !self.features.modern }),
-            action => Ok(action),
-        }
     }
 
     /// The connection is gone. Clients that can resume keep their seat for a while. While the node is being stopped all clients do, since

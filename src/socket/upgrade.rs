@@ -11,14 +11,13 @@ use super::{Admission, Admitted, Handshake, Registry, Unfit};
 use crate::{
     auth::Keys,
     clock::Clock,
-    config::{Config, RoomConfig},
+    config::Config,
     headers::list,
     hub::Hub,
     id::ConnId,
     limit::Throttle,
     protocol::MAX_TRANSPORT_BYTES,
     telemetry::{Label as _, Metrics, Refused, Subject},
-    web,
 };
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
@@ -39,11 +38,8 @@ pub struct Door {
     pub(super) burst: u32,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
-    pub(super) room: RoomConfig,
     pub(super) outbox_bytes: usize,
     origins: Vec<String>,
-    /// The host of `PUBLIC_URL`.
-    public_host: Option<String>,
     /// For the log lines of refusals.
     pub(super) refusals: Throttle,
     /// For those about clients whose address nobody tells.
@@ -78,10 +74,8 @@ impl Door {
             burst: config.socket.message_burst,
             ping_interval: config.socket.ping_interval,
             ping_timeout: config.socket.ping_timeout,
-            room: config.room.clone(),
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
-            public_host: config.server.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned)),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
             strangers: Throttle::new(1, 1),
             parts,
@@ -95,11 +89,6 @@ impl Door {
             let client = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
             tracing::info!(why = why.value(), client, skipped, "upgrade refused");
         }
-    }
-
-    /// Whether a room may watch this: what `URL_HOSTS` allows, and what the page of this node shows by itself.
-    pub(super) fn allows_url(&self, url: &str) -> bool {
-        self.room.allows_url(url) || web::is_own_media(url, self.public_host.as_deref())
     }
 
     fn allows_origin(&self, headers: &HeaderMap) -> bool {

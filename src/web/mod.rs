@@ -1,7 +1,6 @@
 //! The web page, which is part of the binary: it has no build step and loads nothing from elsewhere.
 
 mod dead_link;
-mod own_media;
 
 use axum::{
     extract::Path,
@@ -14,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 use crate::headers::knows_tag;
 
 pub use dead_link::DeadLink;
-pub use own_media::is_own_media;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web");
 

@@ -5,9 +5,9 @@ const PATHS: [&str; 2] = ["/test-picture", "/local-file"];
 /// The host name that the page gives its own media. Such a host never exists (RFC 2606).
 const NOWHERE: &str = "tandem.invalid";
 
-/// Whether a url stands for the page's own media. Following it must lead to this node, to the visitor's own machine, or nowhere: the host
-/// name by which a client calls this node is not trusted.
-pub fn is_own_media(url: &str, public_host: Option<&str>) -> bool {
+/// Whether a url stands for something that the page of this server shows by itself. Such a url must lead a member nowhere else than to
+/// this deployment, to its own machine, or nowhere: the host by which a client calls this node is not believed.
+pub(super) fn is_own_media(url: &str, public_host: Option<&str>) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let is_here = match url.host() {
         Some(Host::Domain(name)) => [NOWHERE, "localhost"].contains(&name),
