@@ -6,19 +6,19 @@ use std::sync::{
 
 use super::Entry;
 
-/// Entries that may wait for the writer: minutes of a busy node, some hundred bytes each.
+/// Number of entries that may wait for the writer: minutes of a busy node, at some hundred bytes each.
 const CAPACITY: usize = 100_000;
 
-/// The way to the writer. Appending never waits: when the database has been out of order for so long that the queue is full, the
-/// newest entries are dropped, counted, and reported by the writer.
+/// The queue to the writer. Appending never waits: when the database has failed for so long that the queue is full, the newest entries are
+/// dropped, counted, and reported by the writer.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    /// Boxed, since the queue makes room for all it may hold at once.
+    /// Boxed, because the queue allocates all of its capacity at once.
     queue: SyncSender<Box<Entry>>,
     state: Arc<State>,
 }
 
-/// What is known about the queue on both of its ends.
+/// The state of the queue that both of its ends share.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) waiting: AtomicU64,

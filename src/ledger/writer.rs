@@ -17,19 +17,19 @@ use crate::{
     telemetry::contained_call,
 };
 
-/// How long the first entry of a batch waits for others. What a killed process loses is this, and the time that a transaction takes.
+/// How long the first entry of a batch waits for others. A killed process loses this time, and that of a transaction.
 const GATHER: Duration = Duration::from_millis(200);
 /// The largest batch, in entries.
 const BATCH: usize = 10_000;
-/// How often an idle writer looks whether it should stop.
+/// How often an idle writer checks whether it should stop.
 const IDLE: Duration = Duration::from_millis(100);
-/// How often it notes that the node runs.
+/// How often the writer records that the node is alive.
 const ALIVE: Millis = 5_000;
-/// Between two tries while the database is out of order.
+/// Pause between two attempts while the database fails.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often that is reported.
+/// How often a lasting failure is logged.
 const REPORT: Duration = Duration::from_secs(10);
-/// How long a node that stops waits for a database that is out of order.
+/// How long a stopping node waits for a failing database.
 const LAST_TRIES: Duration = Duration::from_secs(3);
 
 /// Why the ledger could not be opened.
@@ -50,7 +50,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens (or makes) the database and starts to write.
+    /// Opens or creates the database, and starts to write.
     pub fn start(path: &Path, clock: Clock) -> Result<(Self, Journal), WriterError> {
         let db = sqlite::open(path).map_err(|source| WriterError { path: path.to_owned(), source })?;
         let (journal, entries, state) = Journal::new();
@@ -61,7 +61,7 @@ impl Writer {
         Ok((Self { thread, state }, journal))
     }
 
-    /// Writes what is left, and ends. Blocks: some milliseconds, or 3 s when the database is out of order.
+    /// Writes what is left, and ends. It blocks for some milliseconds, or for 3 s while the database fails.
     pub fn stop(self) {
         self.state.stopping.store(true, Ordering::Release);
         if self.thread.join().is_err() {
@@ -76,11 +76,11 @@ struct WriterThread {
     clock: Clock,
     outage: Option<Outage>,
     alive: Millis,
-    /// Since when it has been told to stop, and could not.
+    /// Since when the writer has been told to stop but could not.
     stopping: Option<Instant>,
 }
 
-/// Since when the database has been out of order, and when that was last said.
+/// Since when the database has failed, and when that was last logged.
 struct Outage {
     since: Instant,
     said: Instant,
@@ -89,7 +89,7 @@ struct Outage {
 impl WriterThread {
     fn run(mut self, entries: &Receiver<Box<Entry>>) {
         loop {
-            // Looked at before the queue: what was appended before the word to stop is still found in it.
+            // Read before the queue, so that whatever was appended before the request to stop is still found.
             let stopping = self.state.stopping.load(Ordering::Acquire);
             match entries.recv_timeout(IDLE) {
                 Ok(first) => {
@@ -133,7 +133,7 @@ impl WriterThread {
         }
     }
 
-    /// An entry that the database will never take must not keep the others out.
+    /// An entry that the database will never accept must not block the others.
     fn one_by_one(&mut self, batch: &[Entry], error: &rusqlite::Error) {
         if let [entry] = batch {
             let rooms = entry.room.id.as_str();
@@ -188,7 +188,7 @@ impl WriterThread {
     }
 }
 
-/// Waits first and looks then: nobody has to wake this thread for each entry.
+/// Waits first and reads the queue then, so nobody has to wake this thread for each entry.
 fn gather(first: Box<Entry>, entries: &Receiver<Box<Entry>>) -> Vec<Entry> {
     std::thread::sleep(GATHER);
     std::iter::once(first).chain(entries.try_iter().take(BATCH - 1)).map(|entry| *entry).collect()

@@ -2,11 +2,11 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 
 use super::{WorkerMetrics, trouble::Trouble};
 
-/// The first wait after a failure; it doubles with each.
+/// The wait after the first failure; it doubles with each further one.
 const FIRST: Duration = Duration::from_millis(100);
-/// With so many failures in a row the breaker is open.
+/// Number of failures in a row that open the breaker.
 const OPEN: u32 = 5;
-/// How often an open one lets a try through.
+/// How often an open breaker allows an attempt.
 const PROBE: Duration = Duration::from_secs(3);
 
 /// The state in the metrics.
@@ -16,8 +16,8 @@ mod state {
     pub(super) const OPEN: i64 = 2;
 }
 
-/// Keeps a worker from hammering a database that is out of order: after each failure it waits longer, and from the fifth on it only
-/// tries once in a few seconds.
+/// Keeps a worker from hammering a failing database: after each failure it waits longer, and from the fifth on it only tries once every few
+/// seconds.
 #[derive(Debug)]
 pub(super) struct Breaker {
     failures: u32,
@@ -36,7 +36,7 @@ impl Breaker {
         self.metrics.breaker.set(state::CLOSED);
     }
 
-    /// How long to wait before the next try.
+    /// How long to wait before the next attempt.
     pub(super) fn failed(&mut self, error: &dyn Display) -> Duration {
         self.failures += 1;
         self.trouble.report(error);
@@ -46,7 +46,7 @@ impl Breaker {
         spread(if open { PROBE } else { FIRST * 2_u32.pow(self.failures - 1) })
     }
 
-    /// A try begins.
+    /// An attempt begins.
     pub(super) fn tries(&self) {
         if self.failures >= OPEN {
             self.metrics.breaker.set(state::TRYING);
@@ -54,7 +54,7 @@ impl Breaker {
     }
 }
 
-/// Half of it to all of it, at random: several workers should not come all at once.
+/// A random value between half of it and all of it, so that several workers do not come at the same time.
 pub(super) fn spread(wait: Duration) -> Duration {
     wait.mul_f64(rand::random_range(0.5..=1.0))
 }

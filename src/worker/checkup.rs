@@ -6,11 +6,11 @@ use tokio_util::sync::CancellationToken;
 use super::{breaker::spread, condition::Condition, start::WorkerError, trouble::Trouble};
 use crate::ledger::{Database, Duty, LedgerError, MigrateError, Schema, Unfit};
 
-/// How often it is looked.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Looks again and again whether PostgreSQL can be used: whether it answers, takes writes, has the tables, and lets this user do what a
-/// worker does.
+/// Checks regularly whether PostgreSQL can be used: whether it answers, accepts writes, has the tables, and grants this user the rights of a
+/// worker.
 pub(super) struct Checkup {
     pub(super) database: Database,
     pub(super) condition: Arc<Condition>,
@@ -18,7 +18,7 @@ pub(super) struct Checkup {
 }
 
 impl Checkup {
-    /// Until told to stop, or until it is sure that this database will never do.
+    /// Runs until told to stop, or until it is certain that this database can never be used.
     pub(super) async fn run(self) -> Result<(), WorkerError> {
         let (mut database, mut schema) = (Trouble::new("PostgreSQL"), Trouble::new("the schema in PostgreSQL"));
         let mut newer = false;
@@ -62,7 +62,7 @@ impl Checkup {
         match Schema::look(&self.database).await {
             Ok(schema) if schema.pending.is_empty() => Ok(()),
             Ok(schema) => Err(format!("it lacks {}: run `tandem migrate`", schema.pending.join(", "))),
-            // Migrations are such that the binary before still works with them, for as long as an upgrade takes.
+            // The previous binary still works with the new tables, for as long as an upgrade takes.
             Err(MigrateError::Newer(name)) => {
                 if !std::mem::replace(newer, true) {
                     tracing::warn!(migration = %name, "the schema of the database is newer than this worker");
@@ -74,7 +74,7 @@ impl Checkup {
     }
 
     async fn rest(&self) {
-        // Whoever starts is to begin soon.
+        // A worker that starts should begin soon.
         let look = if self.condition.schema.get() { LOOK } else { LOOK / 2 };
         tokio::select! {
             () = sleep(spread(look)) => {}

@@ -2,16 +2,16 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// What a worker needs, and whether it is there: what `/ready` answers from. Each flag has one writer.
+/// Whether what a worker needs is available, for `/ready`. Each flag has one writer.
 #[derive(Debug, Default)]
 pub struct Condition {
-    /// Redis can be read. By the pump.
+    /// Redis can be read. Set by the pump.
     pub(super) redis: Flag,
-    /// PostgreSQL answers, takes writes, and lets this user do what is needed. By the checkup.
+    /// PostgreSQL answers, accepts writes, and grants the necessary rights. Set by the checkup.
     pub(super) postgres: Flag,
-    /// It has all the tables that this worker knows. By the checkup.
+    /// PostgreSQL has all tables that this worker needs. Set by the checkup.
     pub(super) schema: Flag,
-    /// The last entries could not be written, and the next ones will have to wait. By the scribe.
+    /// The last entries could not be written, and the next ones have to wait. Set by the scribe.
     pub(super) stuck: Flag,
     pub(super) stopping: Flag,
     why: Mutex<Option<String>>,
@@ -41,7 +41,7 @@ impl Condition {
         self.redis.get() && self.postgres.get() && self.schema.get() && !self.stuck.get() && !self.stopping.get()
     }
 
-    /// Why PostgreSQL cannot be used, for whoever asks. By the checkup.
+    /// Why PostgreSQL cannot be used, for operators. Set by the checkup.
     pub(super) fn explain(&self, why: Option<String>) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }

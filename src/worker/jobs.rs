@@ -6,21 +6,21 @@ use tokio_util::sync::CancellationToken;
 use super::{WorkerMetrics, breaker::spread, trouble::Trouble};
 use crate::ledger::{Claim, Database, LedgerError, Lock};
 
-/// How often it is looked whether this worker has the lock.
+/// How often the worker checks that it holds the lock.
 const LOOK: Duration = Duration::from_secs(2);
-/// A worker that has not looked for this long has lost it.
+/// A worker that has not checked for this long has lost the lock.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long one statement of a job may take.
 const DEADLINE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// After jobs that failed.
+/// Pause after jobs that failed.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// What has to be done every hour, by one worker at a time: the one that holds the lock. It does it on the connection that holds it, so
-/// that with the lock it also loses the means.
+/// The hourly jobs, which one worker at a time runs: the one that holds the lock. It runs them on the connection that holds the lock, so that
+/// it cannot go on without the lock.
 pub(super) struct Jobs {
     pub(super) database: Database,
-    /// Months of events; 0 for all.
+    /// Number of months of events to keep; 0 for all.
     pub(super) retention: u16,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) stop: CancellationToken,
@@ -29,7 +29,7 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) async fn run(self) {
         let mut claim: Option<Claim> = None;
-        // None while another worker does them.
+        // `None` while another worker runs the jobs.
         let mut due: Option<Instant> = None;
         // After jobs that failed.
         let mut rest = Instant::now();
@@ -39,7 +39,7 @@ impl Jobs {
                 Ok(Ok(())) => trouble.over(),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the hourly jobs failed and will be retried in a minute");
-                    // Its connection may be the reason: the next try has a new one, of this worker or of another.
+                    // The connection may be the reason, so the next attempt uses a new one, of this worker or of another.
                     (claim, due) = (None, None);
                     rest = Instant::now() + AGAIN;
                 }
@@ -56,7 +56,7 @@ impl Jobs {
         }
     }
 
-    /// What became of the jobs, if they were due; an error by itself means that nothing is known of the lock.
+    /// The outcome of the jobs, if they were due. An outer error means that the state of the lock is unknown.
     async fn step(
         &self,
         claim: &mut Option<Claim>,
@@ -90,7 +90,7 @@ impl Jobs {
         if rooms > 0 {
             tracing::info!(rooms, "rooms that were not used for a week were archived");
         }
-        // Last: a long reader can be in the way.
+        // This comes last, because a long reader can block it.
         if self.retention > 0 {
             for table in claim.drop_partitions(self.retention).await? {
                 tracing::info!(%table, months = self.retention, "a partition of the ledger was dropped because it is older than LEDGER_RETENTION_MONTHS");

@@ -11,7 +11,7 @@ use crate::telemetry::{PoolGauges, PoolUse, ProcessCollector, RuntimeCollector};
 /// Bounds of batches, in seconds.
 const SECONDS: [f64; 11] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// The numbers of a worker.
+/// The metrics of a worker.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct WorkerMetrics {

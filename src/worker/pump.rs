@@ -15,10 +15,10 @@ use crate::{
     ledger::EventStore,
 };
 
-/// Between two looks at streams, unless more is there than one look brings: what comes meanwhile is written together, and a transaction
-/// costs as much as some hundred rows. With very many partitions longer, a millisecond for each.
+/// Pause between two reads of the streams, unless a read left something behind. What arrives meanwhile is written together, because a
+/// transaction costs as much as some hundred rows. With very many partitions the pause is longer, a millisecond for each.
 const PACE: Duration = Duration::from_millis(75);
-/// Between two tries while Redis is out of order.
+/// Pause between two attempts while Redis fails.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Moves entries from the queue into the ledger.
@@ -32,14 +32,14 @@ pub struct Pump {
     stop: CancellationToken,
 }
 
-/// What a [`Pump`] is made of.
+/// The parts that a [`Pump`] is made of.
 #[allow(missing_docs, reason = "the others are their own names")]
 pub struct PumpParts {
     pub queue: Box<dyn LedgerQueue>,
     pub store: Arc<dyn EventStore>,
-    /// Most entries of a transaction.
+    /// Maximum number of entries in a transaction.
     pub batch: usize,
-    /// When entries that other workers have in hand are taken over.
+    /// After which time entries that other workers have claimed are taken over.
     pub claim: Duration,
     pub metrics: Arc<WorkerMetrics>,
     pub condition: Arc<Condition>,
@@ -59,7 +59,7 @@ impl std::fmt::Debug for PumpParts {
 }
 
 impl Pump {
-    /// Reads nothing yet.
+    /// A pump that has read nothing yet.
     pub fn new(parts: PumpParts) -> Self {
         let PumpParts { queue, store, batch, claim, metrics, condition, stop } = parts;
         let names = (0..queue.partitions()).map(|partition| queue.name_of(partition)).collect();
@@ -67,7 +67,7 @@ impl Pump {
         Self { queue, scribe, batch, claim, metrics, condition, stop }
     }
 
-    /// Until told to stop; what is in hand then is still written, if the ledger takes it.
+    /// Runs until told to stop. Claimed entries are still written then, if the ledger accepts them.
     pub async fn run(mut self) {
         let mut trouble = Trouble::new("Redis");
         let pace = PACE.max(Duration::from_millis(self.queue.partitions().into()));
@@ -96,12 +96,12 @@ impl Pump {
         }
     }
 
-    /// Whether there is more.
+    /// Returns whether there are more entries.
     async fn round(&mut self, look: &mut Instant) -> Result<bool, Interrupted> {
         let QueueReading { mut entries, more: mut behind } = self.queue.read().await?;
         if Instant::now() >= *look {
             let taken = self.queue.take_over(self.claim).await?;
-            // What is left behind should not wait for a whole round again.
+            // The rest should not wait for another whole round.
             *look = Instant::now() + if taken.is_empty() { spread(self.claim / 3) } else { Duration::ZERO };
             if !taken.is_empty() {
                 self.metrics.taken_over.inc_by(taken.len() as u64);

@@ -9,17 +9,17 @@ use crate::{
     ledger::{DeadLetter, Entry, EventStore, LedgerError, Verdict},
 };
 
-/// How often the same entries may fail while PostgreSQL takes others, before it is taken for their own fault.
+/// How often the same entries may fail while PostgreSQL accepts others, before they are considered at fault.
 const STRIKES: u32 = 3;
 
-/// The worker was told to stop while PostgreSQL was out of order. What is in hand stays in Redis.
+/// The worker was told to stop while PostgreSQL failed. The claimed entries stay in Redis.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// Writes batches, for as long as it takes.
+/// Writes batches, retrying for as long as it takes.
 pub(super) struct Scribe {
     store: Arc<dyn EventStore>,
-    /// The names of the partitions that entries come from.
+    /// The names of the partitions that the entries come from.
     names: Vec<String>,
     breaker: Breaker,
     metrics: Arc<WorkerMetrics>,
@@ -27,7 +27,7 @@ pub(super) struct Scribe {
     stop: CancellationToken,
 }
 
-/// Entries that are written together, and how often that has failed while others were taken.
+/// Entries that are written together, and how often that failed while others were accepted.
 struct Part<'p, 'd> {
     entries: &'p [(&'d QueuedEntry, Entry)],
     strikes: u32,
@@ -44,8 +44,8 @@ impl Scribe {
         Self { store, names, breaker: Breaker::new(Arc::clone(&metrics)), metrics, condition, stop }
     }
 
-    /// Returns when PostgreSQL has taken what it takes. What may leave Redis: it is there as events, or as dead letters. The rest stays
-    /// where it is, and comes again.
+    /// Writes a batch, and returns the entries that may leave Redis: PostgreSQL has them as events or as dead letters. The others stay in Redis
+    /// and will be read again.
     pub(super) async fn write<'a>(&mut self, batch: &'a [QueuedEntry]) -> Result<Vec<&'a QueuedEntry>, Stopped> {
         let mut entries = Vec::with_capacity(batch.len());
         let mut done: Vec<&'a QueuedEntry> = Vec::with_capacity(batch.len());
@@ -73,17 +73,17 @@ impl Scribe {
             };
             let verdict = error.verdict();
             if verdict != Verdict::Data && !self.takes_others(&error).await? && strikes < STRIKES {
-                // It was out of order, and is not any more.
+                // PostgreSQL failed, and has recovered.
                 parts.push(Part { entries: part, strikes: strikes + u32::from(verdict != Verdict::Unclear) });
                 continue;
             }
             if verdict == Verdict::Outage && strikes < STRIKES || verdict == Verdict::Unclear && strikes == 0 {
-                // Once more, on a fresh connection.
+                // Another attempt, on a fresh connection.
                 parts.push(Part { entries: part, strikes: strikes + 1 });
                 continue;
             }
             if part.len() > 1 {
-                // The one that is not taken must not keep the others out.
+                // The refused entry must not block the others.
                 let (left, right) = part.split_at(part.len() / 2);
                 parts.extend([right, left].map(|entries| Part { entries, strikes: 0 }));
                 continue;
@@ -126,13 +126,13 @@ impl Scribe {
         Ok(())
     }
 
-    /// Keeps it as a dead letter; or why that cannot be done while other things can.
+    /// Stores the entry as a dead letter, or returns why that fails while other writes succeed.
     async fn dead_letter(&mut self, delivery: &QueuedEntry, why: &str) -> Result<Result<(), String>, Stopped> {
         let (stream, id) = (self.name_of(delivery), delivery.id.clone());
         let letter =
             DeadLetter::new(stream.to_owned(), id, delivery.text.as_deref().unwrap_or_default(), why.to_owned());
         let mut refused = String::new();
-        // What the database does not take as it is, it may take in letters of which it knows all.
+        // A payload that the database does not accept as it is may be accepted in base64.
         for letter in [&letter, &letter.armoured()] {
             let mut strikes = 0;
             loop {
@@ -160,7 +160,7 @@ impl Scribe {
         self.condition.stuck.set(false);
     }
 
-    /// Whether anything else is taken in spite of this error. If nothing is, waits until it is, and says no.
+    /// Whether PostgreSQL accepts other writes in spite of this error. If it does not, waits until it does, and returns false.
     async fn takes_others(&mut self, error: &LedgerError) -> Result<bool, Stopped> {
         if self.store.takes_entries().await.is_ok() {
             return Ok(true);

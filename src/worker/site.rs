@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{WorkerMetrics, condition::Condition};
 use crate::{http, ledger::Database};
 
-/// What operators ask a worker.
+/// The HTTP routes of a worker.
 pub(super) struct Site {
     pub(super) worker: String,
     pub(super) database: Database,
@@ -28,12 +28,12 @@ pub(super) fn router(site: Site) -> Router {
         .with_state(Arc::new(site))
 }
 
-/// Whether the process lives. It looks at nothing else: a worker whose database is away must not be killed for it.
+/// `/health`: the process is alive. It depends on nothing else, because a worker whose database is away must not be killed for that.
 async fn health(State(site): State<Arc<Site>>) -> Response {
     Json(json!({ "status": "ok", "worker": site.worker })).into_response()
 }
 
-/// Whether entries go through, as far as is known.
+/// `/ready`: whether entries can be written, as far as is known.
 async fn ready(State(site): State<Arc<Site>>) -> Response {
     let now = &site.condition;
     let ready = now.is_ready();
@@ -50,7 +50,7 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// `OpenMetrics`, or Prometheus text.
+/// `/metrics`: OpenMetrics or Prometheus text.
 async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let format = http::preferred(&headers, &http::TEXT, &[http::OPEN_METRICS]);
     let text = format.write(site.metrics.render(site.database.connections()));

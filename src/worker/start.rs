@@ -25,16 +25,16 @@ use crate::{
     telemetry::HttpMetrics,
 };
 
-/// How long finishing what is in hand may take, after the word to stop.
+/// How long the worker may take to finish claimed entries after it was told to stop.
 const FINISH: Duration = Duration::from_secs(10);
-/// How long a client may take to send its request's head.
+/// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long a scraper's connection is kept for its next question.
+/// How long a scraper's connection is kept open for its next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How many may ask at once: probes and scrapers.
+/// Maximum number of connections of probes and scrapers.
 const ASKING: usize = 128;
 
-/// What a worker is told.
+/// The settings of a worker.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each section has its own")]
 pub struct WorkerSettings {
@@ -48,24 +48,24 @@ pub struct WorkerSettings {
 /// Why a worker could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// Its port cannot be listened on.
+    /// The worker cannot listen on its port.
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::Error),
-    /// It could not be told to stop.
+    /// The signals that tell the worker to stop cannot be received.
     #[error("cannot listen to signals: {0}")]
     Signals(io::Error),
     /// A task has ended that should not.
     #[error("a part of the worker has died: {0}")]
     Died(String),
-    /// Entries would stay where it never looks.
+    /// The deployment has another number of partitions, so entries would stay in streams that this worker never reads.
     #[error(
         "the nodes of this deployment have another REDIS_PARTITIONS: give the workers the same; REDIS_PREFIX keeps deployments apart"
     )]
     Partitions,
-    /// The settings of Redis lead nowhere.
+    /// The settings of Redis cannot be used.
     #[error("{0}")]
     Redis(#[from] ConnectorError),
-    /// The settings of PostgreSQL lead nowhere.
+    /// The settings of PostgreSQL cannot be used.
     #[error("{0}")]
     Postgres(#[from] LedgerError),
 }
@@ -93,7 +93,7 @@ fn terms() -> Terms {
 }
 
 impl Worker {
-    /// Checks the settings and takes the port. Redis and PostgreSQL need not be there yet.
+    /// Checks the settings and binds the port. Redis and PostgreSQL need not be reachable yet.
     pub async fn start(settings: WorkerSettings) -> Result<Self, WorkerError> {
         let (host, port) = (settings.host.as_str(), settings.worker.worker_port);
         let refuse = |error| WorkerError::Listen(format!("{host} port {port}"), error);
@@ -172,7 +172,7 @@ impl Worker {
         let died = tokio::select! {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
-            // None of them ends by itself, but for one that does not fit.
+            // No task ends by itself, except when the deployment does not match.
             Some(ended) = tasks.join_next() => Some(match ended {
                 Ok(Err(error)) => error,
                 Ok(Ok(())) => WorkerError::Died("it ended".to_owned()),
@@ -189,7 +189,7 @@ impl Worker {
         tasks.shutdown().await;
         closing.cancel();
         connections.close();
-        // Cancelled ones end at once.
+        // Cancelled tasks end at once.
         let _ = timeout(HEAD, async { tokio::join!(serving, connections.wait()) }).await;
         tracing::info!("stopped");
         died.map_or(Ok(()), Err)

@@ -2,14 +2,14 @@ use std::fmt::Display;
 
 use tokio::time::{Duration, Instant};
 
-/// How often trouble that lasts is said again.
+/// How often a lasting failure is logged again.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// Says that something is out of order, when it begins and then now and again, and when it is over.
+/// Logs that something fails: when it begins, from time to time while it lasts, and when it is over.
 #[derive(Debug)]
 pub(super) struct Trouble {
     what: &'static str,
-    /// Since when, and when that was last said.
+    /// Since when it fails, and when that was last logged.
     since: Option<(Instant, Instant)>,
 }
 

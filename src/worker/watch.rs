@@ -6,21 +6,21 @@ use tokio_util::sync::CancellationToken;
 use super::WorkerMetrics;
 use crate::backend::{LedgerQueue, QueueLevel};
 
-/// How often it looks.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often the alarm is sounded at the most.
+/// Minimum interval between two alarms.
 const ALARM: Duration = Duration::from_mins(1);
 
-/// The nodes write to more or fewer partitions than this worker reads.
+/// The nodes write to another number of partitions than this worker reads.
 pub(super) struct PartitionMismatch;
 
-/// Sees how much waits in the queue, sounds the alarm, and clears away what dead workers have left.
+/// Checks how much waits in the queue, logs alarms, and deletes the consumers of dead workers.
 pub(super) struct Watch {
-    /// Apart from the one that is read: a long read must not keep the alarm waiting.
+    /// A connection of its own, because a long read must not delay the alarm.
     pub(super) queue: Box<dyn LedgerQueue>,
-    /// Most entries of a partition.
+    /// Maximum number of entries in a partition.
     pub(super) most: usize,
-    /// After which a worker is dead.
+    /// After which time a worker counts as dead.
     pub(super) dead: Duration,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) stop: CancellationToken,
@@ -39,7 +39,7 @@ impl Watch {
                         self.clear().await;
                     }
                 }
-                // The pump says it, too, and louder.
+                // The pump logs this failure as well, at a higher level.
                 Err(error) => tracing::debug!(%error, "the ledger's streams cannot be inspected"),
             }
             tokio::select! {

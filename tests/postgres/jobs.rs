@@ -58,8 +58,9 @@ fn months_come_and_go_by_one_worker() {
 
     // The other takes over, from one that is dead.
     let busy = workers.iter().position(at_work).unwrap();
-    workers[busy].kill();
+    // First the table: whoever takes over looks for it once, and then not for an hour.
     cluster.postgres.sql(&format!("DROP TABLE {}", table(2)));
+    workers[busy].kill();
     until("the other does them", || at_work(&workers[1 - busy]));
     until("the table is there again", || tables(&cluster).contains(&table(2)));
 }

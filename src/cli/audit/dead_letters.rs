@@ -12,7 +12,7 @@ use crate::{
     ledger::{Database, DeadRow},
 };
 
-/// Rows that are read at once.
+/// Number of rows that are read at once.
 const PAGE: u32 = 200;
 
 #[derive(Debug, Args)]
@@ -25,9 +25,9 @@ pub(super) struct DeadLetters {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List them, oldest first (what happens without a word, too)
+    /// List dead letters, oldest first (also without a subcommand)
     List(List),
-    /// Write them into the ledger after all; those that it takes are no dead letters any more
+    /// Write dead letters into the ledger after all; those that it accepts are no longer dead letters
     Replay(Replay),
 }
 
@@ -35,10 +35,10 @@ enum What {
 struct List {
     #[command(flatten)]
     postgres: PostgresConfig,
-    /// The oldest so many; 0 for all
+    /// Number of dead letters to list, oldest first; 0 for all
     #[arg(long, default_value = "1000")]
     limit: Limit,
-    /// How to print them
+    /// Format of the output
     #[arg(long, default_value = "table")]
     format: Format,
 }
@@ -54,10 +54,10 @@ struct Replay {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// This one; may be given several times
+    /// Id of a dead letter to write; may be given several times
     #[arg(long)]
     id: Vec<i64>,
-    /// All of them
+    /// Write all dead letters
     #[arg(long)]
     all: bool,
 }
@@ -92,7 +92,7 @@ impl List {
 }
 
 impl Replay {
-    /// Exit code 1 if one of them is still not taken.
+    /// The exit code is 1 if one of them is still refused.
     fn run(self) -> anyhow::Result<ExitCode> {
         if !is_given(&self.postgres) {
             return Ok(ExitCode::from(crate::cli::USAGE));

@@ -31,25 +31,25 @@ pub(super) struct Events {
     ledger: LedgerConfig,
     #[command(flatten)]
     postgres: PostgresConfig,
-    /// Only this room
+    /// Only events of this room
     #[arg(long)]
     room: Option<String>,
-    /// Only this type
+    /// Only events of this type
     #[arg(long = "type", value_name = "TYPE", ignore_case = true)]
     kind: Option<EventType>,
-    /// Only what this user did
+    /// Only events of this user
     #[arg(long)]
     user: Option<String>,
-    /// Only from here on: 2026-11-22, 2026-11-22T20:15:00Z, or how long ago: 90m, 2h, 7d
+    /// Only events since this time: 2026-11-22, 2026-11-22T20:15:00Z, or how long ago: 90m, 2h, 7d
     #[arg(long, value_parser = moment)]
     since: Option<Millis>,
-    /// Only up to here
+    /// Only events until this time, in the same forms
     #[arg(long, value_parser = moment)]
     until: Option<Millis>,
-    /// The newest so many; 0 for all
+    /// Number of events to print, the newest ones; 0 for all
     #[arg(long, default_value = "1000")]
     limit: Limit,
-    /// How to print them
+    /// Format of the output
     #[arg(long, default_value = "table")]
     format: Format,
 }

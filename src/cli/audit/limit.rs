@@ -1,6 +1,6 @@
 use std::{num::ParseIntError, str::FromStr};
 
-/// How many rows are printed at most; 0 for all.
+/// The maximum number of rows to print; 0 for all.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit(u32);
 
@@ -13,12 +13,12 @@ impl FromStr for Limit {
 }
 
 impl Limit {
-    /// How many to ask for: one more than is printed tells whether there are more.
+    /// The number of rows to request: one more than is printed, to know whether there are more.
     pub(super) fn asked(self) -> u32 {
         if self.0 == 0 { u32::MAX } else { self.0.saturating_add(1) }
     }
 
-    /// How many of these rows are printed. Says so if that leaves some out.
+    /// The number of these rows to print. Reports it if some are left out.
     pub(super) fn printed(self, rows: usize) -> usize {
         let most = usize::try_from(self.0).unwrap_or(usize::MAX);
         if most == 0 || rows <= most {

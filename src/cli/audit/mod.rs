@@ -1,4 +1,4 @@
-//! `tandem audit`: what auditors ask the ledger, and what becomes of what it did not take.
+//! `tandem audit`: queries of the ledger, and its dead letters.
 
 mod dead_letters;
 mod events;
@@ -22,7 +22,7 @@ pub(super) struct Audit {
 enum What {
     /// List events, oldest first
     Events(events::Events),
-    /// Look at what could not be written into PostgreSQL, and try again
+    /// List entries that could not be written into PostgreSQL, and write them again
     DeadLetters(dead_letters::DeadLetters),
 }
 
@@ -33,7 +33,7 @@ impl Audit {
             What::DeadLetters(letters) => letters.run(),
         };
         match done {
-            // The reader has seen enough: `| head`.
+            // The reader has closed the pipe, as `| head` does.
             Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
             done => done,
         }
@@ -44,9 +44,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Asks PostgreSQL, on a thread of this command's own.
+/// Queries PostgreSQL, on a thread of its own.
 fn ask<T>(config: &PostgresConfig, question: impl AsyncFnOnce(Database) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    // An auditor's question may look through years.
+    // A query may have to scan years.
     let database = Database::patient(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(question(database))

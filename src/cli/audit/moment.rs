@@ -2,7 +2,7 @@ use jiff::{Span, Timestamp, Zoned, civil};
 
 use crate::clock::Millis;
 
-/// A point in time, or how long ago it was.
+/// A point in time, given as a date or as a duration before now.
 pub(super) fn moment(text: &str) -> Result<Millis, String> {
     let at = if let Ok(timestamp) = text.parse::<Timestamp>() {
         timestamp

@@ -16,11 +16,11 @@ pub(super) enum Format {
     Csv,
 }
 
-/// A row that can be printed: all of it for programs, what matters for people.
+/// A row that can be printed: all columns for programs, the important ones for people.
 pub(super) trait Listed: Serialize {
-    /// What many of them are called.
+    /// The plural name of such rows.
     const MANY: &'static str;
-    /// What people see of each.
+    /// The cells for people.
     const HEADINGS: &'static [&'static str];
     /// The names of all columns.
     fn names() -> Vec<&'static str>;
@@ -64,7 +64,7 @@ impl Listed for DeadRow {
     }
 
     fn cells(&self) -> Vec<String> {
-        /// Characters of a payload that people see.
+        /// Number of characters of a payload that people see.
         const SOME: usize = 80;
         let mut payload: String = self.payload.chars().take(SOME).collect();
         if payload.len() < self.payload.len() {
