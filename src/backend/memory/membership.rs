@@ -164,7 +164,9 @@ impl Membership for MemoryNode {
     async fn announce_rooms(&self) -> Result<(), BackendError> {
         let members = self.members()?;
         let rooms: Vec<RoomId> = lock(&self.rooms).iter().cloned().collect();
-        rooms.iter().for_each(|room| members.hold(&self.name, room));
+        for room in &rooms {
+            members.hold(&self.name, room);
+        }
         Ok(())
     }
 
