@@ -158,22 +158,11 @@ mod tests {
 
     #[test]
     fn a_restored_room_goes_on_from_its_stored_time() {
-        let row = |position_at| RoomRow {
-            id: RoomId::parse("r").unwrap(),
-            epoch: 1,
-            version: 7,
-            host: None,
-            host_origin: None,
-            url: None,
-            position: 100.0,
-            playing: true,
-            rate: 1.0,
-            position_at,
-            guest_control: false,
-            pin: None,
-            empty_until: None,
-            archived: false,
-            at: position_at,
+        let row = |position_at| {
+            let timeline = Timeline { position: 100.0, playing: true, ..Timeline::start(position_at) };
+            let room = Room { version: 7, timeline, ..Room::vacant(RoomId::parse("r").unwrap()) };
+            let update = Update { room: room.id.clone(), epoch: 1, base: 7, at: position_at, changes: Vec::new() };
+            RoomRow::new(&update, &room)
         };
         // The film ran on while nobody had the room; the clock was set back meanwhile; by an hour.
         for (position_at, now, position) in [(1_000, 31_000, 130.0), (1_000, 1_000, 100.0), (3_601_000, 1_000, 100.0)] {

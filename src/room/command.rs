@@ -1,4 +1,4 @@
-use super::{Attempt, Digest, Json, Member, Role, Shown};
+use super::{Action, Attempt, Digest, Member, Shown};
 use crate::id::{ConnId, NodeId, UserId};
 
 /// A wish that a room is asked to grant.
@@ -81,38 +81,4 @@ pub struct Resume {
     pub proof: Shown,
     /// The resume token it will have from now on.
     pub token: Digest,
-}
-
-/// What a member may ask for. Positions are seconds, `event` is the sender's own clock as it sent it.
-#[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "the fields are those of the frames, which docs/protocol.md describes")]
-pub enum Action {
-    /// Go, for good.
-    Leave,
-    /// Be called something else.
-    Rename { username: Box<str> },
-    /// Start or stop the film.
-    PlayPause { playing: bool, position: Option<f64>, event: Option<f64>, rate: Option<f64> },
-    /// Jump to a place in the film.
-    Seek { position: f64, playing: bool, event: Option<f64> },
-    /// Say that the sought place is loaded.
-    Ready { target: f64 },
-    /// Say, as host, where the film is, for everybody to follow.
-    Heartbeat { position: f64, playing: bool, event: Option<f64> },
-    /// Say, as host, where the film is, for the room to know.
-    Report { position: f64, playing: bool },
-    /// Begin or cease to report positions.
-    Watching { watching: bool },
-    /// Watch something else. `time` is as it was sent: see [`super::url_time_in_seconds`].
-    ChangeUrl { url: Box<str>, time: Option<f64>, legacy: bool },
-    /// Let everybody move the film, or not.
-    GuestControl { enabled: bool },
-    /// Make somebody else the host.
-    TransferHost { to: UserId },
-    /// Make somebody co-host, or no longer.
-    SetRole { to: UserId, role: Role },
-    /// Throw somebody out.
-    Kick { who: UserId, note: Option<Box<str>> },
-    /// Tell everybody something that only the application understands.
-    Broadcast { event: Box<str>, data: Option<Json> },
 }

@@ -1,6 +1,4 @@
-use super::{
-    Action, Attempt, Attempts, Change, Command, LeftReason, MAX_POSITION, Policy, Presence, Room, Vacancy, due,
-};
+use super::{Attempt, Attempts, Change, Command, LeftReason, MAX_POSITION, Policy, Presence, Room, Vacancy, due};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,9 +6,11 @@ use crate::{
     id::{ConnId, NodeId, UserId},
 };
 
+mod action;
 mod enter;
-mod lead;
 mod playback;
+
+pub use action::Action;
 
 /// Why a room says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
             if !seated {
                 return Err(Refusal::NotJoined);
             }
-            act(room, user, action, policy, now)?
+            action::act(room, user, action, policy, now)?
         }
         Command::Refused(attempt) => refused(room, attempt, now),
         Command::Reap { node } => reap(room, node, policy, now),
@@ -77,37 +77,6 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
         after.apply(change, now);
     }
     Ok(Draft { changes, after })
-}
-
-fn act(room: &Room, user: &UserId, action: &Action, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
-    let control = || if room.may_control(user, policy) { Ok(()) } else { Err(Refusal::Forbidden) };
-    match action {
-        Action::Leave => Ok(leave(room, user, LeftReason::Left, policy, now)),
-        Action::Rename { username } => Ok(vec![Change::Renamed { user: user.clone(), username: username.clone() }]),
-        Action::Watching { watching } => Ok(playback::watching(room, user, *watching)),
-        Action::PlayPause { playing, position, event, rate } => {
-            control().map(|()| playback::play_pause(room, user, *playing, *position, *event, *rate, now))
-        }
-        Action::Seek { position, playing, event } => {
-            control().map(|()| playback::seek(room, user, *position, *playing, *event, policy, now))
-        }
-        Action::Ready { target } => Ok(playback::ready(room, user, *target)),
-        Action::Heartbeat { position, playing, event } => {
-            playback::heartbeat(room, user, *position, *playing, *event, policy, now)
-        }
-        Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
-        Action::ChangeUrl { url, .. } if !policy.url_hosts.allow(url) => Err(Refusal::UrlNotAllowed),
-        Action::ChangeUrl { url, time, legacy } => {
-            control().and_then(|()| playback::change_url(room, user, url, *time, *legacy, now))
-        }
-        Action::GuestControl { enabled } => lead::guest_control(room, user, *enabled),
-        Action::TransferHost { to } => lead::transfer_host(room, user, to),
-        Action::SetRole { to, role } => lead::set_role(room, user, to, *role),
-        Action::Kick { who, note } => lead::kick(room, user, who, note.clone(), policy, now),
-        Action::Broadcast { event, data } => {
-            Ok(vec![Change::Broadcast { by: user.clone(), event: event.clone(), data: data.clone() }])
-        }
-    }
 }
 
 fn disconnect(room: &Room, user: &UserId, conn: ConnId, keep_seat: bool, policy: &Policy, now: Millis) -> Vec<Change> {

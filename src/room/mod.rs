@@ -26,8 +26,8 @@ mod url_hosts;
 
 pub use attempt::{Attempt, Attempts};
 pub use change::{Change, LeftReason};
-pub use command::{Action, Asked, Command, Join, Resume};
-pub use decide::{Draft, Refusal, decide};
+pub use command::{Asked, Command, Join, Resume};
+pub use decide::{Action, Draft, Refusal, decide};
 pub use due::next_due;
 pub use gate::Gate;
 pub use json::Json;
