@@ -101,7 +101,7 @@ fn unwritten(kind: ServerFrameType, error: &str) -> Frame {
             frame = kind.as_str(),
             error,
             times = before + 1,
-            "a frame cannot be written, an ERROR goes out in its place"
+            "a frame cannot be encoded; an ERROR is sent instead"
         );
     }
     let text = r#"{"type":"ERROR","code":"internal","message":"Processing error","retryable":true}"#;

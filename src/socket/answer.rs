@@ -39,7 +39,7 @@ impl ClientSession {
         let code = error.code();
         if let HubError::Backend(cause) = error {
             // Whoever talks to shared state says it once, and counts it: not here, for everybody.
-            tracing::debug!(error = %cause, "a member's wish could not be committed");
+            tracing::debug!(error = %cause, "a member's command could not be committed");
         } else if let Some(skipped) = self.door.refusals.pass(self.door.clock.now()) {
             tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), skipped, "refused");
         }

@@ -46,7 +46,7 @@ impl ClientSession {
                     code = Code::RateLimited.as_str(),
                     wait,
                     skipped,
-                    "it sends more than it may, frames are refused"
+                    "a client exceeds its message budget; its frames are refused"
                 );
             }
         } else if id.is_none() && !entry {
