@@ -1,16 +1,14 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// The protocol that a client speaks.
+/// The protocol that a client speaks. A room is entered with JOIN on tandem, by the query string on the relay, with an event on Socket.IO,
+/// and is a channel on Centrifugo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Peer {
-    /// Tandem: a room is entered with JOIN.
+    // Without documents of the values, which would make `--help` three times as long.
     Tandem,
-    /// The bare relay: the room is in the query string.
     Relay,
-    /// Socket.IO: a room is entered with an event.
     SocketIo,
-    /// Centrifugo: a room is a channel.
     Centrifugo,
 }
 

@@ -139,7 +139,7 @@ fn print_verdicts(verdicts: &[Verdict]) {
     let is_zero = |verdict: &&Verdict| verdict.holds && verdict.rule.ends_with("= 0");
     let zeros = verdicts.iter().filter(is_zero).count();
     if zeros > 0 {
-        println!("ok: nothing lost, doubled or wrong ({zeros} rules)");
+        println!("ok: {zeros} figures that must be 0 are 0 (lost, doubled, errors and others)");
     }
     for verdict in verdicts.iter().filter(|verdict| !is_zero(verdict)) {
         let Verdict { rule, value, holds } = verdict;

@@ -13,12 +13,10 @@ const HEADING: &str = "Servers";
 
 const PEERS: &str = "Peers of tandem";
 
-/// Where the entries of a cluster's ledger go.
+/// Where the entries of a cluster's ledger go: to the streams of Redis, where they stay, or from there to PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ledger {
-    /// To the streams of Redis, where they stay
     Streams,
-    /// Through the streams to PostgreSQL, which a worker writes
     Postgres,
 }
 
@@ -39,7 +37,7 @@ pub(crate) struct ServerOptions {
     /// Threads of each node of tandem, and of the relay [default: CPUs minus one, at least one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = HEADING)]
     threads: Option<u32>,
-    /// Where the ledger of a cluster goes
+    /// The ledger of a cluster: entries stay in the streams of Redis, or a worker writes them to PostgreSQL
     #[arg(long, value_enum, default_value_t = Ledger::Streams, help_heading = HEADING)]
     pub(super) ledger: Ledger,
     /// Masters of a Redis Cluster for a cluster [default: a single Redis]
