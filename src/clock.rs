@@ -53,8 +53,7 @@ struct Inner {
 enum Steady {
     /// The kernel's counter, and its value in microseconds when this clock was made.
     Kernel(i64),
-    /// Stands still unless a test moves it.
-    #[cfg(test)]
+    /// The time of the tokio runtime, which tests and simulations pause and move.
     Tokio(Instant),
 }
 
@@ -64,14 +63,16 @@ impl Clock {
         Self::new(Steady::Kernel(kernel()))
     }
 
-    /// A clock that counts by tokio's time, which tests pause and move.
-    #[cfg(test)]
-    pub fn of_tokio() -> Self {
-        Self::new(Steady::Tokio(Instant::now()))
+    /// Counts by the time of the tokio runtime, which tests and simulations pause and move, and begins with `now`.
+    pub fn of_tokio(now: Millis) -> Self {
+        Self::beginning(Steady::Tokio(Instant::now()), i64::try_from(now).unwrap_or(i64::MAX / 1_000) * 1_000)
     }
 
     fn new(steady: Steady) -> Self {
-        let ahead = system_micros();
+        Self::beginning(steady, system_micros())
+    }
+
+    fn beginning(steady: Steady, ahead: i64) -> Self {
         let inner = Inner { steady, course: RwLock::new(Course::new(ahead)), goes_by: AtomicI64::new(ahead) };
         Self { inner: Box::leak(Box::new(inner)) }
     }
@@ -100,7 +101,6 @@ impl Clock {
     pub fn count(&self) -> i64 {
         match &self.inner.steady {
             Steady::Kernel(start) => kernel() - start,
-            #[cfg(test)]
             Steady::Tokio(start) => i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX),
         }
     }
@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_leaps_at_the_start_only() {
-        let clock = Clock::of_tokio();
+        let clock = Clock::of_tokio(system());
         let hours = 3 * 3_600 * SECOND;
         let begun = i64::try_from(clock.now()).unwrap() * 1_000;
         clock.jump(exactly(begun + hours));
@@ -194,7 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn timers_come_before_their_time_rather_than_after() {
-        let clock = Clock::of_tokio();
+        let clock = Clock::of_tokio(system());
         let at = clock.now() + 21_000;
         assert_eq!(clock.instant(at) - Instant::now(), Duration::from_secs(21));
         clock.follow(exactly(i64::try_from(clock.now()).unwrap() * 1_000 + 600 * SECOND));
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn others_are_told_the_later_of_two_clocks() {
-        let clock = Clock::of_tokio();
+        let clock = Clock::of_tokio(system());
         let (system, hour) = (i64::try_from(system()).unwrap() * 1_000, 3_600 * SECOND);
         clock.follow(exactly(system + hour));
         assert!(clock.wall().abs_diff(as_millis(system + hour)) < 60_000, "not what it has made up for so far");

@@ -63,6 +63,7 @@ impl Schedule {
             match first {
                 Some(at) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep_until(clock.instant(at)) => {}
                         // The clock may run faster meanwhile, or the machine sleep.
                         () = tokio::time::sleep(RECKON) => {}
@@ -81,7 +82,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn wakes_in_order_and_for_what_comes_sooner() {
-        let clock = Clock::of_tokio();
+        let clock = Clock::of_tokio(1_000_000);
         let schedule = Schedule::default();
         let room = |name| RoomId::parse(name).unwrap();
         let start = clock.now();

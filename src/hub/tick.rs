@@ -34,7 +34,9 @@ impl Hub {
             {
                 ticks.push(self.tick_when_due(next));
             }
+            // In a fixed order, so that a simulation can be repeated: one is only asked when the other has nothing left.
             tokio::select! {
+                biased;
                 more = self.schedule.next(&self.parts.clock), if due.is_empty() => due.extend(more),
                 Some(()) = ticks.next() => {}
             }

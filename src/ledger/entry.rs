@@ -34,6 +34,7 @@ columns! {
     } beside {
         node: NodeId,
         token_before: Option<Digest>,
+        token_beside: Option<Digest>,
         presence: Presence,
         watching: bool,
     }

@@ -96,8 +96,8 @@ static SELECT_SEATS: LazyLock<String> = LazyLock::new(|| {
 fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
     let presence = Presence::Away { since: now, until: now + policy.resume_window };
-    let (token_before, watching) = (None, false);
-    let beside = || (node.clone(), token_before, presence, watching);
+    let (token_before, token_beside, watching) = (None, None, false);
+    let beside = || (node.clone(), token_before, token_beside, presence, watching);
     let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
     let mut members = Members::new();
     for member in rows.filter_map(Result::transpose) {

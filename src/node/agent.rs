@@ -97,6 +97,8 @@ impl ClusterAgent {
             )
         };
         tokio::select! {
+            // In a fixed order, so that a simulation can be repeated.
+            biased;
             usurped = self.renew(&dead) => usurped,
             // None of them ends.
             _ = rest => DeploymentError::NameTaken,

@@ -48,6 +48,10 @@ pub struct Member {
     pub token: Option<Digest>,
     /// The one before that: good for one more RESUME, in case the answer to the last never arrived.
     pub token_before: Option<Digest>,
+    /// The token that was given out when an earlier one was shown last. When that is shown once more, on another socket, nobody knows which of
+    /// the two sockets the client has kept: the token of either is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_beside: Option<Digest>,
     /// Whether it has a socket now.
     pub presence: Presence,
     /// Grows with every member of a room; of a pair the later one is the polite one.

@@ -108,6 +108,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         origin: Digest::new([1; 32]),
         token: None,
         token_before: None,
+        token_beside: None,
         presence: Presence::Present,
         order: 0,
         watching: true,

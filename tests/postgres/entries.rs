@@ -87,6 +87,7 @@ pub fn member(user: &str, order: u64) -> Member {
         origin: digest(3),
         token: Some(digest(4)),
         token_before: None,
+        token_beside: None,
         presence: Presence::Present,
         order,
         watching: false,

@@ -101,7 +101,13 @@ fn in_sqlite() {
     let room = full(now);
     let restored = there_and_back(&room);
     let presence = Presence::Away { since: now, until: now + policy.resume_window };
-    let away = |member: &Member| Member { presence, token_before: None, watching: false, ..member.clone() };
+    let away = |member: &Member| Member {
+        presence,
+        token_before: None,
+        token_beside: None,
+        watching: false,
+        ..member.clone()
+    };
     let members: Members = room.members.iter().map(|(user, member)| (user.clone(), away(member))).collect();
     let members = Arc::new(members);
     // It has members, so it is not empty; and its host is one of them.

@@ -1,8 +1,8 @@
 //! Single rules, told as short stories.
 
 use tandem::{
-    id::ConnId,
-    room::{Action, Asked, Change, Command, Join, LeftReason, Member, Refusal, Role},
+    id::{ConnId, NodeId},
+    room::{Action, Asked, Change, Command, Join, LeftReason, Member, Refusal, Resume, Role},
 };
 
 use crate::world::{Act, Op, World, conn, digest, user};
@@ -406,4 +406,45 @@ fn only_the_host_may_say_again_the_url_that_is_on() {
     world.policy.enforce_control = false;
     act(&mut world, 0, Act::GuestControl(false)).unwrap();
     assert!(change_url(&mut world, 1, "https://x.org/watch/2").is_empty());
+}
+
+/// A client that is not answered in time resumes on another socket, and what it said on the first may still be on its way.
+#[test]
+fn the_token_of_either_socket_is_good_when_an_old_one_was_shown_twice() {
+    let resume = |socket: u8, proof: u8, token: u8| {
+        Command::Resume(Resume {
+            user: user(0),
+            conn: conn(0, socket),
+            node: NodeId::parse("n").unwrap(),
+            origin: digest(0).into(),
+            proof: digest(proof).into(),
+            token: digest(token),
+        })
+    };
+    let seated = || {
+        let mut world = World::default();
+        world.run(&world.command(&Op::Join { user: 0, socket: 1, origin: 0, pin: None, resumable: true })).unwrap();
+        let first = world.room.members[&user(0)].token.unwrap();
+        let shown = Resume {
+            proof: first.into(),
+            ..match resume(2, 0, 21) {
+                Command::Resume(resume) => resume,
+                _ => unreachable!(),
+            }
+        };
+        world.run(&Command::Resume(shown.clone())).unwrap();
+        world.run(&Command::Resume(Resume { conn: conn(0, 3), token: digest(22), ..shown })).unwrap();
+        (world, first)
+    };
+    for kept in [21, 22] {
+        let (mut world, _) = seated();
+        world.run(&resume(4, kept, 23)).unwrap();
+        world.run(&resume(5, 23, 24)).unwrap();
+        assert_eq!(world.run(&resume(6, 22, 25)).unwrap_err(), Refusal::Unauthorized, "the newest was shown");
+    }
+    // Neither answer came.
+    let (mut world, first) = seated();
+    let Command::Resume(again) = resume(4, 0, 23) else { unreachable!() };
+    world.run(&Command::Resume(Resume { proof: first.into(), ..again })).unwrap();
+    assert_eq!(world.run(&resume(5, 30, 24)).unwrap_err(), Refusal::Unauthorized);
 }

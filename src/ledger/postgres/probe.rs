@@ -62,6 +62,7 @@ fn harmless() -> Option<Entry> {
         origin: Digest::new([0; 32]),
         token: None,
         token_before: None,
+        token_beside: None,
         presence: Presence::Present,
         order: 0,
         watching: false,

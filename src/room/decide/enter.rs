@@ -47,6 +47,7 @@ pub(super) fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusa
         origin: resume.origin.now,
         token: Some(resume.token),
         token_before: Some(shown),
+        token_beside: beside(seated, shown),
         presence: Presence::Present,
         ..seated.clone()
     };
@@ -68,8 +69,9 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
         }
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
-    let member =
-        Member { username, token_before, role: seated.role, watching: seated.watching, ..member(join, seated.order) };
+    let token_beside = token_before.and_then(|shown| beside(seated, shown));
+    let (role, watching) = (seated.role, seated.watching);
+    let member = Member { username, token_before, token_beside, role, watching, ..member(join, seated.order) };
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = crown(&member, host && was_away);
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
@@ -78,7 +80,14 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
 /// The hash that is kept of the resume token that is shown, if it is the seat's.
 fn kept(seated: &Member, shown: Option<Shown>) -> Option<Digest> {
     let shown = shown?;
-    [seated.token, seated.token_before].into_iter().flatten().find(|kept| shown.fits(*kept))
+    let kept = [seated.token, seated.token_before, seated.token_beside];
+    kept.into_iter().flatten().find(|kept| shown.fits(*kept))
+}
+
+/// The seat's newest token, if another one was shown: the client may have got it on a socket that it has kept, while what was said on an
+/// earlier one came late.
+fn beside(seated: &Member, shown: Digest) -> Option<Digest> {
+    seated.token.filter(|token| *token != shown)
 }
 
 /// A client of the first generation whose network changed comes from another address, and its old socket looks alive for a while.
@@ -149,6 +158,7 @@ fn member(join: &Join, order: u64) -> Member {
         origin: join.origin.now,
         token: join.token,
         token_before: None,
+        token_beside: None,
         presence: Presence::Present,
         order,
         watching: false,

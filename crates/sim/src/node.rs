@@ -1,0 +1,118 @@
+//! A node: a hub on its port, its timer, and what it does beside (leases, dead nodes, overdue rooms).
+
+use std::{sync::Arc, time::Duration};
+
+use tandem::{
+    auth::Keys,
+    clock::{Clock, Millis},
+    config::IceConfig,
+    hub::{Hub, Parts},
+    id::NodeId,
+    node::{AgentParts, ClusterAgent},
+    room::Policy,
+    socket::Admission,
+    telemetry::Metrics,
+};
+use tokio::{task::AbortHandle, time::Instant};
+
+use crate::{bus::Shared, chance::Dice, gate::Gate, port::Port};
+
+/// `LEASE_SECONDS`.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// What all nodes have in common.
+#[derive(Clone)]
+pub struct Deployment {
+    pub bus: Shared,
+    pub policy: Policy,
+    pub ice: IceConfig,
+    pub keys: Keys,
+    /// What time it is when the story begins.
+    pub start: Millis,
+}
+
+pub struct Node {
+    pub name: NodeId,
+    pub hub: Arc<Hub>,
+    pub port: Arc<Port>,
+    pub gate: Arc<Gate>,
+    pub clock: Clock,
+    pub keys: Keys,
+    admission: Arc<Admission>,
+    tasks: std::sync::Mutex<Vec<AbortHandle>>,
+}
+
+impl Node {
+    /// A process of this name, whose clock is ahead by `skew` milliseconds.
+    pub fn start(name: &NodeId, of: &Deployment, skew: i64, began: Instant, dice: Dice) -> Arc<Self> {
+        let gate = Arc::<Gate>::default();
+        let elapsed = i64::try_from(began.elapsed().as_millis()).unwrap_or_default();
+        let clock = Clock::of_tokio(of.start.saturating_add_signed(elapsed + skew));
+        let metrics = Arc::new(Metrics::new(name.as_str()));
+        let parts = Parts {
+            node: name.clone(),
+            clock,
+            policy: of.policy.clone(),
+            metrics: Arc::clone(&metrics),
+            ping_interval: 25_000,
+            ice: of.ice.clone(),
+            archive: None,
+        };
+        let mut made = None;
+        let hub = Hub::new(parts, |events| {
+            let port = Port::new(name.clone(), &of.bus, events, &gate, dice, LEASE);
+            Arc::clone(made.insert(port)) as _
+        });
+        let port = made.unwrap_or_else(|| unreachable!("a hub connects"));
+        let admission = Admission::new(1_000);
+        let agent = ClusterAgent::new(AgentParts {
+            cluster: Arc::clone(&port) as _,
+            hub: Arc::clone(&hub),
+            admission: Arc::clone(&admission),
+            metrics,
+            clock,
+            fingerprints: of.keys.fingerprints(),
+            lease: LEASE,
+            stream_max: 100_000,
+        });
+        // Nobody is let in before there is somewhere to put them.
+        admission.pause(true);
+        let node = Arc::new(Self {
+            name: name.clone(),
+            hub: Arc::clone(&hub),
+            port: Arc::clone(&port),
+            gate,
+            clock,
+            keys: of.keys.clone(),
+            admission,
+            tasks: std::sync::Mutex::default(),
+        });
+        node.spawn(Arc::clone(&port).run());
+        node.spawn(async move { hub.run().await });
+        node.spawn(async move { panic!("the agent ended: {}", agent.run().await) });
+        node
+    }
+
+    /// Something that ends with the process, and stands still with it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(self.gate.through(work));
+        let mut tasks = self.tasks.lock().unwrap();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task.abort_handle());
+    }
+
+    /// Whether a client that comes now is let in.
+    pub fn is_ready(&self) -> bool {
+        !self.admission.is_paused()
+    }
+
+    /// The process is gone.
+    pub fn kill(&self) {
+        for task in self.tasks.lock().unwrap().drain(..) {
+            task.abort();
+        }
+        self.port.is_cut();
+        // What waits at the gate would keep what it holds alive.
+        self.gate.open();
+    }
+}

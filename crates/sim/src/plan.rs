@@ -1,0 +1,211 @@
+//! What is going to happen in a story: drawn from a seed, and then plain data, so that it can be made smaller.
+
+use crate::chance::Dice;
+
+/// Frames of a client, beside those with which it comes and goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    Ping,
+    PlayPause,
+    Seek,
+    Ready,
+    Position,
+    Heartbeat,
+    Url,
+    Sync,
+    Name,
+    Broadcast,
+    Whisper,
+    Offer,
+    Answer,
+    Candidate,
+    Renegotiate,
+    Bye,
+    PlaybackAck,
+    GuestControl,
+    TransferHost,
+    SetRole,
+    Kick,
+}
+
+/// Each as often as it stands here. Whoever is kicked does not come back, so that is rare.
+const WORDS: &[Word] = &[
+    Word::Ping,
+    Word::PlayPause,
+    Word::PlayPause,
+    Word::Seek,
+    Word::Seek,
+    Word::Ready,
+    Word::Ready,
+    Word::Position,
+    Word::Position,
+    Word::Position,
+    Word::Heartbeat,
+    Word::Heartbeat,
+    Word::Url,
+    Word::Sync,
+    Word::Name,
+    Word::Name,
+    Word::Broadcast,
+    Word::Broadcast,
+    Word::Broadcast,
+    Word::Broadcast,
+    Word::Broadcast,
+    Word::Broadcast,
+    Word::Whisper,
+    Word::Offer,
+    Word::Offer,
+    Word::Offer,
+    Word::Answer,
+    Word::Answer,
+    Word::Candidate,
+    Word::Candidate,
+    Word::Renegotiate,
+    Word::Bye,
+    Word::PlaybackAck,
+    Word::GuestControl,
+    Word::TransferHost,
+    Word::SetRole,
+];
+
+/// What goes wrong. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A node cannot reach the store.
+    Cut { node: usize, during: u64 },
+    /// A node is not told of anything any more, though it is answered.
+    Deaf { node: usize },
+    /// Everything between a node and the store takes its time, and some of it too long.
+    Slow { node: usize, during: u64 },
+    /// A node dies, and another process of its name starts.
+    Kill { node: usize, during: u64 },
+    /// A node stands still.
+    Pause { node: usize, during: u64 },
+    /// The store is away.
+    Away { during: u64 },
+    /// The store goes on from what it was some time ago.
+    FallBack { back: u64 },
+    /// The store has lost everything.
+    LoseAll,
+    /// The ledger is away.
+    Ledger { during: u64 },
+    /// The worker dies, and another one starts.
+    Worker { during: u64 },
+}
+
+impl Fault {
+    pub const NAMES: [&str; 10] =
+        ["cut", "deaf", "slow", "kill", "pause", "away", "fall back", "lose all", "ledger", "worker"];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cut { .. } => "cut",
+            Self::Deaf { .. } => "deaf",
+            Self::Slow { .. } => "slow",
+            Self::Kill { .. } => "kill",
+            Self::Pause { .. } => "pause",
+            Self::Away { .. } => "away",
+            Self::FallBack { .. } => "fall back",
+            Self::LoseAll => "lose all",
+            Self::Ledger { .. } => "ledger",
+            Self::Worker { .. } => "worker",
+        }
+    }
+
+    /// How long it lasts, roughly.
+    pub fn during(self) -> u64 {
+        match self {
+            Self::Cut { during, .. }
+            | Self::Slow { during, .. }
+            | Self::Kill { during, .. }
+            | Self::Pause { during, .. }
+            | Self::Ledger { during }
+            | Self::Worker { during }
+            | Self::Away { during } => during,
+            Self::Deaf { .. } => 1_500,
+            Self::FallBack { .. } | Self::LoseAll => 2_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Say(usize, Word),
+    Drop(usize),
+    Vanish(usize),
+    Leave(usize),
+    Fault(Fault),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    pub at: u64,
+    pub act: Act,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub seed: u64,
+    /// By how many milliseconds the clock of each node is ahead.
+    pub nodes: Vec<i64>,
+    /// Whether each client is of the present generation.
+    pub clients: Vec<bool>,
+    pub steps: Vec<Step>,
+    /// Clients that take part at all: fewer, when a story is made smaller.
+    pub present: Vec<usize>,
+}
+
+/// How long clients are busy, in milliseconds.
+pub const BUSY: u64 = 60_000;
+
+impl Plan {
+    pub fn draw(seed: u64) -> Self {
+        let mut dice = Dice::new(seed).branch(1);
+        let nodes = (0..3).map(|_| i64::try_from(dice.between(0, 6_000)).unwrap_or_default() - 3_000).collect();
+        let clients: Vec<_> = (0..6).map(|_| dice.percent(65)).collect();
+        let mut steps = Vec::new();
+        for _ in 0..200 {
+            let client = dice.index(clients.len());
+            let act = if dice.percent(5) {
+                match dice.between(0, 9) {
+                    0..=4 => Act::Drop(client),
+                    5..=7 => Act::Vanish(client),
+                    8 => Act::Leave(client),
+                    _ => Act::Say(client, Word::Kick),
+                }
+            } else {
+                Act::Say(client, *dice.pick(WORDS))
+            };
+            steps.push(Step { at: dice.between(2_000, BUSY), act });
+        }
+        for _ in 0..dice.between(3, 6) {
+            let fault = Self::fault(&mut dice);
+            steps.push(Step { at: dice.between(4_000, BUSY - 10_000), act: Act::Fault(fault) });
+        }
+        steps.sort_by_key(|step| step.at);
+        let present = (0..clients.len()).collect();
+        Self { seed, nodes, clients, steps, present }
+    }
+
+    fn fault(dice: &mut Dice) -> Fault {
+        let node = dice.index(3);
+        match dice.between(0, 18) {
+            0..=2 => Fault::Cut { node, during: dice.between(50, 14_000) },
+            3..=4 => Fault::Deaf { node },
+            5..=6 => Fault::Slow { node, during: dice.between(500, 8_000) },
+            7..=9 => Fault::Kill { node, during: dice.between(100, 25_000) },
+            10..=11 => Fault::Pause { node, during: dice.between(500, 25_000) },
+            12 => Fault::Away { during: dice.between(100, 8_000) },
+            13..=14 => Fault::FallBack { back: dice.between(5, 1_000) },
+            15 => Fault::LoseAll,
+            16..=17 => Fault::Ledger { during: dice.between(500, 20_000) },
+            _ => Fault::Worker { during: dice.between(100, 10_000) },
+        }
+    }
+
+    pub fn faults(&self) -> impl Iterator<Item = (u64, Fault)> {
+        self.steps
+            .iter()
+            .filter_map(|step| if let Act::Fault(fault) = step.act { Some((step.at, fault)) } else { None })
+    }
+}

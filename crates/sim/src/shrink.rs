@@ -1,0 +1,62 @@
+//! Makes a story that fails smaller, for as long as it fails in the same way.
+
+use crate::{
+    judge::{Crime, judge},
+    plan::{Act, Plan},
+    world::play,
+};
+
+/// The crimes of a story.
+pub fn crimes(plan: &Plan) -> Vec<Crime> {
+    let mut crimes: Vec<_> = judge(&play(plan)).into_iter().map(|verdict| verdict.crime).collect();
+    crimes.sort_unstable();
+    crimes.dedup();
+    crimes
+}
+
+/// A smaller story with this crime.
+pub fn shrink(plan: &Plan, crime: Crime) -> Plan {
+    let fails = |plan: &Plan| crimes(plan).contains(&crime);
+    let mut best = plan.clone();
+    // Faults first: they are what a reader has to understand. Then clients, then everything in ever smaller pieces.
+    best = without_each(best, &fails, |act| matches!(act, Act::Fault(_)));
+    for client in plan.present.clone() {
+        let mut less = best.clone();
+        less.present.retain(|present| *present != client);
+        less.steps.retain(|step| !matches!(step.act, Act::Say(who, _) | Act::Drop(who) | Act::Vanish(who) | Act::Leave(who) if who == client));
+        if less.present.len() > 1 && fails(&less) {
+            best = less;
+        }
+    }
+    let mut piece = best.steps.len() / 2;
+    while piece > 0 {
+        let mut from = 0;
+        while from < best.steps.len() {
+            let mut less = best.clone();
+            less.steps.drain(from..(from + piece).min(best.steps.len()));
+            if fails(&less) {
+                best = less;
+            } else {
+                from += piece;
+            }
+        }
+        piece /= 2;
+    }
+    best
+}
+
+fn without_each(mut best: Plan, fails: &impl Fn(&Plan) -> bool, which: impl Fn(&Act) -> bool) -> Plan {
+    let mut place = 0;
+    while place < best.steps.len() {
+        if which(&best.steps[place].act) {
+            let mut less = best.clone();
+            less.steps.remove(place);
+            if fails(&less) {
+                best = less;
+                continue;
+            }
+        }
+        place += 1;
+    }
+    best
+}

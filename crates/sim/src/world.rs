@@ -1,0 +1,337 @@
+//! Plays a story: nodes, clients, and what the plan does to them, in one thread on virtual time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use tandem::{
+    auth::Keys,
+    backend::Retention,
+    config::IceConfig,
+    id::{NodeId, RoomId, UserId},
+    room::Policy,
+    worker::{Pump, PumpParts, WorkerMetrics},
+};
+use tokio::{
+    sync::mpsc,
+    task::AbortHandle,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::{Bus, lock},
+    chance::{Dice, sow},
+    client::{Client, Order},
+    node::{Deployment, Node},
+    plan::{Act, BUSY, Fault, Plan, Word},
+    queue::{Consumer, Ledger},
+    record::{Entered, Event, Record},
+    store::Store,
+};
+
+/// The nodes that run, by their place in the plan. None while one is dead.
+pub type Nodes = Arc<Mutex<BTreeMap<usize, Option<Arc<Node>>>>>;
+
+/// Long enough for every lease, window and lost socket to be over.
+const QUIET: Duration = Duration::from_secs(90);
+/// Sunday, 1 November 2026.
+const START: u64 = 1_793_491_200_000;
+
+/// Plays it on a thread of its own, so that nothing is left of an earlier story.
+pub fn play(plan: &Plan) -> Vec<Entered> {
+    let plan = plan.clone();
+    let story = std::thread::Builder::new().name(format!("story {}", plan.seed)).spawn(move || {
+        sow(plan.seed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(World::run(plan))
+    });
+    story.unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+struct World {
+    plan: Plan,
+    deployment: Deployment,
+    nodes: Nodes,
+    record: Record,
+    dice: Dice,
+    began: Instant,
+    processes: u64,
+    ledger: Arc<Ledger>,
+    worker: Option<AbortHandle>,
+}
+
+impl World {
+    async fn run(plan: Plan) -> Vec<Entered> {
+        let dice = Dice::new(plan.seed).branch(2);
+        let record = Record::begin();
+        let store = Store::keeping(Retention::default());
+        let bus = Bus::new(store, record.clone(), dice.branch(1), START);
+        let deployment =
+            Deployment { bus, policy: Policy::default(), ice: ice(), keys: Keys::new(b"simulation"), start: START };
+        let nodes = Nodes::default();
+        let mut world = Self {
+            plan,
+            deployment,
+            nodes,
+            record,
+            dice,
+            began: Instant::now(),
+            processes: 0,
+            ledger: Arc::default(),
+            worker: None,
+        };
+        world.start_worker();
+        for node in 0..world.plan.nodes.len() {
+            world.start(node);
+        }
+        let orders = world.clients();
+        world.follow(&orders).await;
+        world.heal();
+        sleep(QUIET).await;
+        for order in orders.values() {
+            let _ = order.send(Order::Say(Word::Broadcast));
+        }
+        sleep(Duration::from_secs(15)).await;
+        world.end(&orders).await;
+        for node in world.nodes.lock().unwrap().values().flatten() {
+            node.kill();
+        }
+        world.record.take()
+    }
+
+    fn start(&mut self, number: usize) {
+        self.processes += 1;
+        let name = name(number);
+        let skew = self.plan.nodes[number];
+        let node = Node::start(&name, &self.deployment, skew, self.began, self.dice.branch(1_000 + self.processes));
+        self.nodes.lock().unwrap().insert(number, Some(node));
+    }
+
+    fn start_worker(&mut self) {
+        self.processes += 1;
+        let queue = Consumer::new(&self.deployment.bus, self.processes, self.dice.branch(1_000 + self.processes));
+        let pump = Pump::new(PumpParts {
+            queue: Box::new(queue),
+            store: Arc::clone(&self.ledger) as _,
+            batch: 50,
+            claim: Duration::from_secs(20),
+            metrics: Arc::new(WorkerMetrics::new("w")),
+            condition: Arc::default(),
+            stop: CancellationToken::new(),
+        });
+        self.worker = Some(tokio::spawn(pump.run()).abort_handle());
+    }
+
+    fn node(&self, number: usize) -> Option<Arc<Node>> {
+        self.nodes.lock().unwrap().get(&number).cloned().flatten()
+    }
+
+    fn clients(&self) -> BTreeMap<usize, mpsc::UnboundedSender<Order>> {
+        let users: Vec<_> =
+            (0..self.plan.clients.len()).map(|user| UserId::parse(&format!("u{user}")).unwrap()).collect();
+        let room = RoomId::parse("r").unwrap();
+        let mut orders = BTreeMap::new();
+        for number in self.plan.present.iter().copied() {
+            let (order, given) = mpsc::unbounded_channel();
+            let client = Client::new(
+                number,
+                room.clone(),
+                self.plan.clients[number],
+                users.clone(),
+                Arc::clone(&self.nodes),
+                self.record.clone(),
+                self.dice.branch(100 + number as u64),
+            );
+            tokio::spawn(client.live(given));
+            orders.insert(number, order);
+        }
+        orders
+    }
+
+    /// Does what is planned, each at its time, and what that leads to later.
+    async fn follow(&mut self, orders: &BTreeMap<usize, mpsc::UnboundedSender<Order>>) {
+        let mut later: BTreeMap<(u64, usize), Later> = BTreeMap::new();
+        for (count, step) in self.plan.steps.iter().enumerate() {
+            if let Act::Fault(Fault::FallBack { back }) = step.act {
+                later.insert((step.at - back, count), Later::BackUp);
+            }
+            later.insert((step.at, self.plan.steps.len() + count), Later::Step(count));
+        }
+        let mut count = 2 * self.plan.steps.len();
+        while let Some(((at, _), what)) = later.pop_first() {
+            sleep_until(self.began + Duration::from_millis(at)).await;
+            let follows = match what {
+                Later::BackUp => {
+                    lock(&self.deployment.bus).back_up();
+                    None
+                }
+                Later::Step(step) => self.act(self.plan.steps[step].act, orders),
+                Later::Mend(fault) => {
+                    self.mend(fault);
+                    None
+                }
+            };
+            if let Some((during, fault)) = follows {
+                count += 1;
+                later.insert((at + during, count), Later::Mend(fault));
+            }
+        }
+        sleep_until(self.began + Duration::from_millis(BUSY)).await;
+    }
+
+    fn act(&mut self, act: Act, orders: &BTreeMap<usize, mpsc::UnboundedSender<Order>>) -> Option<(u64, Fault)> {
+        let (client, order) = match act {
+            Act::Say(client, word) => (client, Order::Say(word)),
+            Act::Drop(client) => (client, Order::Drop),
+            Act::Vanish(client) => (client, Order::Vanish),
+            Act::Leave(client) => (client, Order::Leave),
+            Act::Fault(fault) => {
+                self.record.add(Event::Fault { what: fault.name(), during: fault.during() });
+                return self.strike(fault);
+            }
+        };
+        if let Some(orders) = orders.get(&client) {
+            let _ = orders.send(order);
+        }
+        None
+    }
+
+    /// When it is to be mended.
+    fn strike(&mut self, fault: Fault) -> Option<(u64, Fault)> {
+        let bus = &self.deployment.bus;
+        match fault {
+            Fault::Cut { node, .. } => {
+                lock(bus).cut_off.insert(name(node));
+                if let Some(node) = self.node(node) {
+                    node.port.is_cut();
+                }
+            }
+            Fault::Deaf { node } => {
+                lock(bus).deafen(&name(node));
+                return None;
+            }
+            Fault::Slow { node, .. } => {
+                lock(bus).slow.insert(name(node));
+            }
+            Fault::Kill { node, .. } => {
+                let dead = self.nodes.lock().unwrap().insert(node, None).flatten()?;
+                dead.kill();
+                self.record.add(Event::Died { node: dead.name.clone() });
+            }
+            Fault::Pause { node, .. } => self.node(node)?.gate.shut(),
+            Fault::Away { .. } => {
+                lock(bus).away = true;
+                self.cut_all();
+            }
+            Fault::FallBack { back } => {
+                lock(bus).away = true;
+                self.cut_all();
+                lock(bus).fall_back(Duration::from_millis(back));
+                return Some((self.dice.between(20, 1_500), Fault::Away { during: 0 }));
+            }
+            Fault::LoseAll => {
+                lock(bus).away = true;
+                self.cut_all();
+                lock(bus).lose_all();
+                return Some((self.dice.between(20, 1_500), Fault::Away { during: 0 }));
+            }
+            Fault::Ledger { .. } => self.ledger.away.store(true, Ordering::Relaxed),
+            Fault::Worker { .. } => self.worker.take()?.abort(),
+        }
+        Some((fault.during(), fault))
+    }
+
+    fn cut_all(&self) {
+        let nodes: Vec<_> = self.nodes.lock().unwrap().values().flatten().cloned().collect();
+        nodes.iter().for_each(|node| node.port.is_cut());
+        lock(&self.deployment.bus).disconnect_all();
+    }
+
+    fn mend(&mut self, fault: Fault) {
+        match fault {
+            Fault::Cut { node, .. } => {
+                lock(&self.deployment.bus).cut_off.remove(&name(node));
+            }
+            Fault::Slow { node, .. } => {
+                lock(&self.deployment.bus).slow.remove(&name(node));
+            }
+            Fault::Kill { node, .. } => {
+                if self.node(node).is_none() {
+                    self.start(node);
+                }
+            }
+            Fault::Pause { node, .. } => {
+                if let Some(node) = self.node(node) {
+                    node.gate.open();
+                }
+            }
+            Fault::Away { .. } => lock(&self.deployment.bus).away = false,
+            Fault::Ledger { .. } => self.ledger.away.store(false, Ordering::Relaxed),
+            Fault::Worker { .. } => {
+                if self.worker.is_none() {
+                    self.start_worker();
+                }
+            }
+            Fault::Deaf { .. } | Fault::FallBack { .. } | Fault::LoseAll => {}
+        }
+    }
+
+    fn heal(&mut self) {
+        {
+            let mut bus = lock(&self.deployment.bus);
+            bus.cut_off.clear();
+            bus.slow.clear();
+            bus.away = false;
+        }
+        self.mend(Fault::Ledger { during: 0 });
+        self.mend(Fault::Worker { during: 0 });
+        for number in 0..self.plan.nodes.len() {
+            match self.node(number) {
+                Some(node) => node.gate.open(),
+                None => self.start(number),
+            }
+        }
+    }
+
+    async fn end(&self, orders: &BTreeMap<usize, mpsc::UnboundedSender<Order>>) {
+        let (report, mut reports) = mpsc::unbounded_channel();
+        for order in orders.values() {
+            let _ = order.send(Order::Report(report.clone()));
+        }
+        drop(report);
+        let mut clients = vec![None; self.plan.clients.len()];
+        while let Some((number, standing)) = reports.recv().await {
+            clients[number] = standing;
+        }
+        let rooms = lock(&self.deployment.bus).store.rooms().filter(|room| room.exists()).cloned().collect();
+        let mut replicas = Vec::new();
+        for node in self.nodes.lock().unwrap().values().flatten() {
+            node.hub.inspect(|room, seats| replicas.push((node.name.clone(), room.clone(), seats)));
+        }
+        self.record.add(Event::End { rooms, replicas, clients, ledger: self.ledger.events() });
+    }
+}
+
+/// What the story has still before it.
+enum Later {
+    BackUp,
+    Step(usize),
+    Mend(Fault),
+}
+
+fn name(number: usize) -> NodeId {
+    NodeId::parse(&format!("n{number}")).unwrap()
+}
+
+fn ice() -> IceConfig {
+    IceConfig {
+        ice_servers: None,
+        stun_urls: Vec::new(),
+        turn_urls: Vec::new(),
+        turn_secret: None,
+        turn_ttl: Duration::from_hours(1),
+    }
+}
