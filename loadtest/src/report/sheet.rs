@@ -131,12 +131,12 @@ impl Sheet {
 
 impl fmt::Display for Sheet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_style(STYLE);
         let cell = |cell: Option<&Option<Value>>| {
             right(&cell.and_then(Option::as_ref).map_or_else(|| "-".to_owned(), |value| number(value.value)))
         };
         if self.shape == Shape::Points {
+            let mut table = Table::new();
+            table.load_style(STYLE);
             let heads =
                 self.rows.iter().map(|row| right(&row.figure.trim_start_matches("delivery_").replace('_', "\n")));
             table.set_header([Cell::new(&self.title)].into_iter().chain(heads));
@@ -145,16 +145,26 @@ impl fmt::Display for Sheet {
                 let remark = self.remarks.iter().find(|(it, _)| it == column).map(|(_, remark)| Cell::new(remark));
                 table.add_row([Cell::new(column)].into_iter().chain(cells).chain(remark));
             }
-        } else {
-            // A cluster with resume has a long name, and so has Centrifugo with history.
-            let heads = self.columns.iter().map(|column| right(&column.replace('+', "\n+")));
+            return table.fmt(f);
+        }
+        // More than four servers get several tables, so that each fits into 80 columns.
+        let tables = if self.columns.len() > 4 { self.columns.len().div_ceil(3) } else { 1 };
+        let width = self.columns.len().div_ceil(tables).max(1);
+        for (number, columns) in self.columns.chunks(width).enumerate() {
+            let places = number * width..number * width + columns.len();
+            let is_known = |row: &&Row| places.clone().any(|place| matches!(row.cells.get(place), Some(Some(_))));
+            let mut table = Table::new();
+            table.load_style(STYLE);
+            // Some servers have long names.
+            let heads = columns.iter().map(|column| right(&column.replace('+', "\n+")));
             table.set_header([Cell::new(&self.title)].into_iter().chain(heads));
-            for row in &self.rows {
-                let cells = (0..self.columns.len()).map(|place| cell(row.cells.get(place)));
+            for row in self.rows.iter().filter(is_known) {
+                let cells = places.clone().map(|place| cell(row.cells.get(place)));
                 table.add_row([Cell::new(format!("  {}", row.figure))].into_iter().chain(cells));
             }
+            write!(f, "{}{table}", if number > 0 { "\n" } else { "" })?;
         }
-        table.fmt(f)
+        Ok(())
     }
 }
 
@@ -195,6 +205,19 @@ mod tests {
         let table = sheet.to_string();
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
         assert!(table.contains(" 31 ") && table.contains("54,000,000") && table.contains('-'), "{table}");
+    }
+
+    #[test]
+    fn many_servers_get_several_tables() {
+        let mut sheet = Sheet::new("Changes in rooms of 4", Shape::Servers);
+        for name in ["cluster", "cluster+resume", "tandem", "relay", "socket.io", "centrifugo", "centrifugo+history"] {
+            sheet.set(name, "delivered", 1_200_000.0);
+        }
+        sheet.set("cluster+resume", "delivery_by_centrifugo+history_cpu_ratio", 0.5);
+        let table = sheet.to_string();
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert_eq!(table.matches("delivered").count(), 3, "{table}");
+        assert_eq!(table.matches("delivery_by_centrifugo+history_cpu_ratio").count(), 1, "{table}");
     }
 
     #[test]
