@@ -40,13 +40,13 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
             tell(Audience::AllBut(&member.user), joined(member, *host, stamp));
         }
         Change::Back { member, was_away: true } => tell(Audience::AllBut(&member.user), back(member, stamp)),
-        Change::Away { user, until, .. } => {
+        Change::Away { user, until, since: _ } => {
             tell(
                 Audience::AllBut(user),
                 ServerFrame::MemberAway { user_id: user, until: *until, epoch, version, timestamp },
             );
         }
-        Change::Left { user, conn, reason, .. } => {
+        Change::Left { user, conn, reason, vacancy: _, empty_until: _ } => {
             let reason = reason.as_str();
             tell(
                 Audience::All,
@@ -57,7 +57,7 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         Change::HostChanged { host } => {
             tell(Audience::All, ServerFrame::HostChanged { host_user_id: host, epoch, version, timestamp });
         }
-        Change::RoleChanged { user, role, .. } => {
+        Change::RoleChanged { user, role, by: _ } => {
             tell(Audience::All, ServerFrame::RoleChanged { user_id: user, role: *role, epoch, version, timestamp });
         }
         Change::GuestControl { enabled, by } => {
