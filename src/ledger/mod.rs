@@ -26,7 +26,8 @@ pub use entry::Entry;
 pub use event::{Event, events};
 pub use journal::Journal;
 pub use postgres::{
-    Claim, Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, MigrateError, Schema, Unfit, Verdict, without_nul,
+    Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, LockSession, MigrateError, Schema, Unfit, Verdict,
+    without_nul,
 };
 pub use query::{EventRow, Query, query};
 pub use restore::restore;

@@ -23,7 +23,7 @@ impl EventStore for Database {
     }
 
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), LedgerError> {
-        self.bury(letter).await
+        self.add_dead_letter(letter).await
     }
 
     async fn takes_entries(&self) -> Result<(), LedgerError> {

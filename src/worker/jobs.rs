@@ -4,7 +4,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{WorkerMetrics, breaker::spread, trouble::Trouble};
-use crate::ledger::{Claim, Database, LedgerError, Lock};
+use crate::ledger::{Database, LedgerError, Lock, LockSession};
 
 /// How often the worker checks that it holds the lock.
 const LOOK: Duration = Duration::from_secs(2);
@@ -28,24 +28,24 @@ pub(super) struct Jobs {
 
 impl Jobs {
     pub(super) async fn run(self) {
-        let mut claim: Option<Claim> = None;
+        let mut session: Option<LockSession> = None;
         // `None` while another worker runs the jobs.
         let mut due: Option<Instant> = None;
         // After jobs that failed.
         let mut rest = Instant::now();
         let mut trouble = Trouble::new("PostgreSQL, for the hourly jobs");
         while !self.stop.is_cancelled() {
-            match self.step(&mut claim, &mut due, rest).await {
+            match self.step(&mut session, &mut due, rest).await {
                 Ok(Ok(())) => trouble.over(),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the hourly jobs failed and will be retried in a minute");
                     // The connection may be the reason, so the next attempt uses a new one, of this worker or of another.
-                    (claim, due) = (None, None);
+                    (session, due) = (None, None);
                     rest = Instant::now() + AGAIN;
                 }
                 Err(error) => {
                     trouble.report(&error);
-                    (claim, due) = (None, None);
+                    (session, due) = (None, None);
                 }
             }
             self.metrics.jobs.set(i64::from(due.is_some()));
@@ -59,15 +59,15 @@ impl Jobs {
     /// The outcome of the jobs, if they were due. An outer error means that the state of the lock is unknown.
     async fn step(
         &self,
-        claim: &mut Option<Claim>,
+        session: &mut Option<LockSession>,
         due: &mut Option<Instant>,
         rest: Instant,
     ) -> Result<Result<(), LedgerError>, LedgerError> {
-        let claim = match claim {
-            Some(claim) => claim,
-            None => claim.insert(self.database.claim(Lock::Jobs, DEADLINE, IDLE).await?),
+        let session = match session {
+            Some(session) => session,
+            None => session.insert(self.database.lock_session(Lock::Jobs, DEADLINE, IDLE).await?),
         };
-        if !claim.hold().await? {
+        if !session.hold().await? {
             return Ok(Ok(()));
         }
         let at = *due.get_or_insert_with(|| {
@@ -77,22 +77,22 @@ impl Jobs {
         if at > Instant::now() {
             return Ok(Ok(()));
         }
-        let done = self.all(claim).await;
+        let done = self.all(session).await;
         *due = Some(Instant::now() + HOUR);
         Ok(done)
     }
 
-    async fn all(&self, claim: &Claim) -> Result<(), LedgerError> {
-        for table in claim.make_partitions_ahead().await? {
+    async fn all(&self, session: &LockSession) -> Result<(), LedgerError> {
+        for table in session.make_partitions_ahead().await? {
             tracing::info!(%table, "a partition of the ledger was created");
         }
-        let rooms = claim.archive_rooms().await?;
+        let rooms = session.archive_rooms().await?;
         if rooms > 0 {
             tracing::info!(rooms, "rooms that were not used for a week were archived");
         }
         // This comes last, because a long reader can block it.
         if self.retention > 0 {
-            for table in claim.drop_partitions(self.retention).await? {
+            for table in session.drop_partitions(self.retention).await? {
                 tracing::info!(%table, months = self.retention, "a partition of the ledger was dropped because it is older than LEDGER_RETENTION_MONTHS");
             }
         }

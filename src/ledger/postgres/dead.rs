@@ -62,8 +62,8 @@ pub struct DeadRow {
 }
 
 impl Database {
-    /// Keeps it. Once, however often it is told.
-    pub async fn bury(&self, letter: &DeadLetter) -> Result<(), LedgerError> {
+    /// Keeps a dead letter, once, however often it is called for the same one.
+    pub async fn add_dead_letter(&self, letter: &DeadLetter) -> Result<(), LedgerError> {
         let payload = letter.payload.replace('\0', "\u{FFFD}");
         let error = letter.error.replace('\0', "\u{FFFD}");
         let client = self.lend().await?;

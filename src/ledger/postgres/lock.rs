@@ -8,14 +8,14 @@ use super::{Database, LedgerError};
 /// How long looking after a lock may take.
 const BRIEF: Duration = Duration::from_secs(5);
 
-/// What only one process of a deployment may do at a time.
+/// Work that only one process of a deployment may do at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
     /// Change the schema.
     Schema,
-    /// Do what has to be done every hour.
+    /// Run the hourly jobs.
     Jobs,
-    /// Make partitions; held for a transaction only.
+    /// Make partitions. This lock is held for one transaction only.
     Partitions,
 }
 
@@ -32,34 +32,39 @@ impl Lock {
     }
 }
 
-/// Stands for a lock, with a connection of its own: what it holds is free again when that connection ends.
-pub struct Claim {
+/// A connection that holds a lock, or tries to get it. The lock is free again when the connection ends.
+pub struct LockSession {
     client: ClientWrapper,
     lock: Lock,
     held: bool,
     deadline: Duration,
 }
 
-impl std::fmt::Debug for Claim {
+impl std::fmt::Debug for LockSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Claim").field("lock", &self.lock).field("held", &self.held).finish_non_exhaustive()
+        f.debug_struct("LockSession").field("lock", &self.lock).field("held", &self.held).finish_non_exhaustive()
     }
 }
 
 impl Database {
-    /// Opens the connection; does not ask for the lock yet. The connection ends when nothing is asked for `idle`: that is how others get
-    /// the lock from a process that has stopped without ending. A statement may take `deadline`.
-    pub async fn claim(&self, lock: Lock, deadline: Duration, idle: Duration) -> Result<Claim, LedgerError> {
-        let claim = Claim { client: self.own().await?, lock, held: false, deadline };
+    /// Opens a connection for a lock, without asking for the lock yet. PostgreSQL ends the connection once it was idle for `idle`, so that
+    /// others get the lock from a process that hangs. One statement may take `deadline`.
+    pub async fn lock_session(
+        &self,
+        lock: Lock,
+        deadline: Duration,
+        idle: Duration,
+    ) -> Result<LockSession, LedgerError> {
+        let session = LockSession { client: self.own().await?, lock, held: false, deadline };
         let (statement, idle) = (deadline.as_millis(), idle.as_millis());
         let settings = format!("SET statement_timeout = {statement}; SET idle_session_timeout = {idle}");
-        claim.briefly(async { Ok(claim.client.batch_execute(&settings).await?) }).await?;
-        Ok(claim)
+        session.briefly(async { Ok(session.client.batch_execute(&settings).await?) }).await?;
+        Ok(session)
     }
 }
 
-impl Claim {
-    /// Whether the lock is ours, now or still. An error means that the connection is of no more use.
+impl LockSession {
+    /// Takes the lock if nobody has it. Whether this session holds it. After an error the connection is of no more use.
     pub async fn hold(&mut self) -> Result<bool, LedgerError> {
         if self.held {
             self.briefly(async { Ok(self.client.batch_execute("").await?) }).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::{Claim, Database, LedgerError, Lock};
+use super::{Database, LedgerError, Lock, LockSession};
 use crate::ledger::migrations::{self, Migration};
 
 /// How long one migration may take.
@@ -103,7 +103,7 @@ impl Schema {
     /// `wait` at the most, and find nothing left. The names of what was applied.
     pub async fn migrate(database: &Database, wait: Duration) -> Result<Vec<&'static str>, MigrateError> {
         let begun = Instant::now();
-        let mut held = database.claim(Lock::Schema, LONGEST, LONGEST).await?;
+        let mut held = database.lock_session(Lock::Schema, LONGEST, LONGEST).await?;
         while !held.hold().await? {
             if begun.elapsed() > wait {
                 return Err(MigrateError::Busy(wait));
@@ -121,7 +121,7 @@ impl Schema {
     }
 }
 
-async fn apply(held: &mut Claim, Migration { number, name, sql }: Migration) -> Result<(), LedgerError> {
+async fn apply(held: &mut LockSession, Migration { number, name, sql }: Migration) -> Result<(), LedgerError> {
     let step = held.client_mut().transaction().await?;
     step.batch_execute(sql).await?;
     step.execute(

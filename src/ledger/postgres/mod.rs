@@ -24,6 +24,6 @@ pub use database::Database;
 pub use dead::{DeadLetter, DeadRow};
 pub use error::{LedgerError, Verdict};
 pub use fitness::{Duty, Unfit};
-pub use lock::{Claim, Lock};
+pub use lock::{Lock, LockSession};
 pub use migrate::{MigrateError, Schema};
 pub use nul::without_nul;

@@ -6,7 +6,7 @@ use std::{
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use super::{Claim, Database, LedgerError, Lock};
+use super::{Database, LedgerError, Lock, LockSession};
 
 /// Months ahead of the current one that have their table in time.
 const AHEAD: u32 = 2;
@@ -92,7 +92,7 @@ async fn change(client: &tokio_postgres::Client, sql: &str) -> Result<(), Ledger
     Ok(())
 }
 
-impl Claim {
+impl LockSession {
     /// Makes the tables of this month and the next ones. The names of new ones.
     pub async fn make_partitions_ahead(&self) -> Result<Vec<String>, LedgerError> {
         let work = async {

@@ -81,7 +81,7 @@ pub(super) async fn project_users(step: &Transaction<'_>, entries: &[&Entry]) ->
 /// A seat is as new as the whole commit, somebody's leaving as its own event: who leaves and comes back in one commit is there.
 fn seats<'a>(entries: &[&'a Entry]) -> Result<BTreeMap<(&'a str, &'a str), Seat<'a>>, LedgerError> {
     let mut users: BTreeMap<(&str, &str), Seat<'_>> = BTreeMap::new();
-    let mut hear = |user: &'a str, room: &'a str, news: Seat<'a>| {
+    let mut note = |user: &'a str, room: &'a str, news: Seat<'a>| {
         let known = users.entry((user, room)).or_insert(Seat {
             age: news.age,
             at: news.at,
@@ -100,7 +100,7 @@ fn seats<'a>(entries: &[&'a Entry]) -> Result<BTreeMap<(&'a str, &'a str), Seat<
         for event in &entry.events {
             if event.kind.is_departure() {
                 let age = (event.epoch, event.version);
-                hear(
+                note(
                     &event.user,
                     event.room.as_str(),
                     Seat { age, at: moment(event.at, "created_at")?, left: true, member: None },
@@ -109,7 +109,7 @@ fn seats<'a>(entries: &[&'a Entry]) -> Result<BTreeMap<(&'a str, &'a str), Seat<
         }
         for member in &entry.seats {
             let at = moment(entry.room.at, "updated_at")?;
-            hear(
+            note(
                 member.user.as_str(),
                 room,
                 Seat { age: (entry.room.epoch, entry.room.version), at, left: false, member: Some(member) },
