@@ -3,6 +3,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, NodeId},
     protocol::Code,
+    replica::Failure,
     room::Refusal,
 };
 
@@ -26,6 +27,17 @@ pub enum HubError {
     /// The room was let go of in the same moment.
     #[error("Processing error")]
     Retired,
+}
+
+impl From<Failure> for HubError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::Refused(refusal),
+            Failure::SeatHeld { node, conn } => Self::SeatHeld { node, conn },
+            Failure::Retired => Self::Retired,
+            Failure::Backend(error) => Self::Backend(error),
+        }
+    }
 }
 
 impl HubError {

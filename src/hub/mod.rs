@@ -1,28 +1,30 @@
-//! The rooms that this node takes part in: replicas of them, and the sockets that sit in them.
+//! The rooms that this node takes part in: the driver of their replicas.
 //!
-//! A command goes [`Hub::join`] or [`Hub::act`] -> [`crate::room::decide`] on the replica -> [`crate::backend::RoomStore::commit`]; the update
-//! comes back through [`crate::backend::RoomEvents`] into the replica and out to the sockets ([`LocalRoom`]).
+//! What a room does is decided in [`crate::replica`]. In here is what drives it: a map of rooms, a fair turn in each, and what it asks shared state
+//! for (`turn.rs`), what a replica does at once (`room.rs`), a timer, and the outboxes of sockets. Calls go from a socket
+//! through [`Hub::join`] or [`Hub::act`] to the replica; what shared state says comes back as the next call, or through
+//! [`crate::backend::RoomEvents`].
 
 mod act;
-mod enter;
 mod error;
-mod local;
-mod nudge;
+#[expect(clippy::module_inception, reason = "the noun of this module")]
+mod hub;
+mod membership;
+mod orphans;
 mod outbox;
 mod probe;
-mod refresh;
+mod room;
 mod schedule;
-mod seat;
 mod signal;
-mod state;
-mod tend;
-mod tick;
+mod timer;
+mod turn;
 mod waiting;
 
+pub use crate::room::StreamPosition as Missed;
 pub use error::HubError;
-pub use local::LocalRoom;
+pub use hub::{Hub, Parts};
+pub use membership::{Arrival, Membership};
 pub use outbox::{Batch, Outbox, Prompt};
+pub use room::LocalRoom;
 pub use schedule::Schedule;
-pub use seat::{Arrival, Membership, Missed};
-pub use state::{Hub, Parts};
 pub use waiting::Wait;

@@ -1,10 +1,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Hub, HubError, Membership, seat::Kind};
+use super::{Hub, HubError, Membership};
 use crate::{
     backend::Delivery,
     id::UserId,
     protocol::{Frame, ServerFrame, Signal, SignalFrame, Whisper, encode},
+    replica::Route,
     room::Refusal,
     telemetry::Dropped,
 };
@@ -56,17 +57,11 @@ impl Hub {
     }
 
     async fn direct(&self, seat: &Membership, to: &UserId, frame: Frame) -> Result<(), HubError> {
-        let at = {
-            let mut local = seat.room.local();
-            if local.seat(&seat.user, seat.conn).is_none() {
-                return Err(Refusal::NotJoined.into());
-            }
-            if let Some(target) = local.seats.get_mut(to) {
-                target.push(&frame, Kind::Direct);
-                return Ok(());
-            }
-            let Some(member) = local.replica.members.get(to) else { return Err(self.nobody(seat, to)) };
-            member.present().then(|| member.node.clone())
+        let from = (&seat.user, seat.conn);
+        let at = match self.with(&seat.room, |replica, _, out| replica.direct(from, to, &frame, out))? {
+            Route::Here => return Ok(()),
+            Route::Elsewhere(node) => node,
+            Route::Nobody => return Err(self.nobody(seat, to)),
         };
         match self.backend().direct(&seat.room.id, to, at.as_ref(), frame).await? {
             Delivery::Sent | Delivery::Kept => Ok(()),

@@ -1,6 +1,9 @@
 use super::UrlHosts;
 use crate::clock::Millis;
 
+/// A member that has not reported its position for this long is not watching.
+pub const IDLE_WATCHER: Millis = 10_000;
+
 /// The rules of a deployment that rooms live by; the same on every node of a cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {

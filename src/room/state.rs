@@ -99,6 +99,12 @@ impl Room {
         self.host.as_ref().or(self.vacancy.as_ref().map(|vacancy| &vacancy.user))
     }
 
+    /// The url that `user` is told when it asks where the film is. A host that is told one may be led back to the page that it is just
+    /// leaving.
+    pub fn url_shown_to(&self, user: &UserId) -> Option<&str> {
+        if self.is_host(user) { None } else { Some(self.url.as_deref().unwrap_or_default()) }
+    }
+
     /// Whether `user` is the host.
     pub fn is_host(&self, user: &UserId) -> bool {
         self.host.as_ref() == Some(user)

@@ -1,29 +1,30 @@
 use crate::clock::Millis;
 
-/// The first-generation client kills its own heartbeat timer when it starts; being told again that it is the host revives it. It is told
-/// this long after it came in,
+/// How long after it came in a host is reminded first.
 const FIRST: Millis = 1_500;
-/// and whenever it has sent positions but no heartbeat for this long.
+/// How long a host may send positions but no heartbeat until it is reminded again.
 const SILENCE: Millis = 5_000;
 
-/// When a host has to be reminded that it is one. Its own position reports, two a second, are the clock of this.
+/// When a host of the first generation has to be reminded that it is the host. Its client stops its own heartbeat timer when it starts, and
+/// being told again that it is the host revives it. Its position reports, two a second, are the clock of this.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Nudge {
+pub struct Nudge {
     due: Millis,
 }
 
 impl Nudge {
-    pub(super) fn new(now: Millis) -> Self {
+    /// For a host that comes in now.
+    pub fn new(now: Millis) -> Self {
         Self { due: now + FIRST }
     }
 
     /// It sent a heartbeat.
-    pub(super) fn heard(&mut self, now: Millis) {
+    pub fn heard(&mut self, now: Millis) {
         self.due = now + SILENCE;
     }
 
     /// It reported a position: whether to remind it.
-    pub(super) fn is_due(&mut self, now: Millis) -> bool {
+    pub fn is_due(&mut self, now: Millis) -> bool {
         let due = now >= self.due;
         if due {
             self.due = now + SILENCE;

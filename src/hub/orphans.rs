@@ -2,12 +2,13 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{Hub, HubError, LocalRoom, local::Phase};
+use super::{Hub, HubError};
 use crate::{
     backend::BackendError,
     clock::Millis,
     id::{NodeId, RoomId},
-    room::{Command, Room, next_due},
+    replica::{Job, Why},
+    room::{Command, Room},
 };
 
 /// Rooms that are looked after at once.
@@ -27,15 +28,15 @@ impl Hub {
         self.tend(rooms, &Command::Tick).await
     }
 
-    /// Every room is read anew: this node may have been taken for dead.
+    /// Every room is read again: this node may have been taken for dead.
     pub fn doubt_all(&self) {
-        self.all().iter().for_each(|room| self.doubt(room));
+        self.all().iter().for_each(|room| self.resync_soon(room, Why::LeaseLost));
     }
 
     /// Members whose seats are on this node, as shared state last had it.
     pub fn seated(&self) -> usize {
         let here = |room: &Room| room.members.values().filter(|it| it.node == self.parts.node && it.present()).count();
-        self.all().iter().map(|room| here(&room.local().replica)).sum()
+        self.all().iter().map(|room| room.look(|replica| here(replica.room()))).sum()
     }
 
     async fn tend(&self, rooms: Vec<RoomId>, command: &Command) -> Vec<(RoomId, Option<Millis>)> {
@@ -56,38 +57,7 @@ impl Hub {
     /// When the room has something to do next.
     async fn tend_one(&self, id: &RoomId, command: &Command) -> Result<Option<Millis>, HubError> {
         let room = self.open(id);
-        let mut phase = room.turn.lock().await;
-        if *phase == Phase::Retired {
-            return Err(HubError::Retired);
-        }
-        let done = match self.enliven(&room, &mut phase).await {
-            Ok(()) => match command {
-                Command::Tick => self.exhaust(&room, command).await,
-                // All at once, and once: a node that lives after all may have its members back.
-                _ => self.reap_once(&room, command).await,
-            },
-            Err(error) => Err(error),
-        };
-        let due = next_due(&room.local().replica, &self.parts.policy);
-        self.settle(&room, &mut phase).await;
-        done.map(|()| due)
-    }
-
-    async fn reap_once(&self, room: &LocalRoom, command: &Command) -> Result<(), HubError> {
-        let before = room.local().replica.version;
-        let after = self.commit(room, command).await?;
-        self.parts.metrics.reaped_members.inc_by(after.saturating_sub(before));
-        Ok(())
-    }
-
-    /// Until it changes nothing any more.
-    pub(super) async fn exhaust(&self, room: &LocalRoom, command: &Command) -> Result<(), HubError> {
-        loop {
-            let before = room.local().replica.version;
-            let after = self.commit(room, command).await?;
-            if after == before {
-                return Ok(());
-            }
-        }
+        self.take_turn(&room, Job::Tend(command.clone())).await?;
+        Ok(room.look(|replica| replica.next_due(&self.parts.policy)))
     }
 }

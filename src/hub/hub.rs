@@ -1,0 +1,167 @@
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+use tokio::sync::oneshot;
+
+use super::{HubError, LocalRoom, Schedule, signal::SignalIds, waiting::Waiting};
+use crate::{
+    backend::{Backend, Faults, Losses, RoomEvents},
+    clock::{Clock, Millis},
+    config::IceConfig,
+    id::{ConnId, NodeId, RoomId, UserId},
+    ledger::Archive,
+    limit::Throttle,
+    protocol::Frame,
+    replica::{Job, Why},
+    room::{Policy, Room, StreamPosition, Update},
+    telemetry::Metrics,
+};
+
+/// All rooms of a node.
+pub struct Hub {
+    pub(super) parts: Parts,
+    pub(super) rooms: DashMap<RoomId, Arc<LocalRoom>>,
+    pub(super) schedule: Schedule,
+    pub(super) signals: SignalIds,
+    backend: Arc<dyn Backend>,
+    pub(super) faults: Faults,
+    pub(super) waiting: Waiting,
+    /// For the log lines about the ledger.
+    pub(super) recalls: Throttle,
+    pub(super) losses: Losses,
+}
+
+/// What a hub is made of.
+#[allow(missing_docs, reason = "each is its own name")]
+pub struct Parts {
+    pub node: NodeId,
+    pub clock: Clock,
+    pub policy: Policy,
+    pub metrics: Arc<Metrics>,
+    pub ping_interval: Millis,
+    pub ice: IceConfig,
+    /// Where rooms are looked for that shared state does not know.
+    pub archive: Option<Arc<dyn Archive>>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("node", &self.parts.node).field("rooms", &self.rooms.len()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// A hub over the state that `connect` leads to, which tells the hub what happens.
+    pub fn new(parts: Parts, connect: impl FnOnce(Weak<dyn RoomEvents>) -> Arc<dyn Backend>) -> Arc<Self> {
+        Arc::new_cyclic(|hub: &Weak<Self>| Self {
+            backend: connect(Weak::clone(hub) as Weak<dyn RoomEvents>),
+            rooms: DashMap::new(),
+            schedule: Schedule::default(),
+            signals: SignalIds::random(),
+            faults: Faults::new(Arc::clone(&parts.metrics)),
+            waiting: Waiting::default(),
+            recalls: Throttle::new(1, 1),
+            losses: Losses::new(Arc::clone(&parts.metrics)),
+            parts,
+        })
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.parts.clock.now()
+    }
+
+    /// This node.
+    pub fn node(&self) -> &NodeId {
+        &self.parts.node
+    }
+
+    /// The state that the rooms of this hub are kept in.
+    pub fn shared(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// Rooms that this node takes part in.
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// Shows every room, one at a time.
+    pub fn inspect(&self, mut look: impl FnMut(&Room, usize)) {
+        for room in self.all() {
+            room.look(|replica| look(replica.room(), replica.sessions()));
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<LocalRoom>> {
+        self.rooms.iter().map(|room| Arc::clone(&room)).collect()
+    }
+
+    /// Looks after a room that survived a restart, until somebody comes or its grace is over.
+    pub async fn adopt(&self, room: &RoomId) -> Result<(), HubError> {
+        let room = self.open(room);
+        self.take_turn(&room, Job::Adopt).await.map(|_| ())
+    }
+
+    pub(super) fn open(&self, id: &RoomId) -> Arc<LocalRoom> {
+        Arc::clone(
+            &self.rooms.entry(id.clone()).or_insert_with(|| Arc::new(LocalRoom::new(id.clone(), &self.parts.metrics))),
+        )
+    }
+
+    /// This node has let go of the room.
+    pub(super) fn forget(&self, room: &LocalRoom) {
+        self.rooms.remove_if(&room.id, |_, here| std::ptr::eq(&**here, room));
+    }
+
+    fn find(&self, id: &RoomId) -> Option<Arc<LocalRoom>> {
+        self.rooms.get(id).map(|room| Arc::clone(&room))
+    }
+
+    /// The room is loaded again before anything else is decided in it.
+    pub(super) fn resync_soon(&self, room: &LocalRoom, why: Why) {
+        self.with(room, |replica, env, _| replica.resync_soon(why, env.now));
+    }
+
+    /// A bug has struck while `room` was in hand: it is read again before anything else is decided in it.
+    pub fn distrust(&self, room: &RoomId) {
+        if let Some(room) = self.find(room) {
+            self.resync_soon(&room, Why::Broken);
+        }
+    }
+}
+
+impl RoomEvents for Hub {
+    fn knows(&self, room: &RoomId, position: StreamPosition) -> bool {
+        self.rooms.get(room).is_none_or(|room| room.look(|replica| replica.knows(position)))
+    }
+
+    fn update(&self, update: &Arc<Update>) {
+        if let Some(room) = self.find(&update.room) {
+            self.with(&room, |replica, env, out| replica.update(update, env, out));
+        }
+    }
+
+    fn stale(&self, room: &RoomId) {
+        if let Some(room) = self.find(room) {
+            self.with(&room, |replica, env, _| replica.stale(env.now));
+        }
+    }
+
+    fn ask(&self, room: &RoomId, user: &UserId, conn: ConnId) -> Option<oneshot::Receiver<()>> {
+        self.find(room)?.look(|replica| replica.handle(user, conn).map(|outbox| outbox.ask()))
+    }
+
+    fn signal(&self, room: &RoomId, to: &UserId, frame: &Frame) -> bool {
+        let Some(room) = self.find(room) else { return false };
+        self.with(&room, |replica, _, out| replica.signal(to, frame, out))
+    }
+}

@@ -1,0 +1,50 @@
+use std::sync::Arc;
+
+use super::{LocalRoom, Outbox};
+use crate::{
+    id::{ConnId, UserId},
+    replica::PendingJoin,
+    room::StreamPosition,
+};
+
+/// A socket that is about to take a seat.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The socket.
+    pub conn: ConnId,
+    /// Its outbox.
+    pub outbox: Arc<Outbox>,
+    /// Whether it sent `features`.
+    pub modern: bool,
+    /// The features in force.
+    pub features: &'static [&'static str],
+    /// The resume token, in clear for its owner.
+    pub token: Option<Box<str>>,
+    /// For a socket that resumes: the last that it has seen.
+    pub missed: Option<StreamPosition>,
+}
+
+impl From<Arrival> for PendingJoin<Arc<Outbox>> {
+    fn from(arrival: Arrival) -> Self {
+        let Arrival { conn, outbox, modern, features, token, missed } = arrival;
+        Self { conn, budget: outbox.budget(), handle: outbox, modern, features, token, missed }
+    }
+}
+
+/// Which seat a socket speaks for.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// The room.
+    pub room: Arc<LocalRoom>,
+    /// The member.
+    pub user: UserId,
+    /// The socket.
+    pub conn: ConnId,
+}
+
+impl Membership {
+    /// The room's version as this node knows it.
+    pub fn version(&self) -> u64 {
+        self.room.look(|replica| replica.room().version)
+    }
+}

@@ -1,0 +1,161 @@
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{
+    Hub, HubError, LocalRoom,
+    membership::{Arrival, Membership},
+    room::Connection,
+};
+use crate::{
+    backend,
+    id::{ConnId, RoomId, UserId},
+    ledger::{Entry, events},
+    replica::{Answer, Job, PendingJoin, Proposal, Replica, Request, Step, Turn},
+    room::{Asked, Command, Join, Resume, Room},
+    telemetry::Resumed,
+};
+
+/// How long somebody who comes waits for shared state that is just coming back.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+impl Hub {
+    /// Lets somebody in. The answer, ROOM_STATE, goes through the outbox of `arrival`.
+    pub async fn join(&self, id: &RoomId, join: Join, arrival: Arrival) -> Result<(Membership, u64), HubError> {
+        let (user, socket) = (join.user.clone(), arrival.conn);
+        let entered = self.enter(id, arrival.clone(), (&user, socket), Command::Join(join.clone())).await;
+        let Err(HubError::SeatHeld { node, conn }) = &entered else { return entered };
+        let Some(answers) = self.still_answers(id, &user, (node, *conn), &arrival.outbox).await else {
+            return entered;
+        };
+        let join = Join { asked: Some(Asked { conn: *conn, answers }), ..join };
+        self.enter(id, arrival, (&user, socket), Command::Join(join)).await
+    }
+
+    /// Lets somebody back into its seat: RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
+    pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
+        let (user, conn) = (resume.user.clone(), arrival.conn);
+        let resumed = self.enter(id, arrival, (&user, conn), Command::Resume(resume)).await;
+        resumed.inspect_err(|_| self.parts.metrics.resumed.inc(Resumed::Refused))
+    }
+
+    async fn enter(
+        &self,
+        id: &RoomId,
+        arrival: Arrival,
+        (user, conn): (&UserId, ConnId),
+        command: Command,
+    ) -> Result<(Membership, u64), HubError> {
+        // Nobody's turn is held for this.
+        self.backend().until_up(PATIENCE).await;
+        loop {
+            let room = self.open(id);
+            let turn = room.turn.lock().await;
+            if !room.look(Replica::is_retired) {
+                let version = self.run_turn(&room, Job::Enter(command), Some(arrival.into())).await?;
+                drop(turn);
+                return Ok((Membership { room, user: user.clone(), conn }, version));
+            }
+        }
+    }
+
+    /// Does a job in a room of this node, once it is this job's turn. Calls go from here to the replica and to shared state; what they say
+    /// comes back here.
+    pub(super) async fn take_turn(&self, room: &LocalRoom, job: Job) -> Result<u64, HubError> {
+        let _turn = room.turn.lock().await;
+        self.run_turn(room, job, None).await
+    }
+
+    async fn run_turn(
+        &self,
+        room: &LocalRoom,
+        job: Job,
+        join: Option<PendingJoin<Connection>>,
+    ) -> Result<u64, HubError> {
+        let mut guard = Unfinished { hub: self, room, ended: false };
+        let (mut turn, mut step) = self.with(room, |replica, env, out| Turn::begin(job, join, replica, env, out));
+        loop {
+            match step {
+                Step::Done(result) => {
+                    guard.ended = true;
+                    return result.map_err(HubError::from);
+                }
+                Step::Do(request) => {
+                    let answer = self.ask_state(room, request).await;
+                    step = self.with(room, |replica, env, out| turn.answer(answer, replica, env, out));
+                }
+            }
+        }
+    }
+
+    /// Each call has a deadline of its own.
+    pub(super) async fn ask_state(&self, room: &LocalRoom, request: Request) -> Answer {
+        let (state, id) = (self.backend(), &room.id);
+        match request {
+            Request::Commit(Proposal { update, after, due }) => {
+                let entry = Entry::new(&update, events(&update, self.node()), &after);
+                Answer::Committed(state.commit(backend::Proposal { update, after, due, entry }).await)
+            }
+            Request::Load => Answer::Loaded(state.subscribe(id).await),
+            Request::History { epoch, after } => Answer::History(state.history(id, epoch, after).await),
+            Request::Restore { room, found, due } => Answer::Restored(state.restore(&room, found, due).await),
+            Request::Alarm => Answer::Alarmed(state.alarm(id).await),
+            Request::Repair { room, due } => Answer::Restored(state.repair(&room, due).await),
+            Request::Recall => Answer::Recalled(self.recall(id).await),
+            Request::Wait(millis) => {
+                sleep(Duration::from_millis(millis)).await;
+                Answer::Waited
+            }
+            Request::Missed { user, from, patient } => {
+                if patient {
+                    state.until_up(PATIENCE).await;
+                }
+                let (history, inbox) = (state.history(id, from.epoch, from.version), state.inbox(id, &user));
+                let (history, inbox) = tokio::join!(history, inbox);
+                Answer::Missed { history, inbox }
+            }
+            Request::Take { user, inbox } => Answer::Taken(state.taken(id, &user, &inbox).await),
+            Request::Leave => {
+                if let Err(error) = state.unsubscribe(id).await {
+                    tracing::warn!(room = %id, %error, "a room could not be left");
+                }
+                // Last: whoever opens it again subscribes again, and that must not be undone by the above.
+                self.forget(room);
+                Answer::Left
+            }
+        }
+    }
+
+    /// A room as the ledger last knew it, if it may come back.
+    async fn recall(&self, id: &RoomId) -> Option<Room> {
+        match self.parts.archive.as_ref()?.recall(id).await {
+            Ok(row) => row?.into_room(&self.parts.policy, self.now()),
+            Err(error) => {
+                // While the ledger is away every room that is made would be a line.
+                if let Some(skipped) = self.recalls.pass(self.now()) {
+                    tracing::warn!(room = %id, %error, skipped, "a room could not be looked up in the ledger: if it was there, it is made anew");
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Ends a turn whose task panicked or was dropped: the room is loaded again before anything else is decided in it.
+struct Unfinished<'a> {
+    hub: &'a Hub,
+    room: &'a LocalRoom,
+    ended: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.hub.with(self.room, |replica, env, _| replica.abandon(env.now));
+        if self.room.look(Replica::is_retired) {
+            self.hub.forget(self.room);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Something is decided on the replica and committed; when others were first, it is decided again.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    effect::{Effect, Env, Failure, Proposal, Request, Source},
+    replica::{Out, Replica},
+    sync::{RETRY, Why},
+    turn::{Job, Stage, Step, Turn},
+};
+use crate::{
+    backend::{BackendError, Commit, Due},
+    id::{ConnId, UserId},
+    protocol::ClientFrameType,
+    room::{self, Command, Policy, Refusal, Room, Update, decide, next_due},
+};
+
+/// How often a command is decided again because others changed the room first. Each time costs a round trip. 16 proved too few for a slow
+/// node while hundreds of changes of one room are under way.
+const TRIES: usize = 100;
+/// How many conflicts in a row may find the replica as it was. More of them only put off that the room is loaded again.
+const BLIND: u32 = 16;
+/// How often a turn loads the room again because something may have been missed meanwhile.
+const RELOADS: usize = 8;
+/// The longest wait between two of those is 2 to the power of this, in ms.
+const LONGEST_WAIT: u32 = 5;
+
+/// A command on its way into shared state.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    purpose: Purpose,
+    /// None: the command of the job itself.
+    command: Option<Command>,
+    /// What was proposed last.
+    update: Option<Arc<Update>>,
+    tries: usize,
+    blind: u32,
+}
+
+/// What a commit is for, within its turn.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// What the turn is for. The room was at this version before.
+    Job { before: u64 },
+    /// Auditors are told that the job was refused, or a wrong PIN is counted. `required`: the answer waits for it.
+    Record { of: Failure, required: bool },
+    /// A member of this node has no connection; so have those that are left.
+    Ghost { left: VecDeque<Command> },
+    /// A member that was wrongly evicted takes its seat again.
+    Reattach { user: UserId, conn: ConnId },
+    /// A member no longer watches; nor do those in `idle`.
+    Watcher { user: UserId, conn: ConnId, idle: VecDeque<(UserId, ConnId)> },
+}
+
+impl Purpose {
+    /// Whether the room may be loaded again first: what follows from that is decided then.
+    fn may_wait(&self) -> bool {
+        matches!(self, Self::Job { .. } | Self::Ghost { .. } | Self::Reattach { .. })
+    }
+}
+
+impl Attempt {
+    /// To commit the command of the job itself.
+    pub(super) fn new(purpose: Purpose) -> Self {
+        Self { purpose, command: None, update: None, tries: 0, blind: 0 }
+    }
+
+    pub(super) fn of(purpose: Purpose, command: Command) -> Self {
+        Self { command: Some(command), ..Self::new(purpose) }
+    }
+}
+
+impl Job {
+    fn command(&self) -> &Command {
+        match self {
+            Self::Command(command) | Self::Enter(command) | Self::Tend(command) => command,
+            Self::Adopt | Self::Tick => &Command::Tick,
+        }
+    }
+}
+
+impl<H> Turn<H> {
+    pub(super) fn decide(
+        &mut self,
+        mut attempt: Attempt,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        attempt.tries += 1;
+        if attempt.tries > TRIES {
+            return self.contended(attempt, replica, env, out);
+        }
+        // Something may have been missed since the room was loaded: nothing is decided on that.
+        if replica.sync.needs_load() && attempt.purpose.may_wait() && self.reloads < RELOADS {
+            self.reloads += 1;
+            return self.load(replica, env, out);
+        }
+        let before = &replica.room;
+        let command = attempt.command.as_ref().unwrap_or_else(|| self.job.command());
+        let draft = match decide(before, command, env.policy, env.now) {
+            Ok(draft) if draft.changes.is_empty() => return self.done(attempt, Ok(before.version), replica, env, out),
+            Ok(draft) => draft,
+            Err(refusal) => return self.done(attempt, Err(refusal.into()), replica, env, out),
+        };
+        let epoch = if before.exists() { before.epoch } else { draft.after.epoch };
+        let (room, base) = (before.id.clone(), before.version);
+        let update = Arc::new(Update { room, epoch, base, at: env.now, changes: draft.changes });
+        let due = due_after(Some(before), &draft.after, env.policy);
+        replica.proposed = Some((base, env.now));
+        attempt.update = Some(Arc::clone(&update));
+        self.request(Stage::Committing(attempt), Request::Commit(Proposal { update, after: draft.after, due }))
+    }
+
+    pub(super) fn committed(
+        &mut self,
+        mut attempt: Attempt,
+        done: Result<Commit, BackendError>,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        let Some(update) = attempt.update.take() else { return self.decide(attempt, replica, env, out) };
+        match done {
+            Ok(Commit::Applied) => {
+                replica.accept(&update, Source::Own, env, out);
+                self.done(attempt, Ok(update.version()), replica, env, out)
+            }
+            Ok(Commit::Conflict) => {
+                out(Effect::Conflict);
+                if replica.room.version != update.base || replica.sync.needs_load() {
+                    attempt.blind = 0;
+                    return self.decide(attempt, replica, env, out);
+                }
+                // Others' updates are here before the conflict is. Where they are not, something is on its way, or lost.
+                if attempt.blind == BLIND {
+                    return self.contended(attempt, replica, env, out);
+                }
+                let wait = 1 << attempt.blind.min(LONGEST_WAIT);
+                attempt.blind += 1;
+                self.request(Stage::Committing(attempt), Request::Wait(wait))
+            }
+            Err(error) => {
+                // Whether it was made is not known: the room is loaded before it is let go of.
+                replica.mark(Why::Unanswered, env.now + RETRY);
+                self.done(attempt, Err(error.into()), replica, env, out)
+            }
+        }
+    }
+
+    /// Others go on changing the room faster than this node can follow.
+    fn contended(&mut self, attempt: Attempt, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+        replica.mark(Why::Contended, env.now + RETRY);
+        let failure = contended(&replica.room, out);
+        self.done(attempt, Err(failure), replica, env, out)
+    }
+
+    /// What a commit was for has been done, or not.
+    fn done(
+        &mut self,
+        attempt: Attempt,
+        done: Result<u64, Failure>,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        match attempt.purpose {
+            Purpose::Job { before } => self.worked(before, done, replica, env, out),
+            Purpose::Record { of, required } => {
+                let failure = match done {
+                    Err(failure) => {
+                        out(Effect::RefusalUnrecorded { room: &replica.room.id, failure: &failure });
+                        if required { failure } else { of }
+                    }
+                    Ok(_) => of,
+                };
+                self.finish(Err(failure), replica, env)
+            }
+            Purpose::Ghost { left } => match done {
+                Ok(_) => self.give_up_ghosts(left, replica, env, out),
+                Err(failure) => self.fail(Why::Failed, failure, replica, env),
+            },
+            Purpose::Reattach { user, conn } => match done {
+                Ok(_) => {
+                    replica.reattached(&user, conn, out);
+                    self.reattach(replica, env, out)
+                }
+                Err(failure) => self.fail(Why::Failed, failure, replica, env),
+            },
+            Purpose::Watcher { user, conn, idle } => match done {
+                // Whoever is in the room no longer does not watch either.
+                Ok(_) | Err(Failure::Refused(_)) => {
+                    if let Some(session) = replica.session(&user, conn) {
+                        session.reported = None;
+                    }
+                    self.forget_watchers(idle, replica, env, out)
+                }
+                Err(failure) => self.finish(Err(failure), replica, env),
+            },
+        }
+    }
+}
+
+/// Counts, and says, that others go on changing the room faster than this node can follow.
+pub(super) fn contended<H>(room: &Room, out: Out<'_, H>) -> Failure {
+    let error = BackendError::Contended(format!("room {}", room.id).into());
+    out(Effect::Fault(&error));
+    error.into()
+}
+
+/// When `after` has something to do by itself, if that is another moment than it was.
+pub(super) fn due_after(before: Option<&Room>, after: &Room, policy: &Policy) -> Due {
+    let due = next_due(after, policy);
+    match due {
+        _ if before.is_some_and(|before| next_due(before, policy) == due) => Due::Same,
+        Some(at) => Due::At(at),
+        None => Due::Never,
+    }
+}
+
+/// What is written down when a command was refused.
+pub(super) fn attempted(command: &Command, refusal: Refusal, room: &Room) -> Option<Command> {
+    let (user, conn, origin, what) = match command {
+        Command::Join(join) => (&join.user, join.conn, join.origin.now, ClientFrameType::Join),
+        Command::Resume(resume) => (&resume.user, resume.conn, resume.origin.now, ClientFrameType::Resume),
+        Command::Act { user, conn, action } => {
+            (user, *conn, room.members.get(user)?.origin, ClientFrameType::of_action(action))
+        }
+        Command::Disconnect { .. }
+        | Command::Refused(_)
+        | Command::Reap { .. }
+        | Command::Reseat(_)
+        | Command::Tick => {
+            return None;
+        }
+    };
+    Some(Command::Refused(room::Attempt { user: user.clone(), conn, origin, what: what.as_str().into(), refusal }))
+}

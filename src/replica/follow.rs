@@ -1,0 +1,218 @@
+//! Updates enter the replica, and go out to the members that are connected to this node.
+
+use super::{
+    effect::{Class, Effect, Env, Source},
+    replica::{Out, Replica},
+    session::{PendingJoin, Session},
+    sync::Why,
+};
+use crate::{
+    id::{ConnId, UserId},
+    protocol::{Audience, Close, Frame, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
+    room::{Change, LeftReason, Member, Room, Update},
+};
+
+impl<H> Replica<H> {
+    /// Takes an update in. False if something is missing before it.
+    pub(super) fn apply(&mut self, update: &Update, from: Source, env: &Env<'_>, out: Out<'_, H>) -> bool {
+        let ended = !self.room.exists() && update.changes.last() == Some(&Change::Closed);
+        if ended || self.knows(update.position()) {
+            return true;
+        }
+        let follows = update.base == self.room.version && (!self.room.exists() || update.epoch == self.room.epoch);
+        if !follows {
+            return false;
+        }
+        self.touched = true;
+        for (version, change) in (update.base + 1..).zip(&update.changes) {
+            self.dispute(change, env);
+            self.room.apply(change, update.at);
+            self.seat(change, env, out);
+            self.tell(change, Stamp { epoch: update.epoch, version, timestamp: update.at }, out);
+            self.unseat(change, out);
+        }
+        if update.changes.iter().any(moves) {
+            self.count_away(env);
+        }
+        out(Effect::Applied { update, from });
+        true
+    }
+
+    /// This node takes a session away before the departure of its member is decided. So if there still is one, others decided, and they
+    /// are wrong.
+    fn dispute(&mut self, change: &Change, env: &Env<'_>) {
+        let (Change::Away { user, .. }
+        | Change::Left { user, reason: LeftReason::Disconnected | LeftReason::Expired, .. }) = change
+        else {
+            return;
+        };
+        let Some(member) = self.room.members.get(user) else { return };
+        if let Some(session) = self.sessions.get_mut(user).filter(|session| session.conn == member.conn) {
+            session.evict(member.clone());
+            self.mark(Why::WrongEviction, env.now);
+        }
+    }
+
+    /// A newcomer on this node gets its session, and the room as it is now.
+    fn seat(&mut self, change: &Change, env: &Env<'_>, out: Out<'_, H>) {
+        let (Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. }) = change
+        else {
+            return;
+        };
+        if let Some(join) = self.joining.take_if(|join| join.conn == member.conn) {
+            self.open_session(join, member, env, out);
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(&member.user).filter(|session| session.conn == member.conn) else {
+            // The seat was taken by a connection that is not about to take one here.
+            self.sessions.remove(&member.user);
+            if member.node == *env.node {
+                // That connection gave up waiting for the answer.
+                self.mark(Why::Ghost, env.now);
+            }
+            return;
+        };
+        session.reattach();
+        if matches!(change, Change::Joined { .. }) {
+            // Its place was given up meanwhile, and it has another one.
+            start_over(session, &self.room, &member.user, "history_gone", env, out);
+        }
+    }
+
+    fn open_session(&mut self, join: PendingJoin<H>, member: &Member, env: &Env<'_>, out: Out<'_, H>) {
+        let snapshot = join.missed.is_none().then(|| {
+            let token = join.token.as_deref();
+            whole(&self.room, join.conn, join.features, token, &member.user, env)
+        });
+        let mut session = Session::new(join, member.watching, self.room.version, env.now);
+        if let Some(snapshot) = snapshot {
+            session.push(&snapshot, Class::Direct, out);
+        }
+        self.sessions.insert(member.user.clone(), session);
+    }
+
+    /// Each frame is written once, and only if somebody here gets it.
+    fn tell(&mut self, change: &Change, stamp: Stamp, out: Out<'_, H>) {
+        // Whoever was evicted wrongly has not left.
+        let spared = match change {
+            Change::Left { user, .. } if self.is_disputed(user) => Some(user),
+            _ => None,
+        };
+        let sessions = &mut self.sessions;
+        announce(change, stamp, |audience, frame| {
+            let mut written: Option<Frame> = None;
+            let told =
+                |user: &UserId, session: &Session<H>| Some(user) != spared && is_for(audience, user, session.modern);
+            for (_, session) in sessions.iter_mut().filter(|(user, session)| told(user, session)) {
+                session.push(written.get_or_insert_with(|| encode(&frame)), Class::Room, out);
+            }
+        });
+    }
+
+    fn is_disputed(&self, user: &UserId) -> bool {
+        self.sessions.get(user).is_some_and(|session| session.evicted().is_some())
+    }
+
+    fn unseat(&mut self, change: &Change, out: Out<'_, H>) {
+        match change {
+            Change::Left { user, reason, .. } if !self.is_disputed(user) => {
+                if let (Some(session), LeftReason::Kicked { .. }) = (self.sessions.remove(user), reason) {
+                    out(Effect::Close { to: &session.handle, why: Close::Kicked });
+                }
+            }
+            Change::Closed => self.sessions.clear(),
+            _ => {}
+        }
+    }
+
+    /// Takes another room in the place of this one. Whoever is connected here is told that it missed something, and how things are now.
+    pub(super) fn replace(&mut self, fresh: Room, reason: &'static str, env: &Env<'_>, out: Out<'_, H>) {
+        let old = std::mem::replace(&mut self.room, fresh);
+        let room = &self.room;
+        // Another room of this name, with another PIN, is not theirs to come back to.
+        let same = room.exists() && room.pin == old.pin;
+        self.sessions.retain(|user, session| match room.members.get(user) {
+            // Whoever has another connection by now sits elsewhere.
+            Some(member) if member.conn != session.conn => false,
+            Some(member) if member.present() => {
+                session.reattach();
+                true
+            }
+            _ => match old.members.get(user).filter(|member| member.conn == session.conn) {
+                Some(member) if same => {
+                    session.evict(member.clone());
+                    true
+                }
+                _ => {
+                    out(Effect::Close { to: &session.handle, why: Close::SeatLost });
+                    false
+                }
+            },
+        });
+        for (user, session) in &mut self.sessions {
+            start_over(session, room, user, reason, env, out);
+        }
+        self.touched = true;
+        self.count_away(env);
+    }
+}
+
+/// Whether it changes who is here or away.
+fn moves(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Joined { .. }
+            | Change::Rejoined { .. }
+            | Change::Back { .. }
+            | Change::Away { .. }
+            | Change::Left { .. }
+            | Change::Closed
+    )
+}
+
+/// What a session was told so far does not lead to how things are now.
+fn start_over<H>(
+    session: &mut Session<H>,
+    room: &Room,
+    user: &UserId,
+    reason: &'static str,
+    env: &Env<'_>,
+    out: Out<'_, H>,
+) {
+    if session.modern {
+        session.push(&encode(&ServerFrame::Discontinuity { reason }), Class::Direct, out);
+    }
+    let state = whole(room, session.conn, session.features, None, user, env);
+    session.push(&state, Class::Direct, out);
+}
+
+/// ROOM_STATE for `user`.
+pub(super) fn whole(
+    room: &Room,
+    session: ConnId,
+    features: &[&'static str],
+    resume_token: Option<&str>,
+    user: &UserId,
+    env: &Env<'_>,
+) -> Frame {
+    let parts = RoomStateParts {
+        node: env.node,
+        session,
+        features,
+        resume_token,
+        ping_interval: env.ping_interval,
+        ice_servers: &(env.ice)(user),
+        now: env.now,
+    };
+    encode(&ServerFrame::RoomState(RoomState::new(room, &parts)))
+}
+
+/// Whether `user`, of the first generation or `modern`, is of the audience.
+pub(super) fn is_for(audience: Audience<'_>, user: &UserId, modern: bool) -> bool {
+    match audience {
+        Audience::All => true,
+        Audience::AllBut(other) => other != user,
+        Audience::FirstGeneration => !modern,
+        Audience::FirstGenerationMember(member) => !modern && member == user,
+    }
+}

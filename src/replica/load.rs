@@ -1,0 +1,325 @@
+//! A room is loaded: for the first time, or because something may be missing. The replica becomes what shared state says, or shared state
+//! what the replica says where that has lost something. Members that are connected here get what they missed, or are told that they
+//! missed something; then those that were given up wrongly take their seats again.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    commit::{Attempt, Purpose, contended, due_after},
+    effect::{Answer, Effect, Env, Gap, History, Request, Source},
+    replica::{Out, Replica},
+    standing::{Standing, leads_to, standing},
+    sync::Why,
+    turn::{Stage, Step, Turn},
+};
+use crate::{
+    backend::{BackendError, Commit},
+    clock::Millis,
+    id::{ConnId, UserId},
+    protocol::Close,
+    room::{Command, Room, Update},
+};
+
+/// How often a room is read again because it goes on meanwhile in a way that is not heard of.
+const READS: usize = 8;
+/// How often it is looked whether another node has put back a room that cannot be read.
+const LOOKS: u32 = 10;
+/// How long to wait before each of these looks, in ms.
+const LOOK_EVERY: Millis = 100;
+
+/// What a room that is being loaded waits for.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// The room itself.
+    Room,
+    /// The updates that lead from the replica to this.
+    History(Room),
+    /// That the replica is put back as this.
+    Restore(Room),
+    /// That other nodes are asked for a room that cannot be read.
+    Alarm,
+    /// Some time; then it is looked whether another node has put the room back.
+    Pause { looks: u32 },
+    /// The room itself, which may be readable by now.
+    Look { looks: u32 },
+    /// The room as the ledger has it.
+    Ledger(BackendError),
+    /// That this takes the place of a room that cannot be read.
+    Repair(Room),
+}
+
+impl<H> Turn<H> {
+    pub(super) fn load(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+        self.read_room(0, replica, env, out)
+    }
+
+    fn read_room(&mut self, reads: usize, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+        if reads == READS {
+            let failure = contended(&replica.room, out);
+            return self.fail(Why::Contended, failure, replica, env);
+        }
+        replica.sync.begin();
+        self.request(Stage::Loading { read: Read::Room, reads: reads + 1 }, Request::Load)
+    }
+
+    pub(super) fn read(
+        &mut self,
+        read: Read,
+        reads: usize,
+        answer: Answer,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        let wait = |turn: &mut Self, read, request| turn.request(Stage::Loading { read, reads }, request);
+        match (read, answer) {
+            (Read::Room, Answer::Loaded(Ok(fresh))) => self.compare(reads, fresh, replica, env, out),
+            (Read::Room, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
+                if replica.room.exists() {
+                    let room = begun_anew(replica.room.clone(), env.now);
+                    return self.repair(reads, room, env);
+                }
+                wait(self, Read::Alarm, Request::Alarm)
+            }
+            (Read::History(fresh), Answer::History(Ok(history))) => {
+                self.replay(reads, fresh, history, replica, env, out)
+            }
+            (Read::Restore(_) | Read::Repair(_), Answer::Restored(Ok(Commit::Conflict))) => {
+                self.read_room(reads, replica, env, out)
+            }
+            (Read::Restore(room), Answer::Restored(Ok(Commit::Applied))) => {
+                out(Effect::Gap(Gap::Restored));
+                self.start_over(reads, room, "epoch_changed", replica, env, out)
+            }
+            (Read::Repair(room), Answer::Restored(Ok(Commit::Applied))) => {
+                out(Effect::Gap(Gap::Restored));
+                out(Effect::Repaired { room: &room.id, version: room.version });
+                self.compare(reads, room, replica, env, out)
+            }
+            (Read::Alarm, Answer::Alarmed(Ok(()))) => wait(self, Read::Pause { looks: 0 }, Request::Wait(LOOK_EVERY)),
+            (Read::Pause { looks }, Answer::Waited) => wait(self, Read::Look { looks: looks + 1 }, Request::Load),
+            (Read::Look { looks: LOOKS }, Answer::Loaded(Err(unreadable @ BackendError::Corrupt { .. }))) => {
+                wait(self, Read::Ledger(unreadable), Request::Recall)
+            }
+            (Read::Look { looks }, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
+                wait(self, Read::Pause { looks }, Request::Wait(LOOK_EVERY))
+            }
+            (Read::Look { .. }, Answer::Loaded(Ok(fresh))) => self.compare(reads, fresh, replica, env, out),
+            (Read::Ledger(_), Answer::Recalled(Some(room))) => self.repair(reads, begun_anew(room, env.now), env),
+            // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
+            (Read::Ledger(unreadable), Answer::Recalled(None)) => {
+                self.fail(Why::Failed, unreadable.into(), replica, env)
+            }
+            (
+                _,
+                Answer::Loaded(Err(error))
+                | Answer::History(Err(error))
+                | Answer::Restored(Err(error))
+                | Answer::Alarmed(Err(error)),
+            ) => {
+                if let BackendError::Full = error {
+                    out(Effect::Fault(&error));
+                }
+                self.fail(Why::Failed, error.into(), replica, env)
+            }
+            (read, answer) => {
+                debug_assert!(false, "{answer:?} is no answer to {read:?}");
+                self.read_room(reads, replica, env, out)
+            }
+        }
+    }
+
+    /// The ledger was asked for a room that nobody holds any more: one that is found comes back when somebody joins it.
+    pub(super) fn recalled(
+        &mut self,
+        found: Option<Room>,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        self.recalled = true;
+        let Some(room) = found else { return self.work(replica, env, out) };
+        let due = due_after(None, &room, env.policy);
+        let request = Request::Restore { room: room.clone(), found: None, due };
+        self.request(Stage::Returning(room), request)
+    }
+
+    /// A room from the ledger was put into shared state, or was there already.
+    pub(super) fn returned(
+        &mut self,
+        room: Room,
+        done: Result<Commit, BackendError>,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        match done {
+            Ok(Commit::Applied) => {
+                replica.replace(room, "history_gone", env, out);
+                self.work(replica, env, out)
+            }
+            Ok(Commit::Conflict) => self.load(replica, env, out),
+            Err(error) => self.finish(Err(error.into()), replica, env),
+        }
+    }
+
+    fn compare(&mut self, reads: usize, fresh: Room, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+        let old = &replica.room;
+        match standing(old, &fresh, !replica.sessions.is_empty(), env.now) {
+            Standing::Same => self.go_on(reads, &[], replica, env, out),
+            Standing::Ahead => {
+                let request = Request::History { epoch: old.epoch, after: old.version };
+                self.request(Stage::Loading { read: Read::History(fresh), reads }, request)
+            }
+            Standing::Other => {
+                if old.exists() {
+                    out(Effect::Gap(Gap::Snapshot));
+                }
+                self.start_over(reads, fresh, "epoch_changed", replica, env, out)
+            }
+            Standing::Behind(found) => {
+                let room = begun_anew(old.clone(), env.now);
+                let due = due_after(None, &room, env.policy);
+                let request = Request::Restore { room: room.clone(), found, due };
+                self.request(Stage::Loading { read: Read::Restore(room), reads }, request)
+            }
+        }
+    }
+
+    fn repair(&mut self, reads: usize, room: Room, env: &Env<'_>) -> Step {
+        let due = due_after(None, &room, env.policy);
+        let request = Request::Repair { room: room.clone(), due };
+        self.request(Stage::Loading { read: Read::Repair(room), reads }, request)
+    }
+
+    fn replay(
+        &mut self,
+        reads: usize,
+        fresh: Room,
+        history: History,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        match history.filter(|missed| leads_to(&replica.room, missed, &fresh)) {
+            Some(missed) => {
+                out(Effect::Gap(Gap::Replayed));
+                self.go_on(reads, &missed, replica, env, out)
+            }
+            None => {
+                out(Effect::Gap(Gap::Snapshot));
+                self.start_over(reads, fresh, "history_gone", replica, env, out)
+            }
+        }
+    }
+
+    /// Takes in what was missed, then what came meanwhile.
+    fn go_on(
+        &mut self,
+        reads: usize,
+        missed: &[Arc<Update>],
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        let buffered = replica.sync.loaded(env.now);
+        let updates: Vec<_> = missed.iter().chain(&buffered).cloned().collect();
+        self.follow(reads, &updates, replica, env, out)
+    }
+
+    /// Takes the room as it was read, then what came meanwhile.
+    fn start_over(
+        &mut self,
+        reads: usize,
+        fresh: Room,
+        reason: &'static str,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        let mut buffered = replica.sync.loaded(env.now);
+        replica.replace(fresh, reason, env, out);
+        // What led to another epoch is void.
+        let room = &replica.room;
+        buffered.retain(|update| update.epoch == room.epoch || !room.exists());
+        self.follow(reads, &buffered, replica, env, out)
+    }
+
+    /// Takes in what came while the room was read.
+    pub(super) fn follow(
+        &mut self,
+        reads: usize,
+        updates: &[Arc<Update>],
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        replica.touched = true;
+        for update in updates {
+            if !replica.apply(update, Source::Load, env, out) {
+                return self.read_room(reads, replica, env, out);
+            }
+        }
+        let ghosts = replica.ghosts(env);
+        self.give_up_ghosts(ghosts, replica, env, out)
+    }
+
+    /// Members of this node without a connection go, one after the other.
+    pub(super) fn give_up_ghosts(
+        &mut self,
+        mut left: VecDeque<Command>,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
+        match left.pop_front() {
+            Some(ghost) => self.decide(Attempt::of(Purpose::Ghost { left }, ghost), replica, env, out),
+            None => self.reattach(replica, env, out),
+        }
+    }
+
+    /// Members that were given up wrongly take their seats again, one after the other; then the room is as it should be.
+    pub(super) fn reattach(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+        if let Some(member) = replica.sessions.values().find_map(|session| session.evicted()) {
+            let purpose = Purpose::Reattach { user: member.user.clone(), conn: member.conn };
+            let command = Command::Reseat(Box::new(member.clone()));
+            return self.decide(Attempt::of(purpose, command), replica, env, out);
+        }
+        self.work(replica, env, out)
+    }
+}
+
+impl<H> Replica<H> {
+    /// What ends the seats of members that are said to be connected to this node, but are not.
+    fn ghosts(&self, env: &Env<'_>) -> VecDeque<Command> {
+        let members = self.room.members.values();
+        let ghosts = members.filter(|member| {
+            let here = self.sessions.get(&member.user).is_some_and(|session| session.conn == member.conn);
+            member.node == *env.node && member.present() && !here
+        });
+        let gone = ghosts.map(|member| Command::Disconnect {
+            user: member.user.clone(),
+            conn: member.conn,
+            keep_seat: member.token.is_some(),
+        });
+        gone.collect()
+    }
+
+    /// It was decided whether a member that was given up wrongly has a seat again.
+    pub(super) fn reattached(&mut self, user: &UserId, conn: ConnId, out: Out<'_, H>) {
+        let sits = self.room.members.get(user).is_some_and(|member| member.conn == conn && member.present());
+        let Some(session) = self.session(user, conn) else { return };
+        if sits {
+            session.reattach();
+        } else if let Some(session) = self.sessions.remove(user) {
+            // Its place is gone: it has to ask for one again.
+            out(Effect::Close { to: &session.handle, why: Close::SeatLost });
+            self.touched = true;
+        }
+    }
+}
+
+/// A room that is put back is another incarnation.
+fn begun_anew(old: Room, now: Millis) -> Room {
+    Room { epoch: now.max(old.epoch.saturating_add(1)), ..old }
+}

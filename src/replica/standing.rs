@@ -1,0 +1,129 @@
+use std::{cmp::Ordering, sync::Arc};
+
+use crate::{
+    clock::Millis,
+    room::{Room, StreamPosition, Update},
+};
+
+/// How shared state stands to what this node has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing was missed.
+    Same,
+    /// It has gone on.
+    Ahead,
+    /// It has lost what this node still has; this is what is left there.
+    Behind(Option<StreamPosition>),
+    /// It is another room.
+    Other,
+}
+
+/// `seated`: whether members sit on this node.
+pub(super) fn standing(old: &Room, fresh: &Room, seated: bool, now: Millis) -> Standing {
+    if !old.exists() {
+        return Standing::Other;
+    }
+    if !fresh.exists() {
+        // The room was closed, or its time was over; otherwise it was lost.
+        let over = fresh.epoch >= old.epoch || (!seated && old.empty_until.is_some_and(|until| until <= now));
+        return if over { Standing::Other } else { Standing::Behind(None) };
+    }
+    // Epochs only grow: an earlier one is what is left when shared state has lost where a room was put back.
+    match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
+        (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some(fresh.position())),
+        (Ordering::Equal, Ordering::Greater) => Standing::Ahead,
+        (Ordering::Equal, Ordering::Equal) if fresh.mark == old.mark => Standing::Same,
+        // Shared state had lost something and has gone on in another way since.
+        (Ordering::Equal, Ordering::Equal) | (Ordering::Greater, _) => Standing::Other,
+    }
+}
+
+/// Whether these updates lead from one to the other.
+pub(super) fn leads_to(old: &Room, updates: &[Arc<Update>], fresh: &Room) -> bool {
+    let mut room = old.clone();
+    for update in updates {
+        if update.base != room.version {
+            return false;
+        }
+        for change in &update.changes {
+            room.apply(change, update.at);
+        }
+        if room.version == fresh.version {
+            return room.mark == fresh.mark;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        id::{RoomId, UserId},
+        room::Change,
+    };
+
+    fn room(epoch: u64, version: u64, mark: u64) -> Room {
+        Room { epoch, version, mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
+    }
+
+    #[test]
+    fn shared_state_is_the_same_ahead_behind_or_another_room() {
+        let old = room(5, 10, 77);
+        let vacant = |epoch| room(epoch, 0, 0);
+        for (fresh, expected, why) in [
+            (room(5, 10, 77), Standing::Same, "nothing was missed"),
+            (room(5, 11, 78), Standing::Ahead, "it has gone on"),
+            (
+                room(5, 9, 76),
+                Standing::Behind(Some(StreamPosition { epoch: 5, version: 9 })),
+                "it has lost its last second",
+            ),
+            (
+                room(4, 90, 1),
+                Standing::Behind(Some(StreamPosition { epoch: 4, version: 90 })),
+                "it has lost where the room was put back",
+            ),
+            (room(5, 10, 99), Standing::Other, "it went another way under the same version"),
+            (room(6, 1, 1), Standing::Other, "the room was made anew"),
+            (vacant(5), Standing::Other, "the room was closed"),
+            (vacant(0), Standing::Behind(None), "it has lost all"),
+        ] {
+            assert_eq!(standing(&old, &fresh, true, 0), expected, "{why}");
+        }
+        assert_eq!(standing(&vacant(0), &room(5, 10, 77), false, 0), Standing::Other, "this node has nothing");
+    }
+
+    #[test]
+    fn a_room_whose_time_was_over_is_not_put_back_unless_somebody_sits_here() {
+        let old = Room { empty_until: Some(100), ..room(5, 10, 77) };
+        let gone = room(0, 0, 0);
+        assert_eq!(standing(&old, &gone, false, 99), Standing::Behind(None));
+        assert_eq!(standing(&old, &gone, false, 100), Standing::Other);
+        assert_eq!(standing(&old, &gone, true, 100), Standing::Behind(None));
+    }
+
+    #[test]
+    fn only_the_very_updates_that_were_missed_lead_to_what_shared_state_has() {
+        let old = room(5, 10, 77);
+        let host = |name| Change::HostChanged { host: UserId::parse(name).unwrap() };
+        let step = |base, changes: &[Change], at| {
+            Arc::new(Update { room: old.id.clone(), epoch: 5, base, at, changes: changes.to_vec() })
+        };
+        let missed = [step(10, &[host("a"), host("b")], 1), step(12, &[host("c")], 2)];
+        let mut fresh = old.clone();
+        for update in &missed {
+            for change in &update.changes {
+                fresh.apply(change, update.at);
+            }
+        }
+        assert!(leads_to(&old, &missed, &fresh));
+        let more = [Arc::clone(&missed[0]), Arc::clone(&missed[1]), step(13, &[host("d")], 3)];
+        assert!(leads_to(&old, &more, &fresh), "what came after the read is no hindrance");
+        assert!(!leads_to(&old, &missed[1..], &fresh), "one is missing at the beginning");
+        assert!(!leads_to(&old, &missed[..1], &fresh), "one is missing at the end");
+        assert!(!leads_to(&old, &[], &fresh));
+        let other = [Arc::clone(&missed[0]), step(12, &[host("c")], 3)];
+        assert!(!leads_to(&old, &other, &fresh), "the same versions, but another story");
+    }
+}

@@ -1,0 +1,16 @@
+//! Rooms on several nodes over a store that delays, drops, repeats, reorders and forgets: what `docs/protocol.md` promises holds, in
+//! milliseconds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod judge;
+mod store;
+mod stories;
+mod turns;
+mod world;

@@ -1,0 +1,37 @@
+use proptest::prelude::*;
+
+use crate::{
+    judge,
+    world::{Op, World, op},
+};
+
+fn told(ops: &[Op]) -> World {
+    let mut world = World::new();
+    ops.iter().for_each(|op| world.step(op));
+    world.calm();
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    /// Messages are late, lost, repeated and out of order, answers do not come, turns break off and nodes crash. The store keeps what it has.
+    #[test]
+    fn everybody_is_told_just_what_happened(ops in prop::collection::vec(op(false), 1..120)) {
+        let world = told(&ops);
+        judge::in_order(&world);
+        judge::agree(&world);
+        judge::complete(&world, true);
+        judge::acknowledged(&world);
+        judge::signals_in_order(&world);
+    }
+
+    /// The same, and the store forgets: its last updates, or everything.
+    #[test]
+    fn whoever_missed_something_for_good_is_told_so(ops in prop::collection::vec(op(true), 1..120)) {
+        let world = told(&ops);
+        judge::in_order(&world);
+        judge::agree(&world);
+        judge::complete(&world, false);
+    }
+}
