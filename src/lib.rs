@@ -1,21 +1,21 @@
-//! **tandem**: a real-time signaling cluster. People in a room watch something together and talk over WebRTC; each browser holds one
-//! WebSocket to any node.
+//! **tandem** is a real-time signaling cluster. People in a room watch something together and talk over WebRTC, and each browser holds
+//! one WebSocket to any node.
 //!
-//! This is the tour, in the order in which data goes:
+//! This is a tour of the modules, in the order in which data passes them:
 //!
-//! 1. [`socket`] reads frames, one task a connection, and writes what its outbox holds.
-//! 2. [`protocol`] turns text into messages and back.
-//! 3. [`hub`] has the rooms that this node takes part in, and drives
-//! 4. [`replica`], a room on a node: it asks
-//! 5. [`room`], the pure core, what a command leads to, and has
-//! 6. [`backend`] commit that; it comes back to every node that has members there, and out to their sockets.
-//! 7. [`ledger`] writes down what happened; in a cluster [`worker`], a process of its own, does.
+//! 1. [`socket`] reads frames, with one task for each connection, and writes what the outbox of the connection holds.
+//! 2. [`protocol`] parses text into messages, and encodes frames.
+//! 3. [`hub`] holds the rooms of this node, and drives a replica of each.
+//! 4. [`replica`] is a room on a node: it decides what is loaded, committed, and sent to whom. It does no I/O itself.
+//! 5. [`room`] is the pure core: it decides which changes follow from a command, and applies changes.
+//! 6. [`backend`] commits updates to shared state, and passes them to every node that has members in the room.
+//! 7. [`ledger`] records what happened. In a cluster [`worker`], a separate process, writes it to PostgreSQL.
 //!
-//! Around it: [`http`] and [`web`] are the doors that are no sockets, [`node`] puts everything together, [`cli`] is the command
-//! line, [`config`] the settings, [`auth`] the secrets, [`limit`] the budgets, [`telemetry`] what operators see. [`id`], [`clock`] and
-//! [`text`] are known to all, `headers` to all doors.
+//! Around these, [`http`] and [`web`] serve everything that is not a WebSocket, [`node`] puts the parts together, [`cli`] is the command
+//! line, [`config`] has the settings, [`auth`] the secrets, [`limit`] the budgets, and [`telemetry`] the log and the metrics. Every module
+//! may use [`id`], [`clock`] and [`text`]; `headers` is for those that speak HTTP.
 //!
-//! `ARCHITECTURE.md` says why; `docs/protocol.md` is the wire.
+//! `ARCHITECTURE.md` explains why; `docs/protocol.md` is the wire protocol.
 
 pub mod auth;
 pub mod backend;

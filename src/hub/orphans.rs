@@ -47,7 +47,8 @@ impl Hub {
                     // Nobody has it, and that is said. Nothing can be done for it, least of all each second.
                     return Some((room, Some(self.now() + UNREADABLE)));
                 }
-                let failed = |error: &HubError| tracing::debug!(%room, %error, "a room could not be looked after");
+                let failed =
+                    |error: &HubError| tracing::debug!(%room, %error, "a room of a dead node could not be taken over");
                 tended.inspect_err(failed).ok().map(|due| (room, due))
             })
             .buffer_unordered(AT_ONCE);

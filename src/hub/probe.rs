@@ -38,7 +38,7 @@ impl Hub {
             None => SeatCheck::Unknown,
         };
         self.parts.metrics.seat_checks.inc(outcome);
-        tracing::info!(holder = %conn, %node, ?outcome, "somebody from another address wants a seat, its socket was pinged");
+        tracing::info!(holder = %conn, %node, ?outcome, "a client from another address claims a seat; the seat's socket was pinged");
         answers
     }
 }

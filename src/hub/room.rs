@@ -131,7 +131,7 @@ impl Hub {
             Effect::RefusalUnrecorded { room, failure } => self.unrecorded(room, failure),
             Effect::InboxNotTaken(error) => {
                 // They have ids, by which the member knows what it has had already.
-                tracing::debug!(%error, "signals that a member has got could not be taken away, it may get them again");
+                tracing::debug!(%error, "delivered signals could not be removed from an inbox; the member may get them again");
             }
         }
     }
@@ -139,9 +139,9 @@ impl Hub {
     fn unrecorded(&self, room: &RoomId, failure: &Failure) {
         // While shared state is away that is known, and others can provoke as many of these as they like.
         if let Failure::Backend(BackendError::Unreachable(_)) = failure {
-            tracing::debug!(%room, %failure, "a refusal is missing in the ledger");
+            tracing::debug!(%room, %failure, "a refusal could not be recorded in the ledger");
         } else {
-            tracing::warn!(%room, %failure, "a refusal is missing in the ledger");
+            tracing::warn!(%room, %failure, "a refusal could not be recorded in the ledger");
         }
     }
 

@@ -72,7 +72,7 @@ impl Hub {
     /// Peers go on sending for a while to somebody who has left: that is counted, but no reason for a line in everybody's log.
     fn nobody(&self, seat: &Membership, to: &UserId) -> HubError {
         self.parts.metrics.signals_dropped.inc(Dropped::Nobody);
-        tracing::debug!(room = %seat.room.id, %to, "a directed frame is dropped, its target is not in the room");
+        tracing::debug!(room = %seat.room.id, %to, "a directed frame was dropped because its target is not in the room");
         Refusal::NoSuchMember.into()
     }
 }

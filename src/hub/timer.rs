@@ -43,11 +43,11 @@ impl Hub {
             Some(Ok(_) | Err(HubError::Retired)) => self.reschedule(&room),
             Some(Err(error)) => {
                 // Whoever talks to shared state says so once when it is away: not here, for every room.
-                tracing::debug!(room = %id, %error, "a room could not do what was due, it is tried again");
+                tracing::debug!(room = %id, %error, "a room's timer could not be run and will be tried again");
                 self.postpone(&room, RETRY);
             }
             None => {
-                tracing::error!(room = %id, "a bug kept a room from doing what was due; it is read again");
+                tracing::error!(room = %id, "a bug stopped a room's timer; the room is read again");
                 self.resync_soon(&room, Why::Broken);
             }
         }

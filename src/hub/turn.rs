@@ -133,7 +133,7 @@ impl Hub {
             Err(error) => {
                 // While the ledger is away every room that is made would be a line.
                 if let Some(skipped) = self.recalls.pass(self.now()) {
-                    tracing::warn!(room = %id, %error, skipped, "a room could not be looked up in the ledger: if it was there, it is made anew");
+                    tracing::warn!(room = %id, %error, skipped, "a room could not be looked up in the ledger; if it was there, it is created again without its past");
                 }
                 None
             }
