@@ -11,6 +11,7 @@ RUN scripts/install-compilers.sh
 # What is depended on is built first, beside empty sources: this layer stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/instructions/Cargo.toml benches/instructions/
+COPY crates/sim/Cargo.toml crates/sim/
 COPY crates/testkit/Cargo.toml crates/testkit/
 COPY loadtest/Cargo.toml loadtest/
 RUN scripts/build-binary.sh dependencies

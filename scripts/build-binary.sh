@@ -26,8 +26,8 @@ build=(cargo auditable build --release --locked --target "$target" --package tan
 case ${1:-} in
 dependencies)
     if [ -e src ]; then echo "src is there: this step is for a tree without sources" >&2; exit 64; fi
-    mkdir -p src benches/instructions/src crates/testkit/src loadtest/src
-    touch src/lib.rs crates/testkit/src/lib.rs
+    mkdir -p src benches/instructions/src crates/sim/src crates/testkit/src loadtest/src
+    touch src/lib.rs crates/sim/src/lib.rs crates/testkit/src/lib.rs
     for file in src/main.rs benches/instructions/src/main.rs loadtest/src/main.rs build.rs; do echo 'fn main() {}' >"$file"; done
     "${build[@]}"
     # Cargo goes by times, and a checkout may be older than what was just built: none of the empty tandem may stay.

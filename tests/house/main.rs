@@ -10,6 +10,7 @@
 
 mod documents;
 mod imports;
+mod members;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
