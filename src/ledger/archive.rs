@@ -12,21 +12,21 @@ use crate::id::RoomId;
 /// Rooms as the ledger last knew them.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
-    /// A room that was never closed, and not too long ago; within a deadline.
+    /// Finds a room that was not closed and is not too old. Answers within a deadline.
     async fn recall(&self, room: &RoomId) -> Result<Option<RoomRow>, ArchiveError>;
 }
 
-/// Why the ledger could not be asked.
+/// Why the ledger could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger cannot be read: {0}")]
 pub struct ArchiveError(pub String);
 
-/// How long somebody who joins a room waits for the ledger.
+/// How long a JOIN waits for the ledger.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Once it could not be asked, nobody waits for it for this long.
+/// How long no JOIN waits for a ledger that failed.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The archive in PostgreSQL. It is asked on the way of a JOIN, so it is soon given up.
+/// The archive in PostgreSQL. A JOIN waits for it, so its deadline is short.
 #[derive(Debug)]
 pub struct PgRoomArchive {
     database: Database,
@@ -34,7 +34,7 @@ pub struct PgRoomArchive {
 }
 
 impl PgRoomArchive {
-    /// Asks `database`.
+    /// Reads from `database`.
     pub fn new(database: Database) -> Self {
         Self { database, resting: Mutex::default() }
     }

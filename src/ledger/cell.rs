@@ -58,13 +58,13 @@ pub(super) trait Cell<K> {
     where
         Self: 'a;
 
-    /// Nothing when the column cannot hold it.
+    /// `None` if the column cannot hold the value.
     fn cell(&self) -> Option<Self::Sql<'_>>;
 }
 
 /// A value that is read from a column of the kind `K`.
 pub(super) trait ReadCell<K>: Sized {
-    /// Nothing when no process of ours can have written what is there.
+    /// `None` if no process of ours can have written the value.
     fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error>;
 }
 
@@ -111,7 +111,7 @@ words! {
     ConnId: |conn| conn.to_string().into(), |text| text.parse().ok().map(Self);
     Digest: |digest| String::from(*digest).into(), |text| Self::try_from(text).ok();
     EventType: |kind| kind.as_str().into(), |text| Self::parse(&text);
-    // A role of a later version is none that this one knows.
+    // A role of a later version counts as the weakest one.
     Role: |role| role_word(*role).into(), |text| Some(if text == "co-host" { Self::CoHost } else { Self::Member });
     String: |text| text.as_str().into(), Some;
     Box<str>: |text| text.as_ref().into(), |text| Some(text.into());

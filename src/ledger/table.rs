@@ -36,7 +36,7 @@ pub(super) trait Stored: Sized {
     /// The fields that have no column, in the order of the list.
     type Beside;
 
-    /// Nothing for a row that no process of ours can have written.
+    /// `None` for a row that no process of ours can have written.
     fn read<R: Source>(row: &R, beside: Self::Beside) -> Result<Option<Self>, R::Error>;
 }
 
@@ -52,7 +52,7 @@ impl From<OutOfRange> for rusqlite::Error {
 }
 
 /// Lists the columns of a row: the field, the name of the column, and its kind (one of those in [`super::cell`]). Fields that have no
-/// column are listed behind `beside`: whoever reads a row has to say what they are. A field in neither list does not compile.
+/// column are listed behind `beside`: the reader of a row supplies their values. A field in neither list does not compile.
 macro_rules! columns {
     (write and read $($list:tt)*) => {
         columns!(@names $($list)*);
@@ -147,8 +147,8 @@ pub(super) fn place<T: Table>(name: &str) -> usize {
     T::COLUMNS.iter().take_while(|column| column.name != name).count() + 1
 }
 
-/// What becomes of each column but some, say in `ON CONFLICT DO UPDATE SET`: `to` gives the new value of the column of that place
-/// and name.
+/// Assignments to all columns except `but`, as in `ON CONFLICT DO UPDATE SET`. `to` gives the new value for the place and the name of a
+/// column.
 pub(super) fn assignments<T: Table>(but: &[&str], to: impl Fn(usize, &str) -> String) -> String {
     let columns = (1..).zip(T::COLUMNS).filter(|(_, column)| !but.contains(&column.name));
     listed(columns.map(|(place, column)| format!("\"{}\" = {}", column.name, to(place, column.name))))
