@@ -72,7 +72,7 @@ pub(super) struct Connection<'a, T> {
 impl<T: Transport> Connection<'_, T> {
     /// The loop of the connection.
     async fn converse(&mut self, session: &mut ClientSession, heart: &mut Heartbeat) -> End {
-        let mut heard = 0;
+        let mut taken = 0;
         let timer = sleep_until(heart.next());
         tokio::pin!(timer);
         loop {
@@ -92,15 +92,15 @@ impl<T: Transport> Connection<'_, T> {
             {
                 return end;
             }
-            if heard >= FRAMES_PER_TURN {
-                heard = 0;
+            if taken >= FRAMES_PER_TURN {
+                taken = 0;
                 yield_now().await;
             }
             let held = session.budget.held_until().is_some();
             if session.budget.is_behind() && !held {
                 // Frames that were sent while nothing was read. Once there are none the sender has its credit back.
                 if let Some(frame) = unconstrained(self.socket.next()).now_or_never() {
-                    if let Err(end) = self.hear(session, heart, frame, &mut heard).await {
+                    if let Err(end) = self.hear(session, heart, frame, &mut taken).await {
                         return end;
                     }
                     continue;
@@ -130,7 +130,7 @@ impl<T: Transport> Connection<'_, T> {
                         Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
                     }
                 }
-                frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut heard),
+                frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut taken),
             };
             if let Err(end) = step.await {
                 return end;
@@ -144,7 +144,7 @@ impl<T: Transport> Connection<'_, T> {
         session: &'a mut ClientSession,
         heart: &mut Heartbeat,
         frame: Option<Result<Message, tungstenite::Error>>,
-        heard: &mut usize,
+        taken: &mut usize,
     ) -> Done<'a> {
         let came = Instant::now();
         heart.heard(came);
@@ -161,7 +161,7 @@ impl<T: Transport> Connection<'_, T> {
                 }
                 match frame {
                     Message::Text(text) => {
-                        *heard += 1 + text.len() / BYTES_PER_FRAME;
+                        *taken += 1 + text.len() / BYTES_PER_FRAME;
                         self.answer(session, text, came)
                     }
                     other => done(self.other(session, &other)),

@@ -111,7 +111,7 @@ impl Door {
 
 /// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
 pub fn upgrade(
-    door: Arc<Door>,
+    door: &Arc<Door>,
     address: Option<IpAddr>,
     headers: &HeaderMap,
     client: (ConnId, Arc<Subject>),
@@ -121,7 +121,7 @@ pub fn upgrade(
         door.refuse(Refused::Origin, address);
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
-    let admitted = match Admitted::new(&door, address, client) {
+    let admitted = match Admitted::new(door, address, client) {
         Ok(admitted) => admitted,
         Err(why) => {
             let text = match why {

@@ -1,11 +1,11 @@
 //! Thousands of frames that are nearly right, from a seed that is printed (`TANDEM_FUZZ_SEED` sets it).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Incoming, TestApp, client::quiet};
+use crate::support::{Client, Incoming, TestApp, client::quiet, schema::types};
 
 const FRAMES: usize = 3_000;
 
@@ -38,14 +38,23 @@ fn valid() -> Vec<Value> {
         json!({"type": "KICK", "targetUserId": "calm", "reason": "r"}),
         json!({"type": "PLAYBACK_ACK", "to": "calm", "control": "play"}),
         json!({"type": "SYNC_RESPONSE", "to": "calm", "currentTime": 1}),
+        json!({"type": "SYNC_PLAYBACK", "currentTime": 1, "isPlaying": true}),
         json!({"type": "LEAVE"}),
     ];
-    for (kind, payload) in [("OFFER", "offer"), ("ANSWER", "answer"), ("ICE_CANDIDATE", "candidate"), ("BYE", "x")] {
+    let signals =
+        [("OFFER", "offer"), ("ANSWER", "answer"), ("ICE_CANDIDATE", "candidate"), ("RENEGOTIATE", "x"), ("BYE", "x")];
+    for (kind, payload) in signals {
         let mut frame = json!({"type": kind, "to": "calm", "negotiationId": 1});
         frame[payload] = json!({"sdp": "v=0"});
         all.push(frame);
     }
     all
+}
+
+#[test]
+fn every_type_is_fuzzed() {
+    let fuzzed = valid().into_iter().map(|frame| frame["type"].as_str().unwrap().to_owned());
+    assert_eq!(fuzzed.collect::<BTreeSet<_>>(), types("client").into_iter().collect());
 }
 
 fn odd_value(random: &mut StdRng) -> Value {

@@ -1,9 +1,11 @@
 //! Every field of every frame, with what it must not be.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{PLENTY, pair};
-use crate::support::{Frame, TestApp};
+use crate::support::{Frame, TestApp, schema::types};
 
 /// A frame that is right, and what one field of it must not be.
 struct Case {
@@ -195,4 +197,14 @@ async fn an_error_names_the_field() {
         }
     }
     assert!(bad.is_empty(), "{} errors do not name the field:\n{}", bad.len(), bad.join("\n"));
+}
+
+/// Frames of these types have no field that must be of a type.
+const WITHOUT_FIELDS: [&str; 3] = ["LEAVE", "SYNC_RESPONSE", "SYNC_PLAYBACK"];
+
+#[test]
+fn every_type_has_a_case() {
+    let tried = cases().into_iter().map(|case| case.valid["type"].as_str().unwrap().to_owned());
+    let tried: BTreeSet<_> = tried.chain(WITHOUT_FIELDS.map(ToOwned::to_owned)).collect();
+    assert_eq!(tried, types("client").into_iter().collect());
 }
