@@ -30,6 +30,14 @@ pub enum BackendError {
         /// What is wrong with it.
         why: Box<str>,
     },
+    /// A newer release wrote it.
+    #[error("{what} cannot be read: {why}")]
+    Newer {
+        /// Where that is.
+        what: Box<str>,
+        /// Which version it has.
+        why: Box<str>,
+    },
     /// Others change a room faster than this node can follow.
     #[error("{0} changes faster than this node can follow")]
     Contended(Box<str>),
@@ -49,7 +57,7 @@ impl BackendError {
             Self::Unreachable(_) => Cause::Unreachable,
             Self::Timeout => Cause::Timeout,
             Self::Refused { code, .. } => Cause::of_refusal(code),
-            Self::Corrupt { .. } => Cause::Corrupt,
+            Self::Corrupt { .. } | Self::Newer { .. } => Cause::Corrupt,
             Self::Contended(_) => Cause::Contended,
             Self::LedgerFull => Cause::LedgerFull,
             Self::Unencodable(_) => Cause::Unencodable,
@@ -59,7 +67,7 @@ impl BackendError {
     /// What passes by itself is a warning; what somebody has to see to is an error.
     pub(super) fn level(&self) -> Level {
         match self {
-            Self::Corrupt { .. } | Self::LedgerFull | Self::Unencodable(_) => Level::ERROR,
+            Self::Corrupt { .. } | Self::Newer { .. } | Self::LedgerFull | Self::Unencodable(_) => Level::ERROR,
             Self::Full | Self::Unreachable(_) | Self::Timeout | Self::Refused { .. } | Self::Contended(_) => {
                 Level::WARN
             }
@@ -77,7 +85,7 @@ impl BackendError {
     /// Where it is, if there may be several of its kind at once.
     pub(super) fn place(&self) -> &str {
         match self {
-            Self::Corrupt { what, .. } | Self::Contended(what) => what,
+            Self::Corrupt { what, .. } | Self::Newer { what, .. } | Self::Contended(what) => what,
             _ => "",
         }
     }

@@ -8,6 +8,7 @@ mod faults;
 mod losses;
 mod memory;
 pub mod ports;
+pub mod records;
 mod redis;
 mod retention;
 

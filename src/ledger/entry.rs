@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     id::NodeId,
-    room::{Digest, Member, Presence, Room, Update},
+    room::{Digest, Member, Presence, Room, UnknownFields, Update},
 };
 
 /// What one commit leaves in the ledger: its events, and the room as it is afterwards.
@@ -37,6 +37,7 @@ columns! {
         token_beside: Option<Digest>,
         presence: Presence,
         watching: bool,
+        unknown: UnknownFields,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Millis,
     id::{NodeId, RoomId},
-    room::{Member, Members, Policy, Presence, Room},
+    room::{Member, Members, Policy, Presence, Room, UnknownFields},
 };
 
 /// The rooms that outlive a restart: those that were open when the node last ran, if that is not longer ago than an empty room is kept.
@@ -97,7 +97,7 @@ fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
     let presence = Presence::Away { since: now, until: now + policy.resume_window };
     let (token_before, token_beside, watching) = (None, None, false);
-    let beside = || (node.clone(), token_before, token_beside, presence, watching);
+    let beside = || (node.clone(), token_before, token_beside, presence, watching, UnknownFields::default());
     let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
     let mut members = Members::new();
     for member in rows.filter_map(Result::transpose) {

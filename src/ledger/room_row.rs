@@ -6,7 +6,7 @@ use super::table::columns;
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
-    room::{Digest, Policy, Room, Timeline, Update, Vacancy},
+    room::{Digest, Policy, Room, Timeline, UnknownFields, Update, Vacancy},
 };
 
 /// A row of `rooms`: what has to be known to open the room again.
@@ -80,6 +80,7 @@ impl RoomRow {
             next_order: _,
             gate: _,
             kicked: _,
+            unknown: _,
         } = after;
         let host = after.shown_host();
         let seated = host.and_then(|host| members.get(host)).map(|member| member.origin);
@@ -148,6 +149,7 @@ impl RoomRow {
             gate: None,
             empty_until: Some(empty_until.unwrap_or(now + policy.empty_grace)),
             kicked: Vec::new(),
+            unknown: UnknownFields::default(),
         })
     }
 }

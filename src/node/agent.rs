@@ -11,7 +11,7 @@ use tokio::{
 
 use super::timekeeper::Timekeeper;
 use crate::{
-    backend::{BackendError, Backlog, Cluster, DeploymentError},
+    backend::{BackendError, Backlog, Cluster, DeploymentError, Renewal},
     clock::{Clock, Millis},
     hub::Hub,
     id::NodeId,
@@ -174,6 +174,7 @@ impl ClusterAgent {
             every.tick().await;
             match self.parts.cluster.renew().await {
                 Ok(renewal) if renewal.usurped => return DeploymentError::NameTaken,
+                Ok(Renewal { outdated: Some(written), .. }) => return DeploymentError::Outdated { written },
                 Ok(renewal) => {
                     if renewal.lost && !first {
                         self.parts.metrics.lease_lost.inc();

@@ -6,7 +6,9 @@ use std::{
 use super::{NodeError, lookup::Lookup, secret};
 use crate::{
     auth::Keys,
-    backend::{Backend, Connector, Memory, MemoryLedger, RedisNode, RedisParts, Retention, RoomEvents},
+    backend::{
+        Backend, Connector, Memory, MemoryLedger, RedisNode, RedisParts, Retention, RoomEvents, records::NEWEST,
+    },
     clock::Clock,
     config::Config,
     hub::Hub,
@@ -78,6 +80,7 @@ impl State {
                     retention: retention(config),
                     ledger: self.database.is_some(),
                     metrics,
+                    reads: NEWEST,
                 };
                 let redis = RedisNode::new(Arc::clone(connector), parts, events);
                 Arc::clone(self.redis.insert(redis)) as Arc<dyn Backend>

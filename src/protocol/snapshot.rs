@@ -90,6 +90,7 @@ impl<'a> RoomState<'a> {
             next_order: _,
             empty_until: _,
             kicked: _,
+            unknown: _,
         } = room;
         let users = members.values().map(|member| Seated {
             user_id: &member.user,

@@ -118,6 +118,16 @@ impl Change {
         }
     }
 
+    /// Whose negotiations with others are over: whoever leaves, or comes in as if for the first time, negotiates again from the start.
+    /// Signals that were kept for that member go.
+    pub fn ends_negotiations(&self) -> Option<&UserId> {
+        match self {
+            Self::Left { user, .. } => Some(user),
+            Self::Rejoined { member, .. } => Some(&member.user),
+            _ => None,
+        }
+    }
+
     /// Whether somebody may be let in after it who was refused before.
     pub fn makes_room(&self) -> bool {
         matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Closed)

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
+use super::{Digest, UnknownFields};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, UserId},
@@ -58,6 +58,9 @@ pub struct Member {
     pub order: u64,
     /// Whether it reports positions, so that a ready gate may count on it.
     pub watching: bool,
+    /// What a later release has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 impl Member {

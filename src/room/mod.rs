@@ -22,6 +22,7 @@ mod position;
 mod secret;
 mod state;
 mod timeline;
+mod unknown;
 mod update;
 mod url_hosts;
 
@@ -41,5 +42,6 @@ pub use position::StreamPosition;
 pub use secret::{Digest, Shown};
 pub use state::{Members, Room, Vacancy};
 pub use timeline::{MAX_POSITION, Timeline, url_time_in_seconds};
+pub use unknown::UnknownFields;
 pub use update::Update;
 pub use url_hosts::UrlHosts;

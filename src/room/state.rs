@@ -3,7 +3,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempts, Digest, Gate, Member, Misses, Policy, Role, Timeline};
+use super::{Attempts, Digest, Gate, Member, Misses, Policy, Role, Timeline, UnknownFields};
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
@@ -60,6 +60,9 @@ pub struct Room {
     pub empty_until: Option<Millis>,
     /// Who may not come back, newest last, [`Room::MAX_KICKED`] at most.
     pub kicked: Vec<UserId>,
+    /// What a later release has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 impl Room {
@@ -86,12 +89,18 @@ impl Room {
             gate: None,
             empty_until: None,
             kicked: Vec::new(),
+            unknown: UnknownFields::default(),
         }
     }
 
     /// Whether there is such a room.
     pub fn exists(&self) -> bool {
         self.version > 0
+    }
+
+    /// Whether anybody can ask for what it missed: only members with a token can.
+    pub fn is_resumable(&self) -> bool {
+        self.members.values().any(|member| member.token.is_some())
     }
 
     /// Who is shown as host: the host, or the one whose role is being kept.

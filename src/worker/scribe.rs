@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{WorkerMetrics, breaker::Breaker, condition::Condition};
 use crate::{
-    backend::QueuedEntry,
+    backend::{QueuedEntry, records::RecordError},
     ledger::{DeadLetter, Entry, EventStore, LedgerError, Verdict},
 };
 
@@ -54,7 +54,11 @@ impl Scribe {
         for delivery in batch {
             match delivery.entry() {
                 Some(Ok(entry)) => entries.push((delivery, entry)),
-                Some(Err(why)) => match self.dead_letter(delivery, &why).await? {
+                // A worker of a newer release writes it.
+                Some(Err(error @ RecordError::Newer { .. })) => {
+                    aside = Some((delivery, self.set_aside(&error.to_string())));
+                }
+                Some(Err(error)) => match self.dead_letter(delivery, &format!("it is no entry: {error}")).await? {
                     Ok(()) => done.push(delivery),
                     Err(why) => aside = Some((delivery, self.set_aside(&why))),
                 },
@@ -100,7 +104,7 @@ impl Scribe {
         if let Some((delivery, error)) = aside {
             let (stream, entry) = (self.name_of(delivery), &delivery.id);
             let entries = self.metrics.set_aside.get() - before;
-            tracing::error!(entries, %stream, %entry, error, "PostgreSQL accepts other entries but not these; they stay in Redis and are retried");
+            tracing::error!(entries, %stream, %entry, error, "these entries cannot be written, although others can; they stay in Redis and are retried");
         }
         Ok(done)
     }

@@ -13,6 +13,8 @@ mod cases;
 mod client;
 mod corrupt;
 mod double;
+mod formats;
+mod golden;
 mod hubs;
 mod inboxes;
 mod membership;

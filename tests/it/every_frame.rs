@@ -9,7 +9,7 @@ use tandem::{
         ClientFrameType, Code, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType, SignalFrame,
         SignalKind, Stamp, announce, encode,
     },
-    room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline},
+    room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline, UnknownFields},
 };
 
 use crate::support::schema::{check, check_union, types};
@@ -112,6 +112,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         presence: Presence::Present,
         order: 0,
         watching: true,
+        unknown: UnknownFields::default(),
     };
     let mut texts = Vec::new();
     let mut room = Room::vacant(RoomId::parse("r").unwrap());

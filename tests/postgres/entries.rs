@@ -7,7 +7,7 @@ use tandem::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Event, EventType, RoomRow},
-    room::{Digest, Json, Member, Presence, Role},
+    room::{Digest, Json, Member, Presence, Role, UnknownFields},
 };
 use uuid::Uuid;
 
@@ -91,6 +91,7 @@ pub fn member(user: &str, order: u64) -> Member {
         presence: Presence::Present,
         order,
         watching: false,
+        unknown: UnknownFields::default(),
     }
 }
 

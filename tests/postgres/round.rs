@@ -7,7 +7,7 @@ use tandem::{
     clock::{Clock, Millis},
     id::{NodeId, UserId},
     ledger::{Entry, Writer, restore},
-    room::{Change, Gate, Member, Members, Policy, Presence, Room, Timeline, Update, Vacancy},
+    room::{Change, Gate, Member, Members, Policy, Presence, Room, Timeline, UnknownFields, Update, Vacancy},
 };
 
 use crate::{
@@ -42,6 +42,7 @@ fn full(now: Millis) -> Room {
         gate: Some(Gate { target: 13.5, opened: 14, deadline: 15, waiting: vec![user("ben")], ready: 16 }),
         empty_until: Some(now + 3_600_000),
         kicked: vec![user("eve")],
+        unknown: serde_json::from_value(json!({"later": 1})).unwrap(),
     };
     assert_all_set(&full, &Room::vacant(room("another")));
     full
@@ -58,6 +59,7 @@ fn come_back(room: &Room, restored: &Room) -> Room {
         timeline: Timeline { by: None, ..room.timeline.clone() },
         gate: None,
         kicked: Vec::new(),
+        unknown: UnknownFields::default(),
         ..room.clone()
     }
 }

@@ -536,7 +536,7 @@ impl Membership for Port {
         });
         let (lost, mut dead) = renewed.await?;
         dead.retain(|node| *node != self.name);
-        Ok(Renewal { lost, usurped: false, dead })
+        Ok(Renewal { lost, usurped: false, outdated: None, dead })
     }
 
     async fn leave(&self) -> Result<(), BackendError> {

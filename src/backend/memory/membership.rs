@@ -91,7 +91,7 @@ impl Members {
         let lost = before.is_none_or(|until| until < now);
         let usurped = *inner.names.entry(name.clone()).or_insert(process) != process;
         let dead = inner.leases.iter().filter(|(node, until)| **until < now && *node != name);
-        Renewal { lost, usurped, dead: dead.map(|(node, _)| node.clone()).collect() }
+        Renewal { lost, usurped, outdated: None, dead: dead.map(|(node, _)| node.clone()).collect() }
     }
 }
 

@@ -11,7 +11,11 @@ use tokio::time::Instant;
 
 use super::lock;
 use crate::{
-    backend::{BackendError, Backlog, LedgerQueue, QueueLevel, QueueReading, QueuedEntry, ports::partition_of},
+    backend::{
+        BackendError, Backlog, LedgerQueue, QueueLevel, QueueReading, QueuedEntry,
+        ports::partition_of,
+        records::{NEWEST, encode_entry},
+    },
     clock::{self, Millis},
     ledger::Entry,
 };
@@ -78,7 +82,7 @@ impl MemoryQueue {
     }
 
     pub(super) fn append(&self, entry: &Entry) -> Result<(), BackendError> {
-        let text = serde_json::to_vec(entry).map_err(|error| BackendError::Unencodable(error.to_string()))?;
+        let text = encode_entry(entry, NEWEST).map_err(|error| BackendError::Unencodable(error.to_string()))?;
         let partitions = u16::try_from(self.streams.len()).unwrap_or(u16::MAX);
         let Some(stream) = self.streams.get(usize::from(partition_of(&entry.room.id, partitions))) else {
             return Ok(());
@@ -89,7 +93,7 @@ impl MemoryQueue {
         }
         stream.last += 1;
         let last = stream.last;
-        stream.entries.insert(last, Queued { at: self.now(), text: text.into() });
+        stream.entries.insert(last, Queued { at: self.now(), text: text.into_bytes().into() });
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::{
     clock::Millis,
     id::{NodeId, UserId},
     protocol::Frame,
-    room::{Change, Member, Room, Update},
+    room::{Room, Update},
 };
 
 /// A room, and what is kept around it.
@@ -28,7 +28,7 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn new(room: Room) -> Self {
         Self {
-            resumable: resumable(&room),
+            resumable: room.is_resumable(),
             room,
             subscribers: Vec::new(),
             dropped: false,
@@ -52,8 +52,7 @@ impl Stored {
     pub(super) fn apply(&mut self, update: &Arc<Update>, age: Millis) {
         for change in &update.changes {
             self.room.apply(change, update.at);
-            // Who comes in anew negotiates anew.
-            if let Change::Left { user, .. } | Change::Rejoined { member: Member { user, .. }, .. } = change {
+            if let Some(user) = change.ends_negotiations() {
                 self.inboxes.remove(user);
             }
         }
@@ -64,7 +63,7 @@ impl Stored {
         }
         // Most updates leave the seats alone, and then members need not be looked at.
         if update.changes.iter().any(|change| change.seat().is_some()) {
-            self.resumable = resumable(&self.room);
+            self.resumable = self.room.is_resumable();
         }
         if self.resumable {
             let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > age;
@@ -85,7 +84,7 @@ impl Stored {
     /// Another room in place of this one: nothing that led to it is known.
     pub(super) fn replace(&mut self, room: Room) {
         self.room = room;
-        self.resumable = resumable(&self.room);
+        self.resumable = self.room.is_resumable();
         self.forget();
         self.inboxes.clear();
     }
@@ -145,8 +144,4 @@ impl Stored {
             self.inboxes.remove(user);
         }
     }
-}
-
-fn resumable(room: &Room) -> bool {
-    room.members.values().any(|member| member.token.is_some())
 }

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use siphasher::sip::SipHasher13;
 
 use crate::{
-    backend::BackendError,
+    backend::{
+        BackendError,
+        records::{RecordError, decode_entry},
+    },
     clock::Millis,
     id::RoomId,
-    ledger::{Entry, without_nul},
+    ledger::Entry,
 };
 
 /// The partition of a room, of so many. The hash is fixed for ever: nodes of different builds must agree.
@@ -47,15 +50,10 @@ pub struct QueuedEntry {
 }
 
 impl QueuedEntry {
-    /// What it says, or why it says nothing.
-    pub fn entry(&self) -> Option<Result<Entry, String>> {
+    /// What it says, or why that cannot be read.
+    pub fn entry(&self) -> Option<Result<Entry, RecordError>> {
         let text = self.text.as_deref()?;
-        let parse = |text: &[u8]| {
-            let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-            let tidy = without_nul(text);
-            serde_json::from_str(tidy.as_deref().unwrap_or(text)).map_err(|error| error.to_string())
-        };
-        Some(parse(text).map_err(|error| format!("it is no entry: {error}")))
+        Some(std::str::from_utf8(text).map_err(RecordError::from).and_then(decode_entry))
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Renewal {
     pub lost: bool,
     /// Another process has taken this node's name.
     pub usurped: bool,
+    /// What is written in shared state is of this version, which this node cannot read. It has no lease.
+    pub outdated: Option<u8>,
     /// Nodes whose lease has run out.
     pub dead: Vec<NodeId>,
 }
@@ -26,6 +28,14 @@ pub enum DeploymentError {
     /// Two processes have one name: the newer one keeps it.
     #[error("another process has taken this node's name: give each its own NODE_ID")]
     NameTaken,
+    /// Nodes of a newer release are alone already, and write what this one cannot read.
+    #[error(
+        "the nodes of this deployment write records of version {written}, which this release cannot read: run the newer release"
+    )]
+    Outdated {
+        /// Which version they write.
+        written: u8,
+    },
     /// The deployment has other settings than this node.
     #[error("the nodes of this deployment have {0}; REDIS_PREFIX keeps deployments apart")]
     Mismatch(&'static str),

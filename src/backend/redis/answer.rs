@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, FromRedisValue, RedisError, Value};
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, records::RecordError};
 
 /// Reads an answer as what was asked for.
 pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, BackendError> {
@@ -11,6 +11,14 @@ pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, BackendError> {
 
 pub(super) fn corrupt(what: &str, why: &dyn std::fmt::Display) -> BackendError {
     BackendError::Corrupt { what: what.into(), why: why.to_string().into() }
+}
+
+/// A record is not what a node of this release or an earlier one writes.
+pub(super) fn unreadable(what: &str, error: &RecordError) -> BackendError {
+    match error {
+        RecordError::Newer { .. } => BackendError::Newer { what: what.into(), why: error.to_string().into() },
+        _ => corrupt(what, error),
+    }
 }
 
 /// What has gone wrong.

@@ -1,11 +1,11 @@
 use redis::{Script, ScriptInvocation};
 
-use super::{
-    codec::{CodecError, ROOM, encode_member, encode_restored, encode_room, encode_update, member_field},
-    node::RedisNode,
-};
+use super::node::RedisNode;
 use crate::{
-    backend::{Due, Proposal, Retention},
+    backend::{
+        Due, Proposal, Retention,
+        records::{Codec, ROOM, RecordError, member_field},
+    },
     id::UserId,
     room::{Change, Room, StreamPosition},
 };
@@ -27,9 +27,9 @@ struct Step<'a> {
 }
 
 /// What is written of a room beside its members.
-fn fields(room: &Room, at: StreamPosition) -> Result<Vec<(String, String)>, CodecError> {
+fn fields(codec: &Codec, room: &Room, at: StreamPosition) -> Result<Vec<(String, String)>, RecordError> {
     let position = [("v".to_owned(), at.version.to_string()), ("e".to_owned(), at.epoch.to_string())];
-    Ok(position.into_iter().chain([(ROOM.to_owned(), encode_room(room)?)]).collect())
+    Ok(position.into_iter().chain([(ROOM.to_owned(), codec.encode_room(room)?)]).collect())
 }
 
 impl RedisNode {
@@ -39,39 +39,32 @@ impl RedisNode {
         script: &'a Script,
         proposal: &Proposal,
         entry: &str,
-    ) -> Result<ScriptInvocation<'a>, CodecError> {
+    ) -> Result<ScriptInvocation<'a>, RecordError> {
         let (update, after) = (&proposal.update, &proposal.after);
         let mut seats: Vec<_> = update.changes.iter().filter_map(Change::seat).collect();
         seats.sort_unstable();
         seats.dedup();
         let (mut set, mut unset) = (Vec::new(), Vec::new());
         if after.exists() {
-            set = fields(after, update.position())?;
+            set = fields(&self.codec, after, update.position())?;
             for user in seats {
                 match after.members.get(user) {
-                    Some(member) => set.push((member_field(user), encode_member(member)?)),
+                    Some(member) => set.push((member_field(user), self.codec.encode_member(member)?)),
                     None => unset.push(member_field(user)),
                 }
             }
         }
-        // Who comes in anew negotiates anew.
-        let forgotten = update.changes.iter().filter_map(|change| match change {
-            Change::Left { user, .. } => Some(user),
-            Change::Rejoined { member, .. } => Some(&member.user),
-            _ => None,
-        });
         let step = Step {
             found: [update.base.to_string().into(), update.epoch.to_string().into()],
-            told: encode_update(update)?,
+            told: self.codec.encode_update(update)?,
             entry,
             due: proposal.due,
             room: after,
-            // Only those with a token can ask for it.
-            remember: after.members.values().any(|member| member.token.is_some()),
+            remember: after.is_resumable(),
             replace: !after.exists(),
             set,
             unset,
-            forgotten: forgotten.collect(),
+            forgotten: update.changes.iter().filter_map(Change::ends_negotiations).collect(),
         };
         Ok(self.script(script, step))
     }
@@ -82,14 +75,14 @@ impl RedisNode {
         room: &Room,
         found: [Vec<u8>; 2],
         due: Due,
-    ) -> Result<ScriptInvocation<'a>, CodecError> {
-        let mut set = fields(room, room.position())?;
+    ) -> Result<ScriptInvocation<'a>, RecordError> {
+        let mut set = fields(&self.codec, room, room.position())?;
         for member in room.members.values() {
-            set.push((member_field(&member.user), encode_member(member)?));
+            set.push((member_field(&member.user), self.codec.encode_member(member)?));
         }
         let step = Step {
             found,
-            told: encode_restored(room),
+            told: self.codec.encode_restored(room),
             entry: "",
             due,
             room,

@@ -3,15 +3,14 @@
 -- ARGV  1 the member's field  2 the frame  3 most frames  4 their bytes  5 how long they are kept, ms  6 '1': wherever it is
 --       7 what stands before the first when older ones had to go
 -- Returns nil when there is no such member, the name of its node when it is there, a blank and how many had to go when the frame was kept.
-local text = redis.call('HGET', KEYS[1], ARGV[1])
-if not text then
+local member = redis.call('HGET', KEYS[1], ARGV[1])
+if not member then
     return nil
 end
-if ARGV[6] ~= '1' then
-    local whole, member = pcall(cjson.decode, text)
-    if whole and type(member) == 'table' and type(member.presence) ~= 'table' then
-        return member.node
-    end
+-- After its version, whatever that is, a member's record has the node of its socket, or nothing while the member is away.
+local node = string.match(member, '^.([^\n]+)\n')
+if node and ARGV[6] ~= '1' then
+    return node
 end
 redis.call('RPUSH', KEYS[2], ARGV[2])
 local frames = redis.call('LRANGE', KEYS[2], 0, -1)

@@ -96,6 +96,12 @@ impl Layout {
         format!("{}nodes", self.prefix)
     }
 
+    /// Hash: the highest version of records that each node reads, and in the field of no name the highest that is written. In the slot of
+    /// [`nodes`](Self::nodes), so that one script may touch both.
+    pub fn formats(&self) -> String {
+        format!("{}formats{{{}}}", self.prefix, self.nodes())
+    }
+
     /// Set: the rooms that a node takes part in.
     pub fn held(&self, node: &NodeId) -> String {
         format!("{}{{node:{node}}}:rooms", self.prefix)

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{answer::corrupt, link::Link, node::RedisNode};
 use crate::{
-    backend::{BackendError, DeploymentError, Membership, Renewal},
+    backend::{BackendError, DeploymentError, Membership, Renewal, records::OLDEST},
     clock::{Clock, Look, Millis, millis},
     id::{NodeId, RoomId},
 };
@@ -23,6 +23,10 @@ impl Membership for RedisNode {
     }
 
     async fn check_deployment(&self, fingerprints: &[String]) -> Result<(), DeploymentError> {
+        let written: Option<u8> = self.main().ask(redis::cmd("HGET").arg(self.layout.formats()).arg("")).await?;
+        if let Some(written) = written.filter(|written| *written > self.codec.reads()) {
+            return Err(DeploymentError::Outdated { written });
+        }
         let mine = self.layout.common(&fingerprints.join(","));
         let mut set = redis::cmd("SET");
         set.arg(self.layout.deployment()).arg(&mine).arg("NX").arg("GET");
@@ -53,15 +57,21 @@ impl Membership for RedisNode {
 
     async fn renew(&self) -> Result<Renewal, BackendError> {
         let mut call = self.scripts.renew.key(self.layout.nodes());
-        call.arg(self.name.as_str()).arg(millis(self.lease));
+        call.key(self.layout.formats()).arg(self.name.as_str()).arg(millis(self.lease)).arg(self.codec.reads());
         let said: Vec<String> = self.main().invoke(&call).await?;
-        let lost = said.first().is_some_and(|lost| lost == "1");
-        let dead = said.iter().skip(1).filter_map(|name| NodeId::parse(name).ok()).filter(|name| *name != self.name);
-        Ok(Renewal { lost, usurped: !self.hold_name(false).await?, dead: dead.collect() })
+        let mut said = said.into_iter();
+        let (lost, written) = (said.next().unwrap_or_default(), said.next().and_then(|it| it.parse().ok()));
+        if lost == "old" {
+            return Ok(Renewal { lost: true, usurped: false, outdated: written, dead: Vec::new() });
+        }
+        self.codec.write_version(written.unwrap_or(OLDEST));
+        let dead = said.filter_map(|name| NodeId::parse(&name).ok()).filter(|name| *name != self.name).collect();
+        Ok(Renewal { lost: lost == "1", usurped: !self.hold_name(false).await?, outdated: None, dead })
     }
 
     async fn leave(&self) -> Result<(), BackendError> {
         self.main().ask::<i64>(redis::cmd("ZREM").arg(self.layout.nodes()).arg(self.name.as_str())).await?;
+        self.main().ask::<i64>(redis::cmd("HDEL").arg(self.layout.formats()).arg(self.name.as_str())).await?;
         self.main().ask::<i64>(redis::cmd("DEL").arg(self.layout.held(&self.name))).await.map(|_| ())
     }
 
@@ -97,7 +107,7 @@ impl Membership for RedisNode {
 
     async fn remove_node(&self, dead: &NodeId) -> Result<(), BackendError> {
         let mut call = self.scripts.remove_node.key(self.layout.nodes());
-        let removed: i64 = self.main().invoke(call.arg(dead.as_str())).await?;
+        let removed: i64 = self.main().invoke(call.key(self.layout.formats()).arg(dead.as_str())).await?;
         if removed > 0 {
             self.main().ask::<i64>(redis::cmd("DEL").arg(self.layout.held(dead))).await?;
         }

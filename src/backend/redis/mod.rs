@@ -6,7 +6,6 @@
 
 mod answer;
 mod clock;
-mod codec;
 mod codes;
 mod commit;
 mod connector;

@@ -6,11 +6,14 @@ use std::{
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
-    codec::SignalEnvelope, connector::Connector, layout::Layout, link::Link, probe::Probes, quota::Quota,
-    retained::Retained, scripts::Scripts, signals::UNDELIVERED,
+    connector::Connector, layout::Layout, link::Link, probe::Probes, quota::Quota, retained::Retained,
+    scripts::Scripts, signals::UNDELIVERED,
 };
 use crate::{
-    backend::{Faults, Losses, Retention, RoomEvents},
+    backend::{
+        Faults, Losses, Retention, RoomEvents,
+        records::{Codec, SignalEnvelope},
+    },
     config::{RedisConfig, RedisMode},
     id::{NodeId, RoomId},
     telemetry::Metrics,
@@ -33,6 +36,7 @@ pub struct RedisNode {
     pub(super) channel: String,
     events: Weak<dyn RoomEvents>,
     pub(super) scripts: Scripts,
+    pub(super) codec: Codec,
     /// None: no ledger is kept.
     pub(super) retained: Option<Retained>,
     pub(super) stream_max: usize,
@@ -59,6 +63,8 @@ pub struct RedisParts<'a> {
     /// Whether entries are appended for a worker to put into the ledger.
     pub ledger: bool,
     pub metrics: Arc<Metrics>,
+    /// The highest version of records that this node reads: [`NEWEST`](crate::backend::records::NEWEST).
+    pub reads: u8,
 }
 
 impl std::fmt::Debug for RedisNode {
@@ -70,7 +76,7 @@ impl std::fmt::Debug for RedisNode {
 impl RedisNode {
     /// Connects to nothing yet: [`RedisNode::run`] does. What happens is told to `events`.
     pub fn new(connector: Arc<Connector>, parts: RedisParts<'_>, events: Weak<dyn RoomEvents>) -> Arc<Self> {
-        let RedisParts { name, config, max_rooms, retention, ledger, metrics } = parts;
+        let RedisParts { name, config, max_rooms, retention, ledger, metrics, reads } = parts;
         let layout = Layout::new(&config.redis_prefix, config.redis_partitions).on(connector.db());
         let faults = Arc::new(Faults::new(Arc::clone(&metrics)));
         let link = |number| Arc::new(Link::new(number, Arc::clone(&faults)));
@@ -90,6 +96,7 @@ impl RedisNode {
             lease: config.lease,
             events,
             scripts: Scripts::default(),
+            codec: Codec::new(reads),
             stream_max: config.ledger_stream_max,
             quota: Quota::new(config.ledger_stream_bytes, config.redis_partitions),
             metrics,

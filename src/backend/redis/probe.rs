@@ -15,7 +15,7 @@ use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
 };
 
-/// Begins a word on a node's channel; a signal begins with a digit.
+/// Stands before a question or an answer on a node's channel, after the version. A signal has a digit there.
 pub(super) const MARK: &[u8] = b"?";
 /// How long the other node has for its answer: it waits for its socket for three seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -74,7 +74,8 @@ impl RedisNode {
 
     /// How many heard it.
     async fn say(&self, node: &NodeId, word: &Word) -> Result<i64, BackendError> {
-        let mut text = MARK.to_vec();
+        let mut text = self.codec.begin().into_bytes();
+        text.extend(MARK);
         serde_json::to_writer(&mut text, word).map_err(|error| BackendError::Unencodable(error.to_string()))?;
         self.main().ask(redis::cmd("SPUBLISH").arg(self.layout.node(node)).arg(text)).await
     }

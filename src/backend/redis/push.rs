@@ -4,14 +4,9 @@ use std::sync::Arc;
 
 use redis::{PushInfo, PushKind, Value};
 
-use super::{
-    answer::corrupt,
-    codec::{SignalEnvelope, decode_update, split_update},
-    link::Link,
-    node::RedisNode,
-    probe::MARK,
-};
+use super::{answer::unreadable, link::Link, node::RedisNode, probe::MARK};
 use crate::{
+    backend::records::{RecordError, SignalEnvelope},
     id::RoomId,
     telemetry::{Dropped, contained_call},
 };
@@ -54,35 +49,42 @@ impl RedisNode {
             }
         } else if channel == self.channel && message.is_empty() {
             // Somebody counts who listens.
-        } else if channel == self.channel
-            && let Some(word) = message.strip_prefix(MARK)
-        {
-            self.on_word(word);
         } else if channel == self.channel {
-            if let Some(envelope) = std::str::from_utf8(message).ok().and_then(SignalEnvelope::decode) {
-                self.on_signal(envelope);
-            } else {
-                self.faults.note(&corrupt("what was sent to this node as a signal", &"it has no room or member"));
-            }
+            self.on_node_message(message);
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
             link.echo(channel, nonce);
         }
     }
 
+    /// What another node tells this one.
+    fn on_node_message(self: &Arc<Self>, message: &[u8]) {
+        let note = |error: &RecordError| self.faults.note(&unreadable("what was sent to this node", error));
+        match self.codec.open(message) {
+            Ok(rest) => match rest.strip_prefix(MARK) {
+                Some(word) => self.on_word(word),
+                None => match self.codec.decode_signal(message) {
+                    Ok(signal) => self.on_signal(signal),
+                    Err(error) => note(&error),
+                },
+            },
+            Err(error) => note(&error),
+        }
+    }
+
     fn on_update(&self, room: &RoomId, message: &[u8]) {
         let Some(events) = self.events() else { return };
-        let update = match split_update(message) {
+        let update = match self.codec.split_update(message) {
             Ok((position, _)) if events.knows(room, position) => return,
             // A room that was put back.
             Ok((_, [])) => return events.stale(room),
-            Ok(_) => decode_update(message),
+            Ok(_) => self.codec.decode_update(message),
             Err(error) => Err(error),
         };
         match update {
             Ok(update) => events.update(&Arc::new(update)),
             Err(error) => {
                 // The room is read anew.
-                self.faults.note(&corrupt(&format!("an update of room {room}"), &error));
+                self.faults.note(&unreadable(&format!("an update of room {room}"), &error));
                 events.stale(room);
             }
         }

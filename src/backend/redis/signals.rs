@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::{
-    codec::{SignalEnvelope, member_field},
-    node::RedisNode,
-};
+use super::node::RedisNode;
 use crate::{
-    backend::{BackendError, Delivery, Inbox, Retention, RoomStore as _, SignalBus},
+    backend::{
+        BackendError, Delivery, Inbox, Retention, RoomStore as _, SignalBus,
+        records::{SignalEnvelope, member_field},
+    },
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::Frame,
     telemetry::Dropped,
@@ -39,7 +39,7 @@ impl RedisNode {
     async fn send(&self, envelope: &SignalEnvelope, at: Option<&NodeId>) -> Result<Delivery, BackendError> {
         let Some(node) = at else { return self.send_on(envelope).await };
         let mut publish = redis::cmd("SPUBLISH");
-        publish.arg(self.layout.node(node)).arg(envelope.encode());
+        publish.arg(self.layout.node(node)).arg(self.codec.encode_signal(envelope));
         let receivers: i64 = self.link(&envelope.room).ask(&publish).await?;
         if receivers > 0 {
             return Ok(Delivery::Sent);

@@ -2,15 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{
-    answer::corrupt,
-    codec::{CodecError, Fields, UNREADABLE, decode_room, decode_update, raw_position, split_update},
-    membership::names,
-    node::RedisNode,
-    retained::StreamId,
-};
+use super::{answer::unreadable, membership::names, node::RedisNode, retained::StreamId};
 use crate::{
-    backend::{BackendError, Commit, Due, Proposal, RoomStore},
+    backend::{
+        BackendError, Commit, Due, Proposal, RoomStore,
+        records::{Codec, Fields, RecordError, encode_entry, raw_position},
+    },
     clock::Millis,
     id::RoomId,
     room::{Room, StreamPosition, Update},
@@ -24,7 +21,7 @@ const OVERDUE: usize = 64;
 impl RedisNode {
     /// The room as it is now, whether it is heard or not.
     async fn load(&self, room: &RoomId) -> Result<Room, BackendError> {
-        decode_room(room, &self.fields(room).await?).map_err(|error| self.unreadable(room, &error))
+        self.codec.decode_room(room, &self.fields(room).await?).map_err(|error| self.unreadable(room, &error))
     }
 
     async fn fields(&self, room: &RoomId) -> Result<Fields, BackendError> {
@@ -32,13 +29,13 @@ impl RedisNode {
     }
 
     /// What Redis has of a room is not what a node has written.
-    fn unreadable(&self, room: &RoomId, why: &dyn std::fmt::Display) -> BackendError {
-        let error = corrupt(&format!("what Redis has of room {room}"), why);
+    fn unreadable(&self, room: &RoomId, why: &RecordError) -> BackendError {
+        let error = unreadable(&format!("what Redis has of room {room}"), why);
         self.faults.note(&error);
         error
     }
 
-    fn unencodable(&self, error: &CodecError) -> BackendError {
+    fn unencodable(&self, error: &RecordError) -> BackendError {
         let error = BackendError::Unencodable(error.to_string());
         self.faults.note(&error);
         error
@@ -107,7 +104,9 @@ impl RoomStore for RedisNode {
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
         let room = &proposal.update.room;
         let entry = match (&proposal.entry, &self.retained) {
-            (Some(entry), Some(_)) => serde_json::to_string(entry).map_err(|error| self.unencodable(&error.into()))?,
+            (Some(entry), Some(_)) => {
+                encode_entry(entry, self.codec.writes()).map_err(|error| self.unencodable(&error))?
+            }
             _ => String::new(),
         };
         let call = || {
@@ -141,14 +140,18 @@ impl RoomStore for RedisNode {
 
     async fn alarm(&self, room: &RoomId) -> Result<(), BackendError> {
         let mut publish = redis::cmd("SPUBLISH");
-        publish.arg(self.layout.channel(room)).arg(UNREADABLE);
+        publish.arg(self.layout.channel(room)).arg(self.codec.encode_unreadable());
         self.link(room).ask::<i64>(&publish).await.map(|_| ())
     }
 
     async fn repair(&self, room: &Room, due: Due) -> Result<Commit, BackendError> {
         let found = match self.fields(&room.id).await {
-            Ok(fields) if decode_room(&room.id, &fields).is_ok() => return Ok(Commit::Conflict),
-            Ok(fields) => raw_position(&fields),
+            Ok(fields) => match self.codec.decode_room(&room.id, &fields) {
+                Ok(_) => return Ok(Commit::Conflict),
+                // It is not spoilt: nodes of a newer release have it.
+                Err(error @ RecordError::Newer { .. }) => return Err(self.unreadable(&room.id, &error)),
+                Err(_) => raw_position(&fields),
+            },
             // It is no hash.
             Err(BackendError::Corrupt { .. }) => raw_position(&Fields::new()),
             Err(error) => return Err(error),
@@ -171,7 +174,7 @@ impl RoomStore for RedisNode {
             return Ok(Some(Vec::new()));
         }
         let texts: Vec<Vec<u8>> = link.ask(&range).await?;
-        match since(&texts, StreamPosition { epoch, version: after }, version) {
+        match since(&self.codec, &texts, StreamPosition { epoch, version: after }, version) {
             Ok(updates) => Ok(updates),
             // Then it is gone.
             Err(error) => {
@@ -220,15 +223,20 @@ impl RoomStore for RedisNode {
 }
 
 /// The remembered updates after a point, if they reach to `version` without a hole.
-fn since(texts: &[Vec<u8>], after: StreamPosition, version: u64) -> Result<Option<Vec<Arc<Update>>>, CodecError> {
+fn since(
+    codec: &Codec,
+    texts: &[Vec<u8>],
+    after: StreamPosition,
+    version: u64,
+) -> Result<Option<Vec<Arc<Update>>>, RecordError> {
     let mut updates = Vec::new();
     let mut reached = after.version;
     for text in texts {
-        let (to, _) = split_update(text)?;
+        let (to, _) = codec.split_update(text)?;
         if to.epoch != after.epoch || to.version <= after.version {
             continue;
         }
-        let update = decode_update(text)?;
+        let update = codec.decode_update(text)?;
         if update.base > reached {
             return Ok(None);
         }

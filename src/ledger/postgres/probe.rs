@@ -8,7 +8,7 @@ use super::{Database, LedgerError, Verdict, events::write_events, rooms::project
 use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Event, EventType, RoomRow},
-    room::{Digest, Json, Member, Presence, Role, Room, Update},
+    room::{Digest, Json, Member, Presence, Role, Room, UnknownFields, Update},
 };
 
 /// The name of everything in an entry that is never committed.
@@ -66,6 +66,7 @@ fn harmless() -> Option<Entry> {
         presence: Presence::Present,
         order: 0,
         watching: false,
+        unknown: UnknownFields::default(),
     };
     Some(Entry { events: vec![event], room: row, seats: vec![seat] })
 }

@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Asked, Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room, Shown},
+    room::{Asked, Change, Digest, Join, Member, Misses, Policy, Presence, Resume, Role, Room, Shown, UnknownFields},
 };
 
 pub(super) fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
@@ -71,7 +71,8 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     let username = join.username.clone().or_else(|| seated.username.clone());
     let token_beside = token_before.and_then(|shown| beside(seated, shown));
     let (role, watching) = (seated.role, seated.watching);
-    let member = Member { username, token_before, token_beside, role, watching, ..member(join, seated.order) };
+    let unknown = seated.unknown.clone();
+    let member = Member { username, token_before, token_beside, role, watching, unknown, ..member(join, seated.order) };
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = crown(&member, host && was_away);
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
@@ -162,5 +163,6 @@ fn member(join: &Join, order: u64) -> Member {
         presence: Presence::Present,
         order,
         watching: false,
+        unknown: UnknownFields::default(),
     }
 }

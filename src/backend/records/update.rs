@@ -1,0 +1,64 @@
+use super::{Codec, RecordError};
+use crate::room::{Room, StreamPosition, Update};
+
+impl Codec {
+    /// An update as the channel and the history have it: a line that can be read without reading the rest, then JSON.
+    pub fn encode_update(&self, update: &Update) -> Result<String, RecordError> {
+        let mut text = self.head(update.position(), update.base);
+        text.push_str(&serde_json::to_string(update)?);
+        Ok(text)
+    }
+
+    /// What the channel is told when a room was put back: nothing follows from it but that the room has to be read.
+    pub fn encode_restored(&self, room: &Room) -> String {
+        self.head(room.position(), 0)
+    }
+
+    /// What the channel is told when a room cannot be read: no node has a room at this position, so that all that have it look at it.
+    pub fn encode_unreadable(&self) -> String {
+        self.head(StreamPosition::default(), 0)
+    }
+
+    fn head(&self, to: StreamPosition, base: u64) -> String {
+        format!("{}{} {base} {}\n", self.begin(), to.epoch, to.version)
+    }
+
+    /// The position that an update leads to, and the rest of it.
+    pub fn split_update<'a>(&self, record: &'a [u8]) -> Result<(StreamPosition, &'a [u8]), RecordError> {
+        let text = self.open(record)?;
+        let end = text.iter().position(|byte| *byte == b'\n').ok_or(RecordError::Header)?;
+        let (line, rest) = text.split_at(end);
+        let line = std::str::from_utf8(line).map_err(|_| RecordError::Header)?;
+        let mut numbers = line.split(' ').map(str::parse::<u64>);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(epoch)), Some(Ok(_)), Some(Ok(version))) => {
+                Ok((StreamPosition { epoch, version }, rest.get(1..).unwrap_or_default()))
+            }
+            _ => Err(RecordError::Header),
+        }
+    }
+
+    /// An update that is not only a head.
+    pub fn decode_update(&self, record: &[u8]) -> Result<Update, RecordError> {
+        let (_, json) = self.split_update(record)?;
+        Ok(serde_json::from_slice(json)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::RoomId;
+
+    #[test]
+    fn the_head_of_an_update_is_read_alone() {
+        let codec = Codec::default();
+        let update = Update { room: RoomId::parse("r").unwrap(), epoch: 7, base: 3, at: 1, changes: Vec::new() };
+        let text = codec.encode_update(&update).unwrap();
+        assert_eq!(codec.split_update(text.as_bytes()).unwrap().0, StreamPosition { epoch: 7, version: 3 });
+        assert_eq!(codec.decode_update(text.as_bytes()).unwrap(), update);
+        for bad in ["", "1", "11 2 3", "11 2\n{}", "1a b c\n{}", "{}", "z1 2 3\n{}"] {
+            assert!(codec.split_update(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}
