@@ -119,7 +119,7 @@ impl Hub {
 
     /// This node has let go of the room.
     pub(super) fn forget(&self, room: &LocalRoom) {
-        self.rooms.remove_if(&room.id, |_, here| std::ptr::eq(&**here, room));
+        self.rooms.remove_if(&room.id, |_, here| std::ptr::eq(Arc::as_ptr(here), room));
     }
 
     fn find(&self, id: &RoomId) -> Option<Arc<LocalRoom>> {

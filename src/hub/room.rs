@@ -89,6 +89,7 @@ impl Hub {
     }
 
     /// Carries out what a replica wants done at once: frames go into outboxes, and what happened becomes a metric or a line in the log.
+    #[allow(clippy::needless_pass_by_value, reason = "an effect is carried out once")]
     pub(super) fn carry_out(&self, effect: Effect<'_, Connection>, now: Millis) {
         let metrics = &self.parts.metrics;
         match effect {
@@ -128,20 +129,11 @@ impl Hub {
             Effect::Repaired { room, version } => {
                 tracing::warn!(%room, version, "a room that could not be read was put back");
             }
-            Effect::RefusalUnrecorded { room, failure } => self.unrecorded(room, failure),
+            Effect::RefusalUnrecorded { room, failure } => unrecorded(room, failure),
             Effect::InboxNotTaken(error) => {
                 // They have ids, by which the member knows what it has had already.
                 tracing::debug!(%error, "delivered signals could not be removed from an inbox; the member may get them again");
             }
-        }
-    }
-
-    fn unrecorded(&self, room: &RoomId, failure: &Failure) {
-        // While shared state is away that is known, and others can provoke as many of these as they like.
-        if let Failure::Backend(BackendError::Unreachable(_)) = failure {
-            tracing::debug!(%room, %failure, "a refusal could not be recorded in the ledger");
-        } else {
-            tracing::warn!(%room, %failure, "a refusal could not be recorded in the ledger");
         }
     }
 
@@ -155,9 +147,8 @@ impl Hub {
     }
 
     /// The timer has taken the room out of the schedule.
-    pub(super) fn unscheduled(&self, room: &LocalRoom, at: Millis) {
-        let mut local = room.local();
-        local.scheduled.take_if(|scheduled| *scheduled == at);
+    pub(super) fn unscheduled(room: &LocalRoom, at: Millis) {
+        room.local().scheduled.take_if(|scheduled| *scheduled == at);
     }
 
     /// The room goes back into the schedule.
@@ -177,4 +168,13 @@ impl Hub {
 
 fn count(members: usize) -> i64 {
     i64::try_from(members).unwrap_or(i64::MAX)
+}
+
+fn unrecorded(room: &RoomId, failure: &Failure) {
+    // While shared state is away that is known, and others can provoke as many of these as they like.
+    if let Failure::Backend(BackendError::Unreachable(_)) = failure {
+        tracing::debug!(%room, %failure, "a refusal could not be recorded in the ledger");
+    } else {
+        tracing::warn!(%room, %failure, "a refusal could not be recorded in the ledger");
+    }
 }

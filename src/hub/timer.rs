@@ -38,7 +38,7 @@ impl Hub {
 
     async fn tick_when_due(&self, (at, id): (Millis, RoomId)) {
         let Some(room) = self.rooms.get(&id).map(|room| Arc::clone(&room)) else { return };
-        self.unscheduled(&room, at);
+        Self::unscheduled(&room, at);
         match contained(self.take_turn(&room, Job::Tick)).await {
             Some(Ok(_) | Err(HubError::Retired)) => self.reschedule(&room),
             Some(Err(error)) => {

@@ -73,7 +73,9 @@ impl<H> Turn<H> {
     ) -> Step {
         let wait = |turn: &mut Self, read, request| turn.request(Stage::Loading { read, reads }, request);
         match (read, answer) {
-            (Read::Room, Answer::Loaded(Ok(fresh))) => self.compare(reads, fresh, replica, env, out),
+            (Read::Room | Read::Look { .. }, Answer::Loaded(Ok(fresh))) => {
+                self.compare(reads, fresh, replica, env, out)
+            }
             (Read::Room, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
                 if replica.room.exists() {
                     let room = begun_anew(replica.room.clone(), env.now);
@@ -104,7 +106,6 @@ impl<H> Turn<H> {
             (Read::Look { looks }, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
                 wait(self, Read::Pause { looks }, Request::Wait(LOOK_EVERY))
             }
-            (Read::Look { .. }, Answer::Loaded(Ok(fresh))) => self.compare(reads, fresh, replica, env, out),
             (Read::Ledger(_), Answer::Recalled(Some(room))) => self.repair(reads, begun_anew(room, env.now), env),
             // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
             (Read::Ledger(unreadable), Answer::Recalled(None)) => {
@@ -201,16 +202,12 @@ impl<H> Turn<H> {
         env: &Env<'_>,
         out: Out<'_, H>,
     ) -> Step {
-        match history.filter(|missed| leads_to(&replica.room, missed, &fresh)) {
-            Some(missed) => {
-                out(Effect::Gap(Gap::Replayed));
-                self.go_on(reads, &missed, replica, env, out)
-            }
-            None => {
-                out(Effect::Gap(Gap::Snapshot));
-                self.start_over(reads, fresh, "history_gone", replica, env, out)
-            }
+        if let Some(missed) = history.filter(|missed| leads_to(&replica.room, missed, &fresh)) {
+            out(Effect::Gap(Gap::Replayed));
+            return self.go_on(reads, &missed, replica, env, out);
         }
+        out(Effect::Gap(Gap::Snapshot));
+        self.start_over(reads, fresh, "history_gone", replica, env, out)
     }
 
     /// Takes in what was missed, then what came meanwhile.

@@ -109,8 +109,12 @@ impl<H> Replica<H> {
         }
         lost(lost_waiting.unwrap_or_default(), Loss::Replay, &room.id, user, out);
         told.extend(signals.iter().skip(first).cloned());
-        told.iter().for_each(|frame| session.push(frame, Class::Direct, out));
-        waited.iter().for_each(|(frame, class)| session.push(frame, *class, out));
+        for frame in &told {
+            session.push(frame, Class::Direct, out);
+        }
+        for (frame, class) in &waited {
+            session.push(frame, *class, out);
+        }
         true
     }
 }

@@ -30,6 +30,7 @@ pub enum Job {
 
 /// What has to be done next.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is looked at once, where it was made")]
 pub enum Step {
     /// Ask shared state for something, and hand the answer to [`Turn::answer`].
     Do(Request),
