@@ -7,13 +7,18 @@ use crate::{
 
 fn told(ops: &[Op]) -> World {
     let mut world = World::new();
+    // A member on each node.
+    for (user, node) in [(0, 0), (1, 1), (2, 2)] {
+        world.step(&Op::Join { user, node, modern: user > 0 });
+        world.calm();
+    }
     ops.iter().for_each(|op| world.step(op));
     world.calm();
     world
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     /// Messages are late, lost, repeated and out of order, answers do not come, turns break off and nodes crash. The store keeps what it has.
     #[test]

@@ -229,6 +229,35 @@ fn a_conflict_is_decided_again_at_once_where_the_other_update_is_here() {
 }
 
 #[test]
+fn a_conflict_with_something_that_was_missed_loads_the_room_and_goes_on() {
+    let mut bench = Bench::seated(&[1, 2]);
+    let rename = Command::Act { user: user(2), conn: conn(2), action: Action::Rename { username: "x".into() } };
+    let mut shared = bench.replica.room().clone();
+    let missed = Arc::new(update(&shared, &rename));
+    missed.changes.iter().for_each(|change| shared.apply(change, START));
+    let later = Arc::new(update(&shared, &rename));
+    later.changes.iter().for_each(|change| shared.apply(change, START));
+    let action = Action::Broadcast { event: "e".into(), data: None };
+    let job = Job::Command(Command::Act { user: user(1), conn: conn(1), action });
+    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(job, None, replica, env, out));
+    assert!(matches!(step, Step::Do(Request::Commit(_))), "{step:?}");
+    bench.with(|replica, env, out| replica.update(&later, env, out));
+    assert_eq!(bench.replica.resync(), Some(Why::Gap));
+    for (answer, next) in [
+        (Answer::Committed(Ok(Commit::Conflict)), "Do(Load"),
+        (Answer::Loaded(Ok(shared.clone())), "Do(History"),
+        (Answer::History(Ok(Some(vec![missed, later]))), "Do(Commit"),
+        (Answer::Committed(Ok(Commit::Applied)), "Done(Ok"),
+    ] {
+        let step = bench.with(|replica, env, out| turn.answer(answer, replica, env, out));
+        assert!(format!("{step:?}").starts_with(next), "{step:?} instead of {next}");
+    }
+    let told = ["USERNAME_UPDATED", "USERNAME_UPDATED", "BROADCAST"];
+    let to_one: Vec<_> = bench.sent.iter().filter_map(|sent| sent.strip_prefix("1: ")).collect();
+    assert_eq!(to_one, told);
+}
+
+#[test]
 fn a_conflict_with_nothing_waits_and_is_given_up_after_a_while() {
     let mut bench = Bench::seated(&[1]);
     let mut waited = Vec::new();

@@ -150,17 +150,17 @@ pub fn op(forgets: bool) -> impl Strategy<Value = Op> {
         1 => users.clone().prop_map(Act::Kick),
     ];
     prop_oneof![
-        4 => (users.clone(), nodes.clone(), any::<bool>()).prop_map(|(user, node, modern)| Op::Join { user, node, modern }),
+        3 => (users.clone(), nodes.clone(), any::<bool>()).prop_map(|(user, node, modern)| Op::Join { user, node, modern }),
         3 => (users.clone(), nodes.clone()).prop_map(|(user, node)| Op::Resume { user, node }),
         2 => users.clone().prop_map(|user| Op::Drop { user }),
-        8 => (users.clone(), act).prop_map(|(user, act)| Op::Act { user, act }),
+        14 => (users.clone(), act).prop_map(|(user, act)| Op::Act { user, act }),
         3 => (users.clone(), users).prop_map(|(from, to)| Op::Whisper { from, to }),
         1 => (nodes.clone(), nodes.clone()).prop_map(|(by, node)| Op::Reap { by, node }),
         2 => (1..2_000_u64).prop_map(|millis| Op::Pass { millis }),
-        8 => nodes.clone().prop_map(|node| Op::Serve { node }),
+        12 => nodes.clone().prop_map(|node| Op::Serve { node }),
         1 => (nodes.clone(), any::<bool>()).prop_map(|(node, done)| Op::Timeout { node, done }),
-        8 => (nodes, 1..6_usize).prop_map(|(node, messages)| Op::Deliver { node, messages }),
-        2 => fault(forgets).prop_map(Op::Fault),
+        8 => (nodes, 1..4_usize).prop_map(|(node, messages)| Op::Deliver { node, messages }),
+        5 => fault(forgets).prop_map(Op::Fault),
     ]
 }
 
@@ -168,7 +168,7 @@ fn fault(forgets: bool) -> impl Strategy<Value = Fault> {
     let nodes = 0..NODES;
     prop_oneof![
         2 => nodes.clone().prop_map(|node| Fault::LosePushes { node }),
-        2 => nodes.clone().prop_map(|node| Fault::LoseOne { node }),
+        4 => nodes.clone().prop_map(|node| Fault::LoseOne { node }),
         2 => nodes.clone().prop_map(|node| Fault::Repeat { node }),
         2 => nodes.clone().prop_map(|node| Fault::Reorder { node }),
         2 => nodes.clone().prop_map(|node| Fault::Overtake { node }),
@@ -541,6 +541,9 @@ impl World {
 
     /// The store does what the node asked for; the answer goes back on the link, behind what was published before it.
     fn serve(&mut self, node: usize, fate: impl FnOnce(Answer) -> Option<Answer>) {
+        if self.nodes[node].inbound.iter().any(|message| matches!(message, Message::Push(Push::Cut))) {
+            return self.time_out(node, false);
+        }
         let Some(request) = self.nodes[node].running.as_mut().and_then(|running| running.request.take()) else {
             return;
         };
