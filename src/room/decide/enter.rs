@@ -72,7 +72,7 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     let token_beside = token_before.and_then(|shown| beside(seated, shown));
     let (role, watching) = (seated.role, seated.watching);
     let unknown = seated.unknown.clone();
-    let member = Member { username, token_before, token_beside, role, watching, unknown, ..member(join, seated.order) };
+    let member = Member { username, role, token_before, token_beside, watching, unknown, ..member(join, seated.order) };
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = crown(&member, host && was_away);
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
