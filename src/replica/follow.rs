@@ -1,5 +1,7 @@
 //! Updates enter the replica, and go out to the members that are connected to this node.
 
+use std::sync::Arc;
+
 use super::{
     effect::{Class, Effect, Env, Source},
     replica::{Out, Replica},
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     id::{ConnId, UserId},
     protocol::{Audience, Close, Frame, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
-    room::{Change, LeftReason, Member, Room, Update},
+    room::{Change, LeftReason, Member, Presence, Room, Update},
 };
 
 impl<H> Replica<H> {
@@ -131,9 +133,16 @@ impl<H> Replica<H> {
         let room = &self.room;
         // Another room of this name, with another PIN, is not theirs to come back to.
         let same = room.exists() && room.pin == old.pin;
+        let reborn = room.epoch != old.epoch;
         self.sessions.retain(|user, session| match room.members.get(user) {
-            // Whoever has another connection by now sits elsewhere.
-            Some(member) if member.conn != session.conn => false,
+            Some(member) if member.conn != session.conn => {
+                // Whoever has another connection by now sits elsewhere. But a room that was put back may be older than what this node had:
+                // then that other connection is one from before, and nobody else would tell this one.
+                if reborn {
+                    out(Effect::Close { to: &session.handle, why: Close::SeatLost });
+                }
+                false
+            }
             Some(member) if member.present() => {
                 session.reattach();
                 true
@@ -182,7 +191,16 @@ fn start_over<H>(
     if session.modern {
         session.push(&encode(&ServerFrame::Discontinuity { reason }), Class::Direct, out);
     }
-    let state = whole(room, session.conn, session.features, None, user, env);
+    let state = match session.evicted().and_then(|_| room.members.get(user)).filter(|member| !member.present()) {
+        // It is about to take its seat again, and nobody tells it of itself that it is back.
+        Some(member) => {
+            let mut shown = room.clone();
+            let back = Member { presence: Presence::Present, ..member.clone() };
+            Arc::make_mut(&mut shown.members).insert(user.clone(), back);
+            whole(&shown, session.conn, session.features, None, user, env)
+        }
+        None => whole(room, session.conn, session.features, None, user, env),
+    };
     session.push(&state, Class::Direct, out);
 }
 

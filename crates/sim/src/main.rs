@@ -122,7 +122,7 @@ fn try_one(seed: u64, found: &Mutex<Found>) -> bool {
     let played = began.elapsed();
     let mut verdicts = judge(&events);
     let judged = began.elapsed() - played;
-    if seed % TWICE == 0 && digest(&play(&plan)) != digest(&events) {
+    if seed.is_multiple_of(TWICE) && digest(&play(&plan)) != digest(&events) {
         let what = "played again it is another story".to_owned();
         verdicts.push(Verdict { crime: sim::judge::Crime::Unsteady, at: 0, what });
     }
