@@ -15,7 +15,7 @@ impl Hub {
             self.with(&seat.room, |replica, env, _| replica.heartbeat(&seat.user, seat.conn, env.now));
         }
         let command = Command::Act { user: seat.user.clone(), conn: seat.conn, action };
-        self.take_turn(&seat.room, Job::Command(command)).await
+        self.take_turn(&seat.room, &Job::Command(command)).await
     }
 
     /// A socket is gone.
@@ -23,7 +23,7 @@ impl Hub {
         // At once, before the room's turn: nothing more is meant for it. And only so a departure that others decide is known to be wrong.
         self.with(&seat.room, |replica, _, _| replica.disconnect(&seat.user, seat.conn));
         let command = Command::Disconnect { user: seat.user.clone(), conn: seat.conn, keep_seat };
-        self.take_turn(&seat.room, Job::Command(command)).await.map(|_| ())
+        self.take_turn(&seat.room, &Job::Command(command)).await.map(|_| ())
     }
 
     /// A member says where its player is.

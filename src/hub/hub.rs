@@ -108,7 +108,7 @@ impl Hub {
     /// Looks after a room that survived a restart, until somebody comes or its grace is over.
     pub async fn adopt(&self, room: &RoomId) -> Result<(), HubError> {
         let room = self.open(room);
-        self.take_turn(&room, Job::Adopt).await.map(|_| ())
+        self.take_turn(&room, &Job::Adopt).await.map(|_| ())
     }
 
     pub(super) fn open(&self, id: &RoomId) -> Arc<LocalRoom> {

@@ -20,12 +20,12 @@ impl Hub {
     /// Gives up the seats that a dead node held in these rooms. Whether that was possible in all of them.
     pub async fn reap(&self, node: &NodeId, rooms: Vec<RoomId>) -> bool {
         let wanted = rooms.len();
-        self.tend(rooms, &Command::Reap { node: node.clone() }).await.len() == wanted
+        self.tend(rooms, &Job::Tend(Command::Reap { node: node.clone() })).await.len() == wanted
     }
 
     /// Does what is due in rooms whose own node did not. When they have something to do next.
     pub async fn attend(&self, rooms: Vec<RoomId>) -> Vec<(RoomId, Option<Millis>)> {
-        self.tend(rooms, &Command::Tick).await
+        self.tend(rooms, &Job::Tend(Command::Tick)).await
     }
 
     /// Every room is read again: this node may have been taken for dead.
@@ -39,10 +39,10 @@ impl Hub {
         self.all().iter().map(|room| room.look(|replica| here(replica.room()))).sum()
     }
 
-    async fn tend(&self, rooms: Vec<RoomId>, command: &Command) -> Vec<(RoomId, Option<Millis>)> {
+    async fn tend(&self, rooms: Vec<RoomId>, job: &Job) -> Vec<(RoomId, Option<Millis>)> {
         let done = stream::iter(rooms)
             .map(|room| async move {
-                let tended = self.tend_one(&room, command).await;
+                let tended = self.tend_one(&room, job).await;
                 if let Err(HubError::Backend(BackendError::Corrupt { .. })) = tended {
                     // Nobody has it, and that is said. Nothing can be done for it, least of all each second.
                     return Some((room, Some(self.now() + UNREADABLE)));
@@ -56,9 +56,9 @@ impl Hub {
     }
 
     /// When the room has something to do next.
-    async fn tend_one(&self, id: &RoomId, command: &Command) -> Result<Option<Millis>, HubError> {
+    async fn tend_one(&self, id: &RoomId, job: &Job) -> Result<Option<Millis>, HubError> {
         let room = self.open(id);
-        self.take_turn(&room, Job::Tend(command.clone())).await?;
+        self.take_turn(&room, job).await?;
         Ok(room.look(|replica| replica.next_due(&self.parts.policy)))
     }
 }

@@ -39,7 +39,7 @@ impl Hub {
     async fn tick_when_due(&self, (at, id): (Millis, RoomId)) {
         let Some(room) = self.rooms.get(&id).map(|room| Arc::clone(&room)) else { return };
         Self::unscheduled(&room, at);
-        match contained(self.take_turn(&room, Job::Tick)).await {
+        match contained(self.take_turn(&room, &Job::Tick)).await {
             Some(Ok(_) | Err(HubError::Retired)) => self.reschedule(&room),
             Some(Err(error)) => {
                 // Whoever talks to shared state says so once when it is away: not here, for every room.

@@ -8,7 +8,7 @@ use super::{
     room::Connection,
 };
 use crate::{
-    backend,
+    backend::{self, BackendError, Commit},
     id::{ConnId, RoomId, UserId},
     ledger::{Entry, events},
     replica::{Answer, Job, PendingJoin, Proposal, Replica, Request, Step, Turn},
@@ -23,19 +23,22 @@ impl Hub {
     /// Lets somebody in. The answer, ROOM_STATE, goes through the outbox of `arrival`.
     pub async fn join(&self, id: &RoomId, join: Join, arrival: Arrival) -> Result<(Membership, u64), HubError> {
         let (user, socket) = (join.user.clone(), arrival.conn);
-        let entered = self.enter(id, arrival.clone(), (&user, socket), Command::Join(join.clone())).await;
+        let mut job = Job::Enter(Command::Join(join));
+        let entered = self.enter(id, arrival.clone(), (&user, socket), &job).await;
         let Err(HubError::SeatHeld { node, conn }) = &entered else { return entered };
         let Some(answers) = self.still_answers(id, &user, (node, *conn), &arrival.outbox).await else {
             return entered;
         };
-        let join = Join { asked: Some(Asked { conn: *conn, answers }), ..join };
-        self.enter(id, arrival, (&user, socket), Command::Join(join)).await
+        if let Job::Enter(Command::Join(join)) = &mut job {
+            join.asked = Some(Asked { conn: *conn, answers });
+        }
+        self.enter(id, arrival, (&user, socket), &job).await
     }
 
     /// Lets somebody back into its seat: RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
     pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
         let (user, conn) = (resume.user.clone(), arrival.conn);
-        let resumed = self.enter(id, arrival, (&user, conn), Command::Resume(resume)).await;
+        let resumed = self.enter(id, arrival, (&user, conn), &Job::Enter(Command::Resume(resume))).await;
         resumed.inspect_err(|_| self.parts.metrics.resumed.inc(Resumed::Refused))
     }
 
@@ -44,7 +47,7 @@ impl Hub {
         id: &RoomId,
         arrival: Arrival,
         (user, conn): (&UserId, ConnId),
-        command: Command,
+        job: &Job,
     ) -> Result<(Membership, u64), HubError> {
         // Nobody's turn is held for this.
         self.backend().until_up(PATIENCE).await;
@@ -52,7 +55,7 @@ impl Hub {
             let room = self.open(id);
             let turn = room.turn.lock().await;
             if !room.look(Replica::is_retired) {
-                let version = self.run_turn(&room, Job::Enter(command), Some(arrival.into())).await?;
+                let version = self.run_turn(&room, job, Some(arrival.into())).await?;
                 drop(turn);
                 return Ok((Membership { room, user: user.clone(), conn }, version));
             }
@@ -61,7 +64,7 @@ impl Hub {
 
     /// Does a job in a room of this node, once it is this job's turn. Calls go from here to the replica and to shared state; what they say
     /// comes back here.
-    pub(super) async fn take_turn(&self, room: &LocalRoom, job: Job) -> Result<u64, HubError> {
+    pub(super) async fn take_turn(&self, room: &LocalRoom, job: &Job) -> Result<u64, HubError> {
         let _turn = room.turn.lock().await;
         self.run_turn(room, job, None).await
     }
@@ -69,7 +72,7 @@ impl Hub {
     async fn run_turn(
         &self,
         room: &LocalRoom,
-        job: Job,
+        job: &Job,
         join: Option<PendingJoin<Connection>>,
     ) -> Result<u64, HubError> {
         let mut guard = Unfinished { hub: self, room, ended: false };
@@ -88,20 +91,31 @@ impl Hub {
         }
     }
 
-    /// Each call has a deadline of its own.
-    pub(super) async fn ask_state(&self, room: &LocalRoom, request: Request) -> Answer {
+    /// Each call has a deadline of its own. Most are commits; for the others there is a future on the heap.
+    async fn ask_state(&self, room: &LocalRoom, request: Request) -> Answer {
+        match request {
+            Request::Commit(proposal) => Answer::Committed(self.commit(*proposal).await),
+            request => Box::pin(self.ask_more(room, request)).await,
+        }
+    }
+
+    /// Not an `async fn`: those keep their arguments twice.
+    fn commit(&self, proposal: Proposal) -> impl Future<Output = Result<Commit, BackendError>> {
+        let Proposal { update, after, due } = proposal;
+        let entry = Entry::new(&update, events(&update, self.node()), &after);
+        self.backend().commit(backend::Proposal { update, after, due, entry })
+    }
+
+    async fn ask_more(&self, room: &LocalRoom, request: Request) -> Answer {
         let (state, id) = (self.backend(), &room.id);
         match request {
-            Request::Commit(Proposal { update, after, due }) => {
-                let entry = Entry::new(&update, events(&update, self.node()), &after);
-                Answer::Committed(state.commit(backend::Proposal { update, after, due, entry }).await)
-            }
-            Request::Load => Answer::Loaded(state.subscribe(id).await),
+            Request::Commit(proposal) => Answer::Committed(self.commit(*proposal).await),
+            Request::Load => Answer::Loaded(state.subscribe(id).await.map(Box::new)),
             Request::History { epoch, after } => Answer::History(state.history(id, epoch, after).await),
             Request::Restore { room, found, due } => Answer::Restored(state.restore(&room, found, due).await),
             Request::Alarm => Answer::Alarmed(state.alarm(id).await),
             Request::Repair { room, due } => Answer::Restored(state.repair(&room, due).await),
-            Request::Recall => Answer::Recalled(self.recall(id).await),
+            Request::Recall => Answer::Recalled(self.recall(id).await.map(Box::new)),
             Request::Wait(millis) => {
                 sleep(Duration::from_millis(millis)).await;
                 Answer::Waited

@@ -30,7 +30,7 @@ const LONGEST_WAIT: u32 = 5;
 pub(super) struct Attempt {
     purpose: Purpose,
     /// None: the command of the job itself.
-    command: Option<Command>,
+    command: Option<Box<Command>>,
     /// What was proposed last.
     update: Option<Arc<Update>>,
     tries: usize,
@@ -66,7 +66,7 @@ impl Attempt {
     }
 
     pub(super) fn of(purpose: Purpose, command: Command) -> Self {
-        Self { command: Some(command), ..Self::new(purpose) }
+        Self { command: Some(Box::new(command)), ..Self::new(purpose) }
     }
 }
 
@@ -79,7 +79,7 @@ impl Job {
     }
 }
 
-impl<H> Turn<H> {
+impl<H> Turn<'_, H> {
     pub(super) fn decide(
         &mut self,
         mut attempt: Attempt,
@@ -97,7 +97,7 @@ impl<H> Turn<H> {
             return self.load(replica, env, out);
         }
         let before = &replica.room;
-        let command = attempt.command.as_ref().unwrap_or_else(|| self.job.command());
+        let command = attempt.command.as_deref().unwrap_or_else(|| self.job.command());
         let draft = match decide(before, command, env.policy, env.now) {
             Ok(draft) if draft.changes.is_empty() => return self.done(attempt, Ok(before.version), replica, env, out),
             Ok(draft) => draft,
@@ -109,7 +109,10 @@ impl<H> Turn<H> {
         let due = due_after(Some(before), &draft.after, env.policy);
         replica.proposed = Some((base, env.now));
         attempt.update = Some(Arc::clone(&update));
-        self.request(Stage::Committing(attempt), Request::Commit(Proposal { update, after: draft.after, due }))
+        self.request(
+            Stage::Committing(attempt),
+            Request::Commit(Box::new(Proposal { update, after: draft.after, due })),
+        )
     }
 
     pub(super) fn committed(

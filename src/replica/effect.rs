@@ -116,13 +116,13 @@ pub enum Request {
     /// Read the updates after a version: [`Answer::History`].
     History { epoch: u64, after: u64 },
     /// Commit a decision: [`Answer::Committed`].
-    Commit(Proposal),
+    Commit(Box<Proposal>),
     /// Put a room back that shared state has lost, in whole or in part: [`Answer::Restored`].
-    Restore { room: Room, found: Option<StreamPosition>, due: Due },
+    Restore { room: Box<Room>, found: Option<StreamPosition>, due: Due },
     /// Ask the other nodes to put back a room that cannot be read: [`Answer::Alarmed`].
     Alarm,
     /// Put a room in the place of one that cannot be read: [`Answer::Restored`].
-    Repair { room: Room, due: Due },
+    Repair { room: Box<Room>, due: Due },
     /// Look the room up in the ledger: [`Answer::Recalled`].
     Recall,
     /// Let so many milliseconds pass: [`Answer::Waited`].
@@ -139,12 +139,12 @@ pub enum Request {
 #[derive(Debug)]
 #[allow(missing_docs, reason = "see the request")]
 pub enum Answer {
-    Loaded(Result<Room, BackendError>),
+    Loaded(Result<Box<Room>, BackendError>),
     History(Result<History, BackendError>),
     Committed(Result<Commit, BackendError>),
     Restored(Result<Commit, BackendError>),
     Alarmed(Result<(), BackendError>),
-    Recalled(Option<Room>),
+    Recalled(Option<Box<Room>>),
     Waited,
     Missed { history: Result<History, BackendError>, inbox: Result<Inbox, BackendError> },
     Taken(Result<(), BackendError>),

@@ -33,9 +33,9 @@ pub(super) enum Read {
     /// The room itself.
     Room,
     /// The updates that lead from the replica to this.
-    History(Room),
+    History(Box<Room>),
     /// That the replica is put back as this.
-    Restore(Room),
+    Restore(Box<Room>),
     /// That other nodes are asked for a room that cannot be read.
     Alarm,
     /// Some time; then it is looked whether another node has put the room back.
@@ -45,10 +45,10 @@ pub(super) enum Read {
     /// The room as the ledger has it.
     Ledger(BackendError),
     /// That this takes the place of a room that cannot be read.
-    Repair(Room),
+    Repair(Box<Room>),
 }
 
-impl<H> Turn<H> {
+impl<H> Turn<'_, H> {
     pub(super) fn load(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         self.read_room(0, replica, env, out)
     }
@@ -106,7 +106,7 @@ impl<H> Turn<H> {
             (Read::Look { looks }, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
                 wait(self, Read::Pause { looks }, Request::Wait(LOOK_EVERY))
             }
-            (Read::Ledger(_), Answer::Recalled(Some(room))) => self.repair(reads, begun_anew(room, env.now), env),
+            (Read::Ledger(_), Answer::Recalled(Some(room))) => self.repair(reads, begun_anew(*room, env.now), env),
             // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
             (Read::Ledger(unreadable), Answer::Recalled(None)) => {
                 self.fail(Why::Failed, unreadable.into(), replica, env)
@@ -133,7 +133,7 @@ impl<H> Turn<H> {
     /// The ledger was asked for a room that nobody holds any more: one that is found comes back when somebody joins it.
     pub(super) fn recalled(
         &mut self,
-        found: Option<Room>,
+        found: Option<Box<Room>>,
         replica: &mut Replica<H>,
         env: &Env<'_>,
         out: Out<'_, H>,
@@ -148,7 +148,7 @@ impl<H> Turn<H> {
     /// A room from the ledger was put into shared state, or was there already.
     pub(super) fn returned(
         &mut self,
-        room: Room,
+        room: Box<Room>,
         done: Result<Commit, BackendError>,
         replica: &mut Replica<H>,
         env: &Env<'_>,
@@ -156,7 +156,7 @@ impl<H> Turn<H> {
     ) -> Step {
         match done {
             Ok(Commit::Applied) => {
-                replica.replace(room, "history_gone", env, out);
+                replica.replace(*room, "history_gone", env, out);
                 self.work(replica, env, out)
             }
             Ok(Commit::Conflict) => self.load(replica, env, out),
@@ -164,7 +164,14 @@ impl<H> Turn<H> {
         }
     }
 
-    fn compare(&mut self, reads: usize, fresh: Room, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+    fn compare(
+        &mut self,
+        reads: usize,
+        fresh: Box<Room>,
+        replica: &mut Replica<H>,
+        env: &Env<'_>,
+        out: Out<'_, H>,
+    ) -> Step {
         let old = &replica.room;
         match standing(old, &fresh, !replica.sessions.is_empty(), env.now) {
             Standing::Same => self.go_on(reads, &[], replica, env, out),
@@ -187,7 +194,7 @@ impl<H> Turn<H> {
         }
     }
 
-    fn repair(&mut self, reads: usize, room: Room, env: &Env<'_>) -> Step {
+    fn repair(&mut self, reads: usize, room: Box<Room>, env: &Env<'_>) -> Step {
         let due = due_after(None, &room, env.policy);
         let request = Request::Repair { room: room.clone(), due };
         self.request(Stage::Loading { read: Read::Repair(room), reads }, request)
@@ -196,7 +203,7 @@ impl<H> Turn<H> {
     fn replay(
         &mut self,
         reads: usize,
-        fresh: Room,
+        fresh: Box<Room>,
         history: History,
         replica: &mut Replica<H>,
         env: &Env<'_>,
@@ -228,14 +235,14 @@ impl<H> Turn<H> {
     fn start_over(
         &mut self,
         reads: usize,
-        fresh: Room,
+        fresh: Box<Room>,
         reason: &'static str,
         replica: &mut Replica<H>,
         env: &Env<'_>,
         out: Out<'_, H>,
     ) -> Step {
         let mut buffered = replica.sync.loaded(env.now);
-        replica.replace(fresh, reason, env, out);
+        replica.replace(*fresh, reason, env, out);
         // What led to another epoch is void.
         let room = &replica.room;
         buffered.retain(|update| update.epoch == room.epoch || !room.exists());
@@ -317,6 +324,6 @@ impl<H> Replica<H> {
 }
 
 /// A room that is put back is another incarnation.
-fn begun_anew(old: Room, now: Millis) -> Room {
-    Room { epoch: now.max(old.epoch.saturating_add(1)), ..old }
+fn begun_anew(old: Room, now: Millis) -> Box<Room> {
+    Box::new(Room { epoch: now.max(old.epoch.saturating_add(1)), ..old })
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::room::{Command, Refusal};
 
-impl<H> Turn<H> {
+impl<H> Turn<'_, H> {
     pub(super) fn not_admitted(
         &mut self,
         failure: Failure,
@@ -16,7 +16,7 @@ impl<H> Turn<H> {
         env: &Env<'_>,
         out: Out<'_, H>,
     ) -> Step {
-        let (Job::Enter(command), Some((user, conn))) = (&self.job, self.job.entrant()) else {
+        let (Job::Enter(command), Some((user, conn))) = (self.job, self.job.entrant()) else {
             return self.finish(Err(failure), replica, env);
         };
         // Where the answer got lost, its seat may have come all the same.

@@ -16,7 +16,7 @@ use crate::{
     room::{StreamPosition, Update},
 };
 
-impl<H> Turn<H> {
+impl<H> Turn<'_, H> {
     pub(super) fn ask_for_missed(&mut self, from: StreamPosition, version: u64, again: bool) -> Step {
         match self.job.entrant() {
             Some((user, _)) => {

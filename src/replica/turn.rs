@@ -30,7 +30,6 @@ pub enum Job {
 
 /// What has to be done next.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "it is looked at once, where it was made")]
 pub enum Step {
     /// Ask shared state for something, and hand the answer to [`Turn::answer`].
     Do(Request),
@@ -41,8 +40,8 @@ pub enum Step {
 /// One job in one room, from the first look at the replica to the last answer of shared state. There is one turn at a time in a room, so
 /// that a node never races itself.
 #[derive(Debug)]
-pub struct Turn<H> {
-    pub(super) job: Job,
+pub struct Turn<'j, H> {
+    pub(super) job: &'j Job,
     /// Who comes in, until it is admitted.
     pub(super) join: Option<PendingJoin<H>>,
     /// Whether the ledger was asked for the room.
@@ -66,7 +65,7 @@ pub(super) enum Stage {
     /// The ledger is asked for a room that shared state does not know.
     Recalling,
     /// A room from the ledger is put into shared state.
-    Returning(Room),
+    Returning(Box<Room>),
     /// What a resuming member missed is read.
     Missing { from: StreamPosition, version: u64, asked_again: bool },
     /// What it has got is taken out of its inbox.
@@ -86,17 +85,17 @@ impl Job {
     }
 }
 
-impl<H> Turn<H> {
+impl<'j, H> Turn<'j, H> {
     /// Begins a turn, and says what has to be done first. `join` is the connection of a [`Job::Enter`].
     pub fn begin(
-        job: Job,
+        job: &'j Job,
         join: Option<PendingJoin<H>>,
         replica: &mut Replica<H>,
         env: &Env<'_>,
         out: Out<'_, H>,
     ) -> (Self, Step) {
         let mut turn = Self { job, join, recalled: false, reloads: 0, stage: Stage::Running };
-        let step = match (&turn.job, &replica.sync) {
+        let step = match (job, &replica.sync) {
             (Job::Command(_), Sync::Unloaded | Sync::Retired) => Step::Done(Err(Refusal::NotJoined.into())),
             (_, Sync::Retired) => Step::Done(Err(Failure::Retired)),
             // Its first load was broken off, and nobody has come since.
@@ -146,15 +145,15 @@ impl<H> Turn<H> {
     }
 
     /// This node has the room for the first time.
-    fn opened(&mut self, fresh: Room, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
+    fn opened(&mut self, fresh: Box<Room>, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         let buffered = replica.sync.loaded(env.now);
-        replica.replace(fresh, "epoch_changed", env, out);
+        replica.replace(*fresh, "epoch_changed", env, out);
         self.follow(1, &buffered, replica, env, out)
     }
 
     /// The room is loaded: does what the turn is for.
     pub(super) fn work(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
-        match &self.job {
+        match self.job {
             Job::Adopt => self.finish(Ok(replica.room.version), replica, env),
             // One that was closed has left its epoch: what the ledger has of it may be late.
             Job::Enter(Command::Join(_)) if replica.room.epoch == 0 && !self.recalled => {
@@ -182,7 +181,7 @@ impl<H> Turn<H> {
         env: &Env<'_>,
         out: Out<'_, H>,
     ) -> Step {
-        match (&self.job, done) {
+        match (self.job, done) {
             (Job::Enter(_), Ok(version)) => self.welcome(version, replica, env),
             (Job::Enter(_), Err(failure)) => self.not_admitted(failure, replica, env, out),
             (Job::Command(command), Err(Failure::Refused(refusal))) => match attempted(command, refusal, &replica.room)

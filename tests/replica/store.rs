@@ -57,7 +57,7 @@ impl Store {
         match request {
             Request::Load => {
                 self.subscribers.insert(by);
-                Answer::Loaded(Ok(self.room.clone()))
+                Answer::Loaded(Ok(Box::new(self.room.clone())))
             }
             Request::Commit(proposal) => {
                 let update = proposal.update;
@@ -75,7 +75,7 @@ impl Store {
                 if is != found {
                     return Answer::Restored(Ok(Commit::Conflict));
                 }
-                self.room = room;
+                self.room = *room;
                 self.known = self.story.len();
                 self.inboxes.clear();
                 self.subscribers.iter().filter(|node| **node != by).for_each(|node| publish(*node, Push::Stale));
@@ -144,7 +144,9 @@ impl Store {
         self.room = match self.states.last() {
             Some(room) if updates < usize::from(u8::MAX) => room.clone(),
             _ => {
-                (self.story.clear(), self.states.clear(), self.inboxes.clear());
+                self.story.clear();
+                self.states.clear();
+                self.inboxes.clear();
                 Room::vacant(room_id())
             }
         };

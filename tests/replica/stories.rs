@@ -12,7 +12,9 @@ fn told(ops: &[Op]) -> World {
         world.step(&Op::Join { user, node, modern: user > 0 });
         world.calm();
     }
-    ops.iter().for_each(|op| world.step(op));
+    for op in ops {
+        world.step(op);
+    }
     world.calm();
     world
 }

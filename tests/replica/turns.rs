@@ -79,8 +79,8 @@ impl Bench {
     fn enter(&mut self, number: u8) {
         let shared = self.replica.room().clone();
         let job = Job::Enter(Command::Join(join(number)));
-        self.turn(job, Some(pending(number, None)), |request| match request {
-            Request::Load => Answer::Loaded(Ok(shared.clone())),
+        self.turn(&job, Some(pending(number, None)), |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
             Request::Recall => Answer::Recalled(None),
             Request::Commit(_) => Answer::Committed(Ok(Commit::Applied)),
             other => unreachable!("{other:?}"),
@@ -108,7 +108,7 @@ impl Bench {
 
     fn turn(
         &mut self,
-        job: Job,
+        job: &Job,
         join: Option<PendingJoin<usize>>,
         mut answer: impl FnMut(Request) -> Answer,
     ) -> Result<u64, Failure> {
@@ -128,7 +128,7 @@ impl Bench {
 
     fn say(&mut self, answer: impl FnMut(Request) -> Answer) -> Result<u64, Failure> {
         let action = Action::Broadcast { event: "e".into(), data: None };
-        self.turn(Job::Command(Command::Act { user: user(1), conn: conn(1), action }), None, answer)
+        self.turn(&Job::Command(Command::Act { user: user(1), conn: conn(1), action }), None, answer)
     }
 
     fn hear(&mut self, command: &Command) {
@@ -162,33 +162,33 @@ fn a_join_of_a_new_room_loads_it_asks_the_ledger_and_commits() {
 fn what_nobody_is_in_any_more_is_let_go_of_and_nothing_follows() {
     let mut bench = Bench::new();
     let job = Job::Command(Command::Disconnect { user: user(1), conn: conn(1), keep_seat: false });
-    let refused = bench.turn(job, None, |_| unreachable!());
+    let refused = bench.turn(&job, None, |_| unreachable!());
     assert!(matches!(refused, Err(Failure::Refused(Refusal::NotJoined))));
-    let done = bench.turn(Job::Tend(Command::Tick), None, |request| match request {
-        Request::Load => Answer::Loaded(Ok(Room::vacant(room_id()))),
+    let done = bench.turn(&Job::Tend(Command::Tick), None, |request| match request {
+        Request::Load => Answer::Loaded(Ok(Box::new(Room::vacant(room_id())))),
         Request::Leave => Answer::Left,
         other => unreachable!("{other:?}"),
     });
     assert_eq!((done.unwrap(), bench.replica.is_retired()), (0, true));
-    assert!(matches!(bench.turn(Job::Tick, None, |_| unreachable!()), Err(Failure::Retired)));
+    assert!(matches!(bench.turn(&Job::Tick, None, |_| unreachable!()), Err(Failure::Retired)));
 }
 
 #[test]
 fn a_turn_that_is_broken_off_leaves_nothing_that_is_trusted() {
     let mut bench = Bench::new();
     let job = Job::Enter(Command::Join(join(1)));
-    let (_, step) = bench.with(|replica, env, out| Turn::begin(job, Some(pending(1, None)), replica, env, out));
+    let (_, step) = bench.with(|replica, env, out| Turn::begin(&job, Some(pending(1, None)), replica, env, out));
     assert!(matches!(step, Step::Do(Request::Load)));
     bench.with(|replica, env, _| replica.abandon(env.now));
     // Nobody came again: it is let go of, once.
     assert_eq!(bench.with(|replica, env, _| replica.timeout(env)), Some(START + 1_000));
-    bench.turn(Job::Tick, None, |_| Answer::Left).unwrap();
+    bench.turn(&Job::Tick, None, |_| Answer::Left).unwrap();
     assert_eq!((bench.requests, bench.replica.is_retired()), (vec!["Leave".into()], true));
 
     let mut bench = Bench::seated(&[1]);
     let action = Action::Leave;
     let job = Job::Command(Command::Act { user: user(1), conn: conn(1), action });
-    let (_, step) = bench.with(|replica, env, out| Turn::begin(job, None, replica, env, out));
+    let (_, step) = bench.with(|replica, env, out| Turn::begin(&job, None, replica, env, out));
     assert!(matches!(step, Step::Do(Request::Commit(_))));
     bench.with(|replica, env, _| replica.abandon(env.now));
     assert_eq!(bench.replica.resync(), Some(Why::Broken));
@@ -205,7 +205,7 @@ fn a_commit_without_an_answer_is_looked_up_before_anything_else_is_decided() {
     bench.requests.clear();
     bench
         .say(|request| match request {
-            Request::Load => Answer::Loaded(Ok(shared.clone())),
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
             _ => Answer::Committed(Ok(Commit::Applied)),
         })
         .unwrap();
@@ -219,7 +219,7 @@ fn a_conflict_is_decided_again_at_once_where_the_other_update_is_here() {
     let other = Arc::new(update(bench.replica.room(), &rename));
     let action = Action::Broadcast { event: "e".into(), data: None };
     let job = Job::Command(Command::Act { user: user(1), conn: conn(1), action });
-    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(job, None, replica, env, out));
+    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(&job, None, replica, env, out));
     let Step::Do(Request::Commit(first)) = step else { panic!("{step:?}") };
     bench.with(|replica, env, out| replica.update(&other, env, out));
     let conflict = Answer::Committed(Ok(Commit::Conflict));
@@ -239,13 +239,13 @@ fn a_conflict_with_something_that_was_missed_loads_the_room_and_goes_on() {
     later.changes.iter().for_each(|change| shared.apply(change, START));
     let action = Action::Broadcast { event: "e".into(), data: None };
     let job = Job::Command(Command::Act { user: user(1), conn: conn(1), action });
-    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(job, None, replica, env, out));
+    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(&job, None, replica, env, out));
     assert!(matches!(step, Step::Do(Request::Commit(_))), "{step:?}");
     bench.with(|replica, env, out| replica.update(&later, env, out));
     assert_eq!(bench.replica.resync(), Some(Why::Gap));
     for (answer, next) in [
         (Answer::Committed(Ok(Commit::Conflict)), "Do(Load"),
-        (Answer::Loaded(Ok(shared.clone())), "Do(History"),
+        (Answer::Loaded(Ok(Box::new(shared.clone()))), "Do(History"),
         (Answer::History(Ok(Some(vec![missed, later]))), "Do(Commit"),
         (Answer::Committed(Ok(Commit::Applied)), "Done(Ok"),
     ] {
@@ -302,11 +302,11 @@ fn others_and_then_the_ledger_are_asked_for_a_room_that_cannot_be_read() {
         let mut bench = Bench::new();
         let known = found.is_some();
         let job = Job::Enter(Command::Join(Join { proof: None, ..join(1) }));
-        let done = bench.turn(job, Some(pending(1, None)), |request| match request {
+        let done = bench.turn(&job, Some(pending(1, None)), |request| match request {
             Request::Load => Answer::Loaded(Err(unreadable())),
             Request::Alarm => Answer::Alarmed(Ok(())),
             Request::Wait(_) => Answer::Waited,
-            Request::Recall => Answer::Recalled(found.clone()),
+            Request::Recall => Answer::Recalled(found.clone().map(Box::new)),
             Request::Repair { .. } => Answer::Restored(Ok(Commit::Applied)),
             Request::Commit(_) => Answer::Committed(Ok(Commit::Applied)),
             Request::Leave => Answer::Left,
@@ -327,7 +327,7 @@ fn a_room_that_changes_whenever_it_is_read_is_read_eight_times() {
     bench.with(|replica, env, _| replica.stale(env.now));
     let failed = bench.say(|request| match request {
         // It has lost everything, and somebody else always puts it back first.
-        Request::Load => Answer::Loaded(Ok(Room::vacant(room_id()))),
+        Request::Load => Answer::Loaded(Ok(Box::new(Room::vacant(room_id())))),
         _ => Answer::Restored(Ok(Commit::Conflict)),
     });
     assert!(matches!(failed, Err(Failure::Backend(BackendError::Contended(_)))));
@@ -344,8 +344,8 @@ fn whoever_was_given_up_wrongly_is_not_told_that_it_left_and_takes_its_seat_agai
     assert_eq!(bench.replica.resync(), Some(Why::WrongEviction));
     let shared = bench.replica.room().clone();
     bench
-        .turn(Job::Tick, None, |request| match request {
-            Request::Load => Answer::Loaded(Ok(shared.clone())),
+        .turn(&Job::Tick, None, |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
             _ => Answer::Committed(Ok(Commit::Applied)),
         })
         .unwrap();
@@ -360,7 +360,7 @@ fn whoever_cannot_have_its_seat_back_is_closed() {
     // Meanwhile it was thrown out.
     bench.hear(&Command::Act { user: user(1), conn: conn(1), action: Action::Kick { who: user(2), note: None } });
     let shared = bench.replica.room().clone();
-    bench.turn(Job::Tick, None, |_| Answer::Loaded(Ok(shared.clone()))).unwrap();
+    bench.turn(&Job::Tick, None, |_| Answer::Loaded(Ok(Box::new(shared.clone())))).unwrap();
     assert_eq!(bench.sent.last().unwrap(), "2: closed, seat lost");
     assert_eq!(bench.replica.sessions(), 1);
 }
@@ -370,8 +370,8 @@ fn a_member_without_a_connection_is_given_up_when_the_room_is_loaded() {
     let mut bench = Bench::new();
     let shared = with_members(&[1, 2]);
     bench
-        .turn(Job::Enter(Command::Resume(resume(1))), Some(pending(3, None)), |request| match request {
-            Request::Load => Answer::Loaded(Ok(shared.clone())),
+        .turn(&Job::Enter(Command::Resume(resume(1))), Some(pending(3, None)), |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
             Request::Commit(_) => Answer::Committed(Ok(Commit::Applied)),
             other => unreachable!("{other:?}"),
         })
@@ -402,9 +402,10 @@ fn a_seat_that_came_without_an_answer_is_a_seat_and_nothing_is_told_twice() {
     let mut known: Vec<Arc<Update>> = Vec::new();
     let join = PendingJoin { conn: conn(3), ..pending(3, Some(from)) };
     let job = Job::Enter(Command::Resume(resume(1)));
-    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(job, Some(join), replica, env, out));
+    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(&job, Some(join), replica, env, out));
     let Step::Do(Request::Load) = step else { panic!("{step:?}") };
-    let step = bench.with(|replica, env, out| turn.answer(Answer::Loaded(Ok(shared.clone())), replica, env, out));
+    let step =
+        bench.with(|replica, env, out| turn.answer(Answer::Loaded(Ok(Box::new(shared.clone()))), replica, env, out));
     let Step::Do(Request::Commit(proposal)) = step else { panic!("{step:?}") };
     known.push(Arc::clone(&proposal.update));
     bench.with(|replica, env, out| replica.update(&proposal.update, env, out));

@@ -203,12 +203,13 @@ pub struct Asked {
 type Queued = (Job, Option<PendingJoin<usize>>, Option<usize>);
 
 struct Running {
-    turn: Turn<usize>,
+    turn: Turn<'static, usize>,
     request: Option<Request>,
     /// Which of [`World::asked`] it answers.
     asked: Option<usize>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a story has few of them at a time")]
 pub enum Message {
     Push(Push),
     Answer(Answer),
@@ -296,7 +297,7 @@ impl World {
                 }
             }
             Op::Pass { millis } => self.pass(*millis),
-            Op::Serve { node } => self.serve(*node, |answer| Some(answer)),
+            Op::Serve { node } => self.serve(*node, Some),
             Op::Timeout { node, done } => self.time_out(*node, *done),
             Op::Deliver { node, messages } => (0..*messages).for_each(|_| self.deliver(*node)),
             Op::Fault(fault) => self.fault(fault),
@@ -379,7 +380,9 @@ impl World {
                 }
                 let nodes = &mut self.nodes;
                 self.store.forget(usize::from(*updates));
-                nodes.iter_mut().for_each(|node| node.inbound.push_back(Message::Push(Push::Cut)));
+                for node in nodes {
+                    node.inbound.push_back(Message::Push(Push::Cut));
+                }
             }
         }
     }
@@ -518,6 +521,7 @@ impl World {
             return;
         }
         let Some((job, join, asked)) = self.nodes[node].jobs.pop_front() else { return };
+        let job: &'static Job = Box::leak(Box::new(job));
         if self.nodes[node].replica.is_retired() {
             self.reopen(node);
         }

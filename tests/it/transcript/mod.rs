@@ -40,15 +40,15 @@ const UNREACHED: [&str; 1] = ["internal"];
 #[test]
 fn the_stories_leave_nothing_out() {
     let lines: Vec<Value> = STORIES.iter().flat_map(|story| stage::read(story)).collect();
-    let set = |pick: &dyn Fn(&Value) -> Option<String>| lines.iter().filter_map(pick).collect::<BTreeSet<_>>();
+    let all = |pick: &dyn Fn(&Value) -> Option<String>| lines.iter().filter_map(pick).collect::<BTreeSet<_>>();
     let word = |value: &Value| value.as_str().map(ToOwned::to_owned);
     let known: BTreeSet<_> = types("client").into_iter().collect();
-    let sent = set(&|line| word(&line["sent"]["type"]).filter(|kind| known.contains(kind)));
+    let sent = all(&|line| word(&line["sent"]["type"]).filter(|kind| known.contains(kind)));
     assert_eq!(sent, known, "left: sent in a story, right: documented");
-    assert_eq!(set(&|line| word(&line["got"]["type"])), types("server").into_iter().collect());
+    assert_eq!(all(&|line| word(&line["got"]["type"])), types("server").into_iter().collect());
     let codes = DOCUMENT["$defs"]["errorCode"]["enum"].as_array().unwrap();
     let codes = codes.iter().filter_map(word).filter(|code| !UNREACHED.contains(&code.as_str()));
-    assert_eq!(set(&|line| word(&line["got"]["code"])), codes.collect());
+    assert_eq!(all(&|line| word(&line["got"]["code"])), codes.collect());
     let closes = ["1000", "1002", "1007", "1008", "1009", "1012", "1013", "4008", "4009", "4503"];
-    assert_eq!(set(&|line| line["closed"].as_u64().map(|code| code.to_string())), closes.map(ToOwned::to_owned).into());
+    assert_eq!(all(&|line| line["closed"].as_u64().map(|code| code.to_string())), closes.map(ToOwned::to_owned).into());
 }
