@@ -61,7 +61,7 @@ fn encode_fields(codec: &Codec, room: &Room) -> String {
     for member in room.members.values() {
         fields.push((member_field(&member.user), codec.encode_member(member).unwrap()));
     }
-    fields.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect()
+    fields.iter().flat_map(|(name, value)| [name, "\0", value, "\0"]).collect()
 }
 
 fn decode_fields(bytes: &[u8]) -> Fields {
