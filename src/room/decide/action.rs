@@ -27,7 +27,7 @@ pub enum Action {
     Report { position: f64, playing: bool },
     /// Begin or cease to report positions.
     Watching { watching: bool },
-    /// Watch something else. `time` is as it was sent: see [`super::url_time_in_seconds`].
+    /// Watch something else. `time` is as it was sent: see `room::url_time_in_seconds`.
     ChangeUrl { url: Box<str>, time: Option<f64>, legacy: bool },
     /// Let everybody move the film, or not.
     GuestControl { enabled: bool },
