@@ -9,7 +9,7 @@ use crate::{
     clock::Millis,
     id::{RoomId, UserId},
     replica::{Effect, Env, Failure, Gap, Loss, Out, Replica, Resumed, Source},
-    telemetry::{self, Metrics, Share},
+    telemetry::{self, GaugeGuard, Metrics},
 };
 
 /// A room that this node takes part in.
@@ -32,9 +32,9 @@ struct Local {
     /// Where the room stands in the schedule.
     scheduled: Option<Millis>,
     /// Members that are connected to this node.
-    present: Share,
+    present: GaugeGuard,
     /// Members that are away and were last on this node.
-    away: Share,
+    away: GaugeGuard,
 }
 
 impl LocalRoom {
@@ -42,8 +42,8 @@ impl LocalRoom {
         let local = Local {
             replica: Replica::new(id.clone()),
             scheduled: None,
-            present: Share::new(&metrics.present, 0),
-            away: Share::new(&metrics.away, 0),
+            present: GaugeGuard::new(&metrics.present, 0),
+            away: GaugeGuard::new(&metrics.away, 0),
         };
         Self { id, turn: tokio::sync::Mutex::default(), state: Mutex::new(local) }
     }

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protoc
 use super::{client_session::ClientSession, transport::Transport, upgrade::Door};
 use crate::{
     protocol::{Close, Code, Received, ServerFrame, ServerFrameType, decode, encode},
-    telemetry::Parting,
+    telemetry::PeerDisconnect,
 };
 
 /// Frames of a peer that are still read after the close frame was sent, until the peer's own close frame comes.
@@ -33,14 +33,14 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
     let close = match end {
         End::Close(close) | End::Broken(close) => close,
         End::Closed => {
-            session.door.metrics.partings.inc(Parting::Closed);
+            session.door.metrics.peer_disconnects.inc(PeerDisconnect::Closed);
             tracing::info!(by = "client", "closed");
             // The peer's close frame has its answer waiting.
             let _ = tokio::join!(timeout(FAREWELL, socket.flush()), session.depart());
             return;
         }
         End::Gone => {
-            session.door.metrics.partings.inc(Parting::Gone);
+            session.door.metrics.peer_disconnects.inc(PeerDisconnect::Gone);
             tracing::info!(by = "network", reason = "gone without a close frame", "closed");
             return session.depart().await;
         }

@@ -5,7 +5,7 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// Writes a gauge that is looked up only when somebody asks.
+/// Writes a gauge whose value is read at the time of a scrape.
 pub(super) fn gauge<N>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: N) -> fmt::Result
 where
     N: EncodeGaugeValue + Clone,
@@ -14,7 +14,7 @@ where
     gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
 }
 
-/// Writes a counter that is looked up only when somebody asks.
+/// Writes a counter whose value is read at the time of a scrape.
 pub(super) fn counter<N>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: N) -> fmt::Result
 where
     N: EncodeCounterValue + Clone,

@@ -27,7 +27,7 @@ impl Format {
     }
 }
 
-/// In 0.0.4 HELP and TYPE name what stands in the samples, with its suffix; there are fewer types; and there is no UNIT and no EOF.
+/// Converts to format 0.0.4: HELP and TYPE name the metric with its suffix, there are fewer types, and neither UNIT nor EOF.
 fn text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + open_metrics.len() / 8);
     let mut help = "";

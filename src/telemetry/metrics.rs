@@ -1,4 +1,4 @@
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::text::encode,
@@ -7,71 +7,17 @@ use prometheus_client::{
 };
 
 use super::{
-    Against, Cause, Dropped, Echo, Gap, Parting, PoolGauges, PoolUse, ProcessCollector, Refused, Resumed,
-    RuntimeCollector, SeatCheck, Sharded, Tally, Timing, labels::Journaled,
+    Against, Cause, CounterVec, Dropped, Gap, Histogram, HttpMetrics, PeerDisconnect, PoolGauges, ProbeStats,
+    ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot,
+    buckets::{COMMIT, RELAY, REMOTE},
+    deprecated::with_old_names,
+    labels::Journaled,
+    register::{counter, gauge, histogram},
 };
 use crate::protocol::{Close, Code, Received, ServerFrameType, unencodable};
 
-const fn micros(micros: u64) -> Duration {
-    Duration::from_micros(micros)
-}
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Upper bounds for work within a node, including waits for Redis.
-const RELAY: [Duration; 15] = [
-    micros(10),
-    micros(25),
-    micros(50),
-    micros(100),
-    micros(250),
-    micros(500),
-    millis(1),
-    micros(2_500),
-    millis(5),
-    millis(10),
-    millis(25),
-    millis(100),
-    millis(250),
-    millis(1_000),
-    millis(2_500),
-];
-/// Upper bounds for times that are known to the millisecond, by another node's clock.
-const REMOTE: [Duration; 11] = [
-    millis(1),
-    millis(2),
-    millis(3),
-    millis(5),
-    millis(10),
-    millis(25),
-    millis(50),
-    millis(100),
-    millis(250),
-    millis(1_000),
-    millis(5_000),
-];
-/// Upper bounds for a round trip to Redis, whose deadline is two seconds.
-const COMMIT: [Duration; 14] = [
-    micros(100),
-    micros(250),
-    micros(500),
-    millis(1),
-    micros(2_500),
-    millis(5),
-    millis(10),
-    millis(25),
-    millis(50),
-    millis(100),
-    millis(250),
-    millis(500),
-    millis(1_000),
-    millis(2_500),
-];
-
-/// The metrics of a node. Handles are resolved once, here, so counting only adds; what is counted for each frame is added in a place of the
-/// counting thread. `docs/metrics.md` is the list.
+/// The metrics of a node; `docs/metrics.md` lists them. Handles are resolved once, here, so that counting is one addition. Counters of
+/// frames are sharded by thread.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct Metrics {
@@ -80,34 +26,34 @@ pub struct Metrics {
     pub connections_max: Gauge,
     pub connections_total: Counter,
     pub http: HttpMetrics,
-    pub upgrades_refused: Tally<Refused>,
-    pub received: Tally<Received, Sharded>,
-    pub sent: Tally<ServerFrameType, Sharded>,
+    pub upgrades_refused: CounterVec<Refused>,
+    pub received: CounterVec<Received, Sharded>,
+    pub sent: CounterVec<ServerFrameType, Sharded>,
     pub writes: Counter<u64, Sharded>,
-    pub errors: Tally<Code>,
-    pub closes: Tally<Close>,
-    pub partings: Tally<Parting>,
+    pub errors: CounterVec<Code>,
+    pub closes: CounterVec<Close>,
+    pub peer_disconnects: CounterVec<PeerDisconnect>,
     pub joins_waiting: Gauge,
     pub reads_delayed: Counter,
     pub present: Gauge,
     pub away: Gauge,
-    pub relay: Timing,
-    pub relay_remote: Timing,
+    pub relay: Histogram,
+    pub relay_remote: Histogram,
     clock_offset: Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>,
-    pub commit: Timing,
+    pub commit: Histogram,
     pub commit_conflicts: Counter,
-    pub resumed: Tally<Resumed>,
-    pub seat_checks: Tally<SeatCheck>,
-    pub gaps: Tally<Gap>,
+    pub resumed: CounterVec<Resumed>,
+    pub seat_checks: CounterVec<SeatCheck>,
+    pub gaps: CounterVec<Gap>,
     pub reaped_members: Counter,
     pub draining: Gauge,
     pub link_up: Gauge,
-    pub state_errors: Tally<Cause>,
-    pub signals_dropped: Tally<Dropped>,
+    pub state_errors: CounterVec<Cause>,
+    pub signals_dropped: CounterVec<Dropped>,
     pub entries_unguarded: Counter,
     pub link_restarts: Counter,
     pub resubscribed: Counter,
-    pub echo: Echo,
+    pub probe: ProbeStats,
     pub lease_lost: Counter,
     pub stream_entries: Gauge,
     pub stream_bytes: Gauge,
@@ -116,55 +62,14 @@ pub struct Metrics {
     outbox_bytes: Gauge,
     outbox_fullest: Gauge,
     journal_waiting: Gauge,
-    journal: Tally<Journaled>,
+    journal: CounterVec<Journaled>,
     frames_unencodable: Counter,
     pool: PoolGauges,
 }
 
-/// The metrics of connections that are not WebSockets.
-#[derive(Debug, Clone, Default)]
-#[allow(missing_docs, reason = "each is described where it is registered")]
-pub struct HttpMetrics {
-    pub connections: Gauge,
-    pub shed: Counter,
-    pub accept_failures: Counter,
-}
-
-impl HttpMetrics {
-    fn register(registry: &mut Registry) -> Self {
-        Self {
-            connections: gauge(registry, "http_connections", "Open HTTP connections, without WebSockets"),
-            shed: counter(
-                registry,
-                "http_connections_shed",
-                "Idle HTTP connections that were closed to make room for others",
-            ),
-            accept_failures: counter(
-                registry,
-                "accept_failures",
-                "Times that no connection could be accepted because files or memory ran out",
-            ),
-        }
-    }
-}
-
-/// Values that are looked up only for a scrape.
-#[derive(Debug, Clone, Copy, Default)]
-#[allow(missing_docs, reason = "each is its own name")]
-pub struct Snapshot {
-    pub rooms: usize,
-    /// Bytes that wait in all outboxes, and in the fullest one.
-    pub outbox: (usize, usize),
-    pub journal_waiting: u64,
-    pub journal_written: u64,
-    pub journal_lost: u64,
-    pub journal_failures: u64,
-    pub pool: PoolUse,
-}
-
 impl Metrics {
-    /// All at zero.
-    #[allow(clippy::too_many_lines, reason = "one entry a metric: the table of docs/metrics.md")]
+    /// Registers all metrics, at zero.
+    #[allow(clippy::too_many_lines, reason = "one entry for each metric")]
     pub fn new(node: &str) -> Self {
         let mut all = Registry::default();
         all.register_collector(Box::new(ProcessCollector));
@@ -187,8 +92,8 @@ impl Metrics {
         }
         let help = "Seconds by which the named clock is ahead of the clock that this node stamps with; a single node has no Redis";
         registry.register("clock_offset_seconds", help, clock_offset.clone());
-        let echo = Echo::default();
-        registry.register_collector(Box::new(echo.clone()));
+        let probe = ProbeStats::default();
+        registry.register_collector(Box::new(probe.clone()));
         Self {
             connections: gauge(registry, "connections", "Open WebSockets"),
             connections_max: gauge(
@@ -198,28 +103,28 @@ impl Metrics {
             ),
             http: HttpMetrics::register(registry),
             connections_total: counter(registry, "connections_opened", "WebSockets opened since the start"),
-            upgrades_refused: Tally::register(
+            upgrades_refused: CounterVec::register(
                 registry,
                 "upgrades_refused",
                 "Refused upgrades, by reason: 403 for the origin, 426, 405 or 400 for the handshake, otherwise 503",
             ),
-            received: Tally::register(
+            received: CounterVec::register(
                 registry,
                 "frames_received",
                 "Received frames, by type; also the invalid ones, those beyond the budget or that arrived while the socket was being closed (dropped), and those that have no effect (ignored)",
             ),
-            sent: Tally::register(
+            sent: CounterVec::register(
                 registry,
                 "frames_sent",
                 "Frames written to sockets, by type; their sum is the number of deliveries",
             ),
             writes: counter(registry, "writes", "Writes to sockets; each writes all frames that wait"),
-            errors: Tally::register(registry, "errors", "ERROR frames sent, by code"),
-            closes: Tally::register(registry, "closes", "Sockets that this node closed, by reason"),
-            partings: Tally::register(
+            errors: CounterVec::register(registry, "errors", "ERROR frames sent, by code"),
+            closes: CounterVec::register(registry, "closes", "Sockets that this node closed, by reason"),
+            peer_disconnects: CounterVec::register(
                 registry,
-                "partings",
-                "Sockets that ended without this node: closed by the client, or gone without a close frame",
+                "peer_disconnects",
+                "Sockets that this node did not close: closed by the client, or gone without a close frame",
             ),
             joins_waiting: gauge(
                 registry,
@@ -233,20 +138,20 @@ impl Metrics {
             ),
             present,
             away,
-            relay: timing(
+            relay: histogram(
                 registry,
                 "relay_seconds",
                 "Time from the arrival of a frame until everything that follows from it on this node is in the outboxes; in a cluster this includes the commit",
                 &RELAY,
             ),
-            relay_remote: timing(
+            relay_remote: histogram(
                 registry,
                 "relay_remote_seconds",
                 "Time from another node's decision until its update is in the outboxes of this node; measured by two clocks, in whole milliseconds, 0 if the other clock is ahead",
                 &REMOTE,
             ),
             clock_offset,
-            commit: timing(
+            commit: histogram(
                 registry,
                 "commit_seconds",
                 "Time that a commit in Redis took; empty on a single node",
@@ -257,22 +162,22 @@ impl Metrics {
                 "commit_conflicts",
                 "Decisions that were made again because another node had committed first",
             ),
-            resumed: Tally::register(registry, "resumes", "RESUME requests, by outcome"),
-            seat_checks: Tally::register(
+            resumed: CounterVec::register(registry, "resumes", "RESUME requests, by outcome"),
+            seat_checks: CounterVec::register(
                 registry,
                 "seat_checks",
                 "Sockets that were pinged because a client from another address claimed their seat, by outcome",
             ),
-            gaps: Tally::register(registry, "gaps", "Gaps in the updates of rooms, by outcome"),
+            gaps: CounterVec::register(registry, "gaps", "Gaps in the updates of rooms, by outcome"),
             reaped_members: counter(registry, "reaped_members", "Seats of dead nodes' members that this node gave up"),
             draining: gauge(registry, "draining", "1 while the node drains"),
             link_up: gauge(registry, "link_up", "1 while shared state can be reached and accepts what the node needs"),
-            state_errors: Tally::register(
+            state_errors: CounterVec::register(
                 registry,
                 "state_errors",
                 "Failed uses of shared state, by cause: the error of Redis, or another reason",
             ),
-            signals_dropped: Tally::register(
+            signals_dropped: CounterVec::register(
                 registry,
                 "signals_dropped",
                 "Directed frames that did not reach their member, by reason",
@@ -288,7 +193,7 @@ impl Metrics {
                 "resubscribed_rooms",
                 "Rooms that were subscribed to again after a connection to Redis was replaced",
             ),
-            echo,
+            probe,
             lease_lost: counter(
                 registry,
                 "lease_lost",
@@ -317,7 +222,7 @@ impl Metrics {
                 "ledger_waiting",
                 "Entries that wait to be written to the ledger of a single node",
             ),
-            journal: Tally::register(
+            journal: CounterVec::register(
                 registry,
                 "ledger_events",
                 "Events of a single node's ledger, by outcome; retries counts batches",
@@ -337,7 +242,7 @@ impl Metrics {
         self.clock_offset.get_or_create_owned(&[("against", against.as_str())]).set(seconds);
     }
 
-    /// As `OpenMetrics`; `Format` has the older text.
+    /// The text of a scrape, in the `OpenMetrics` format; `Format` converts it to the older one.
     pub fn render(&self, now: Snapshot) -> String {
         let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.rooms, now.rooms);
@@ -352,27 +257,6 @@ impl Metrics {
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
-        text
+        with_old_names(&text)
     }
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
-    let gauge = Gauge::default();
-    registry.register(name, help, gauge.clone());
-    gauge
-}
-
-fn counter<A>(registry: &mut Registry, name: &str, help: &str) -> Counter<u64, A>
-where
-    A: prometheus_client::metrics::counter::Atomic<u64> + Default + std::fmt::Debug + Send + Sync + 'static,
-{
-    let counter = Counter::default();
-    registry.register(name, help, counter.clone());
-    counter
-}
-
-fn timing(registry: &mut Registry, name: &str, help: &str, bounds: &'static [Duration]) -> Timing {
-    let timing = Timing::new(bounds);
-    registry.register(name, help, timing.clone());
-    timing
 }

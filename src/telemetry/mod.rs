@@ -1,30 +1,37 @@
 //! Log lines and metrics.
 
-mod echo;
+mod buckets;
+mod counter_vec;
+mod deprecated;
 mod encoded;
 mod exposition;
+mod gauge_guard;
+mod histogram;
+mod http_metrics;
 mod labels;
 mod log;
 mod metrics;
 mod panics;
 mod pool;
+mod probe_stats;
 mod process;
+mod register;
 mod runtime;
 mod sharded;
-mod share;
-mod tally;
-mod timing;
+mod snapshot;
 
-pub use echo::Echo;
+pub use counter_vec::{CounterVec, Label};
 pub use exposition::Format;
-pub use labels::{Against, Cause, Dropped, Gap, Parting, Refused, Resumed, SeatCheck};
+pub use gauge_guard::GaugeGuard;
+pub use histogram::Histogram;
+pub use http_metrics::HttpMetrics;
+pub use labels::{Against, Cause, Dropped, Gap, PeerDisconnect, Refused, Resumed, SeatCheck};
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
-pub use metrics::{HttpMetrics, Metrics, Snapshot};
+pub use metrics::Metrics;
 pub use panics::{contained, contained_call, log_panics, panics};
 pub use pool::{PoolGauges, PoolUse};
+pub use probe_stats::ProbeStats;
 pub use process::{Memory, ProcessCollector, memory};
 pub use runtime::RuntimeCollector;
 pub use sharded::Sharded;
-pub use share::Share;
-pub use tally::{Label, Tally};
-pub use timing::Timing;
+pub use snapshot::Snapshot;

@@ -15,7 +15,7 @@ pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 
-/// Writes each panic to the log, once, with the ids of the connection that it happened on, and counts it.
+/// Installs a hook that logs and counts each panic, with the ids of the connection that it happened on.
 pub fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         PANICS.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_ends_what_it_happened_in_and_nothing_else() {
+    async fn a_panic_ends_only_the_contained_work() {
         assert_eq!(contained(async { 1 }).await, Some(1));
         assert_eq!(contained(async { assert_eq!(1, 2) }).await, None);
         assert_eq!(contained_call(|| 3), Some(3));
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_message_are_read() {
+    fn string_payloads_are_logged() {
         let text = |payload: Box<dyn Any + Send>| message(&*payload).to_owned();
         assert_eq!(text(Box::new("plain")), "plain");
         assert_eq!(text(Box::new("made".to_owned())), "made");

@@ -13,7 +13,7 @@ pub struct PoolUse {
     pub most: usize,
 }
 
-/// The connections to PostgreSQL.
+/// The gauges of the connections to PostgreSQL.
 #[derive(Debug, Default)]
 pub struct PoolGauges {
     size: Gauge,
@@ -23,7 +23,7 @@ pub struct PoolGauges {
 }
 
 impl PoolGauges {
-    /// All at zero.
+    /// Registers the gauges, at zero.
     pub fn register(registry: &mut Registry) -> Self {
         let pool = Self::default();
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
@@ -34,7 +34,7 @@ impl PoolGauges {
         pool
     }
 
-    /// As it is now.
+    /// Sets the gauges before a scrape.
     pub fn set(&self, now: PoolUse) {
         let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.size, now.size);

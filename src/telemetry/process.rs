@@ -21,7 +21,7 @@ pub fn memory() -> Memory {
     Memory { mapped, resident: next() }
 }
 
-/// The process metrics of Prometheus' own clients, under the same names; none where there is no `/proc`.
+/// The standard process metrics of Prometheus client libraries; none where there is no `/proc`.
 #[derive(Debug)]
 pub struct ProcessCollector;
 
@@ -67,9 +67,9 @@ impl Usage {
     }
 
     fn parse(stat: &str, booted: f64) -> Option<Self> {
-        /// Of the clock that `/proc` counts in, on every Linux there is.
+        /// Ticks per second of the times in `/proc`, on every Linux.
         const TICKS: f64 = 100.0;
-        // The name of the program, in brackets, may hold anything. What follows it is the third field.
+        // The name of the program, in brackets, may contain brackets and spaces. The third field follows it.
         let (_, rest) = stat.rsplit_once(") ")?;
         let fields: Vec<_> = rest.split_ascii_whitespace().collect();
         let ticks = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<f64>().ok());
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_is_only_a_name() {
+    fn a_program_name_may_contain_brackets() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 9 0 4200 0 0";
         let usage = Usage::parse(stat, 1_000.0).unwrap();
         assert!((usage.cpu - 3.0).abs() < 1e-9 && usage.threads == 9 && (usage.started - 1_042.0).abs() < 1e-9);
@@ -104,7 +104,7 @@ mod tests {
     fn open_files_are_counted() {
         let Some(before) = open_files() else { return };
         let files: Vec<_> = (0..100).map(|_| fs::File::open("/proc/self/stat").unwrap()).collect();
-        // Other tests open and close some meanwhile.
+        // Other tests open and close files at the same time.
         assert!(open_files().unwrap() >= before + 50);
         drop(files);
     }

@@ -5,10 +5,10 @@ use std::{
 
 use prometheus_client::metrics::counter::Atomic;
 
-/// Number of threads that count without sharing a cache line; further threads share.
+/// Number of shards. More threads than that share them.
 pub(super) const SHARDS: usize = 8;
 
-/// A counter to which each thread adds in a place of its own, because all threads count frames at once.
+/// A counter with a shard for each thread, because all threads count frames at the same time.
 #[derive(Debug, Default)]
 pub struct Sharded([Shard; SHARDS]);
 
@@ -17,7 +17,7 @@ pub struct Sharded([Shard; SHARDS]);
 #[repr(align(128))]
 struct Shard(AtomicU64);
 
-/// The place of this thread, below [`SHARDS`].
+/// The shard of this thread, below [`SHARDS`].
 pub(super) fn place() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     const NONE: usize = usize::MAX;
@@ -37,7 +37,7 @@ impl Atomic<u64> for Sharded {
         self.inc_by(1)
     }
 
-    /// The previous value would be that of one place only; nobody uses it.
+    /// Returns the previous value of one shard; no caller uses it.
     fn inc_by(&self, more: u64) -> u64 {
         self.0.get(place()).map_or(0, |shard| shard.0.fetch_add(more, Ordering::Relaxed))
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_many_threads_add_is_all_there() {
+    fn additions_of_all_threads_are_counted() {
         let sum = Sharded::default();
         std::thread::scope(|scope| {
             for _ in 0..SHARDS * 2 {

@@ -82,7 +82,7 @@ async fn a_link_that_is_made_anew_listens_again_and_its_age_is_seen() {
     ana.enter("room", "ana", json!({"features": []})).await;
     let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
     ben.enter("room", "ben", json!({"features": []})).await;
-    until(&stage, "tandem_echo_seconds", f64::MIN_POSITIVE).await;
+    until(&stage, "tandem_redis_probe_seconds", f64::MIN_POSITIVE).await;
     for node in 0..2 {
         assert_eq!(stage.nodes.metric(node, "tandem_resubscribed_rooms_total").await, 0.0);
     }
@@ -95,11 +95,11 @@ async fn a_link_that_is_made_anew_listens_again_and_its_age_is_seen() {
     }
     stage.redis.pause();
     // Probed each second, and given up after two: a link that is not there grows older, too.
-    until(&stage, "tandem_echo_age_seconds", 2.5).await;
+    until(&stage, "tandem_redis_probe_age_seconds", 2.5).await;
     stage.redis.resume();
     stage.all_ready().await;
     let begun = Instant::now();
-    while stage.nodes.metric(0, "tandem_echo_age_seconds").await > 2.0 {
+    while stage.nodes.metric(0, "tandem_redis_probe_age_seconds").await > 2.0 {
         assert!(begun.elapsed() < DEADLINE, "it hears itself, but its age grows");
         sleep(Duration::from_millis(50)).await;
     }

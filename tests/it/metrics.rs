@@ -139,7 +139,7 @@ async fn members_and_sockets_are_counted_while_they_are_there() {
     ana.until("MEMBER_AWAY").await;
     let now = Scrape::of(&app).await;
     assert_eq!(now.by_label("tandem_members"), expected(&[("present", 1.0), ("away", 1.0)]));
-    assert_eq!(now.by_label("tandem_partings_total"), expected(&[("gone", 1.0)]));
+    assert_eq!(now.by_label("tandem_peer_disconnects_total"), expected(&[("gone", 1.0)]));
 
     let mut resume = json!({"type": "RESUME", "roomId": "room", "userId": "ben", "resumeToken": "wrong",
         "epoch": state.int("epoch"), "version": state.version()});
@@ -171,7 +171,7 @@ async fn members_and_sockets_are_counted_while_they_are_there() {
     ana.say_goodbye().await;
     until(&app, "tandem_connections", 0.0).await;
     let now = Scrape::of(&app).await;
-    assert_eq!(now.by_label("tandem_partings_total"), expected(&[("gone", 2.0), ("closed", 1.0)]));
+    assert_eq!(now.by_label("tandem_peer_disconnects_total"), expected(&[("gone", 2.0), ("closed", 1.0)]));
     assert!(now.by_label("tandem_members").is_empty());
 }
 

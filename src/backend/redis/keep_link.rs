@@ -180,7 +180,7 @@ impl RedisNode {
             };
             match found {
                 Ok(found) => {
-                    self.metrics.echo.back(link.number, found.took, !self.probe.is_zero());
+                    self.metrics.probe.record(link.number, found.took, !self.probe.is_zero());
                     self.report(link, &found, trouble);
                 }
                 Err(error) => {

@@ -202,7 +202,7 @@ impl Link {
     }
 
     /// What a probe said has come back.
-    pub(super) fn echo(&self, channel: &str, nonce: u64) {
+    pub(super) fn probe_returned(&self, channel: &str, nonce: u64) {
         let mut heard = self.echoes.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match heard.iter_mut().find(|(name, _)| name == channel) {
             Some((_, last)) => *last = (*last).max(nonce),

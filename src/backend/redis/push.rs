@@ -52,7 +52,7 @@ impl RedisNode {
         } else if channel == self.channel {
             self.on_node_message(message);
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
-            link.echo(channel, nonce);
+            link.probe_returned(channel, nonce);
         }
     }
 

@@ -12,7 +12,7 @@ use prometheus_client::{
 pub trait Label: Copy + PartialEq + 'static {
     /// The name of the label.
     const KEY: &'static str;
-    /// Every value that there is.
+    /// Every value of the label.
     const ALL: &'static [Self];
 
     /// The value as it is exported.
@@ -26,16 +26,16 @@ pub trait Label: Copy + PartialEq + 'static {
 
 /// A counter for each value of a label. All exist from the start, at zero, so counting needs no look-up.
 #[derive(Debug)]
-pub struct Tally<L, A = AtomicU64> {
+pub struct CounterVec<L, A = AtomicU64> {
     counters: Box<[Counter<u64, A>]>,
     of: PhantomData<L>,
 }
 
-impl<L: Label, A> Tally<L, A>
+impl<L: Label, A> CounterVec<L, A>
 where
     A: Atomic<u64> + Default + std::fmt::Debug + Send + Sync + 'static,
 {
-    /// All at zero.
+    /// Registers a counter for each value of the label.
     pub(super) fn register(registry: &mut Registry, name: &str, help: &str) -> Self {
         let family = Family::<[(&'static str, &'static str); 1], Counter<u64, A>>::default();
         let counters = L::ALL.iter().map(|label| family.get_or_create_owned(&[(L::KEY, label.value())])).collect();

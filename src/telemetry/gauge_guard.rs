@@ -1,13 +1,13 @@
 use prometheus_client::metrics::gauge::Gauge;
 
-/// A contribution to a gauge that ends when this is dropped, so a gauge cannot drift from what it counts.
+/// A contribution to a gauge, withdrawn when the guard is dropped, so that a gauge cannot drift from what it counts.
 #[derive(Debug)]
-pub struct Share {
+pub struct GaugeGuard {
     gauge: Gauge,
     amount: i64,
 }
 
-impl Share {
+impl GaugeGuard {
     /// Adds this amount to `gauge`.
     pub fn new(gauge: &Gauge, amount: i64) -> Self {
         gauge.inc_by(amount);
@@ -23,7 +23,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.gauge.dec_by(self.amount);
     }
@@ -34,10 +34,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gauge_is_the_sum_of_what_is_there() {
+    fn a_gauge_is_the_sum_of_the_live_guards() {
         let gauge = Gauge::default();
-        let mut one = Share::new(&gauge, 1);
-        let other = Share::new(&gauge, 0);
+        let mut one = GaugeGuard::new(&gauge, 1);
+        let other = GaugeGuard::new(&gauge, 0);
         one.set(5);
         one.set(3);
         assert_eq!(gauge.get(), 3);

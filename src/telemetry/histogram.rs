@@ -14,12 +14,12 @@ use prometheus_client::{
 
 use super::sharded::{SHARDS, place};
 
-/// Maximum number of bounds of a [`Timing`].
+/// Maximum number of bounds of a [`Histogram`].
 const MOST: usize = 15;
 
-/// A histogram of durations without a lock: each thread adds in a place of its own. Clones share the data.
+/// A histogram of durations without a lock: it is sharded by thread. Clones share the data.
 #[derive(Debug, Clone)]
-pub struct Timing(Arc<Inner>);
+pub struct Histogram(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -36,7 +36,7 @@ struct Row {
     buckets: [AtomicU64; MOST + 1],
 }
 
-impl Timing {
+impl Histogram {
     /// A histogram with these upper bounds, at most 15.
     pub fn new(bounds: &'static [Duration]) -> Self {
         let bounds = bounds.get(..MOST).unwrap_or(bounds);
@@ -45,7 +45,7 @@ impl Timing {
 
     /// Records a duration.
     pub fn observe(&self, took: Duration) {
-        // Most durations are short, so searching from below finds the bound soonest.
+        // Most durations are short, so a search from below is fastest.
         let bucket = self.0.bounds.iter().position(|bound| took <= *bound).unwrap_or(self.0.bounds.len());
         let Some(row) = self.0.rows.get(place()) else { return };
         row.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -59,11 +59,11 @@ impl Timing {
     }
 }
 
-impl TypedMetric for Timing {
+impl TypedMetric for Histogram {
     const TYPE: MetricType = MetricType::Histogram;
 }
 
-impl EncodeMetric for Timing {
+impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
         let ends = self.0.bounds.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
         let zero = AtomicU64::new(0);
@@ -95,12 +95,12 @@ mod tests {
     #[test]
     fn a_bound_is_inside_and_what_is_longer_than_all_is_counted() {
         const BOUNDS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5)];
-        let timing = Timing::new(&BOUNDS);
+        let histogram = Histogram::new(&BOUNDS);
         for micros in [500, 1_000, 1_001, 5_001] {
-            timing.observe(Duration::from_micros(micros));
+            histogram.observe(Duration::from_micros(micros));
         }
         let mut registry = Registry::default();
-        registry.register("t", "T", timing);
+        registry.register("t", "T", histogram);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();

@@ -1,0 +1,33 @@
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::register::{counter, gauge};
+
+/// The metrics of connections that are not WebSockets.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "each is described where it is registered")]
+pub struct HttpMetrics {
+    pub connections: Gauge,
+    pub shed: Counter,
+    pub accept_failures: Counter,
+}
+
+impl HttpMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        Self {
+            connections: gauge(registry, "http_connections", "Open HTTP connections, without WebSockets"),
+            shed: counter(
+                registry,
+                "http_connections_shed",
+                "Idle HTTP connections that were closed to make room for others",
+            ),
+            accept_failures: counter(
+                registry,
+                "accept_failures",
+                "Times that no connection could be accepted because files or memory ran out",
+            ),
+        }
+    }
+}

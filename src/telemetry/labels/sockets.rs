@@ -1,0 +1,50 @@
+use crate::telemetry::Label;
+
+/// How a socket that this node did not close ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerDisconnect {
+    /// The client sent a close frame.
+    Closed,
+    /// The connection ended without a close frame.
+    Gone,
+}
+
+impl Label for PeerDisconnect {
+    const KEY: &'static str = "how";
+    const ALL: &'static [Self] = &[Self::Closed, Self::Gone];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Why an upgrade was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The origin is not in `ALLOWED_ORIGINS` (403).
+    Origin,
+    /// The node is draining (503).
+    Draining,
+    /// Shared state cannot be reached (503).
+    Unavailable,
+    /// `MAX_CONNECTIONS` or the limit of open files is reached (503).
+    Full,
+    /// The request was not a valid WebSocket handshake (426, 405 or 400).
+    Handshake,
+}
+
+impl Label for Refused {
+    const KEY: &'static str = "reason";
+    const ALL: &'static [Self] = &[Self::Origin, Self::Draining, Self::Unavailable, Self::Full, Self::Handshake];
+    fn value(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+            Self::Full => "full",
+            Self::Handshake => "handshake",
+        }
+    }
+}
