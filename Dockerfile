@@ -20,7 +20,7 @@ COPY schema schema
 COPY src src
 RUN scripts/build-binary.sh tandem
 COPY scripts/build-image-root.sh scripts/
-# Every commit has another one: whatever comes after this is made anew.
+# It differs for each commit, so all layers after it are rebuilt.
 ARG SOURCE_DATE_EPOCH=0
 RUN scripts/build-image-root.sh /src/out/tandem /image-root
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts the Redis of docker-compose.yml. Its passwords are in its volume, as hashes: scripts/rotate-secret.sh changes them there while Redis
-# runs, and a restart keeps them. REDIS_PASSWORD is the first one, for a volume that has none yet.
+# Starts the Redis of docker-compose.yml. Its passwords are stored as hashes in its volume, where scripts/rotate-secret.sh changes them while
+# Redis runs. REDIS_PASSWORD is used only for a new volume.
 set -eu
 umask 077
 users=/data/users.acl

@@ -17,7 +17,7 @@ if [ "$tools" = aarch64-linux-gnu ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; f
 export "CC_$name=$tools-gcc" "AR_$name=$tools-ar" "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
 export RUSTFLAGS="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-# No time of the commit either: C sources would be compiled anew for each.
+# Not the time of the commit either, which would recompile the C sources for each commit.
 export SOURCE_DATE_EPOCH=0
 if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then rustup target add "$target"; fi
 if ! command -v cargo-auditable >/dev/null; then echo "cargo-auditable is missing: scripts/install-compilers.sh installs it" >&2; exit 69; fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes .env for docker-compose.yml, with fresh secrets; keeps one that is there.
-#   scripts/compose-secrets.sh [SITE]     SITE: the name of this machine, such as watch.example.org; localhost if not given
+# Writes .env for docker-compose.yml with random secrets, unless it exists.
+#   scripts/compose-secrets.sh [SITE]     SITE: the host name of this machine, such as watch.example.org (default: localhost)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 site=${1:-localhost}
@@ -9,9 +9,9 @@ if [ -e .env ]; then echo ".env is there already: nothing is changed" >&2; exit 
 secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 umask 077
 cat >.env <<EOF
-# Written by scripts/compose-secrets.sh. The secrets of a deployment: not for git, and the same for as long as its volumes live.
+# Written by scripts/compose-secrets.sh: the secrets of a deployment. Do not commit them, and keep them as long as its volumes exist.
 SITE=$site
-# Where browsers find coturn, and the public address of this machine.
+# The host name of coturn for browsers, and the public address of this machine.
 TURN_HOST=$site
 TURN_EXTERNAL_IP=127.0.0.1
 TANDEM_SECRET=$(secret)

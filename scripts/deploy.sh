@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Brings a release into a cluster, in two steps, each of which can be repeated.
-#   scripts/deploy.sh OVERLAY IMAGE migrate   everything but nodes and workers, then the migration of that image as a Job
-#   scripts/deploy.sh OVERLAY IMAGE rollout   everything, and waits until the pods are new
-#   scripts/deploy.sh OVERLAY IMAGE render    only prints what a rollout would apply
-# Before anything is applied scripts/preflight looks at the cluster; PREFLIGHT=no leaves that out.
+# Deploys a release to a cluster, in two steps; each can be repeated.
+#   scripts/deploy.sh OVERLAY IMAGE migrate   applies everything but nodes and workers, then runs the migration of that image as a Job
+#   scripts/deploy.sh OVERLAY IMAGE rollout   applies everything, and waits until all pods are new
+#   scripts/deploy.sh OVERLAY IMAGE render    prints what a rollout would apply
+# scripts/preflight checks the cluster before anything is applied; PREFLIGHT=no skips that.
 # OVERLAY: dev, staging or prod. IMAGE: registry/name:tag, with or without @digest. KUBECTL: the kubectl to use.
-# With the component bluegreen the colour that is at rest gets the image, and the other one stays as it is: scripts/switch-color-k8s.sh
-# is the next step then.
+# With the component bluegreen only the inactive colour gets the image. The next step is then scripts/switch-color-k8s.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# != 3 ]; then echo "usage: $0 OVERLAY IMAGE migrate|rollout|render" >&2; exit 64; fi
@@ -15,7 +14,7 @@ kubectl=${KUBECTL:-kubectl}
 [ -d "overlays/$overlay" ] || { echo "there is no overlays/$overlay" >&2; exit 64; }
 [[ $image =~ ^[^@]+:[^/@]+(@sha256:[0-9a-f]{64})?$ ]] || { echo "$image has no tag" >&2; exit 64; }
 
-# The overlay with other images, beside it: its paths must stay true.
+# A copy of the overlay with other images; it is made beside the overlay, so that relative paths stay valid.
 release=$(mktemp -d "overlays/.release-XXXXXX")
 trap 'rm -rf "$release"' EXIT
 set_image() { # TARGET PATH IMAGE
@@ -47,7 +46,7 @@ namespace=$(sed -n '/^kind: Namespace$/,/^---$/s/^  name: //p' <<<"$manifests")
 manifests=$($kubectl kustomize "$release")
 if [ "$step" = render ]; then echo "$manifests"; exit; fi
 if [ "${PREFLIGHT:-yes}" != no ]; then scripts/preflight "$overlay"; fi
-# An account that may write into the namespace only may not apply the namespace itself, and need not: it is there.
+# An account that has rights only inside the namespace cannot apply the namespace itself, and need not.
 apply() {
     if [ "$($kubectl auth can-i patch namespaces 2>/dev/null || true)" = yes ]; then
         $kubectl apply "$@" -f - <<<"$manifests"
@@ -55,7 +54,7 @@ apply() {
         $kubectl apply "$@" -f - < <(awk -v RS='---\n' '!/(^|\n)kind: Namespace\n/ { printf "%s---\n", $0 }' <<<"$manifests")
     fi
 }
-# A node is new some 35 s after the one before it.
+# A rollout takes some 35 s for each node.
 nodes=$($kubectl --namespace "$namespace" get deployment -l app.kubernetes.io/component=node -o 'jsonpath={range .items[*]}{.spec.replicas}{"\n"}{end}' | sort -n | tail -n 1)
 minutes=$((10 + ${nodes:-0}))
 
@@ -77,7 +76,7 @@ migrate)
     exit 1
     ;;
 rollout)
-    # What scripts/rollback.sh goes back to: the revisions that run now, and the colour that has the sockets.
+    # scripts/rollback.sh goes back to the revisions that run now, and to the colour that gets new sockets now.
     for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 'app.kubernetes.io/component in (node,worker)'); do
         now=$($kubectl --namespace "$namespace" get "$deployment" -o 'jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}')
         $kubectl --namespace "$namespace" annotate --overwrite "$deployment" "tandem-before=$now" >/dev/null

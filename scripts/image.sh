@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# The image, step by step as the pipeline does it. IMAGE: registry/name; the tag is the commit.
-#   IMAGE=ghcr.io/example/tandem scripts/image.sh build   for this machine, into the local docker and as image.tar
-#   ... sbom    what is in image.tar, as sbom.spdx.json; ends with 1 if neither crates nor packages were seen in it
-#   ... scan    known holes in image.tar and in Cargo.lock; ends with 1 if one is high and can be mended
-#   ... push    for amd64 and arm64, with provenance; prints name@digest, and writes it to image.txt
-# Scanners get a file and no docker: they cannot change or push anything.
+# Builds, scans and pushes the image, in the steps of the pipeline. IMAGE: registry/name; the tag is the commit.
+#   IMAGE=ghcr.io/example/tandem scripts/image.sh build   builds for this machine, into the local docker and image.tar
+#   ... sbom    lists the contents of image.tar in sbom.spdx.json; fails if it finds no crates or no packages
+#   ... scan    looks for known vulnerabilities in image.tar and Cargo.lock; fails if a high one has a fix
+#   ... push    pushes for amd64 and arm64, with provenance; prints name@digest, and writes it to image.txt
+# Scanners get a file and no access to docker, so they cannot change or push anything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 image=${IMAGE:?registry/name of the image}
-# A registry takes small letters only, and an account may have others.
+# Registries accept only lower-case names, but the name of an account may have capitals.
 image=${image,,}
 git() { command git -c safe.directory="$PWD" "$@"; }
 revision=$(git rev-parse HEAD)
 tag=${TAG:-$revision}
-# By digest: a tag can be moved to something else.
+# Pinned by digest, because a tag can be moved.
 trivy=aquasec/trivy:0.69.3@sha256:bcc376de8d77cfe086a917230e818dc9f8528e3c852f7b1aff648949b6258d1c
 syft=anchore/syft:v1.42.3@sha256:5999d209a342e55e9edf70bf8930fb5b86d8f2a783fa401178372c50e21b1d36
 build=(docker buildx build --build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
     --build-arg "REVISION=$revision" --build-arg "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)")
 
-# scanner ARGUMENT...   sees the image and the list of crates, writes into out/ only
+# scanner ARGUMENT...   runs the scanner; it can read the image and the list of crates, and write only to out/
 scanner() {
     mkdir -p out/cache
     docker run --rm --user "$(id -u):$(id -g)" --cap-drop ALL --security-opt no-new-privileges -e HOME=/out/cache -e TMPDIR=/out/cache \
@@ -39,7 +39,7 @@ scan)
     ;;
 sbom)
     scanner "$syft" scan docker-archive:/image.tar --output spdx-json=/out/sbom.spdx.json
-    # A scan that sees nothing finds nothing.
+    # A scan that cannot read the image finds nothing either.
     python3 - out/sbom.spdx.json <<'SEEN'
 import json, sys
 text = [ref["referenceLocator"] for package in json.load(open(sys.argv[1]))["packages"] for ref in package.get("externalRefs", [])]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the Secret `tandem` with fresh values, once; one that is there is kept. Where a store keeps secrets, the component
-# external-secret brings them instead.
+# Creates the Secret `tandem` with random values, unless it exists. If a secret store has the values, use the component external-secret
+# instead.
 #   scripts/k8s-secrets.sh NAMESPACE
 # With a managed database: POSTGRES_PASSWORD=... REDIS_PASSWORD=... scripts/k8s-secrets.sh NAMESPACE
 set -euo pipefail
@@ -12,7 +12,7 @@ if $kubectl --namespace "$namespace" get secret tandem >/dev/null 2>&1; then
     exit 0
 fi
 $kubectl get namespace "$namespace" >/dev/null 2>&1 || $kubectl create namespace "$namespace"
-# From a file that is none: arguments of a process can be seen by others.
+# Through a pipe, because other users can see the arguments of a process.
 $kubectl --namespace "$namespace" create secret generic tandem --from-env-file=<(
     echo "TANDEM_SECRET=${TANDEM_SECRET:-$(secret)}"
     echo "REDIS_PASSWORD=${REDIS_PASSWORD:-$(secret)}"

@@ -1,4 +1,4 @@
-"""What preflight and reshape share: kubectl, and the objects of an overlay. Python 3.8 and kubectl, nothing else."""
+"""Shared by preflight and reshape: kubectl, and the objects of an overlay. Needs only Python 3.8 and kubectl."""
 
 import json
 import os
@@ -13,7 +13,7 @@ COMPONENT = "app.kubernetes.io/component"
 
 
 class Refused(Exception):
-    """kubectl ended with something else than 0: what it said."""
+    """kubectl failed; the text is its output."""
 
 
 def kubectl(*arguments, given=None):
@@ -24,7 +24,7 @@ def kubectl(*arguments, given=None):
 
 
 def parse(text):
-    """JSON objects, one after the other; lists are opened."""
+    """Parses consecutive JSON objects, and flattens lists."""
     objects, decoder, place = [], json.JSONDecoder(), 0
     while True:
         while place < len(text) and text[place].isspace():
@@ -36,12 +36,12 @@ def parse(text):
 
 
 def ask(*arguments):
-    """The objects that the cluster answers with; none if it has none."""
+    """The objects in the answer of the cluster; empty if there are none."""
     return parse(kubectl(*arguments, "--ignore-not-found", "-o", "json"))
 
 
 def objects(manifests):
-    """YAML as kustomize writes it, as objects. kubectl reads it, without asking a cluster; it adds an annotation, which goes again."""
+    """Parses the YAML that kustomize writes, with kubectl but without a cluster. kubectl adds an annotation, which is removed."""
     found = parse(kubectl("annotate", "--local", "-f", "-", "-o", "json", "tandem.example/read=1", given=manifests))
     for one in found:
         del one["metadata"]["annotations"]["tandem.example/read"]
@@ -61,14 +61,14 @@ def title(one):
 
 
 def template(one):
-    """The pod that it makes, or None."""
+    """The pod template of the object, or None."""
     if one["kind"] in ("Deployment", "StatefulSet"):
         return one["spec"]["template"]["spec"]
     return one["spec"]["jobTemplate"]["spec"]["template"]["spec"] if one["kind"] == "CronJob" else None
 
 
 def changed_for_good(live, wanted):
-    """Fields of a StatefulSet that no apply can change, and that differ."""
+    """The immutable fields of a StatefulSet that differ."""
     fields = {"serviceName": None, "podManagementPolicy": "OrderedReady", "selector": None}
     different = [name for name, usual in fields.items() if live["spec"].get(name, usual) != wanted["spec"].get(name, usual)]
 
@@ -76,7 +76,7 @@ def changed_for_good(live, wanted):
         return [(c["metadata"]["name"], c["spec"]["resources"]["requests"], c["spec"].get("storageClassName")) for c in one["spec"].get("volumeClaimTemplates", [])]
 
     have, want = claims(live), claims(wanted)
-    # The class that a cluster has filled in is no change.
+    # A storage class that the cluster filled in is no difference.
     if [(a, b) for a, b, _ in have] != [(a, b) for a, b, _ in want] or any(w and w != h for (_, _, h), (_, _, w) in zip(have, want)):
         different.append("volumeClaimTemplates")
     return different

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Copies rooms, users and room_events of the Node server that tandem replaces into tandem's tables. Can be run again and again, also
-# while both run: nothing is doubled, and no row that tandem wrote is touched.
+# Copies rooms, users and room_events of the Node server that tandem replaces into the tables of tandem. It can be repeated, also while both
+# servers run: no row is duplicated, and no row that tandem wrote is changed.
 #   scripts/migrate-from-node.sh OLD NEW
-# OLD, NEW: postgres://user:password@host/database. NEW has had `tandem migrate`.
-# OLD_SCHEMA: where the old tables are (public). OLD_TIMEZONE: of its columns without one (UTC). KEEP_MONTHS: events older than that stay
-# behind (0: none do); what LEDGER_RETENTION_MONTHS is, so that the worker does not drop them right away.
+# OLD, NEW: postgres://user:password@host/database. Run `tandem migrate` on NEW first.
+# OLD_SCHEMA: the schema of the old tables (public). OLD_TIMEZONE: the time zone of old columns that have none (UTC). KEEP_MONTHS: older
+# events are not copied (0: all are copied); use the value of LEDGER_RETENTION_MONTHS, or the worker drops them right away.
 set -euo pipefail
 if [ $# != 2 ]; then echo "usage: $0 OLD NEW" >&2; exit 64; fi
 old=$1 new=$2
@@ -22,12 +22,12 @@ if [ "$there" != t ]; then
 fi
 
 since='-infinity'
-# As the worker counts: whole months, in UTC.
+# Whole months in UTC, as the worker counts them.
 if [ "$months" != 0 ]; then
     since=$(psql -XAtqc "SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => $months)) AT TIME ZONE 'UTC'" "$new")
 fi
 
-# One snapshot of the old side.
+# All tables are read in one snapshot of the old database.
 psql -Xq --set ON_ERROR_STOP=1 "$old" <<SQL
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL TimeZone = '$zone';

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the PrometheusRule for Kubernetes from the alert rules, which Prometheus reads as they are. Run it after each change of them.
+# Writes the PrometheusRule for Kubernetes from rules.yml, the alert rules in the format of Prometheus. Run it after each change of them.
 set -euo pipefail
 cd "$(dirname "$0")/../k8s/components/monitoring"
 {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts a dump back, into an empty database, or into one whose content may be replaced (--replace).
+# Restores a dump into an empty database, or into one whose content may be replaced (--replace).
 #   PGHOST=... PGUSER=tandem PGPASSWORD=... PGDATABASE=tandem scripts/restore.sh [--replace] DUMP
-# Stop the workers first: what they would write waits in Redis meanwhile.
+# Stop the workers first; entries wait in Redis meanwhile.
 set -euo pipefail
 replace=
 if [ "${1:-}" = --replace ]; then replace=1; shift; fi
@@ -12,7 +12,7 @@ if [ "$tables" != 0 ] && [ -z "$replace" ]; then
     echo "the database has $tables tables; --replace drops them first" >&2
     exit 1
 fi
-# First all of the SQL, for a dump that breaks off must not be half played in; then one transaction.
+# The SQL is written to a file first, so that a truncated dump is not restored by half; then it runs in one transaction.
 sql=$(mktemp)
 trap 'rm -f "$sql"' EXIT
 if [ "$tables" != 0 ]; then echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;' >"$sql"; fi

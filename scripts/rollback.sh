@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Puts nodes and workers back to what ran before scripts/deploy.sh rolled out; with two colours, the one that had the new sockets before
-# gets them again. What that rollout did not change stays as it is, so that a rollout which failed early is not taken for the release before it.
-# The tables stay: a migration only ever adds (expand), and what the old release needs is taken away one release later (contract).
+# Returns nodes and workers to the revision that ran before the last rollout of scripts/deploy.sh. With two colours, new sockets go to the
+# previous colour again. A Deployment that the rollout did not change stays as it is, so that after a rollout that failed early nothing goes
+# back too far. Tables stay: migrations only add (expand), and what the old release needs is removed one release later (contract).
 #   scripts/rollback.sh NAMESPACE
 set -euo pipefail
 namespace=${1:?usage: rollback.sh NAMESPACE}
 kubectl=${KUBECTL:-kubectl}
 
-# of OBJECT PATH   a field of it, or nothing
+# of OBJECT PATH   prints a field of the object, or nothing
 of() { $kubectl --namespace "$namespace" get "$1" -o "jsonpath={$2}"; }
 
 components='worker,node'
@@ -37,9 +37,9 @@ for deployment in $($kubectl --namespace "$namespace" get deployment -o name -l 
     undone+=("$deployment")
 done
 for deployment in "${undone[@]}"; do
-    # 10 minutes, and more than a rollout's 35 s for each of up to 20 nodes.
+    # A rollout takes 35 s for each of up to 20 nodes.
     $kubectl --namespace "$namespace" rollout status "$deployment" --timeout=30m
-    # A second time there is nothing to undo: what was put back has a new number.
+    # The restored revision has a new number: a second run has nothing to undo.
     now=$(of "$deployment" '.metadata.annotations.deployment\.kubernetes\.io/revision')
     $kubectl --namespace "$namespace" annotate --overwrite "$deployment" "tandem-before=$now"
 done

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Gives a deployment in Kubernetes another secret, while everybody goes on: first both are good, then whatever uses it is started anew with the
-# new one, then the old one is good no more. Interrupted, it goes on where it was when it is started again.
-#   scripts/rotate-secret-k8s.sh NAMESPACE NAME              REDIS_PASSWORD, POSTGRES_PASSWORD, TURN_SECRET or TANDEM_SECRET, in the Secret
-#                                                            tandem
-#   scripts/rotate-secret-k8s.sh NAMESPACE NAME --forget     the TURN_SECRET or TANDEM_SECRET that was before is good no more: a day later,
-#                                                            say. Until then TURN credentials that were given out under it are, or PINs of
-#                                                            rooms that were made under it
+# Replaces a secret of a deployment in Kubernetes without downtime: first the old and the new secret are both accepted, then the pods that use
+# the secret are restarted with the new one, then the old one is revoked. If it was interrupted, run it again.
+#   scripts/rotate-secret-k8s.sh NAMESPACE NAME              NAME: REDIS_PASSWORD, POSTGRES_PASSWORD, TURN_SECRET or TANDEM_SECRET, as in the
+#                                                            Secret tandem
+#   scripts/rotate-secret-k8s.sh NAMESPACE NAME --forget     revokes the previous TURN_SECRET or TANDEM_SECRET, for example a day later.
+#                                                            Until then the TURN credentials issued under it, or the PINs of rooms created
+#                                                            under it, are still accepted
 # For docker compose: scripts/rotate-secret.sh. KUBECTL: the kubectl to use; its account reads and writes the Secret, and runs commands in pods.
 set -euo pipefail
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2; exit 64; }
@@ -21,7 +21,8 @@ fresh() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
 get() { k get secret tandem -o "jsonpath={.data.$1}" | base64 -d; }
 
-# put NAME VALUE...   into the Secret, all at once; a value that is empty takes the name away. By a pipe: arguments can be seen by others.
+# put NAME VALUE...   writes all of them into the Secret at once; an empty value removes the name. Through a pipe, because other users can
+# see the arguments of a process.
 put() {
     local fields=
     while [ $# != 0 ]; do
@@ -31,10 +32,10 @@ put() {
     k patch secret tandem --type=merge --patch-file=<(printf '{"data":{%s}}' "$fields") >/dev/null
 }
 
-# As files and commands of Redis have a string.
+# quoted TEXT   prints it as a string of Redis files and commands
 quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
 
-# redis POD PASSWORD COMMAND...   each must be answered by OK
+# redis POD PASSWORD COMMAND...   fails unless the answer to each command is OK
 redis() {
     local pod=$1 password=$2 answer
     shift 2
@@ -44,12 +45,12 @@ redis() {
 
 redis_pods() { k get pods -l app.kubernetes.io/name=tandem,app.kubernetes.io/component=redis -o name; }
 
-# roll COMPONENT...   whoever uses it comes back with the new one: workers first, then nodes, each of which is a drain
+# roll COMPONENT...   restarts the pods that use the secret: workers first, then nodes, each with a drain
 roll() {
     local component deployment
     for component; do
         for deployment in $(k get deployment -l "app.kubernetes.io/name=tandem,app.kubernetes.io/component=$component" -o name); do
-            say "$deployment is started anew"
+            say "$deployment is restarted"
             k rollout restart "$deployment" >/dev/null
             k rollout status "$deployment" --timeout=30m >/dev/null
         done
@@ -58,7 +59,7 @@ roll() {
 
 restart_coturn() {
     [ -n "$(k get deployment coturn --ignore-not-found -o name)" ] || return 0
-    say "coturn is started anew: calls that are relayed are interrupted once"
+    say "coturn is restarted: relayed calls are interrupted once"
     k rollout restart deployment/coturn >/dev/null
     k rollout status deployment/coturn --timeout=10m >/dev/null
 }
@@ -129,7 +130,7 @@ if [ -z "$old" ]; then
         ;;
     POSTGRES_PASSWORD)
         [ -n "$(k get statefulset postgres --ignore-not-found -o name)" ] || { say "PostgreSQL is somebody else's: change its password there"; exit 1; }
-        # A role has one password. Connections that are open stay; a pod that needs a new one before it is started anew waits, and says so.
+        # A role has only one password. Open connections stay; a service that needs a new connection before its restart waits, and logs that.
         printf "ALTER ROLE tandem PASSWORD '%s';\n" "$new" | k exec -i postgres-0 -- psql --quiet --set ON_ERROR_STOP=1 --username tandem --dbname tandem
         ;;
     TURN_SECRET) put TURN_SECRET_ROLLING yes ;;

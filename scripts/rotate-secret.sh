@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Gives a deployment of docker compose another secret, while everybody goes on: first both are good, then everything that uses it is started
-# anew with the new one, a part at a time, then the old one is good no more. Interrupted, it goes on where it was when it is started again.
-#   scripts/rotate-secret.sh NAME              REDIS_PASSWORD, POSTGRES_PASSWORD, TURN_SECRET or TANDEM_SECRET; it is in .env
-#   scripts/rotate-secret.sh NAME --forget     the TURN_SECRET or TANDEM_SECRET that was before is good no more: a day later, say. Until
-#                                              then TURN credentials that were given out under it are, or PINs of rooms that were made under it
-# For Kubernetes: scripts/rotate-secret-k8s.sh. COMPOSE: what is run for `docker compose`.
+# Replaces a secret of a docker compose deployment without downtime: first the old and the new secret are both accepted, then the services
+# that use the secret are restarted with the new one, one after the other, then the old one is revoked. If it was interrupted, run it again.
+#   scripts/rotate-secret.sh NAME              NAME: REDIS_PASSWORD, POSTGRES_PASSWORD, TURN_SECRET or TANDEM_SECRET, as in .env
+#   scripts/rotate-secret.sh NAME --forget     revokes the previous TURN_SECRET or TANDEM_SECRET, for example a day later. Until then the TURN
+#                                              credentials issued under it, or the PINs of rooms created under it, are still accepted
+# For Kubernetes: scripts/rotate-secret-k8s.sh. COMPOSE: the command to use instead of `docker compose`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2; exit 64; }
@@ -20,7 +20,7 @@ say() { echo "$*" >&2; }
 
 get() { sed -nE "s/^$1=[\"']?([^\"']*)[\"']?\$/\1/p" .env | tail -n 1; }
 
-# put NAME VALUE [NAME VALUE...]   into .env, all or none; where a value is empty the line goes
+# put NAME VALUE [NAME VALUE...]   writes all of them into .env at once; an empty value removes the line
 put() {
     (
         umask 077
@@ -34,10 +34,10 @@ put() {
     )
 }
 
-# running SERVICE   how many containers
+# running SERVICE   prints the number of running containers
 running() { $compose --profile '*' ps --quiet --status running "$1" | wc -l; }
 
-# wait_for SERVICE COUNT   until that many are healthy
+# wait_for SERVICE COUNT   waits until that many containers are healthy
 wait_for() {
     local end=$((SECONDS + 120))
     until [ "$($compose --profile '*' ps --format '{{.Health}}' "$1" | grep -cx healthy)" -ge "$2" ]; do
@@ -48,7 +48,7 @@ wait_for() {
 
 up() { $compose --profile '*' up --detach --no-deps --no-build --quiet-pull "$@" >&2; }
 
-# Nodes are doubled before the old ones go (the edge knows eight), so that there is always somebody to go to.
+# Starts as many new nodes before the old ones stop (the edge knows eight), so that clients always find a node.
 roll() {
     local service count more
     for service in node node-blue node-green; do
@@ -73,7 +73,7 @@ roll() {
     fi
 }
 
-# redis PASSWORD COMMAND...   commands by a pipe: arguments of a process can be seen by others
+# redis PASSWORD COMMAND...   sends the commands through a pipe, because other users can see the arguments of a process
 redis() {
     local answer
     answer=$({ printf 'AUTH %s\n' "$1"; shift; printf '%s\n' "$@"; } | $compose exec -T redis redis-cli)
@@ -98,7 +98,7 @@ begin() {
         [ -n "$(get REDIS_FIRST_PASSWORD)" ] || first=(REDIS_FIRST_PASSWORD "$old")
         ;;
     POSTGRES_PASSWORD)
-        # A role has one password. Connections that are open stay; whoever needs a new one before it is started anew waits, and says so.
+        # A role has only one password. Open connections stay; a service that needs a new connection before its restart waits, and logs that.
         printf "ALTER ROLE tandem PASSWORD '%s';\n" "$new" | $compose exec -T postgres psql --quiet --set ON_ERROR_STOP=1 --username tandem --dbname tandem
         [ -n "$(get POSTGRES_FIRST_PASSWORD)" ] || first=(POSTGRES_FIRST_PASSWORD "$old")
         ;;
@@ -123,7 +123,7 @@ in_compose() {
     fi
     old=$(get "${name}_PREVIOUS")
     if [ "$name" = TURN_SECRET ] && [ "$(running coturn)" != 0 ]; then
-        say "coturn is started anew: calls that are relayed are interrupted once"
+        say "coturn is restarted: relayed calls are interrupted once"
         up coturn
         wait_for coturn 1
     fi

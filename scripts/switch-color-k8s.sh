@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Blue-green in Kubernetes (component bluegreen): says which colour the Service leads to. Sockets that are open stay where they are.
+# Blue-green in Kubernetes (component bluegreen): chooses the colour that the Service selects. Open sockets stay where they are.
 #   scripts/switch-color-k8s.sh NAMESPACE blue|green
-# Also notes the colour in the component, so that the next apply does not switch back: commit that.
+# It also writes the colour into the component, so that the next apply does not switch back: commit that change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 namespace=${1:-} color=${2:-}
@@ -13,7 +13,7 @@ if [ "${ready:-0}" = 0 ]; then
     exit 1
 fi
 old=$($kubectl --namespace "$namespace" get service node -o 'jsonpath={.spec.selector.color}')
-# What scripts/rollback.sh goes back to.
+# scripts/rollback.sh goes back to this colour.
 if [ -n "$old" ] && [ "$old" != "$color" ]; then $kubectl --namespace "$namespace" annotate --overwrite service node "tandem-before=$old" >/dev/null; fi
 $kubectl --namespace "$namespace" patch service node --patch "{\"spec\":{\"selector\":{\"color\":\"$color\"}}}"
 sed -i "s/^    color: .*/    color: $color/" k8s/components/bluegreen/active-color.yaml

@@ -1,32 +1,32 @@
 #!/usr/bin/env bash
-# Blue-green under docker compose: says which colour gets the new sockets. Those that are open stay where they are.
-#   scripts/switch-color.sh blue|green   new sockets go to this colour from now on, also after HAProxy was restarted
+# Blue-green under docker compose: chooses the colour that gets new sockets. Open sockets stay where they are.
+#   scripts/switch-color.sh blue|green   sends new sockets to this colour, also after a restart of HAProxy
 #   scripts/switch-color.sh status
-# HAPROXY: what runs a command where HAProxy is; empty for this machine. HAPROXY_ADMIN_PORT, HAPROXY_STATE: as in compose/haproxy.cfg.
+# HAPROXY: a command that runs its arguments where HAProxy is; empty for this machine. HAPROXY_ADMIN_PORT, HAPROXY_STATE: as in compose/haproxy.cfg.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 haproxy=${HAPROXY-docker compose exec -T haproxy}
 port=${HAPROXY_ADMIN_PORT:-9999}
 state=${HAPROXY_STATE:-/var/lib/haproxy/state}
 
-# run SCRIPT [ARGUMENT...]   where HAProxy is; its image has bash, and nothing else that could talk to a port
+# run SCRIPT [ARGUMENT...]   runs it where HAProxy is; of all tools that can connect to a port, its image has only bash
 run() {
     # shellcheck disable=SC2086 # a command with its arguments
     $haproxy bash -c "$@" </dev/null
 }
 
-# ask COMMAND   of HAProxy's runtime API
+# ask COMMAND   sends it to the runtime API of HAProxy
 ask() {
     # shellcheck disable=SC2016 # for the other bash
     run 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "%s\n" "$1" >&3 && cat <&3' "$port" "$1"
 }
 
-# name,status,weight,open sockets of each server that has an address
+# servers   prints name,status,weight,open sockets of each server that has an address
 servers() {
     ask "show stat nodes 4 -1" | awk -F, '!/^#/ && $1 != "" && $18 !~ /MAINT/ { print $2 "," $18 "," $19 "," $5 }'
 }
 
-# Whether a node of this colour says now that it is ready: HAProxy may not know yet that one was stopped.
+# ready COLOUR   asks the nodes themselves, because HAProxy may not have noticed yet that one was stopped
 ready() {
     local addresses
     addresses=$(ask "show servers conn nodes" | awk -v color="$1" '$1 ~ "/" color "[0-9]+$" && $4 > 0 && $3 != "-" { print $3 "/" $4 }' | sort -u)
@@ -55,7 +55,7 @@ if ! servers | grep -q "^${color}[0-9]*,UP" || ! ready "$color"; then
     echo "no node of $color is ready: nothing is switched" >&2
     exit 1
 fi
-# First the new colour opens, then the old one closes: there is no moment without one.
+# The new colour is opened before the old one is closed, so that one is open at any time.
 for step in "$color 100" "$other 0"; do
     read -r name weight <<<"$step"
     for i in 1 2 3 4 5 6 7 8; do

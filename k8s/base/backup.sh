@@ -1,5 +1,5 @@
 #!/bin/sh
-# One dump a day, whole or not at all; 30 days are kept. PGHOST, PGUSER, PGDATABASE and PGPASSWORD say which database.
+# Makes one dump, complete or not at all, and deletes those older than BACKUP_DAYS (30). PGHOST, PGUSER, PGDATABASE and PGPASSWORD select the database.
 set -eu
 directory=${BACKUP_DIR:-/backup}
 days=${BACKUP_DAYS:-30}
