@@ -2,55 +2,55 @@ use tracing::Level;
 
 use crate::{protocol::Code, telemetry::Cause};
 
-/// Why shared state could not be used. What is counted, at which level it is logged and what members are answered follows from it, here.
+/// Why shared state could not be used. The cause for metrics, the log level and the error code for members all follow from it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackendError {
-    /// There is no place for another room.
+    /// The limit of rooms is reached.
     #[error("this node holds as many rooms as it may (MAX_ROOMS)")]
     Full,
-    /// There is no connection, or it has ended.
+    /// There is no connection, or it was lost.
     #[error("Redis cannot be reached: {0}")]
     Unreachable(String),
-    /// It is connected, but the answer did not come in time.
+    /// The answer did not come in time.
     #[error("Redis did not answer within REDIS_TIMEOUT_SECONDS")]
     Timeout,
-    /// Redis answered, and the answer is no.
+    /// Redis answered with an error.
     #[error("Redis refuses: {words}")]
     Refused {
-        /// Its code, such as `OOM`: as a rule the first word of its answer.
+        /// The code of the error, such as `OOM`; usually its first word.
         code: Box<str>,
-        /// All of its answer.
+        /// The whole error.
         words: Box<str>,
     },
-    /// It has something that no node wrote.
+    /// A record cannot be decoded.
     #[error("{what} cannot be read: {why}")]
     Corrupt {
-        /// Where that is.
+        /// The key of the record.
         what: Box<str>,
-        /// What is wrong with it.
+        /// What is wrong with the record.
         why: Box<str>,
     },
-    /// A newer release wrote it.
+    /// A newer release wrote the record.
     #[error("{what} cannot be read: {why}")]
     Newer {
-        /// Where that is.
+        /// The key of the record.
         what: Box<str>,
-        /// Which version it has.
+        /// The version of the record.
         why: Box<str>,
     },
-    /// Others change a room faster than this node can follow.
+    /// Other nodes change the room faster than this node can commit.
     #[error("{0} changes faster than this node can follow")]
     Contended(Box<str>),
-    /// No more entries of the ledger may wait for a worker.
+    /// The ledger queue is full.
     #[error("the ledger's queue is full (LEDGER_STREAM_BYTES, LEDGER_STREAM_MAX)")]
     LedgerFull,
-    /// What this node decided cannot be written down.
+    /// The proposal cannot be encoded.
     #[error("a change cannot be written: {0}")]
     Unencodable(String),
 }
 
 impl BackendError {
-    /// What it is counted as.
+    /// The label for metrics.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Full => Cause::RoomLimit,
@@ -64,7 +64,7 @@ impl BackendError {
         }
     }
 
-    /// What passes by itself is a warning; what somebody has to see to is an error.
+    /// A warning for what passes by itself, an error for what an operator has to fix.
     pub(super) fn level(&self) -> Level {
         match self {
             Self::Corrupt { .. } | Self::Newer { .. } | Self::LedgerFull | Self::Unencodable(_) => Level::ERROR,
@@ -74,7 +74,7 @@ impl BackendError {
         }
     }
 
-    /// What a member is answered whose wish it kept from being granted.
+    /// The error code for the member whose command failed.
     pub fn code(&self) -> Code {
         match self {
             Self::Unencodable(_) => Code::Internal,
@@ -82,7 +82,7 @@ impl BackendError {
         }
     }
 
-    /// Where it is, if there may be several of its kind at once.
+    /// The key that the error is about, where several may fail at the same time.
     pub(super) fn place(&self) -> &str {
         match self {
             Self::Corrupt { what, .. } | Self::Newer { what, .. } | Self::Contended(what) => what,

@@ -10,12 +10,12 @@ use tracing::Level;
 use super::BackendError;
 use crate::telemetry::{Cause, Metrics};
 
-/// How often what goes on is said again.
+/// Interval at which a persistent error is logged again.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Places that are remembered as having been told of. Past that they are forgotten, and told of again.
+/// Maximum number of remembered errors; beyond it they are forgotten, and logged again.
 const PLACES: usize = 256;
 
-/// Counts what goes wrong with shared state, and says it: at once, and every half a minute for as long as it goes on.
+/// Counts errors of shared state, and logs each at once, then every half a minute while it persists.
 #[derive(Debug)]
 pub struct Faults {
     metrics: Arc<Metrics>,
@@ -25,12 +25,12 @@ pub struct Faults {
 #[derive(Debug)]
 struct Said {
     last: Instant,
-    /// How often it has come since, without a word.
+    /// Occurrences since the last log line.
     hushed: u64,
 }
 
 impl Faults {
-    /// None so far.
+    /// Without errors.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, said: Mutex::default() }
     }
@@ -39,12 +39,12 @@ impl Faults {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts it only: somebody else says it.
+    /// Counts an error that the caller logs.
     pub fn count(&self, error: &BackendError) {
         self.metrics.state_errors.inc(error.cause());
     }
 
-    /// Counts it, and says it if that was not done a moment ago.
+    /// Counts an error, and logs it unless it was logged a moment ago.
     pub fn note(&self, error: &BackendError) {
         self.count(error);
         let Some(hushed) = self.is_news(error) else { return };
@@ -56,7 +56,7 @@ impl Faults {
         }
     }
 
-    /// How often it has come since it was said last, if it is to be said now.
+    /// The occurrences since the last log line, if a line is due.
     fn is_news(&self, error: &BackendError) -> Option<u64> {
         let now = Instant::now();
         let mut all = self.said();
@@ -79,7 +79,7 @@ impl Faults {
         Some(std::mem::take(&mut said.hushed))
     }
 
-    /// All is well again: whatever comes next is said at once.
+    /// Shared state works again: the next error is logged at once.
     pub fn over(&self) {
         self.said().clear();
     }

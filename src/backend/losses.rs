@@ -9,12 +9,11 @@ use crate::{
     telemetry::{Dropped, Label as _, Metrics},
 };
 
-/// Log lines about what was dropped: so many at once, and a second in the long run.
+/// Rate limit of log lines about losses: a burst, and lines per second.
 const LINES: u32 = 20;
 const LINES_PER_SECOND: u32 = 1;
 
-/// Counts what is dropped: signals that do not reach their member, and entries of the ledger that could not be put back any more. Says it,
-/// but not each time when it is often.
+/// Counts and logs losses: dropped signals, and ledger entries that can no longer be appended again. The log is limited in rate.
 #[derive(Debug)]
 pub struct Losses {
     metrics: Arc<Metrics>,
@@ -23,12 +22,12 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// None so far.
+    /// Without losses.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, lines: Throttle::new(LINES_PER_SECOND, LINES), began: Instant::now() }
     }
 
-    /// So many entries wait in Redis that this node could not append again, should Redis lose them.
+    /// Records that this many entries in Redis could not be appended again by this node, should Redis lose them.
     pub fn unguarded(&self, entries: u64) {
         if entries == 0 {
             return;
@@ -43,7 +42,7 @@ impl Losses {
         }
     }
 
-    /// So many for `to` are gone.
+    /// Records that signals for `to` were dropped.
     pub fn note(&self, why: Dropped, signals: u64, room: &RoomId, to: &UserId) {
         if signals == 0 {
             return;
@@ -55,7 +54,7 @@ impl Losses {
         }
     }
 
-    /// Whether a line may be written; how many were not.
+    /// If a line may be logged: the number of lines suppressed before it.
     fn pass(&self) -> Option<u64> {
         self.lines.pass(millis(self.began.elapsed()))
     }

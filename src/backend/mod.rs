@@ -1,7 +1,7 @@
-//! Shared state: where rooms are kept, and how nodes hear of changes and of each other.
+//! Shared state: where rooms are stored, and how nodes learn of changes and of each other.
 //!
-//! What it is made of stands in [`ports`]. [`Memory`] and [`RedisNode`] implement all of it; `tests/backend` holds the cases that every
-//! implementation must pass.
+//! Its parts are described in [`ports`]. [`Memory`] and [`RedisNode`] implement all of them; `tests/backend` is the conformance suite of
+//! all implementations.
 
 mod error;
 mod faults;
@@ -20,5 +20,5 @@ pub use ports::{
     Backend, Backlog, Cluster, Commit, Delivery, DeploymentError, Due, Inbox, LedgerFeed, LedgerQueue, Membership,
     Proposal, QueueLevel, QueueReading, QueuedEntry, Renewal, RoomEvents, RoomStore, ShortCodes, SignalBus, answered,
 };
-pub use redis::{Connector, ConnectorError, Layout, RedisNode, RedisParts, RedisQueue, Wire};
+pub use redis::{Connector, ConnectorError, Layout, RedisConnection, RedisNode, RedisParts, RedisQueue};
 pub use retention::Retention;

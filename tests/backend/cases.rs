@@ -233,7 +233,7 @@ pub async fn an_inbox_keeps_the_newest_and_says_that_it_has_lost_some(fixture: &
     north.backend.taken(&id, &ana, &kept).await.unwrap();
     let rest = inbox().await;
     assert_eq!((texts(&rest).len(), texts(&rest)[0], rest.lost), (10, "2000", false), "they had been handed over");
-    // And so many that not all that had to go had been.
+    // More than can be dropped at once.
     for number in 0..300 {
         send(format!("x{number}")).await;
     }
@@ -249,7 +249,7 @@ pub async fn an_inbox_keeps_the_newest_and_says_that_it_has_lost_some(fixture: &
     assert!(texts(&large)[2].starts_with('5'));
 }
 
-/// Whoever may still come back finds what it missed, however long that is.
+/// A member that can still come back finds what it missed, however long it was away.
 pub async fn what_is_missed_is_kept_for_as_long_as_the_seat(fixture: &impl Fixture) {
     const DAY: u64 = 24 * 3_600_000;
     let mut north = Node::subscribed(fixture, "north", &room("r")).await;

@@ -127,7 +127,7 @@ impl Client {
         frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
     }
 
-    /// What its ROOM_STATE, the first frame, has shown it.
+    /// The room in its ROOM_STATE, the first frame.
     pub fn seen(&self) -> Missed {
         let state = self.frames().remove(0);
         Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() }

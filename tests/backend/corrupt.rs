@@ -1,10 +1,10 @@
-//! What Redis has of a room is not what a node has written: somebody else has, or a disk.
+//! The record of a room in Redis is corrupt, because another program or a disk has changed it.
 
 use std::{sync::Arc, time::Duration};
 
 use redis::Cmd;
 use tandem::{
-    backend::{BackendError, Connector, Layout, RedisNode, RoomStore as _, Wire},
+    backend::{BackendError, Connector, Layout, RedisConnection, RedisNode, RoomStore as _},
     clock::Clock,
     hub::{Hub, HubError},
     id::RoomId,
@@ -46,7 +46,7 @@ impl Node {
     }
 }
 
-async fn wire(fixture: &RedisFixture) -> (Wire, String) {
+async fn connection(fixture: &RedisFixture) -> (RedisConnection, String) {
     let config = fixture.config();
     let layout = Layout::new(&config.redis_prefix, config.redis_partitions);
     (Connector::new(&config).unwrap().connect(|_| {}).await.unwrap(), layout.room(&room("r")))
@@ -76,9 +76,9 @@ fn spoilers(key: &str) -> Vec<(&'static str, Vec<Cmd>)> {
     ]
 }
 
-async fn spoil(wire: &mut Wire, commands: &[Cmd]) {
+async fn spoil(connection: &mut RedisConnection, commands: &[Cmd]) {
     for command in commands {
-        command.query_async::<redis::Value>(wire).await.unwrap();
+        command.query_async::<redis::Value>(connection).await.unwrap();
     }
 }
 
@@ -87,12 +87,12 @@ async fn a_room_that_cannot_be_read_is_put_back_by_a_node_that_has_it() {
     let count = spoilers("x").len();
     for number in 0..count {
         let fixture = RedisFixture::standalone();
-        let (mut wire, key) = wire(&fixture).await;
+        let (mut connection, key) = connection(&fixture).await;
         let (what, commands) = spoilers(&key).swap_remove(number);
         let north = Node::new(&fixture, "north", None).await;
         let south = Node::new(&fixture, "south", None).await;
         let ana = Client::join(&north.hub, "ana").await;
-        spoil(&mut wire, &commands).await;
+        spoil(&mut connection, &commands).await;
         // It comes to a node that does not have the room.
         let ben = Client::enter(&south.hub, "r", "ben").await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         let state = ben.frames().remove(0);
@@ -112,8 +112,8 @@ async fn a_room_that_cannot_be_read_is_put_back_by_a_node_that_has_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_nobody_has_is_refused_counted_and_not_looked_after_all_the_time() {
     let fixture = RedisFixture::standalone();
-    let (mut wire, key) = wire(&fixture).await;
-    spoil(&mut wire, &[redis::cmd("HSET").arg(&key).arg("v").arg(3).arg("room").arg("{").to_owned()]).await;
+    let (mut connection, key) = connection(&fixture).await;
+    spoil(&mut connection, &[redis::cmd("HSET").arg(&key).arg("v").arg(3).arg("room").arg("{").to_owned()]).await;
     let north = Node::new(&fixture, "north", None).await;
     let Err(error) = Client::enter(&north.hub, "r", "ana").await else { panic!("it cannot be entered") };
     assert!(matches!(error, HubError::Backend(BackendError::Corrupt { .. })), "{error:?}");
@@ -124,7 +124,7 @@ async fn one_that_nobody_has_is_refused_counted_and_not_looked_after_all_the_tim
     let attended = north.hub.attend(vec![room("r")]).await;
     assert!(matches!(attended.as_slice(), [(_, Some(due))] if *due > now + 30_000), "{attended:?}");
     assert!(north.hub.reap(north.hub.node(), vec![room("r")]).await, "a dead node is not kept for it");
-    let left: Vec<u8> = redis::cmd("HGET").arg(&key).arg("room").query_async(&mut wire).await.unwrap();
+    let left: Vec<u8> = redis::cmd("HGET").arg(&key).arg("room").query_async(&mut connection).await.unwrap();
     assert_eq!(left, b"{", "what is there is left to whoever looks into it");
     assert!(north.backend.is_up(), "the connection has nothing to do with it");
 }
@@ -142,8 +142,8 @@ impl Archive for Kept {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_only_the_ledger_has_comes_back_from_there() {
     let fixture = RedisFixture::standalone();
-    let (mut wire, key) = wire(&fixture).await;
-    spoil(&mut wire, &[redis::cmd("HSET").arg(&key).arg("v").arg(3).arg("room").arg("{").to_owned()]).await;
+    let (mut connection, key) = connection(&fixture).await;
+    spoil(&mut connection, &[redis::cmd("HSET").arg(&key).arg("v").arg(3).arg("room").arg("{").to_owned()]).await;
     let founder = Client::join(&Node::new(&RedisFixture::standalone(), "founder", None).await.hub, "ana").await;
     let url = "https://films.example.org/1";
     let row = row_of(&founder, url);
@@ -167,7 +167,7 @@ fn row_of(founder: &Client, url: &str) -> RoomRow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_that_cannot_be_read_is_gone_and_the_room_goes_on() {
     let fixture = RedisFixture::standalone();
-    let (mut wire, key) = wire(&fixture).await;
+    let (mut connection, key) = connection(&fixture).await;
     let north = Node::new(&fixture, "north", None).await;
     let ana = Client::join(&north.hub, "ana").await;
     let ben = Client::join(&north.hub, "ben").await;
@@ -175,7 +175,7 @@ async fn a_history_that_cannot_be_read_is_gone_and_the_room_goes_on() {
     north.hub.disconnect(&ben.seat, true).await.unwrap();
     ana.say(&north.hub, "unheard").await;
     let history = key.replace(":room:", ":history:");
-    spoil(&mut wire, &[redis::cmd("LSET").arg(&history).arg(-1).arg(b"\xff".as_slice()).to_owned()]).await;
+    spoil(&mut connection, &[redis::cmd("LSET").arg(&history).arg(-1).arg(b"\xff".as_slice()).to_owned()]).await;
     let ben = Client::resume(&north.hub, "ben", "ben-2", missed).await.unwrap();
     let frames = ben.frames();
     assert_eq!(frames[0]["reason"], "history_gone");

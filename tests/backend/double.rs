@@ -13,12 +13,12 @@ use tandem::{
 
 pub type History = Result<Option<Vec<Arc<Update>>>, BackendError>;
 
-/// What a test does to calls on their way.
+/// How a test disturbs calls.
 #[async_trait]
 pub trait Taps: Send + Sync + 'static {
     fn commit(&self, _proposal: &Proposal) {}
     fn resolve(&self, _code: &str) {}
-    /// Between the answer and whoever asked.
+    /// Between the answer and the caller.
     async fn history(&self, read: History) -> History {
         read
     }

@@ -1,4 +1,4 @@
-//! Releases side by side: which version of records is written, and what becomes of a node that cannot read it. On a real Redis.
+//! Two releases side by side, on a real Redis: the version of records that is written, and a node that cannot read it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tandem_testkit::process::DEADLINE;
 
 use crate::fixture::{NOW, Node, Recorder, RedisFixture, act, broadcast, drop_socket, join, nobody, room, user};
 
-/// What a release after this one reads.
+/// The version that the next release reads.
 const LATER: u8 = NEWEST + 1;
 
 /// A node of a release that reads up to `version`.
@@ -36,10 +36,10 @@ async fn seat(node: &Arc<RedisNode>, name: &str) -> Node {
     Node { name: NodeId::parse(name).unwrap(), backend, heard: Arc::new(Recorder::default()), replica }
 }
 
-/// The version of what Redis has of the room.
+/// The version of the record of a room in Redis.
 async fn written(fixture: &RedisFixture) -> u8 {
-    let (key, mut wire) = (fixture.layout().room(&room("r")), fixture.wire().await);
-    let record: Vec<u8> = redis::cmd("HGET").arg(key).arg(ROOM).query_async(&mut wire).await.unwrap();
+    let (key, mut connection) = (fixture.layout().room(&room("r")), fixture.connection().await);
+    let record: Vec<u8> = redis::cmd("HGET").arg(key).arg(ROOM).query_async(&mut connection).await.unwrap();
     record[0] - b'0'
 }
 
@@ -70,7 +70,7 @@ async fn nodes_of_two_releases_read_each_other_and_the_newer_version_comes_with_
     assert_eq!(one.commit(&broadcast("ana", "on")).await, Commit::Applied);
     assert_eq!(written(&fixture).await, LATER);
     assert_eq!(new.subscribe(&room("r")).await.unwrap(), one.replica);
-    // It lived after all: it must not go on, nor spoil what it cannot read.
+    // The node was alive after all. It must not continue, nor damage records that it cannot read.
     assert_eq!(renew(&*old).await, Some(LATER));
     let error = old.subscribe(&room("r")).await.unwrap_err();
     assert!(matches!(error, BackendError::Newer { .. }), "{error:?}");
@@ -101,13 +101,13 @@ async fn a_field_that_a_release_does_not_know_survives_its_commits() {
     let node = member(&fixture, "north", NEWEST).await;
     let mut north = seat(&node, "north").await;
     north.commit(&join("ana", "north", true)).await;
-    let (key, mut wire) = (fixture.layout().room(&room("r")), fixture.wire().await);
+    let (key, mut connection) = (fixture.layout().room(&room("r")), fixture.connection().await);
     let field = format!("m:{}", user("ana"));
     // A later release writes more into both.
     for (field, more) in [(ROOM, r#""topic":{"by":[1,2],"text":"films"}"#), (&field, r#""colour":"red""#)] {
-        let record: String = redis::cmd("HGET").arg(&key).arg(field).query_async(&mut wire).await.unwrap();
+        let record: String = redis::cmd("HGET").arg(&key).arg(field).query_async(&mut connection).await.unwrap();
         let more = format!("{},{more}}}", record.strip_suffix('}').unwrap());
-        redis::cmd("HSET").arg(&key).arg(field).arg(more).query_async::<i64>(&mut wire).await.unwrap();
+        redis::cmd("HSET").arg(&key).arg(field).arg(more).query_async::<i64>(&mut connection).await.unwrap();
     }
     north.replica = node.subscribe(&room("r")).await.unwrap();
     assert!(!north.replica.unknown.is_empty());
@@ -117,7 +117,7 @@ async fn a_field_that_a_release_does_not_know_survives_its_commits() {
         assert_eq!(north.commit(&command).await, Commit::Applied);
     }
     let now: (String, String) =
-        redis::cmd("HMGET").arg(&key).arg(ROOM).arg(&field).query_async(&mut wire).await.unwrap();
+        redis::cmd("HMGET").arg(&key).arg(ROOM).arg(&field).query_async(&mut connection).await.unwrap();
     assert!(now.0.contains(r#""topic":{"by":[1,2],"text":"films"}"#), "{}", now.0);
     assert!(now.1.contains(r#""colour":"red""#), "{}", now.1);
     // And it goes to the other nodes with an update that has the member.

@@ -22,7 +22,7 @@ struct Sample {
     entry: Entry,
 }
 
-/// What came of a command.
+/// The outcome of a command.
 fn step(room: &mut Room, command: &Command) -> Update {
     let draft = decide(room, command, &Policy::default(), NOW).unwrap();
     let epoch = if room.exists() { room.epoch } else { draft.after.epoch };
@@ -81,7 +81,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/backend/golden")
 }
 
-/// All that was ever written of a kind, oldest first: the name of the file, and what it has.
+/// All golden records of a kind, oldest first: the name of the file, and its content.
 fn golden(kind: &str) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut names: Vec<String> = entries.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
@@ -90,7 +90,7 @@ fn golden(kind: &str) -> Vec<(String, Vec<u8>)> {
     names.into_iter().map(|name| (name.clone(), fs::read(folder().join(name)).unwrap())).collect()
 }
 
-/// Whether what this release writes is known; it is written down if that is wanted.
+/// Checks that the records of this release are golden; writes them if that is requested.
 fn is_written(kind: &str, now: &[u8]) {
     let known = golden(kind);
     if known.iter().any(|(_, bytes)| bytes == now) {

@@ -1,4 +1,4 @@
-//! Two hubs over one state: what a cluster does, without its network.
+//! Two hubs over one shared state: a cluster without a network.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::{
     fixture::{join, room, user},
 };
 
-/// A network that is slow to answer what was missed, or loses the answer.
+/// A network that delays or loses the answer about missed updates.
 #[derive(Default)]
 pub struct Slow {
     pub asked: Notify,
@@ -116,7 +116,7 @@ async fn who_missed_too_much_is_told_so_and_gets_the_whole_room() {
     assert_eq!(ana.frames()[0]["reason"], "epoch_changed");
 }
 
-/// While a member is being told what it missed, the others go on.
+/// While missed updates are replayed to a member, the others continue.
 async fn meanwhile(epoch_is_known: bool) -> Vec<String> {
     let shared = memory();
     let north = hub(&shared, "north");
@@ -175,7 +175,7 @@ async fn who_is_given_up_by_mistake_is_told_where_it_sits_now() {
     assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED", "USER_LEFT", "USER_JOINED"]);
 }
 
-/// What a member is told that comes back while so many answers about what it missed get lost.
+/// The frames of a member that resumes while this number of answers about missed updates is lost.
 async fn after_losing(answers: usize) -> Vec<Value> {
     let shared = memory();
     let north = hub(&shared, "north");

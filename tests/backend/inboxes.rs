@@ -1,4 +1,4 @@
-//! What is kept for a member that is away, and what becomes of it when it is back.
+//! The inbox of a member that is away, and its delivery at the resume.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
     hubs::{Slow, slow_hub},
 };
 
-/// So many whispers of so many bytes wait for ben, who is away; where they wait, and what he has seen.
+/// Sends `count` signals of `bytes` to ben, who is away. Returns the back end, and the position that he has seen.
 async fn whispered(hub: &Hub, count: usize, bytes: usize) -> Missed {
     let ana = Client::join(hub, "ana").await;
     let ben = Client::join(hub, "ben").await;
@@ -42,7 +42,7 @@ async fn signals_that_do_not_fit_are_counted_and_the_member_is_told() {
     let metrics = Arc::new(Metrics::new("north"));
     let north = counting_hub(&shared, "north", &metrics);
     let missed = whispered(&north, 10, 1_000).await;
-    // Half of this is for what was missed.
+    // Half of this is for missed updates and signals.
     let ben = Client::resume_with(&north, "ben", "ben-2", missed, 10_000).await.unwrap();
     let frames = ben.frames();
     assert_eq!((&frames[0]["type"], &frames[1]["type"]), (&"DISCONTINUITY".into(), &"ROOM_STATE".into()));

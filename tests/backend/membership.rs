@@ -149,6 +149,6 @@ pub async fn there_is_one_clock(fixture: &impl ClusterFixture) {
     let (first, second) = (north.read_clock(&clock).await.unwrap(), south.read_clock(&clock).await.unwrap());
     assert!(first.before <= first.after && first.after <= second.before && second.before <= second.after);
     assert!(first.said <= second.said);
-    // What one says of the other's time lies between asking the first and hearing the second.
+    // The time that one reads from the other is between the question and the answer.
     assert!(second.said - first.said <= second.after - first.before + 1_000, "{first:?} {second:?}");
 }

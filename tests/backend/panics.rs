@@ -26,7 +26,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A bug: whoever calls itself "trigger" in "cursed" makes it strike, and so does a request for the code "bug".
+/// A back end with a bug: it panics for the user "trigger" in the room "cursed", and for the code "bug".
 struct Bug;
 
 impl Taps for Bug {
@@ -126,7 +126,7 @@ async fn a_bug_in_a_frame_closes_its_connection_and_everybody_else_goes_on() {
     let mut other = Client::join(&address, "elsewhere", "other").await;
     victim.send(json!({"type": "UPDATE_USERNAME", "username": "trigger"})).await;
     assert_eq!(victim.close_code().await, 1011);
-    // Those of the same room are told, and can go on in it.
+    // Other members of the room are notified, and can continue.
     let left = friend.until("USER_LEFT").await;
     assert_eq!(left["userId"], "victim");
     for client in [&mut friend, &mut other] {

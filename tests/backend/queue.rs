@@ -7,7 +7,7 @@ use tandem::{
 
 use crate::fixture::{ClusterFixture, Node, broadcast, join, nobody, read_all, room};
 
-/// So many entries of each room.
+/// This number of entries of each room.
 async fn commit(fixture: &impl ClusterFixture, rooms: &[RoomId], each: usize) {
     for room in rooms {
         let mut north = Node::subscribed(fixture, "north", room).await;
@@ -18,7 +18,7 @@ async fn commit(fixture: &impl ClusterFixture, rooms: &[RoomId], each: usize) {
     }
 }
 
-/// What the entries say: their rooms and versions.
+/// The rooms and versions of the entries.
 fn say(entries: &[QueuedEntry]) -> Vec<(RoomId, u64)> {
     let entries = entries.iter().map(|queued| queued.entry().unwrap().unwrap());
     entries.map(|entry| (entry.room.id, entry.room.version)).collect()

@@ -8,7 +8,7 @@ use crate::{
     id::RoomId,
 };
 
-/// Codes that may be in force at once.
+/// Maximum number of valid codes.
 const MAX_CODES: usize = 200_000;
 
 /// Short codes, each for one room until it expires.
@@ -31,8 +31,8 @@ impl Codes {
         }
     }
 
-    /// Drops what has expired, and if that is not enough the half that expires first: codes are made for anybody who asks, and those
-    /// that are used are renewed.
+    /// Removes expired codes and, if that is not enough, the half that expires first. Anybody can have codes made, but codes in use are
+    /// renewed.
     fn make_room(&self, now: Millis) {
         let mut ends: Vec<Millis> = self.codes.iter().map(|code| code.1).collect();
         let middle = ends.len() / 2;

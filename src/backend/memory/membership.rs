@@ -1,4 +1,4 @@
-//! Which nodes of a cluster in this process live. By tokio's time, which tests pause and move.
+//! The membership of a cluster in one process. It uses the time of tokio, which tests pause and advance.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,16 +16,16 @@ use crate::{
     id::{NodeId, RoomId},
 };
 
-/// How long a node has for the rooms of a dead one, before another may take its turn.
+/// How long a node may take to reap the rooms of a dead node, before another one may try.
 const TAKE_OVER: Duration = Duration::from_secs(10);
-/// Rooms that are handed out at once because they are overdue.
+/// Maximum number of overdue rooms in one answer.
 const OVERDUE: usize = 64;
 
-/// The nodes of a cluster, and what they hold.
+/// The nodes of a cluster, and the rooms that they subscribed to.
 #[derive(Debug)]
 pub(super) struct Members {
     lease: Duration,
-    /// When this began, by tokio's time and in microseconds since 1970.
+    /// The start of this membership, by the time of tokio and in microseconds since 1970.
     began: (Instant, i64),
     inner: Mutex<Inner>,
 }
@@ -36,7 +36,7 @@ struct Inner {
     leases: BTreeMap<NodeId, Instant>,
     names: HashMap<NodeId, u64>,
     rooms: HashMap<NodeId, BTreeSet<RoomId>>,
-    /// Until when the rooms of a dead node are somebody's to take over.
+    /// Until when a node has the right to reap a dead node.
     takers: HashMap<NodeId, Instant>,
     due: HashMap<RoomId, Millis>,
 }
@@ -57,7 +57,7 @@ impl Members {
         }
     }
 
-    /// A room that was put back has members on this node: it counts as alive for a lease, unless it is known to be dead.
+    /// A restored room has members on this node: it counts as alive for one lease, unless it is known to be dead.
     pub(super) fn vouch_for(&self, node: &NodeId, room: &RoomId) {
         let mut inner = lock(&self.inner);
         inner.leases.entry(node.clone()).or_insert_with(|| Instant::now() + self.lease);
@@ -96,7 +96,7 @@ impl Members {
 }
 
 impl MemoryNode {
-    /// What is known of the nodes; an error on a single node, of which nobody asks that.
+    /// The membership; an error on a single node, where nothing asks for it.
     fn members(&self) -> Result<&Members, BackendError> {
         let none = || BackendError::Unreachable("a single node has no cluster".to_owned());
         self.shared.members.as_ref().ok_or_else(none)

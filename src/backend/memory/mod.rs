@@ -28,36 +28,36 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Where entries of the ledger go.
+/// The destination of ledger entries.
 #[derive(Debug, Clone, Default)]
 pub enum MemoryLedger {
-    /// No ledger is kept.
+    /// There is no ledger.
     #[default]
     None,
-    /// To the writer of a single node.
+    /// The writer of a single node.
     Journal(Journal),
-    /// To the workers of a cluster.
+    /// The queue of the workers of a cluster.
     Queue(Arc<MemoryQueue>),
 }
 
-/// What all nodes share.
+/// The state that all nodes share.
 #[derive(Debug)]
 pub struct Memory {
     rooms: DashMap<RoomId, Arc<Mutex<Stored>>>,
     codes: Codes,
     nodes: DashMap<NodeId, Vec<Weak<MemoryNode>>>,
-    /// None on a single node: nobody asks who lives.
+    /// `None` on a single node.
     members: Option<Members>,
     ledger: MemoryLedger,
     max_rooms: usize,
     retention: Retention,
 }
 
-/// One node's view of it.
+/// The back end of one node.
 pub struct MemoryNode {
     shared: Arc<Memory>,
     name: NodeId,
-    /// Tells this process from another of the same name.
+    /// Distinguishes this process from others with the same name.
     process: u64,
     events: Weak<dyn RoomEvents>,
     /// The rooms that this process subscribed to; empty on a single node.
@@ -72,12 +72,12 @@ impl std::fmt::Debug for MemoryNode {
 }
 
 impl Memory {
-    /// For one node, with at most `max_rooms` rooms.
+    /// For a single node with at most `max_rooms` rooms.
     pub fn single(retention: Retention, ledger: MemoryLedger, max_rooms: usize) -> Arc<Self> {
         Arc::new(Self::new(retention, ledger, max_rooms, None))
     }
 
-    /// For several nodes, each of which is dead when it has not renewed its `lease`.
+    /// For several nodes. A node is dead when it has not renewed its `lease`.
     pub fn cluster(retention: Retention, ledger: MemoryLedger, max_rooms: usize, lease: Duration) -> Arc<Self> {
         Arc::new(Self::new(retention, ledger, max_rooms, Some(Members::new(lease))))
     }
@@ -87,12 +87,12 @@ impl Memory {
         Self { rooms, codes: Codes::default(), nodes, members, ledger, max_rooms, retention }
     }
 
-    /// Puts back a room that survived a restart.
+    /// Restores a room after a restart.
     pub fn restore(&self, room: Room) {
         self.rooms.insert(room.id.clone(), Arc::new(Mutex::new(Stored::new(room))));
     }
 
-    /// Lets a node in, which is told of what happens through `events`. It counts in `metrics` what it has to drop.
+    /// Connects a node, which gets `events`. Losses are counted in `metrics`.
     pub fn connect(
         self: &Arc<Self>,
         name: NodeId,
@@ -119,7 +119,7 @@ impl Memory {
         self.rooms.get(room).map(|cell| Arc::clone(&cell))
     }
 
-    /// The processes of a node that live: one, as a rule.
+    /// The live processes with the name of a node; normally one.
     fn processes(&self, node: &NodeId) -> Vec<Arc<MemoryNode>> {
         self.nodes.get(node).map(|all| all.iter().filter_map(Weak::upgrade).collect()).unwrap_or_default()
     }
@@ -131,7 +131,7 @@ impl MemoryNode {
     }
 }
 
-/// Goes on after a panic: a room is replaced as a whole, so that no half of a change is left behind, and one bad room must not end all.
+/// Ignores poisoning: a room is replaced as a whole, so a panic leaves no half of a change behind.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The ledger's queue in this process: what `XADD`, `XREADGROUP`, `XAUTOCLAIM`, `XDEL` and `XACK` do with a stream in Redis.
+//! The ledger queue in one process. It does what `XADD`, `XREADGROUP`, `XAUTOCLAIM`, `XDEL` and `XACK` do with a stream of Redis.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,13 +20,13 @@ use crate::{
     ledger::Entry,
 };
 
-/// Entries that wait to be written, divided into partitions.
+/// Entries that wait to be written, by partition.
 #[derive(Debug)]
 pub struct MemoryQueue {
     streams: Vec<Mutex<Stream>>,
-    /// Most entries of a partition.
+    /// Maximum number of entries of a partition.
     most: usize,
-    /// When this began, by tokio's time and in ms since 1970.
+    /// The start of this queue, by the time of tokio and in ms since 1970.
     began: (Instant, Millis),
 }
 
@@ -34,10 +34,10 @@ pub struct MemoryQueue {
 struct Stream {
     entries: BTreeMap<u64, Queued>,
     last: u64,
-    /// The last that was given to a worker.
+    /// The last entry that was delivered to a worker.
     given: u64,
     in_hand: BTreeMap<u64, InHand>,
-    /// When each worker was last heard of.
+    /// When each worker made its last request.
     workers: HashMap<String, Instant>,
 }
 
@@ -53,25 +53,25 @@ struct InHand {
     since: Instant,
 }
 
-/// The queue, as one worker sees it.
+/// The end of the queue of one worker.
 #[derive(Debug)]
 pub struct MemoryConsumer {
     queue: Arc<MemoryQueue>,
     name: String,
-    /// Entries that should come at once, of all partitions.
+    /// Entries to read at once, from all partitions.
     batch: usize,
-    /// For each partition: beyond which entry there may be some that were given to this worker and have not been acknowledged.
+    /// For each partition: the entry after which some may have been delivered to this worker and not acknowledged.
     owed: Vec<Option<u64>>,
 }
 
 impl MemoryQueue {
-    /// With room for `most` entries in each of its `partitions`.
+    /// A queue for up to `most` entries in each of its `partitions`.
     pub fn new(partitions: u16, most: usize) -> Arc<Self> {
         let streams = (0..partitions.max(1)).map(|_| Mutex::default()).collect();
         Arc::new(Self { streams, most, began: (Instant::now(), clock::system()) })
     }
 
-    /// A worker begins. One that had this name before goes on where that stopped.
+    /// Connects a worker. It continues where an earlier one with this name stopped.
     pub fn consumer(self: &Arc<Self>, name: &str, batch: usize) -> MemoryConsumer {
         let owed = vec![Some(0); self.streams.len()];
         MemoryConsumer { queue: Arc::clone(self), name: name.to_owned(), batch, owed }

@@ -11,7 +11,7 @@ use crate::{
 
 #[async_trait]
 impl SignalBus for MemoryNode {
-    /// Where the member is, the room itself knows.
+    /// The room itself knows the node of the member.
     async fn direct(
         &self,
         room: &RoomId,
@@ -30,7 +30,7 @@ impl SignalBus for MemoryNode {
                 return Ok(if taken { Delivery::Sent } else { Delivery::Nobody });
             }
         }
-        // It is away, or its node does not listen: that is dead, or about to be back.
+        // The member is away, or its node does not listen: the node is dead, or about to come back.
         let gone = stored.keep(to, frame);
         if let Some(losses) = &self.losses {
             losses.note(Dropped::InboxFull, gone, room, to);

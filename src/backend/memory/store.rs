@@ -14,10 +14,10 @@ use crate::{
 };
 
 impl MemoryNode {
-    /// Publishing happens under the room's lock: that is what keeps the order of versions.
+    /// Publishing under the lock of the room keeps the order of versions.
     fn publish(&self, stored: &Stored, update: &Arc<Update>) {
         for node in &stored.subscribers {
-            // As a rule it is this one, which need not be looked up.
+            // Normally it is this node, which needs no lookup.
             if self.shared.members.is_none() && *node == self.name {
                 if let Some(events) = self.events.upgrade() {
                     events.update(update);
@@ -36,7 +36,7 @@ impl MemoryNode {
         self.shared.members.is_none() || self.is_subscribed(room)
     }
 
-    /// Whether another process of this node's name takes part in the room.
+    /// Whether another process with the name of this node subscribed to the room.
     fn is_shared_with_namesake(&self, room: &RoomId) -> bool {
         let others = self.shared.processes(&self.name);
         others.iter().any(|other| other.process != self.process && other.is_subscribed(room))
@@ -143,7 +143,7 @@ impl RoomStore for MemoryNode {
         Ok(Commit::Applied)
     }
 
-    /// What is kept as a [`Room`] can always be read.
+    /// A room in memory can always be read.
     async fn alarm(&self, _room: &RoomId) -> Result<(), BackendError> {
         Ok(())
     }

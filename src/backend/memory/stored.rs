@@ -11,17 +11,17 @@ use crate::{
     room::{Room, Update},
 };
 
-/// A room, and what is kept around it.
+/// A room with its history and inboxes.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) room: Room,
     pub(super) subscribers: Vec<NodeId>,
-    /// Nobody will find this one any more.
+    /// The entry was removed from the map.
     pub(super) dropped: bool,
     history: VecDeque<Arc<Update>>,
     history_bytes: usize,
     inboxes: HashMap<UserId, Inbox>,
-    /// Whether a member has a token: only those can ask for what they missed.
+    /// Whether a member has a token: only such members can ask for the history.
     resumable: bool,
 }
 
@@ -48,7 +48,7 @@ impl Stored {
         !self.room.exists() && self.subscribers.is_empty()
     }
 
-    /// Updates are remembered for `age`.
+    /// Applies an update, and keeps it in the history for `age`.
     pub(super) fn apply(&mut self, update: &Arc<Update>, age: Millis) {
         for change in &update.changes {
             self.room.apply(change, update.at);
@@ -61,7 +61,7 @@ impl Stored {
             self.inboxes.clear();
             return;
         }
-        // Most updates leave the seats alone, and then members need not be looked at.
+        // Most updates change no seat; for those the members need not be checked.
         if update.changes.iter().any(|change| change.seat().is_some()) {
             self.resumable = self.room.is_resumable();
         }
@@ -81,7 +81,7 @@ impl Stored {
         }
     }
 
-    /// Another room in place of this one: nothing that led to it is known.
+    /// Replaces the room, and forgets its history.
     pub(super) fn replace(&mut self, room: Room) {
         self.room = room;
         self.resumable = self.room.is_resumable();
@@ -105,7 +105,8 @@ impl Stored {
         known.then(|| self.history.iter().filter(|update| update.version() > after).cloned().collect())
     }
 
-    /// The newest frames win: older ones belong to a negotiation that has moved on. How many had to go.
+    /// Keeps a frame, and returns how many older ones were dropped for it. New frames win, because old ones belong to a finished
+    /// negotiation.
     pub(super) fn keep(&mut self, user: &UserId, frame: Frame) -> u64 {
         let inbox = self.inboxes.entry(user.clone()).or_default();
         inbox.frames.push(frame);
@@ -128,7 +129,7 @@ impl Stored {
         self.inboxes.get(user).cloned().unwrap_or_default()
     }
 
-    /// Up to the last of `taken`: what is not there any more has gone since, for want of space.
+    /// Removes the frames up to the last of `taken`. Those that are missing were dropped meanwhile, for lack of space.
     pub(super) fn take(&mut self, user: &UserId, taken: &Inbox) {
         let Some(inbox) = self.inboxes.get_mut(user) else { return };
         let last = taken.frames.last();

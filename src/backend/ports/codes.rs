@@ -2,10 +2,10 @@ use async_trait::async_trait;
 
 use crate::{backend::BackendError, clock::Millis, id::RoomId};
 
-/// Short codes, each of which leads to one room until it expires.
+/// Short codes, each of which stands for one room until it expires.
 #[async_trait]
 pub trait ShortCodes: Send + Sync + 'static {
-    /// Gives `code` to `room` until `until`. False if it belongs to another room.
+    /// Registers `code` for `room` until `until`. False if the code belongs to another room.
     async fn claim_code(&self, code: &str, room: &RoomId, until: Millis, now: Millis) -> Result<bool, BackendError>;
 
     /// The room of a code.

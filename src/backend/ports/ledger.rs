@@ -13,91 +13,91 @@ use crate::{
     ledger::Entry,
 };
 
-/// The partition of a room, of so many. The hash is fixed for ever: nodes of different builds must agree.
+/// The partition of a room. The hash must never change, because nodes of different builds must agree on it.
 pub(in crate::backend) fn partition_of(room: &RoomId, partitions: u16) -> u16 {
     let mut hash = SipHasher13::new();
     hash.write(room.as_str().as_bytes());
     u16::try_from(hash.finish() % u64::from(partitions.max(1))).unwrap_or_default()
 }
 
-/// How much waits in the ledger's queue, all partitions together.
+/// The backlog of the ledger queue, over all partitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many entries.
+    /// Entries that wait.
     pub entries: u64,
-    /// What they take of the memory of shared state.
+    /// Memory of shared state that they take.
     pub bytes: u64,
-    /// As much as they may take; 0 if no ledger is kept.
+    /// Memory that they may take; 0 without a ledger.
     pub most_bytes: u64,
 }
 
-/// A node's end of the queue to the ledger. Entries get in with the [commit](super::RoomStore::commit) that they tell of.
+/// The node's end of the ledger queue. Entries are appended by the [commit](super::RoomStore::commit) that they belong to.
 #[async_trait]
 pub trait LedgerFeed: Send + Sync + 'static {
-    /// Forgets this node's copies of entries that the worker has taken, and tells how much waits.
+    /// Drops the copies of entries that a worker has taken, and returns the backlog.
     async fn poll_backlog(&self) -> Result<Backlog, BackendError>;
 }
 
-/// An entry as it came out of the queue.
+/// An entry as it was read from the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedEntry {
-    /// The partition that it came from.
+    /// The partition of the entry.
     pub partition: u16,
-    /// Its id within the partition.
+    /// The id of the entry within its partition.
     pub id: String,
-    /// None for one that was deleted while it was in hand.
+    /// `None` for an entry that was deleted while it was pending.
     pub text: Option<Vec<u8>>,
 }
 
 impl QueuedEntry {
-    /// What it says, or why that cannot be read.
+    /// The decoded entry, or the reason why it cannot be decoded.
     pub fn entry(&self) -> Option<Result<Entry, RecordError>> {
         let text = self.text.as_deref()?;
         Some(std::str::from_utf8(text).map_err(RecordError::from).and_then(decode_entry))
     }
 }
 
-/// What one read of the queue brought.
+/// The result of one read of the queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueReading {
-    /// Of each partition in its order.
+    /// The entries, in the order of each partition.
     pub entries: Vec<QueuedEntry>,
-    /// There was more than one read brings.
+    /// Whether there are more entries.
     pub more: bool,
 }
 
-/// How much waits in each partition.
+/// The backlog of each partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueLevel {
-    /// For each partition: how many entries, and when the oldest of them was appended.
+    /// For each partition: the number of entries, and when the oldest one was appended.
     pub partitions: Vec<(usize, Option<Millis>)>,
-    /// What time it is by the clock that entries are dated by.
+    /// The current time, by the clock that dates entries.
     pub now: Millis,
 }
 
-/// A worker's end of the queue to the ledger. Whatever is read stays in the queue, in this worker's hand, until it is
-/// [acknowledged](LedgerQueue::acknowledge): a worker that dies, or loses its connection, loses nothing.
+/// The worker's end of the ledger queue. What a worker has read stays in the queue, pending, until it is
+/// [acknowledged](LedgerQueue::acknowledge), so a worker that dies or loses its connection loses nothing.
 #[async_trait]
 pub trait LedgerQueue: Send + 'static {
-    /// How many partitions there are.
+    /// The number of partitions.
     fn partitions(&self) -> u16;
 
     /// The name of a partition, for operators.
     fn name_of(&self, partition: u16) -> String;
 
-    /// What is new; but after a loss of the connection first what was given to this worker before and has not been acknowledged.
+    /// Reads new entries. After a lost connection it first reads those that are pending for this worker.
     async fn read(&mut self) -> Result<QueueReading, BackendError>;
 
-    /// What other workers have had in hand for longer than `idle`: they are dead, or might as well be.
+    /// Takes over the entries that have been pending for other workers for longer than `idle`.
     async fn take_over(&mut self, idle: Duration) -> Result<Vec<QueuedEntry>, BackendError>;
 
-    /// These are in the ledger: they leave the queue.
+    /// Removes entries that are in the ledger from the queue.
     async fn acknowledge(&mut self, entries: &[&QueuedEntry]) -> Result<(), BackendError>;
 
-    /// How much waits. Nothing if the nodes write to another number of partitions.
+    /// The backlog; `None` if the nodes write to another number of partitions.
     async fn level(&mut self) -> Result<Option<QueueLevel>, BackendError>;
 
-    /// Forgets workers that have nothing in hand and have not been heard of for `idle`. How many.
+    /// Removes workers that have no pending entries and were idle for `idle`. Returns how many.
     async fn forget_workers(&mut self, idle: Duration) -> Result<u64, BackendError>;
 }
 

@@ -1,15 +1,15 @@
-//! What a node and a worker need of the state that nodes share, as traits: one for each thing that it is.
+//! The ports to shared state, one trait for each purpose.
 //!
-//! | Port | What it is |
+//! | Port | Purpose |
 //! |---|---|
-//! | [`RoomStore`] | rooms, their updates, and when each has something to do |
-//! | [`SignalBus`] | frames for one member, wherever its socket is |
-//! | [`ShortCodes`] | which room a short code leads to |
-//! | [`Membership`] | which nodes live, and what the dead ones held |
-//! | [`LedgerFeed`] | the node's end of the queue to the ledger |
-//! | [`LedgerQueue`] | the worker's end of that queue |
+//! | [`RoomStore`] | rooms, their updates, and when each is due |
+//! | [`SignalBus`] | frames for one member, on whichever node its socket is |
+//! | [`ShortCodes`] | the rooms of short codes |
+//! | [`Membership`] | live nodes, and the rooms of dead ones |
+//! | [`LedgerFeed`] | the node's end of the ledger queue |
+//! | [`LedgerQueue`] | the worker's end of the ledger queue |
 //!
-//! [`RoomEvents`] is the way back: what shared state tells a node unasked.
+//! [`RoomEvents`] is the other direction: callbacks from shared state to a node.
 
 mod codes;
 mod events;
@@ -26,12 +26,12 @@ pub use membership::{DeploymentError, Membership, Renewal};
 pub use signals::{Delivery, Inbox, SignalBus};
 pub use store::{Commit, Due, Proposal, RoomStore};
 
-/// What the hub and the HTTP interface of a node use.
+/// The ports that the hub and the HTTP interface of a node use.
 pub trait Backend: RoomStore + SignalBus + ShortCodes {}
 
 impl<T: RoomStore + SignalBus + ShortCodes + ?Sized> Backend for T {}
 
-/// What a node of a cluster uses.
+/// The ports that a node of a cluster uses.
 pub trait Cluster: Backend + Membership + LedgerFeed {}
 
 impl<T: Backend + Membership + LedgerFeed + ?Sized> Cluster for T {}

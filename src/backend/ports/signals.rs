@@ -6,31 +6,31 @@ use crate::{
     protocol::Frame,
 };
 
-/// What became of a signal.
+/// The outcome of sending a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// It was handed to the node of its target.
+    /// The signal was sent to the node of its target.
     Sent,
-    /// It is kept for a member that is away.
+    /// The signal is in the inbox of a member that is away.
     Kept,
-    /// There is no such member.
+    /// The target is not in the room.
     Nobody,
 }
 
-/// What was kept for a member while it was away.
+/// The signals that were kept for a member while it was away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inbox {
-    /// Oldest first.
+    /// The frames, oldest first.
     pub frames: Vec<Frame>,
-    /// There were more than are kept, and the oldest are gone.
+    /// Whether older frames were dropped.
     pub lost: bool,
 }
 
-/// Carries frames to one member, wherever its socket is, and keeps them while the member is away.
+/// Carries frames to one member, on whichever node its socket is, and keeps them while the member is away.
 #[async_trait]
 pub trait SignalBus: Send + Sync + 'static {
-    /// Hands `frame` to `to`, which was last known to be at the node `at`, or away. Frames of one member to another arrive in order,
-    /// except those that follow a member which is moving just now.
+    /// Sends `frame` to `to`, whose last known node is `at` (`None`: away). Frames from one member to another arrive in order, except while
+    /// the target moves to another node.
     async fn direct(
         &self,
         room: &RoomId,
@@ -39,8 +39,8 @@ pub trait SignalBus: Send + Sync + 'static {
         frame: Frame,
     ) -> Result<Delivery, BackendError>;
 
-    /// Whether that socket of a member at `node` still answers a ping: see [`answered`](super::answered). Nothing when the node does not
-    /// say so; a dead node never does, and its lease tells.
+    /// Whether the socket of a member at `node` still answers a ping: see [`answered`](super::answered). `None` if the node does not reply;
+    /// a dead node never does, and its lease expires instead.
     async fn answers(
         &self,
         node: &NodeId,
@@ -49,9 +49,9 @@ pub trait SignalBus: Send + Sync + 'static {
         conn: ConnId,
     ) -> Result<Option<bool>, BackendError>;
 
-    /// What was kept for a member while it was away. It stays there until it is [`taken`](SignalBus::taken).
+    /// Reads the inbox of a member. The frames stay there until they are [`taken`](SignalBus::taken).
     async fn inbox(&self, room: &RoomId, user: &UserId) -> Result<Inbox, BackendError>;
 
-    /// `inbox` has reached the member. What has come since stays.
+    /// Removes the frames of `inbox`, which have reached the member. Newer ones stay.
     async fn taken(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError>;
 }

@@ -1,10 +1,11 @@
-//! How everything is written that nodes and workers leave for each other in shared state. Every record says in which version of the layout
-//! it is written, so that releases that follow each other can run side by side:
+//! The encoding of all records that nodes and workers leave for each other in shared state. Each record begins with the version of its
+//! layout, so that consecutive releases can run side by side:
 //!
-//! - A node tells with its lease the highest version that it [reads](Codec::reads), and writes the lowest of all nodes that live.
-//! - A new field needs no new version if nodes that do not know it may hand it on unseen (see
-//!   [`UnknownFields`](crate::room::UnknownFields)) and if it is set by changes of its own.
-//! - Whatever else changes in a layout is a new version. `tests/backend/golden` has records of every version, and each release reads them.
+//! - A node registers the highest version that it [reads](Codec::reads) with its lease, and writes the lowest of all live nodes.
+//! - A new field needs no new version if nodes that do not know it can pass it on (see [`UnknownFields`](crate::room::UnknownFields)) and
+//! if it is set by changes of its own.
+//! - Any other change of a layout makes a new version. `tests/backend/golden` has records of every version, and each release must read
+//! them.
 //!
 //! | Record | Text |
 //! |---|---|
@@ -28,10 +29,10 @@ pub use signal::SignalEnvelope;
 
 /// The first version.
 pub const OLDEST: u8 = 1;
-/// The version that this release would write if it were alone.
+/// The newest version that this release writes and reads.
 pub const NEWEST: u8 = 1;
 
-/// Why a record cannot be read.
+/// Why a record cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     #[allow(missing_docs, reason = "the message says it")]
@@ -39,33 +40,33 @@ pub enum RecordError {
         "it has version {written} of its layout, and this release reads {reads} at the most: a newer release wrote it"
     )]
     Newer { written: u8, reads: u8 },
-    /// It does not begin as records do.
+    /// The record does not begin with a version.
     #[error("it has no version")]
     Unversioned,
-    /// What stands before the JSON is missing.
+    /// The part before the JSON is missing.
     #[error("it has no header")]
     Header,
-    /// The fields beside the room do not say what they are to say.
+    /// A field of the hash beside the room is invalid.
     #[error("its version or epoch is no number")]
     Number,
     /// Two fields contradict each other.
     #[error("its version and epoch are not those of the room")]
     Position,
-    /// There are a version and members, but no room.
+    /// The hash has a version and members, but no room.
     #[error("the room itself is missing")]
     Missing,
-    /// The members are not those that the room names.
+    /// The members in the hash are not those that the room names.
     #[error("a member is missing or has another's place")]
     Member,
-    /// It is no text.
+    /// The record is not UTF-8.
     #[error("{0}")]
     Utf8(#[from] std::str::Utf8Error),
-    /// The rest of it cannot be read.
+    /// The JSON cannot be decoded.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// Reads and writes records.
+/// Decodes and encodes records.
 #[derive(Debug)]
 pub struct Codec {
     reads: u8,
@@ -79,7 +80,7 @@ impl Default for Codec {
 }
 
 impl Codec {
-    /// Of a release that reads versions up to `reads`. It writes the oldest one until it is known what all others read.
+    /// The codec of a release that reads versions up to `reads`. It writes the oldest version until the versions of all nodes are known.
     pub fn new(reads: u8) -> Self {
         Self { reads, writes: AtomicU8::new(OLDEST) }
     }
@@ -94,20 +95,20 @@ impl Codec {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// From now on this version is written: all nodes read it.
+    /// Sets the version that is written, once all nodes read it.
     pub fn write_version(&self, version: u8) {
         self.writes.store(version.clamp(OLDEST, self.reads), Ordering::Relaxed);
     }
 
-    /// The begin of a record.
+    /// The text at the begin of a record.
     pub fn begin(&self) -> String {
         String::from(char::from(b'0' + self.writes()))
     }
 
-    /// What follows the version of a record.
+    /// The rest of a record after its version.
     pub fn open<'a>(&self, record: &'a [u8]) -> Result<&'a [u8], RecordError> {
         match record.split_first() {
-            // Anything but a digit is no record at all.
+            // Every record begins with a digit.
             Some((first, rest)) if (b'1'..=b'9').contains(first) => {
                 let written = first - b'0';
                 if written > self.reads { Err(RecordError::Newer { written, reads: self.reads }) } else { Ok(rest) }

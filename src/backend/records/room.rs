@@ -6,34 +6,34 @@ use crate::{
     room::{Member, Room},
 };
 
-/// The field that has everything of a room but its members.
+/// The field of a room without its members.
 pub const ROOM: &str = "room";
 
-/// The field that is left of a room that was closed: its epoch.
+/// The field that remains of a closed room: its epoch.
 const CLOSED: &str = "c";
 
-/// The field of a member.
+/// The name of the field of a member.
 pub fn member_field(user: &UserId) -> String {
     format!("m:{user}")
 }
 
-/// A hash, as it is in Redis.
+/// The fields of a hash in Redis.
 pub type Fields = HashMap<Vec<u8>, Vec<u8>>;
 
-/// Version and epoch of a hash, whatever stands there.
+/// The version and the epoch of a hash, without validation.
 pub fn raw_position(fields: &Fields) -> [Vec<u8>; 2] {
     ["v", "e"].map(|name| fields.get(name.as_bytes()).cloned().unwrap_or_else(|| b"0".to_vec()))
 }
 
 impl Codec {
-    /// A room without its members.
+    /// Encodes a room without its members.
     pub fn encode_room(&self, room: &Room) -> Result<String, RecordError> {
         let mut text = self.begin();
         text.push_str(&serde_json::to_string(&Room { members: Arc::default(), ..room.clone() })?);
         Ok(text)
     }
 
-    /// A member: the node that holds its socket, then the rest.
+    /// Encodes a member: the node of its socket, then the rest as JSON.
     pub fn encode_member(&self, member: &Member) -> Result<String, RecordError> {
         let mut text = self.begin();
         if member.present() {
@@ -50,8 +50,8 @@ impl Codec {
         Ok(serde_json::from_slice(rest.get(end + 1..).unwrap_or_default())?)
     }
 
-    /// The room of a hash; a vacant one if there is none, with the epoch of one that was closed. Every commit compares the version and the
-    /// epoch: a room whose own differ from them could never be changed again.
+    /// Decodes the room of a hash; without a room it is vacant, with the epoch of the closed one. Version and epoch of the room must equal
+    /// those of the hash: every commit compares these, so a difference would make the room unchangeable.
     pub fn decode_room(&self, id: &RoomId, fields: &Fields) -> Result<Room, RecordError> {
         let number = |name: &str| {
             let text =

@@ -4,28 +4,28 @@ use crate::{
     protocol::Frame,
 };
 
-/// A signal on its way to a node.
+/// A signal that is sent to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignalEnvelope {
-    /// How many nodes it was sent to already.
+    /// The number of nodes that it was sent to before.
     pub hops: u8,
-    /// The room that it belongs to.
+    /// The room of the signal.
     pub room: RoomId,
-    /// Its target.
+    /// The target of the signal.
     pub to: UserId,
-    /// What the target is handed.
+    /// The frame for the target.
     pub frame: Frame,
 }
 
 impl Codec {
-    /// A signal, for the channel of a node.
+    /// Encodes a signal for the channel of a node.
     pub fn encode_signal(&self, signal: &SignalEnvelope) -> String {
         let (room, to) = (signal.room.as_str(), signal.to.as_str());
         let frame = signal.frame.as_str();
         format!("{}{} {} {}\n{room}{to}{frame}", self.begin(), signal.hops, room.len(), to.len())
     }
 
-    /// A signal that came on the channel of this node.
+    /// Decodes a signal from the channel of this node.
     pub fn decode_signal(&self, record: &[u8]) -> Result<SignalEnvelope, RecordError> {
         let text = std::str::from_utf8(self.open(record)?).map_err(|_| RecordError::Header)?;
         read(text).ok_or(RecordError::Header)

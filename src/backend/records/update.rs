@@ -2,19 +2,20 @@ use super::{Codec, RecordError};
 use crate::room::{Room, StreamPosition, Update};
 
 impl Codec {
-    /// An update as the channel and the history have it: a line that can be read without reading the rest, then JSON.
+    /// Encodes an update for the channel and the history: a line that can be read without the rest, then JSON.
     pub fn encode_update(&self, update: &Update) -> Result<String, RecordError> {
         let mut text = self.head(update.position(), update.base);
         text.push_str(&serde_json::to_string(update)?);
         Ok(text)
     }
 
-    /// What the channel is told when a room was put back: nothing follows from it but that the room has to be read.
+    /// Encodes the message that a room was restored; receivers load the room again.
     pub fn encode_restored(&self, room: &Room) -> String {
         self.head(room.position(), 0)
     }
 
-    /// What the channel is told when a room cannot be read: no node has a room at this position, so that all that have it look at it.
+    /// Encodes the message that the record of a room cannot be decoded. Its position matches no replica, so every node with the room checks
+    /// it.
     pub fn encode_unreadable(&self) -> String {
         self.head(StreamPosition::default(), 0)
     }
@@ -23,7 +24,7 @@ impl Codec {
         format!("{}{} {base} {}\n", self.begin(), to.epoch, to.version)
     }
 
-    /// The position that an update leads to, and the rest of it.
+    /// Splits an update into the position that it leads to, and the rest.
     pub fn split_update<'a>(&self, record: &'a [u8]) -> Result<(StreamPosition, &'a [u8]), RecordError> {
         let text = self.open(record)?;
         let end = text.iter().position(|byte| *byte == b'\n').ok_or(RecordError::Header)?;
@@ -38,7 +39,7 @@ impl Codec {
         }
     }
 
-    /// An update that is not only a head.
+    /// Decodes an update that is more than a head.
     pub fn decode_update(&self, record: &[u8]) -> Result<Update, RecordError> {
         let (_, json) = self.split_update(record)?;
         Ok(serde_json::from_slice(json)?)

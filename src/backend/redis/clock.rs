@@ -1,6 +1,6 @@
 use redis::Script;
 
-/// Asks Redis what time it is, in microseconds since 1970. Its key says which server of a Redis Cluster is asked.
+/// The script that returns the time of Redis, in microseconds since 1970. In a Redis Cluster its key selects the server.
 pub(super) fn clock_script() -> Script {
     Script::new(include_str!("time.lua"))
 }

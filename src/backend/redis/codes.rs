@@ -7,7 +7,7 @@ use crate::{
     id::RoomId,
 };
 
-/// How long a short code's key is kept at the least, in ms: whether a code still holds is said in it.
+/// Minimum expiry of the key of a short code, in ms. The value itself says until when the code is valid.
 const CODE_LIFE: Millis = 60_000;
 
 #[async_trait]
@@ -20,10 +20,10 @@ impl ShortCodes for RedisNode {
     }
 
     async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
-        let said: Option<String> = self.main().ask(redis::cmd("GET").arg(self.layout.code(code))).await?;
-        let Some(said) = said else { return Ok(None) };
+        let answer: Option<String> = self.main().ask(redis::cmd("GET").arg(self.layout.code(code))).await?;
+        let Some(answer) = answer else { return Ok(None) };
         let found =
-            said.split_once(':').and_then(|(until, room)| Some((until.parse().ok()?, RoomId::parse(room).ok()?)));
+            answer.split_once(':').and_then(|(until, room)| Some((until.parse().ok()?, RoomId::parse(room).ok()?)));
         if found.is_none() {
             self.faults.note(&corrupt("the room of a short code", &"it is not what nodes write"));
         }

@@ -10,9 +10,9 @@ use crate::{
     room::{Change, Room, StreamPosition},
 };
 
-/// What `commit.lua` is given, in its order.
+/// The arguments of `commit.lua`, in their order.
 struct Step<'a> {
-    /// Version and epoch.
+    /// The version and the epoch.
     found: [Vec<u8>; 2],
     told: String,
     entry: &'a str,
@@ -22,18 +22,18 @@ struct Step<'a> {
     replace: bool,
     set: Vec<(String, String)>,
     unset: Vec<String>,
-    /// Whose inboxes go.
+    /// The members whose inboxes are deleted.
     forgotten: Vec<&'a UserId>,
 }
 
-/// What is written of a room beside its members.
+/// The fields of a room without those of its members.
 fn fields(codec: &Codec, room: &Room, at: StreamPosition) -> Result<Vec<(String, String)>, RecordError> {
     let position = [("v".to_owned(), at.version.to_string()), ("e".to_owned(), at.epoch.to_string())];
     Ok(position.into_iter().chain([(ROOM.to_owned(), codec.encode_room(room)?)]).collect())
 }
 
 impl RedisNode {
-    /// `entry` is for the ledger; empty for none.
+    /// `entry` is the ledger entry; empty for none.
     pub(super) fn commit_script<'a>(
         &self,
         script: &'a Script,

@@ -1,24 +1,24 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
-    Pipeline, ProtocolVersion, PushInfo, RedisError, RedisFuture, TlsCertificates, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-    cluster::ClusterClientBuilder,
-    cluster_async::ClusterConnection,
-    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, RedisError,
+    cluster::ClusterClientBuilder, sentinel::SentinelClient,
 };
 use tokio::sync::Mutex;
 
+use super::{
+    connection::RedisConnection,
+    servers::{certificates, database, is_tls, no_server, seeds, sentinel},
+};
 use crate::config::{RedisConfig, RedisMode};
 
-/// Commands that may be on their way on one connection before a further one waits. The crate's 50 keeps a busy node waiting.
+/// Maximum number of commands in flight on one connection. The default of the crate, 50, delays a busy node.
 const PIPELINE: usize = 1_024;
 
-/// Why shared state cannot be reached.
+/// Why no connection can be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
-    /// A setting leads nowhere.
+    /// A setting names no server.
     #[error("REDIS_URL {0}; expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
     Url(RedisError),
     /// A Redis Cluster has no databases.
@@ -26,43 +26,34 @@ pub enum ConnectorError {
         "REDIS_DB {0}: a Redis Cluster has only database 0 (REDIS_MODE=cluster); REDIS_PREFIX keeps deployments apart there"
     )]
     NoDatabase(i64),
-    /// Two settings name two databases.
+    /// Two settings name different databases.
     #[error("REDIS_URL names database {0} and another of its servers, or REDIS_DB, names database {1}: name one")]
     Databases(i64, i64),
     /// The file of certificate authorities cannot be read.
     #[error("REDIS_CA_FILE {0}")]
     Ca(std::io::Error),
-    /// Redis says so.
+    /// Redis or the client library returned an error.
     #[error("{0}")]
     Redis(#[from] RedisError),
 }
 
-/// Opens connections, whatever shape the deployment of Redis has.
+/// Opens connections, to a single server, a Sentinel group or a Redis Cluster.
 pub struct Connector {
     servers: Servers,
     timeout: Duration,
-    /// Hosts and ports, for people.
+    /// Hosts and ports, for messages.
     at: String,
     db: i64,
 }
 
 enum Servers {
     Standalone(Client),
-    /// Asked anew with each connection: the master may be another one by then.
+    /// Asked for each connection, because the master may have changed.
     Sentinel(Mutex<SentinelClient>),
     Cluster {
         seeds: Vec<ConnectionInfo>,
         ca: Option<Vec<u8>>,
     },
-}
-
-/// A connection. Cheap to clone: clones share the socket.
-#[derive(Clone)]
-pub enum Wire {
-    /// To one server.
-    Single(MultiplexedConnection),
-    /// To every node of a Redis Cluster.
-    Cluster(ClusterConnection),
 }
 
 impl std::fmt::Debug for Connector {
@@ -71,14 +62,8 @@ impl std::fmt::Debug for Connector {
     }
 }
 
-impl std::fmt::Debug for Wire {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Wire(..)")
-    }
-}
-
 impl Connector {
-    /// Reads the settings; connects to nothing yet.
+    /// Reads the settings. Nothing is connected yet.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectorError> {
         let seeds = seeds(config)?;
         let db = database(config, &seeds)?;
@@ -89,7 +74,7 @@ impl Connector {
         };
         let servers = match config.redis_mode {
             RedisMode::Standalone => {
-                let Some(seed) = seeds.into_iter().next() else { return Err(nowhere()) };
+                let Some(seed) = seeds.into_iter().next() else { return Err(no_server()) };
                 Servers::Standalone(match (ca, is_tls(&seed)) {
                     (Some(ca), true) => Client::build_with_tls(seed, certificates(ca)).map_err(ConnectorError::Url)?,
                     _ => Client::open(seed).map_err(ConnectorError::Url)?,
@@ -101,7 +86,7 @@ impl Connector {
         Ok(Self { servers, timeout: config.redis_timeout, at, db })
     }
 
-    /// Which servers are asked first: hosts and ports.
+    /// The hosts and ports of the servers that are tried first.
     pub fn at(&self) -> &str {
         &self.at
     }
@@ -111,11 +96,14 @@ impl Connector {
         self.db
     }
 
-    /// A new connection, within the deadline of the settings. What Redis says unasked (messages of channels, and that the connection
-    /// is gone) goes to `hear`, on the connection's own task and in the order in which it came: before any reply that came after it.
-    pub async fn connect(&self, hear: impl Fn(PushInfo) + Send + Sync + 'static) -> Result<Wire, RedisError> {
-        let hear = move |push| -> Result<(), std::convert::Infallible> {
-            hear(push);
+    /// Opens a connection, within the deadline of the settings. Pushes (messages of channels, and the end of the connection) are passed to
+    /// `on_push` by the task of the connection, in their order, and before any reply that came after them.
+    pub async fn connect(
+        &self,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<RedisConnection, RedisError> {
+        let on_push = move |push| -> Result<(), std::convert::Infallible> {
+            on_push(push);
             Ok(())
         };
         let config = || {
@@ -126,12 +114,12 @@ impl Connector {
         };
         match &self.servers {
             Servers::Standalone(client) => {
-                let config = config().set_push_sender(hear);
-                client.get_multiplexed_async_connection_with_config(&config).await.map(Wire::Single)
+                let config = config().set_push_sender(on_push);
+                client.get_multiplexed_async_connection_with_config(&config).await.map(RedisConnection::Single)
             }
             Servers::Sentinel(client) => {
-                let config = config().set_push_sender(hear);
-                client.lock().await.get_async_connection_with_config(&config).await.map(Wire::Single)
+                let config = config().set_push_sender(on_push);
+                client.lock().await.get_async_connection_with_config(&config).await.map(RedisConnection::Single)
             }
             Servers::Cluster { seeds, ca } => {
                 let mut builder = ClusterClientBuilder::new(seeds.clone())
@@ -140,148 +128,14 @@ impl Connector {
                     .response_timeout(self.timeout)
                     .overall_response_timeout(Some(self.timeout))
                     .retries(3)
-                    .push_sender(hear);
+                    .push_sender(on_push);
                 if let Some(ca) = ca {
                     builder = builder.certs(certificates(ca.clone()));
                 }
-                builder.build()?.get_async_connection().await.map(Wire::Cluster)
+                builder.build()?.get_async_connection().await.map(RedisConnection::Cluster)
             }
         }
     }
-}
-
-impl Wire {
-    /// Listens to channels of one partition.
-    pub async fn listen(&mut self, channels: &[String]) -> Result<(), RedisError> {
-        match self {
-            Self::Single(wire) => redis::cmd("SSUBSCRIBE").arg(channels).exec_async(wire).await,
-            Self::Cluster(wire) => wire.ssubscribe(channels).await,
-        }
-    }
-
-    /// Listens to a channel no longer.
-    pub async fn ignore(&mut self, channel: &str) -> Result<(), RedisError> {
-        match self {
-            Self::Single(wire) => redis::cmd("SUNSUBSCRIBE").arg(channel).exec_async(wire).await,
-            Self::Cluster(wire) => wire.sunsubscribe(channel).await,
-        }
-    }
-}
-
-impl ConnectionLike for Wire {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(wire) => wire.req_packed_command(cmd),
-            Self::Cluster(wire) => wire.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(wire) => wire.req_packed_commands(commands, offset, count),
-            Self::Cluster(wire) => wire.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(wire) => wire.get_db(),
-            Self::Cluster(wire) => wire.get_db(),
-        }
-    }
-}
-
-fn nowhere() -> ConnectorError {
-    ConnectorError::Url((redis::ErrorKind::InvalidClientConfig, "names no server").into())
-}
-
-fn is_tls(info: &ConnectionInfo) -> bool {
-    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
-}
-
-fn certificates(ca: Vec<u8>) -> TlsCertificates {
-    TlsCertificates { client_tls: None::<ClientTlsConfig>, root_cert: Some(ca) }
-}
-
-/// The servers of the settings, with what the settings say of all of them.
-fn seeds(config: &RedisConfig) -> Result<Vec<ConnectionInfo>, ConnectorError> {
-    let mut urls: Vec<String> = config.redis_url.iter().map(|url| url.trim().to_owned()).collect();
-    urls.retain(|url| !url.is_empty());
-    if let (true, Some(host)) = (urls.is_empty(), &config.redis_host) {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        urls.push(format!("redis://{host}:{}", config.redis_port));
-    }
-    urls.into_iter()
-        .map(|url| {
-            let info = url.into_connection_info().map_err(ConnectorError::Url)?;
-            let mut settings =
-                info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-            if let (None, Some(password)) = (settings.password(), &config.redis_password) {
-                settings = settings.set_password(password);
-            }
-            if let (None, Some(username)) = (settings.username(), &config.redis_username) {
-                settings = settings.set_username(username);
-            }
-            if settings.db() == 0 {
-                settings = settings.set_db(config.redis_db.into());
-            }
-            Ok(info.set_redis_settings(settings))
-        })
-        .collect()
-}
-
-/// The one database that the settings name.
-fn database(config: &RedisConfig, seeds: &[ConnectionInfo]) -> Result<i64, ConnectorError> {
-    let first = seeds.first().map_or(0, |seed| seed.redis_settings().db());
-    let others = seeds.iter().map(|seed| seed.redis_settings().db()).chain([config.redis_db.into()]);
-    if let Some(other) = others.into_iter().find(|other| *other != first && (*other != 0 || first == 0)) {
-        return Err(ConnectorError::Databases(first, other));
-    }
-    if first != 0 && config.redis_mode == RedisMode::Cluster {
-        return Err(ConnectorError::NoDatabase(first));
-    }
-    Ok(first)
-}
-
-fn sentinel(
-    config: &RedisConfig,
-    seeds: &[ConnectionInfo],
-    ca: Option<Vec<u8>>,
-) -> Result<SentinelClient, ConnectorError> {
-    let Some(first) = seeds.first() else { return Err(nowhere()) };
-    let (tls, settings) = (is_tls(first), first.redis_settings().clone());
-    let addresses = seeds.iter().map(|seed| seed.addr().clone());
-    let mut builder = SentinelClientBuilder::new(addresses, &config.redis_master, SentinelServerType::Master)
-        .map_err(ConnectorError::Url)?
-        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
-        .set_client_to_sentinel_protocol(ProtocolVersion::RESP3)
-        .set_client_to_redis_db(settings.db());
-    if let Some(username) = &config.redis_sentinel_username {
-        builder = builder.set_client_to_sentinel_username(username);
-    }
-    if let Some(password) = &config.redis_sentinel_password {
-        builder = builder.set_client_to_sentinel_password(password);
-    }
-    if let Some(username) = settings.username() {
-        builder = builder.set_client_to_redis_username(username);
-    }
-    if let Some(password) = settings.password() {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    if tls {
-        builder = builder.set_client_to_redis_tls_mode(redis::TlsMode::Secure);
-        if let Some(ca) = ca {
-            builder = builder
-                .set_client_to_redis_certificates(certificates(ca.clone()))
-                .set_client_to_sentinel_certificates(certificates(ca));
-        }
-    }
-    builder.build().map_err(ConnectorError::Url)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The node's end of the ledger's queue: how much may wait in it, and what Redis has lost of it.
+//! The node's end of the ledger queue: its backlog, and entries that Redis lost.
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -7,7 +7,7 @@ use redis::FromRedisValue as _;
 use super::{node::RedisNode, quota::Memory, retained::StreamId};
 use crate::backend::{BackendError, Backlog, LedgerFeed};
 
-/// Entries that are appended again at once.
+/// Maximum number of entries that are appended at once.
 const BATCH: usize = 500;
 
 #[async_trait]
@@ -17,13 +17,13 @@ impl LedgerFeed for RedisNode {
         let mut backlog = self.measure_ledger().await?;
         for partition in 0..self.layout.partitions() {
             let (link, events) = (self.link_of(partition), self.layout.events(partition));
-            let standing = link.standing();
+            let generation = link.up_generation();
             let last = retained.last(partition);
             let mut range = redis::cmd("XRANGE");
             range.arg(&events).arg("-").arg("+").arg("COUNT").arg(1);
             let first: redis::Value = link.ask(&range).await?;
-            // A stream that has just been lost is empty, too: what it lost is appended again before the link is up.
-            if standing.is_none() || standing != link.standing() {
+            // A stream that Redis has just lost is empty, too; its entries are appended again before the link is up.
+            if generation.is_none() || generation != link.up_generation() {
                 continue;
             }
             match (first_id(&first), last) {
@@ -31,7 +31,7 @@ impl LedgerFeed for RedisNode {
                     retained.trim_acked(partition, first);
                     backlog.entries += link.ask::<u64>(redis::cmd("XLEN").arg(&events)).await?;
                 }
-                // Nothing is left: all that was there when this was asked has been taken out.
+                // The stream is empty: the workers have taken everything that was in it.
                 (None, Some(last)) => retained.trim_acked(partition, StreamId(last.0, last.1.saturating_add(1))),
                 (None, None) => {}
             }
@@ -41,7 +41,7 @@ impl LedgerFeed for RedisNode {
 }
 
 impl RedisNode {
-    /// Sees what the streams take of Redis' memory, and divides the rest anew.
+    /// Measures the memory of the streams, and divides the rest of the quota.
     pub(super) async fn measure_ledger(&self) -> Result<Backlog, BackendError> {
         let weighed = try_join_all((0..self.layout.partitions()).map(|partition| self.weigh(partition))).await?;
         let taken: Vec<u64> = weighed.iter().map(|(bytes, _)| *bytes).collect();
@@ -50,7 +50,7 @@ impl RedisNode {
         Ok(Backlog { entries: 0, bytes: taken.iter().sum(), most_bytes })
     }
 
-    /// Bytes of a stream. With those of the first one comes how much memory there is.
+    /// The bytes of a stream; with those of the first one, also the memory of Redis.
     async fn weigh(&self, partition: u16) -> Result<(u64, Memory), BackendError> {
         let mut call = self.scripts.weigh.key(self.layout.events(partition));
         call.arg(u8::from(partition == 0)).arg(u8::from(self.cluster));
@@ -59,7 +59,7 @@ impl RedisNode {
         Ok((bytes.parse().unwrap_or_default(), Memory { of_each, servers: servers.parse().unwrap_or(1) }))
     }
 
-    /// Puts back what Redis has lost of this node's entries.
+    /// Appends the entries of this node again that Redis has lost.
     pub(super) async fn append_lost(&self, partition: u16) -> Result<(), BackendError> {
         let Some(retained) = &self.retained else { return Ok(()) };
         let mut again = 0;
@@ -78,7 +78,7 @@ impl RedisNode {
         Ok(())
     }
 
-    /// The id that the entry has now.
+    /// Appends an entry unless it is there, and returns its id.
     async fn append_once(&self, partition: u16, id: StreamId, entry: &str) -> Result<Option<StreamId>, BackendError> {
         let mut call = self.scripts.append.key(self.layout.events(partition));
         let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(entry)).await?;

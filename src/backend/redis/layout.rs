@@ -3,13 +3,13 @@ use crate::{
     id::{NodeId, RoomId, UserId},
 };
 
-/// The names of all keys and channels. What belongs to a room bears the tag of its partition, so that one script may touch all of
-/// it, on one server or on a Redis Cluster.
+/// The names of all keys and channels. Those of a room have the hash tag of its partition, so that one script can access all of them, also
+/// in a Redis Cluster.
 #[derive(Debug, Clone)]
 pub struct Layout {
     prefix: String,
     partitions: u16,
-    /// What channels have that keys do not: they are the same in all databases of a server. Nothing for database 0.
+    /// The part of channel names that names the database, because all databases of a server share channels. Empty for database 0.
     database: String,
 }
 
@@ -19,13 +19,13 @@ impl Layout {
         Self { prefix: prefix.to_owned(), partitions: partitions.max(1), database: String::new() }
     }
 
-    /// In this database of its server.
+    /// The layout for this database.
     #[must_use]
     pub fn on(self, database: i64) -> Self {
         Self { database: if database == 0 { String::new() } else { format!("@{database}") }, ..self }
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     pub fn partitions(&self) -> u16 {
         self.partitions
     }
@@ -43,7 +43,7 @@ impl Layout {
         format!("{}{{{}}}:{what}:{room}", self.prefix, self.partition(room))
     }
 
-    /// Hash: a room, a field for each member.
+    /// Hash: a room, with a field for each member.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room(room, "room")
     }
@@ -53,56 +53,56 @@ impl Layout {
         format!("{}{{{}}}{}:room:{room}", self.prefix, self.partition(room), self.database)
     }
 
-    /// The room of a channel.
+    /// The room that a channel belongs to.
     pub fn room_of_channel<'a>(&self, channel: &'a str) -> Option<&'a str> {
         let (partition, rest) = channel.strip_prefix(&self.prefix)?.strip_prefix('{')?.split_once('}')?;
         let room = rest.strip_prefix(&self.database)?.strip_prefix(":room:")?;
         partition.bytes().all(|byte| byte.is_ascii_digit()).then_some(room)
     }
 
-    /// List: the last updates of a room, for those that resume.
+    /// List: the last updates of a room, for resumes.
     pub fn history(&self, room: &RoomId) -> String {
         self.of_room(room, "history")
     }
 
-    /// List: signals for a member that is away. The length keeps `a:b` with `c` apart from `a` with `b:c`.
+    /// List: signals for a member that is away. The length of the room's name keeps `a:b` with `c` apart from `a` with `b:c`.
     pub fn inbox(&self, room: &RoomId, user: &UserId) -> String {
         let length = room.as_str().len();
         format!("{}{{{}}}:inbox:{length}:{room}:{user}", self.prefix, self.partition(room))
     }
 
-    /// Stream: the ledger's entries, each in the field `e`.
+    /// Stream: the ledger entries, each in the field `e`.
     pub fn events(&self, partition: u16) -> String {
         self.of(partition, "events")
     }
 
-    /// Sorted set: when a room has something to do by itself.
+    /// Sorted set: when rooms are due.
     pub fn due(&self, partition: u16) -> String {
         self.of(partition, "due")
     }
 
-    /// Channel: what a node tells itself, to see whether its link lives.
+    /// Channel: the probes of a connection of a node.
     pub fn probe(&self, partition: u16, node: &NodeId, connection: &str) -> String {
         format!("{}{{{partition}}}{}:probe:{node}:{connection}", self.prefix, self.database)
     }
 
-    /// What a node tries its commands on, over one of its links.
+    /// Key: where the probes of a link try the commands of nodes.
     pub fn probed(&self, partition: u16, node: &NodeId, link: usize, kind: &str) -> String {
         self.of(partition, &format!("probed:{node}:{link}:{kind}"))
     }
 
-    /// Sorted set: until when a node is taken for alive, by Redis' clock.
+    /// Sorted set: the leases of nodes, by the clock of Redis.
     pub fn nodes(&self) -> String {
         format!("{}nodes", self.prefix)
     }
 
-    /// Hash: the highest version of records that each node reads, and in the field of no name the highest that is written. In the slot of
-    /// [`nodes`](Self::nodes), so that one script may touch both.
+    /// Hash: the highest version of records that each node reads and, in the field with the empty name, the highest that is written. It is
+    /// in the slot of [`nodes`](Self::nodes), so that one script can access both.
     pub fn formats(&self) -> String {
         format!("{}formats{{{}}}", self.prefix, self.nodes())
     }
 
-    /// Set: the rooms that a node takes part in.
+    /// Set: the rooms that a node has.
     pub fn held(&self, node: &NodeId) -> String {
         format!("{}{{node:{node}}}:rooms", self.prefix)
     }
@@ -112,12 +112,12 @@ impl Layout {
         format!("{}{{node:{node}}}{}", self.prefix, self.database)
     }
 
-    /// String: the process that has a node's name.
+    /// String: the process that has the name of a node.
     pub fn process(&self, node: &NodeId) -> String {
         format!("{}{{node:{node}}}:process", self.prefix)
     }
 
-    /// String: who looks after the rooms of a dead node.
+    /// String: the node that reaps a dead node.
     pub fn reaper(&self, node: &NodeId) -> String {
         format!("{}{{node:{node}}}:reaper", self.prefix)
     }
@@ -127,17 +127,17 @@ impl Layout {
         format!("{}code:{code}", self.prefix)
     }
 
-    /// String: what all nodes of a deployment must have in common.
+    /// String: the settings that all nodes of a deployment must share.
     pub fn deployment(&self) -> String {
         format!("{}deployment", self.prefix)
     }
 
-    /// What is written there by a node whose secret has this fingerprint.
+    /// The value of [`deployment`](Self::deployment) for a secret with this fingerprint.
     pub fn common(&self, fingerprint: &str) -> String {
         format!("{}:{fingerprint}", self.partitions)
     }
 
-    /// Whether the nodes that wrote this have as many partitions; then the fingerprint of their secret.
+    /// The fingerprint in a value of [`deployment`](Self::deployment), if its number of partitions is the same.
     pub fn fits<'a>(&self, common: &'a str) -> Option<&'a str> {
         let (partitions, fingerprint) = common.split_once(':')?;
         (partitions.parse() == Ok(self.partitions)).then_some(fingerprint)

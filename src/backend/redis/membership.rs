@@ -1,4 +1,4 @@
-//! Which nodes live, and what they hold.
+//! The membership of nodes, and the rooms that each has.
 
 use async_trait::async_trait;
 
@@ -9,11 +9,11 @@ use crate::{
     id::{NodeId, RoomId},
 };
 
-/// How long a node has for the rooms of a dead one, before another may take its turn.
+/// How long a node may take to reap the rooms of a dead node, before another one may try.
 const TAKE_OVER: Millis = 10_000;
-/// How long a name stays taken by a process that does not say so any more, in leases.
+/// How long a name stays taken after the last renewal, in leases.
 const NAME_LEASES: Millis = 3;
-/// Names in one command.
+/// Maximum number of names in one command.
 const BATCH: usize = 500;
 
 #[async_trait]
@@ -51,7 +51,7 @@ impl Membership for RedisNode {
     }
 
     async fn namesakes(&self) -> Result<u64, BackendError> {
-        // Nothing follows from an empty message.
+        // Receivers ignore empty messages.
         self.main().ask(redis::cmd("SPUBLISH").arg(&self.channel).arg("")).await
     }
 
@@ -130,7 +130,7 @@ impl RedisNode {
         Ok(holder.is_empty())
     }
 
-    /// A room that was put back has members on this node: it counts as alive for a lease, unless it is known to be dead.
+    /// A restored room has members on this node: it counts as alive for one lease, unless it is known to be dead.
     pub(super) async fn vouch_for(&self, node: &NodeId, room: &RoomId) -> Result<(), BackendError> {
         let time: (u64, u64) = self.main().ask(&redis::cmd("TIME")).await?;
         let until = time.0 * 1_000 + time.1 / 1_000 + millis(self.lease);
@@ -142,7 +142,7 @@ impl RedisNode {
         self.main().ask::<i64>(&hold).await.map(|_| ())
     }
 
-    /// What is no room's name would stay there for ever, and in the way of those that are.
+    /// Removes invalid names, which would otherwise stay for ever and hide valid ones.
     pub(super) async fn forget_strange(
         &self,
         link: &Link,
@@ -158,7 +158,7 @@ impl RedisNode {
     }
 }
 
-/// The rooms of these names, and what is none.
+/// Divides names into rooms and invalid names.
 pub(super) fn names(all: Vec<Vec<u8>>) -> (Vec<RoomId>, Vec<Vec<u8>>) {
     let (mut rooms, mut strange) = (Vec::new(), Vec::new());
     for name in all {

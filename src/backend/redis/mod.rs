@@ -1,31 +1,34 @@
 //! Shared state in Redis 7 or later: one server, one with Sentinels, or a Redis Cluster.
 //!
-//! [`RedisNode`] is what a node uses, [`RedisQueue`] what a worker uses. Each of a node's [`link`]s is a connection that carries commands
-//! and, as RESP3 pushes, what other nodes say: so a push that was sent before a reply is handed over before it. [`push`] is where pushes
-//! arrive, [`store`] where decisions leave; [`membership`] knows which nodes live. Keys and channels: [`Layout`].
+//! [`RedisNode`] is used by nodes, [`RedisQueue`] by workers. Each [`link`] of a node is a connection that carries commands and, as RESP3
+//! pushes, messages of other nodes; pushes and replies are handled in the order in which Redis sent them. [`push`] handles incoming
+//! messages, [`store`] commits, [`membership`] knows which nodes live, and [`Layout`] names keys and channels.
 
 mod answer;
 mod clock;
 mod codes;
 mod commit;
+mod connection;
 mod connector;
 mod feed;
-mod keep_link;
 mod layout;
 mod link;
+mod maintain_link;
 mod membership;
 mod node;
-mod probe;
 mod push;
 mod queue;
 mod quota;
 mod reply;
 mod retained;
 mod scripts;
+mod seat_check;
+mod servers;
 mod signals;
 mod store;
 
-pub use connector::{Connector, ConnectorError, Wire};
+pub use connection::RedisConnection;
+pub use connector::{Connector, ConnectorError};
 pub use layout::Layout;
 pub use node::{RedisNode, RedisParts};
 pub use queue::RedisQueue;

@@ -6,8 +6,8 @@ use std::{
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
-    connector::Connector, layout::Layout, link::Link, probe::Probes, quota::Quota, retained::Retained,
-    scripts::Scripts, signals::UNDELIVERED,
+    connector::Connector, layout::Layout, link::Link, quota::Quota, retained::Retained, scripts::Scripts,
+    seat_check::SeatChecks, signals::UNDELIVERED,
 };
 use crate::{
     backend::{
@@ -19,16 +19,16 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// One node's view of the state in Redis.
+/// The back end of one node, on Redis.
 pub struct RedisNode {
     pub(super) name: NodeId,
-    /// Tells this process from another of the same name.
+    /// Distinguishes this process from others with the same name.
     pub(super) process: String,
     pub(super) layout: Layout,
     pub(super) connector: Arc<Connector>,
     pub(super) cluster: bool,
     pub(super) timeout: Duration,
-    /// How often a link is probed; never if zero.
+    /// Interval of probes; zero turns them off.
     pub(super) probe: Duration,
     pub(super) lease: Duration,
     pub(super) links: Vec<Arc<Link>>,
@@ -37,7 +37,7 @@ pub struct RedisNode {
     events: Weak<dyn RoomEvents>,
     pub(super) scripts: Scripts,
     pub(super) codec: Codec,
-    /// None: no ledger is kept.
+    /// `None` without a ledger.
     pub(super) retained: Option<Retained>,
     pub(super) stream_max: usize,
     pub(super) quota: Quota,
@@ -45,14 +45,14 @@ pub struct RedisNode {
     pub(super) faults: Arc<Faults>,
     pub(super) losses: Losses,
     pub(super) retention: Retention,
-    /// Signals that came here in vain, on their way to where their target is.
+    /// Signals whose target is not on this node, to be sent on.
     pub(super) undelivered: mpsc::Sender<SignalEnvelope>,
     to_send_on: Mutex<mpsc::Receiver<SignalEnvelope>>,
-    pub(super) probes: Probes,
+    pub(super) seat_checks: SeatChecks,
     pub(super) max_rooms: usize,
 }
 
-/// What a [`RedisNode`] is made of.
+/// The parts of a [`RedisNode`].
 #[allow(missing_docs, reason = "each is its own name")]
 #[derive(Debug)]
 pub struct RedisParts<'a> {
@@ -60,7 +60,7 @@ pub struct RedisParts<'a> {
     pub config: &'a RedisConfig,
     pub max_rooms: usize,
     pub retention: Retention,
-    /// Whether entries are appended for a worker to put into the ledger.
+    /// Whether ledger entries are appended for the workers.
     pub ledger: bool,
     pub metrics: Arc<Metrics>,
     /// The highest version of records that this node reads: [`NEWEST`](crate::backend::records::NEWEST).
@@ -74,7 +74,7 @@ impl std::fmt::Debug for RedisNode {
 }
 
 impl RedisNode {
-    /// Connects to nothing yet: [`RedisNode::run`] does. What happens is told to `events`.
+    /// Nothing is connected before [`RedisNode::run`]. The node gets `events`.
     pub fn new(connector: Arc<Connector>, parts: RedisParts<'_>, events: Weak<dyn RoomEvents>) -> Arc<Self> {
         let RedisParts { name, config, max_rooms, retention, ledger, metrics, reads } = parts;
         let layout = Layout::new(&config.redis_prefix, config.redis_partitions).on(connector.db());
@@ -105,24 +105,24 @@ impl RedisNode {
             retention,
             undelivered,
             to_send_on: Mutex::new(to_send_on),
-            probes: Probes::default(),
+            seat_checks: SeatChecks::default(),
             max_rooms,
         })
     }
 
-    /// Keeps the connections. Does not end.
+    /// Maintains the connections. Does not return.
     pub async fn run(self: Arc<Self>) {
-        let links = self.links.iter().map(|link| self.keep_link(link));
+        let links = self.links.iter().map(|link| self.maintain_link(link));
         let undelivered = async { self.send_undelivered(&mut *self.to_send_on.lock().await).await };
         tokio::join!(futures_util::future::join_all(links), undelivered);
     }
 
-    /// Whom to tell of what happens; nobody while this node is being taken down.
+    /// The callbacks of the node; `None` while it is being shut down.
     pub(super) fn events(&self) -> Option<Arc<dyn RoomEvents>> {
         self.events.upgrade()
     }
 
-    /// Where what belongs to no room is said.
+    /// The link for everything that belongs to no room.
     pub(super) fn main(&self) -> &Link {
         self.link_of(0)
     }
@@ -133,7 +133,7 @@ impl RedisNode {
 
     pub(super) fn link_of(&self, partition: u16) -> &Link {
         let number = usize::from(partition) % self.links.len().max(1);
-        // There is one at least; the other branch is for the types only.
+        // There is at least one link; the other branch satisfies the types.
         self.links.get(number).unwrap_or_else(|| unreachable!("a node has a link"))
     }
 

@@ -1,10 +1,10 @@
-//! What Redis says unasked. Runs on the connection's own task, in the order in which it came, and never waits.
+//! Handles pushes of Redis. Runs on the task of the connection, in the order of the pushes, and never waits.
 
 use std::sync::Arc;
 
 use redis::{PushInfo, PushKind, Value};
 
-use super::{answer::unreadable, link::Link, node::RedisNode, probe::MARK};
+use super::{answer::unreadable, link::Link, node::RedisNode, seat_check::SEAT_MESSAGE};
 use crate::{
     backend::records::{RecordError, SignalEnvelope},
     id::RoomId,
@@ -21,8 +21,8 @@ impl RedisNode {
                     self.on_message(link, channel, message);
                 }
             }
-            PushKind::Disconnection if link.is_current(generation) => link.breaks(),
-            // Redis Cluster does that when a channel's slot has moved to another shard.
+            PushKind::Disconnection if link.is_current(generation) => link.request_reconnect(),
+            // Redis Cluster sends this when the slot of a channel has moved to another shard.
             PushKind::SUnsubscribe if link.is_current(generation) => {
                 let room = push.data.first().and_then(|channel| match channel {
                     Value::BulkString(channel) => std::str::from_utf8(channel).ok(),
@@ -30,7 +30,7 @@ impl RedisNode {
                 });
                 let room = room.and_then(|channel| self.layout.room_of_channel(channel));
                 if room.and_then(|room| RoomId::parse(room).ok()).is_some_and(|room| link.rooms.contains(&room)) {
-                    link.breaks();
+                    link.request_reconnect();
                 }
             }
             _ => {}
@@ -43,12 +43,12 @@ impl RedisNode {
                 && contained_call(|| self.on_update(&room, message)).is_none()
                 && let Some(events) = self.events()
             {
-                // The connection is everybody's: a bug in one room must not end it.
+                // All rooms share the connection: a bug in one room must not end it.
                 tracing::error!(%room, "a bug stopped an update; its room is read again");
                 events.stale(&room);
             }
         } else if channel == self.channel && message.is_empty() {
-            // Somebody counts who listens.
+            // Another process counts the subscribers of this channel.
         } else if channel == self.channel {
             self.on_node_message(message);
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
@@ -56,12 +56,12 @@ impl RedisNode {
         }
     }
 
-    /// What another node tells this one.
+    /// Handles a message of another node.
     fn on_node_message(self: &Arc<Self>, message: &[u8]) {
         let note = |error: &RecordError| self.faults.note(&unreadable("what was sent to this node", error));
         match self.codec.open(message) {
-            Ok(rest) => match rest.strip_prefix(MARK) {
-                Some(word) => self.on_word(word),
+            Ok(rest) => match rest.strip_prefix(SEAT_MESSAGE) {
+                Some(message) => self.on_seat_message(message),
                 None => match self.codec.decode_signal(message) {
                     Ok(signal) => self.on_signal(signal),
                     Err(error) => note(&error),
@@ -75,7 +75,7 @@ impl RedisNode {
         let Some(events) = self.events() else { return };
         let update = match self.codec.split_update(message) {
             Ok((position, _)) if events.knows(room, position) => return,
-            // A room that was put back.
+            // A room that was restored.
             Ok((_, [])) => return events.stale(room),
             Ok(_) => self.codec.decode_update(message),
             Err(error) => Err(error),
@@ -83,7 +83,7 @@ impl RedisNode {
         match update {
             Ok(update) => events.update(&Arc::new(update)),
             Err(error) => {
-                // The room is read anew.
+                // The room is loaded again.
                 self.faults.note(&unreadable(&format!("an update of room {room}"), &error));
                 events.stale(room);
             }

@@ -1,4 +1,4 @@
-//! The worker's end of the ledger's queue: a consumer of the streams of all partitions.
+//! The worker's end of the ledger queue: a consumer of the streams of all partitions.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,7 +9,8 @@ use redis::{RedisError, Script, Value};
 use super::{
     answer::translate,
     clock::clock_script,
-    connector::{Connector, Wire},
+    connection::RedisConnection,
+    connector::Connector,
     layout::Layout,
     reply::{read_list, read_reply},
 };
@@ -18,12 +19,12 @@ use crate::{
     clock::{self, Millis},
 };
 
-/// Where a stream begins.
+/// The first id of a stream.
 const START: &str = "0-0";
-/// The consumer group that all workers are in.
+/// The consumer group of all workers.
 const GROUP: &str = "ledger";
 
-/// In one step: between looking and deleting a consumer could be given entries, which nobody would ever be given again.
+/// Atomic, because a consumer could be given entries between the check and the deletion; these would never be delivered again.
 static DELETE_DEAD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local gone = 0
@@ -39,7 +40,7 @@ static DELETE_DEAD: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Also in a Redis that is full: without the group nobody could make room.
+/// Allowed even if Redis is full, because without the group no worker could free memory.
 static MAKE_GROUP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "#!lua flags=allow-oom
@@ -51,25 +52,25 @@ static MAKE_GROUP: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The streams of all partitions, as one worker sees them.
+/// The consumer of one worker, in the streams of all partitions.
 pub struct RedisQueue {
     connector: Connector,
     layout: Layout,
     consumer: String,
-    wire: Option<Wire>,
+    connection: Option<RedisConnection>,
     parts: Vec<Part>,
-    /// Entries that should come at once, of all partitions.
+    /// Entries to read at once, from all partitions.
     batch: usize,
 }
 
 #[derive(Debug, Clone)]
 struct Part {
     number: u16,
-    /// Beyond which id there may be entries that were given to us, and that we do not have in hand.
+    /// The id after which entries may have been delivered to this worker that it does not have.
     owed: Option<String>,
-    /// Whether it had something, last time.
+    /// Whether the last read returned entries.
     busy: bool,
-    /// Where looking for what others have left begins next time.
+    /// The cursor of the next `XAUTOCLAIM`.
     cursor: String,
 }
 
@@ -80,35 +81,35 @@ impl std::fmt::Debug for RedisQueue {
 }
 
 impl RedisQueue {
-    /// For the worker `consumer`. Connects to nothing yet; `batch` entries should come at once, of all partitions.
+    /// A queue for the worker `consumer`, which reads `batch` entries at once, from all partitions. Nothing is connected yet.
     pub fn new(connector: Connector, layout: Layout, consumer: String, batch: usize) -> Self {
         let part = |number| Part { number, owed: Some(START.to_owned()), busy: true, cursor: START.to_owned() };
         let parts = (0..layout.partitions()).map(part).collect();
-        Self { connector, layout, consumer, wire: None, parts, batch }
+        Self { connector, layout, consumer, connection: None, parts, batch }
     }
 
-    /// The connection. A new one is owed whatever the old one was given and did not hand on.
-    async fn wire(&mut self) -> Result<Wire, BackendError> {
-        if let Some(wire) = &self.wire {
-            return Ok(wire.clone());
+    /// The connection. After a new one, entries that were delivered to the old one are read again.
+    async fn connection(&mut self) -> Result<RedisConnection, BackendError> {
+        if let Some(connection) = &self.connection {
+            return Ok(connection.clone());
         }
-        let wire = self.connector.connect(|_| {}).await.map_err(|error| self.at(&error))?;
+        let connection = self.connector.connect(|_| {}).await.map_err(|error| self.at(&error))?;
         for part in &mut self.parts {
             part.owed = Some(START.to_owned());
         }
-        Ok(self.wire.insert(wire).clone())
+        Ok(self.connection.insert(connection).clone())
     }
 
-    /// The same, with the group of the workers in each stream.
-    async fn wire_with_groups(&mut self) -> Result<Wire, BackendError> {
-        let is_new = self.wire.is_none();
-        let wire = self.wire().await?;
+    /// The connection, after the consumer group was created in each stream.
+    async fn connection_with_groups(&mut self) -> Result<RedisConnection, BackendError> {
+        let is_new = self.connection.is_none();
+        let connection = self.connection().await?;
         if is_new {
-            let made = self.parts.iter().map(|part| make_group(wire.clone(), self.layout.events(part.number)));
+            let made = self.parts.iter().map(|part| make_group(connection.clone(), self.layout.events(part.number)));
             let outcome = all(join_all(made).await);
             self.reset_on_error(outcome)?;
         }
-        Ok(wire)
+        Ok(connection)
     }
 
     fn at(&self, error: &RedisError) -> BackendError {
@@ -120,24 +121,25 @@ impl RedisQueue {
 
     fn reset_on_error<T>(&mut self, outcome: Result<T, RedisError>) -> Result<T, BackendError> {
         if outcome.is_err() {
-            // Whatever it was, a fresh connection is as good as any cure.
-            self.wire = None;
+            // A new connection cures every kind of error.
+            self.connection = None;
         }
         outcome.map_err(|error| self.at(&error))
     }
 
-    /// Whether the nodes write to as many partitions as this worker reads.
-    async fn fits(&mut self, mut wire: Wire) -> Result<bool, BackendError> {
-        let common = redis::cmd("GET").arg(self.layout.deployment()).query_async::<Option<String>>(&mut wire).await;
+    /// Whether the nodes use the same number of partitions.
+    async fn fits(&mut self, mut connection: RedisConnection) -> Result<bool, BackendError> {
+        let common =
+            redis::cmd("GET").arg(self.layout.deployment()).query_async::<Option<String>>(&mut connection).await;
         let common = self.reset_on_error(common)?;
         Ok(common.is_none_or(|common| self.layout.fits(&common).is_some()))
     }
 
-    async fn now(&self, mut wire: Wire) -> Millis {
-        match clock_script().key(self.layout.deployment()).invoke_async::<Millis>(&mut wire).await {
+    async fn now(&self, mut connection: RedisConnection) -> Millis {
+        match clock_script().key(self.layout.deployment()).invoke_async::<Millis>(&mut connection).await {
             Ok(micros) => micros / 1_000,
             Err(error) => {
-                // The clock of this machine may be wrong, but is better than none.
+                // The clock of this machine may be wrong, but it is better than none.
                 tracing::debug!(%error, "Redis does not say what time it is");
                 clock::system()
             }
@@ -156,20 +158,20 @@ impl LedgerQueue for RedisQueue {
     }
 
     async fn read(&mut self) -> Result<QueueReading, BackendError> {
-        let wire = self.wire_with_groups().await?;
+        let connection = self.connection_with_groups().await?;
         let busy = self.parts.iter().filter(|part| part.busy).count().max(1);
         let count = self.batch.div_ceil(busy);
         let reads = self.parts.iter().map(|part| {
-            let (mut wire, stream) = (wire.clone(), self.layout.events(part.number));
+            let (mut connection, stream) = (connection.clone(), self.layout.events(part.number));
             let (number, from) = (part.number, part.owed.as_deref().unwrap_or(">"));
             let mut command = redis::cmd("XREADGROUP");
             command.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(count);
             command.arg("STREAMS").arg(&stream).arg(from);
             async move {
-                match command.query_async::<Value>(&mut wire).await {
+                match command.query_async::<Value>(&mut connection).await {
                     Err(error) if error.code() == Some("NOGROUP") => {
                         tracing::warn!(%stream, "Redis has lost the consumer group of the workers; it was created again");
-                        make_group(wire, stream).await.map(|()| Vec::new())
+                        make_group(connection, stream).await.map(|()| Vec::new())
                     }
                     reply => reply.map(|reply| read_reply(number, reply)),
                 }
@@ -180,17 +182,17 @@ impl LedgerQueue for RedisQueue {
         let more = lists.iter().any(|list| list.len() >= count);
         for (part, list) in self.parts.iter_mut().zip(&lists) {
             part.busy = !list.is_empty();
-            // What stays in Redis for another time is not read again and again.
+            // Entries that are set aside in Redis are not read again each time.
             part.owed = part.owed.take().and_then(|_| list.last().map(|last| last.id.clone()));
         }
         Ok(QueueReading { entries: lists.into_iter().flatten().collect(), more })
     }
 
     async fn take_over(&mut self, idle: Duration) -> Result<Vec<QueuedEntry>, BackendError> {
-        let wire = self.wire_with_groups().await?;
+        let connection = self.connection_with_groups().await?;
         let count = self.batch.div_ceil(self.parts.len().max(1));
         let claims = self.parts.iter().map(|part| {
-            let mut wire = wire.clone();
+            let mut connection = connection.clone();
             let mut command = redis::cmd("XAUTOCLAIM");
             command
                 .arg(self.layout.events(part.number))
@@ -199,8 +201,8 @@ impl LedgerQueue for RedisQueue {
                 .arg(idle.as_millis().to_string());
             command.arg(&part.cursor).arg("COUNT").arg(count);
             async move {
-                match command.query_async::<(String, Value, Value)>(&mut wire).await {
-                    // The next read makes it anew.
+                match command.query_async::<(String, Value, Value)>(&mut connection).await {
+                    // The next read connects again.
                     Err(error) if error.code() == Some("NOGROUP") => Ok((START.to_owned(), Value::Nil, Value::Nil)),
                     reply => reply,
                 }
@@ -217,36 +219,36 @@ impl LedgerQueue for RedisQueue {
     }
 
     async fn acknowledge(&mut self, entries: &[&QueuedEntry]) -> Result<(), BackendError> {
-        let wire = self.wire_with_groups().await?;
+        let connection = self.connection_with_groups().await?;
         let of =
             |part: &Part| entries.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()).collect();
         let ids = self.parts.iter().map(|part| (self.layout.events(part.number), of(part)));
         let acks = ids.filter(|(_, ids): &(_, Vec<&str>)| !ids.is_empty()).map(|(stream, ids)| {
-            let mut wire = wire.clone();
+            let mut connection = connection.clone();
             let mut both = redis::pipe();
-            // Not in a transaction: a Redis that is full refuses those, and only this makes room. In this order: what is acknowledged
-            // but not deleted would lie there for ever, what is deleted but not acknowledged is so the next time.
+            // Not in a transaction, which a full Redis refuses, although this frees memory. Deleted before acknowledged: an entry that is
+            // deleted but not acknowledged is acknowledged later, while one that is acknowledged but not deleted would stay for ever.
             both.cmd("XDEL").arg(&stream).arg(&ids).ignore();
             both.cmd("XACK").arg(&stream).arg(GROUP).arg(&ids).ignore();
-            async move { both.query_async::<()>(&mut wire).await }
+            async move { both.query_async::<()>(&mut connection).await }
         });
         let outcome = all(join_all(acks).await);
         self.reset_on_error(outcome).map(drop)
     }
 
     async fn level(&mut self) -> Result<Option<QueueLevel>, BackendError> {
-        let wire = self.wire().await?;
-        if !self.fits(wire.clone()).await? {
+        let connection = self.connection().await?;
+        if !self.fits(connection.clone()).await? {
             return Ok(None);
         }
-        let now = self.now(wire.clone()).await;
+        let now = self.now(connection.clone()).await;
         let looks = (0..self.layout.partitions()).map(|partition| {
-            let (mut wire, stream) = (wire.clone(), self.layout.events(partition));
+            let (mut connection, stream) = (connection.clone(), self.layout.events(partition));
             async move {
                 let mut both = redis::pipe();
                 both.cmd("XLEN").arg(&stream);
                 both.cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1);
-                let (length, first) = both.query_async::<(usize, Value)>(&mut wire).await?;
+                let (length, first) = both.query_async::<(usize, Value)>(&mut connection).await?;
                 let first = read_list(partition, first).into_iter().next();
                 Ok((length, first.and_then(|entry| entry.id.split('-').next()?.parse().ok())))
             }
@@ -256,29 +258,29 @@ impl LedgerQueue for RedisQueue {
     }
 
     async fn forget_workers(&mut self, idle: Duration) -> Result<u64, BackendError> {
-        let wire = self.wire().await?;
+        let connection = self.connection().await?;
         let deletes = (0..self.layout.partitions()).map(|partition| {
-            let (mut wire, stream) = (wire.clone(), self.layout.events(partition));
-            async move { delete_dead(&mut wire, &stream, idle).await }
+            let (mut connection, stream) = (connection.clone(), self.layout.events(partition));
+            async move { delete_dead(&mut connection, &stream, idle).await }
         });
         let outcome = all(join_all(deletes).await);
         Ok(self.reset_on_error(outcome)?.into_iter().max().unwrap_or_default())
     }
 }
 
-/// Deletes consumers of a partition that have nothing in hand and have not been heard of for `idle`. How many.
-async fn delete_dead(wire: &mut Wire, stream: &str, idle: Duration) -> Result<u64, RedisError> {
+/// Deletes the consumers of a partition that have no pending entries and were idle for `idle`. Returns how many.
+async fn delete_dead(connection: &mut RedisConnection, stream: &str, idle: Duration) -> Result<u64, RedisError> {
     let idle = idle.as_millis().to_string();
-    match DELETE_DEAD.key(stream).arg(GROUP).arg(idle).invoke_async(wire).await {
-        // There is no stream, or no group.
+    match DELETE_DEAD.key(stream).arg(GROUP).arg(idle).invoke_async(connection).await {
+        // The stream or the group does not exist.
         Err(error) if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::ResponseError) => Ok(0),
         outcome => outcome,
     }
 }
 
-/// From the very first entry on.
-async fn make_group(mut wire: Wire, stream: String) -> Result<(), RedisError> {
-    MAKE_GROUP.key(stream).arg(GROUP).invoke_async(&mut wire).await
+/// Creates the group at the begin of the stream.
+async fn make_group(mut connection: RedisConnection, stream: String) -> Result<(), RedisError> {
+    MAKE_GROUP.key(stream).arg(GROUP).invoke_async(&mut connection).await
 }
 
 fn all<T>(outcomes: Vec<Result<T, RedisError>>) -> Result<Vec<T>, RedisError> {

@@ -1,4 +1,4 @@
-//! How much of Redis the ledger's queue may take, and how that is divided among partitions.
+//! The memory of Redis that the ledger queue may take, and its division among partitions.
 
 use std::{
     sync::{
@@ -8,30 +8,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The queue may take this part of Redis' memory,
+/// The queue may take this fraction of the memory of Redis.
 const PART: u64 = 4;
-/// or this where Redis does not say how much it has.
+/// The limit where the memory of Redis is unlimited or unknown.
 const UNKNOWN: u64 = 64 * 1024 * 1024;
-/// How often somebody who has used up his share may have it looked whether there is more.
+/// Minimum interval of measurements for partitions that have used up their share.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// What Redis says of its memory.
+/// The memory of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Memory {
-    /// As much as one server may use, if that is known and limited.
+    /// The limit of one server, if known.
     pub(super) of_each: Option<u64>,
-    /// How many servers there are.
+    /// The number of servers.
     pub(super) servers: u64,
 }
 
-/// Bytes that may wait in the streams. A commit is compared with the share of its partition, within the script that makes it, so that no
-/// commit can overlook another; all shares together are never more than there may be.
+/// The bytes that may wait in the streams. The commit script compares with the share of its partition, so that commits cannot race past the
+/// limit; the sum of all shares never exceeds it.
 #[derive(Debug)]
 pub(super) struct Quota {
-    /// For each server, from the settings.
+    /// The limit for each server, from the settings.
     set: Option<u64>,
     shares: Vec<AtomicU64>,
-    /// When that was last seen to.
+    /// The time of the last measurement.
     seen: Mutex<Instant>,
 }
 
@@ -39,17 +39,17 @@ impl Quota {
     pub(super) fn new(set: Option<u64>, partitions: u16) -> Self {
         let shares = (0..partitions).map(|_| AtomicU64::new(0)).collect();
         let quota = Self { set, shares, seen: Mutex::new(Instant::now()) };
-        // Until Redis has been asked.
+        // The limit before the first measurement.
         quota.divide(Memory { of_each: None, servers: 1 }, &vec![0; partitions.into()]);
         quota
     }
 
-    /// As much as a partition may take.
+    /// The share of a partition.
     pub(super) fn share(&self, partition: u16) -> u64 {
         self.shares.get(usize::from(partition)).map_or(0, |share| share.load(Ordering::Relaxed))
     }
 
-    /// Whether it is worth looking again, because that was not done for a moment. Of those that ask together one is told so.
+    /// Whether a new measurement is due. Of concurrent callers only one gets `true`.
     pub(super) fn is_old(&self) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let old = seen.elapsed() >= MOMENT;
@@ -59,8 +59,8 @@ impl Quota {
         old
     }
 
-    /// Gives each partition what it has already, and the same part of what is left: a busy one gets as much as it needs while there is
-    /// enough. How much there may be of all.
+    /// Gives each partition what it uses already, and an equal part of the rest, so that a busy partition gets what it needs while there is
+    /// enough. Returns the limit.
     pub(super) fn divide(&self, memory: Memory, taken: &[u64]) -> u64 {
         let of_each = self.set.unwrap_or_else(|| memory.of_each.map_or(UNKNOWN, |all| all / PART));
         let most = of_each.saturating_mul(memory.servers.max(1));
@@ -103,7 +103,7 @@ mod tests {
             taken[0] = quota.share(0);
         }
         assert!(taken[0] > 15 * MIB, "one may have nearly all of it: {}", taken[0]);
-        // Nothing is left for the others, and when more is there than there may be, for nobody.
+        // Nothing is left for the others; beyond the limit nothing is left for any partition.
         assert!(quota.share(1) < MIB);
         quota.divide(memory, &[20 * MIB, 5, 0, 0]);
         assert_eq!((quota.share(0), quota.share(1), quota.share(2)), (20 * MIB, 5, 0));

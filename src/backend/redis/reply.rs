@@ -1,13 +1,13 @@
-//! What Redis answers when its streams are read, in RESP2 or RESP3.
+//! Reads the replies of stream commands, in RESP2 or RESP3.
 
 use redis::Value;
 
 use crate::backend::QueuedEntry;
 
-/// The field of a stream's entry that has ours.
+/// The field with the ledger entry in an entry of a stream.
 const FIELD: &[u8] = b"e";
 
-/// Reads the list of a reply: pairs of an id and its fields.
+/// Reads a list of pairs: an id and its fields.
 pub(super) fn read_list(partition: u16, list: Value) -> Vec<QueuedEntry> {
     let Value::Array(entries) = list else { return Vec::new() };
     entries.into_iter().filter_map(|entry| read_entry(partition, entry)).collect()
@@ -23,7 +23,7 @@ fn read_entry(partition: u16, entry: Value) -> Option<QueuedEntry> {
     Some(QueuedEntry { partition, id: String::from_utf8(id).ok()?, text })
 }
 
-/// The value of our field. One without it is not empty but wrong, and must be seen.
+/// The value of the field. A missing field is an error, and must be reported.
 fn text(fields: Vec<Value>) -> Vec<u8> {
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
@@ -36,7 +36,7 @@ fn text(fields: Vec<Value>) -> Vec<u8> {
     Vec::new()
 }
 
-/// The entries of an `XREADGROUP` on one stream, in RESP2 or RESP3.
+/// Reads the reply of an `XREADGROUP` on one stream, in RESP2 or RESP3.
 pub(super) fn read_reply(partition: u16, reply: Value) -> Vec<QueuedEntry> {
     let list = match reply {
         Value::Map(streams) => streams.into_iter().next().map(|(_, list)| list),

@@ -3,11 +3,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Bytes of entries that a node keeps, all partitions together. At the pace of a busy node this is minutes.
+/// Maximum bytes of retained entries, over all partitions. A busy node writes this much in some minutes.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What this node has put into the ledger's streams and the worker has not yet taken out. Redis may lose the last second, or everything; the
-/// ledger must not. Appending an entry twice does no harm: its events have ids.
+/// The entries that this node has appended to the streams and that the workers have not taken yet. Redis may lose its last second, or
+/// everything; the ledger must not. An entry that is appended twice does no harm, because events have ids.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     inner: Mutex<Inner>,
@@ -19,7 +19,7 @@ struct Inner {
     bytes: usize,
 }
 
-/// The id of a stream's entry: milliseconds and a number.
+/// The id of an entry in a stream: milliseconds and a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StreamId(pub(super) u64, pub(super) u64);
 
@@ -46,8 +46,8 @@ impl Retained {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an entry; the oldest of the longest partition go when there are too many. How many went.
-    pub(super) fn keep(&self, partition: u16, id: StreamId, entry: &str) -> u64 {
+    /// Retains an entry, and drops the oldest of the longest partition beyond the limit. Returns how many were dropped.
+    pub(super) fn retain(&self, partition: u16, id: StreamId, entry: &str) -> u64 {
         let mut inner = self.inner();
         let Inner { partitions, bytes } = &mut *inner;
         let Some(queue) = partitions.get_mut(usize::from(partition)) else { return 0 };
@@ -63,7 +63,7 @@ impl Retained {
         gone
     }
 
-    /// The worker has taken out everything before `first`.
+    /// Drops the entries before `first`, which the workers have taken.
     pub(super) fn trim_acked(&self, partition: u16, first: StreamId) {
         let mut inner = self.inner();
         let Inner { partitions, bytes } = &mut *inner;
@@ -76,12 +76,12 @@ impl Retained {
         }
     }
 
-    /// The last that was kept, if anything is.
+    /// The last retained entry.
     pub(super) fn last(&self, partition: u16) -> Option<StreamId> {
         self.inner().partitions.get(usize::from(partition)).and_then(|queue| queue.back().map(|(id, _)| *id))
     }
 
-    /// All that is kept of a partition, oldest first.
+    /// All retained entries of a partition, oldest first.
     pub(super) fn all(&self, partition: u16) -> Vec<(StreamId, Arc<str>)> {
         self.inner()
             .partitions
@@ -90,7 +90,7 @@ impl Retained {
             .unwrap_or_default()
     }
 
-    /// An entry was appended anew.
+    /// Records the new id of an entry that was appended again.
     pub(super) fn moved(&self, partition: u16, old: StreamId, new: StreamId) {
         let mut inner = self.inner();
         let Some(queue) = inner.partitions.get_mut(usize::from(partition)) else { return };
@@ -109,7 +109,7 @@ mod tests {
     fn what_is_taken_out_is_forgotten_and_the_oldest_go_first() {
         let kept = Retained::new(2);
         for number in 0..5 {
-            kept.keep(1, StreamId(10, number), "entry");
+            kept.retain(1, StreamId(10, number), "entry");
         }
         kept.trim_acked(1, StreamId::parse("10-2").unwrap());
         let ids = |kept: &Retained| kept.all(1).iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(ids(&kept), ["10-3", "10-4", "20-0"]);
         assert_eq!((kept.last(1), kept.last(0)), (Some(StreamId(20, 0)), None));
         let large = "x".repeat(MOST_BYTES / 2);
-        let gone = (1..4).map(|number| kept.keep(1, StreamId(20, number), &large));
+        let gone = (1..4).map(|number| kept.retain(1, StreamId(20, number), &large));
         assert_eq!(gone.collect::<Vec<_>>(), [0, 3, 1], "it is said how many can no longer be put back");
         assert!(kept.inner().bytes <= MOST_BYTES);
         assert_eq!(kept.all(1).len(), 2);

@@ -2,7 +2,7 @@ use redis::Script;
 
 use super::clock::clock_script;
 
-/// The scripts, each hashed once.
+/// All scripts; each is hashed once.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) commit: Script,

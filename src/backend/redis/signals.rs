@@ -1,5 +1,5 @@
-//! Signals for one member: straight to its node, or kept for it while it is away. No script on the straight way: one costs many
-//! times as much as a message.
+//! Signals for one member: sent to its node, or kept while it is away. Sending uses no script, because that costs many times as much as a
+//! message.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use crate::{
     telemetry::Dropped,
 };
 
-/// Stands before the first signal of an inbox when older ones had to go. A node of an earlier release, which does not know it, hands it on
-/// as what it says.
+/// Begins an inbox from which older signals were dropped. A node of an earlier release, which does not know it, delivers the text as a
+/// frame.
 const LOST: &str = r#"{"type":"DISCONTINUITY","reason":"history_gone"}"#;
-/// How long a signal that cannot be sent on waits for Redis to be back.
+/// How long a signal that has to be sent on waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Nodes that a signal is sent to one after the other, before it is kept whatever is said of its target.
+/// Maximum number of nodes that a signal is sent to, before it is kept in any case.
 const HOPS: u8 = 3;
-/// Signals whose target is not where it was thought to be, that may wait to be sent on.
+/// Maximum number of signals that wait to be sent on.
 pub(super) const UNDELIVERED: usize = 4_096;
 
-/// What became of a signal that was to be kept.
+/// The outcome of keeping a signal.
 enum Kept {
     Yes,
     Nobody,
-    /// Its target is here.
+    /// The target is connected to this node.
     At(NodeId),
 }
 
@@ -44,14 +44,14 @@ impl RedisNode {
         if receivers > 0 {
             return Ok(Delivery::Sent);
         }
-        // Its node does not listen: it is dead, or about to be back.
+        // The node of the target is not subscribed: it is dead, or about to come back.
         match self.keep(envelope, true).await? {
             Kept::Nobody => Ok(Delivery::Nobody),
             Kept::Yes | Kept::At(_) => Ok(Delivery::Kept),
         }
     }
 
-    /// For a target that is not where it was thought to be.
+    /// Sends on a signal whose target is not on the node that it was sent to.
     async fn send_on(&self, envelope: &SignalEnvelope) -> Result<Delivery, BackendError> {
         match self.keep(envelope, envelope.hops >= HOPS).await? {
             Kept::Yes => Ok(Delivery::Kept),
@@ -71,16 +71,16 @@ impl RedisNode {
             .arg(Retention::SIGNALS)
             .arg(Retention::SIGNAL_BYTES);
         call.arg(self.retention.age).arg(u8::from(wherever)).arg(LOST);
-        let said: Option<String> = self.link(&envelope.room).invoke(&call).await?;
-        let Some(said) = said else { return Ok(Kept::Nobody) };
-        if let Some(gone) = said.strip_prefix(' ') {
+        let answer: Option<String> = self.link(&envelope.room).invoke(&call).await?;
+        let Some(answer) = answer else { return Ok(Kept::Nobody) };
+        if let Some(gone) = answer.strip_prefix(' ') {
             self.losses.note(Dropped::InboxFull, gone.parse().unwrap_or_default(), &envelope.room, &envelope.to);
             return Ok(Kept::Yes);
         }
-        Ok(NodeId::parse(&said).map_or(Kept::Yes, Kept::At))
+        Ok(NodeId::parse(&answer).map_or(Kept::Yes, Kept::At))
     }
 
-    /// Sends on what came here in vain, for ever.
+    /// Sends on the signals whose target is not on this node. Does not return.
     pub(super) async fn send_undelivered(&self, undelivered: &mut mpsc::Receiver<SignalEnvelope>) {
         while let Some(envelope) = undelivered.recv().await {
             let mut sent = self.send_on(&envelope).await;

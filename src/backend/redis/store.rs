@@ -13,13 +13,13 @@ use crate::{
     room::{Room, StreamPosition, Update},
 };
 
-/// What `commit.lua` says when no more entries of the ledger may wait.
+/// The answer of `commit.lua` when the ledger queue is full.
 const FULL: &str = "full";
-/// Rooms that are fetched at once because they are overdue.
+/// Maximum number of overdue rooms in one answer.
 const OVERDUE: usize = 64;
 
 impl RedisNode {
-    /// The room as it is now, whether it is heard or not.
+    /// Loads a room, subscribed or not.
     async fn load(&self, room: &RoomId) -> Result<Room, BackendError> {
         self.codec.decode_room(room, &self.fields(room).await?).map_err(|error| self.unreadable(room, &error))
     }
@@ -28,7 +28,7 @@ impl RedisNode {
         self.link(room).ask(redis::cmd("HGETALL").arg(self.layout.room(room))).await
     }
 
-    /// What Redis has of a room is not what a node has written.
+    /// The record of a room cannot be decoded.
     fn unreadable(&self, room: &RoomId, why: &RecordError) -> BackendError {
         let error = unreadable(&format!("what Redis has of room {room}"), why);
         self.faults.note(&error);
@@ -41,15 +41,15 @@ impl RedisNode {
         error
     }
 
-    /// Puts a room in the place of one that is still as it was `found`: its version and epoch, as they stand there.
+    /// Replaces a record that is still as it was `found`, by its raw version and epoch.
     async fn put_back(&self, room: &Room, found: [Vec<u8>; 2], due: Due) -> Result<Commit, BackendError> {
         let call = self.restore_script(&self.scripts.commit, room, found, due);
         let call = call.map_err(|error| self.unencodable(&error))?;
-        let said: Option<String> = self.link(&room.id).invoke(&call).await?;
-        if said.is_none() {
+        let answer: Option<String> = self.link(&room.id).invoke(&call).await?;
+        if answer.is_none() {
             return Ok(Commit::Conflict);
         }
-        // Redis may have forgotten them: should they be dead, somebody has to find out.
+        // Redis may have lost the leases of these nodes. If the nodes are dead, that must be noticed.
         let mut others: Vec<_> = room.members.values().map(|member| &member.node).collect();
         others.sort_unstable();
         others.dedup();
@@ -78,12 +78,12 @@ impl RoomStore for RedisNode {
             return Err(BackendError::Full);
         }
         if !known {
-            // Before it is heard: a link that is made anew meanwhile listens to it.
+            // Before the subscription, so that a link that reconnects meanwhile includes this room.
             link.rooms.insert(room.clone());
             let channels = [self.layout.channel(room)];
             let mut hold = redis::cmd("SADD");
             hold.arg(self.layout.held(&self.name)).arg(room.as_str());
-            let heard = tokio::try_join!(link.listen(&channels), self.main().ask::<i64>(&hold));
+            let heard = tokio::try_join!(link.subscribe(&channels), self.main().ask::<i64>(&hold));
             if let Err(error) = heard {
                 link.rooms.remove(room);
                 return Err(error);
@@ -98,7 +98,7 @@ impl RoomStore for RedisNode {
         let mut release = redis::cmd("SREM");
         release.arg(self.layout.held(&self.name)).arg(room.as_str());
         let channel = self.layout.channel(room);
-        tokio::try_join!(link.ignore(&channel), self.main().ask::<i64>(&release)).map(|_| ())
+        tokio::try_join!(link.unsubscribe(&channel), self.main().ask::<i64>(&release)).map(|_| ())
     }
 
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
@@ -114,20 +114,20 @@ impl RoomStore for RedisNode {
             call.map_err(|error| self.unencodable(&error))
         };
         let begun = tokio::time::Instant::now();
-        let mut said: Option<String> = self.link(room).invoke(&call()?).await?;
-        if said.as_deref() == Some(FULL) && self.quota.is_old() {
-            // What others have left, or what the worker has taken out meanwhile, may be enough.
+        let mut answer: Option<String> = self.link(room).invoke(&call()?).await?;
+        if answer.as_deref() == Some(FULL) && self.quota.is_old() {
+            // The unused shares of other partitions, or the entries that workers took meanwhile, may make room.
             self.measure_ledger().await?;
-            said = self.link(room).invoke(&call()?).await?;
+            answer = self.link(room).invoke(&call()?).await?;
         }
         self.metrics.commit.observe(begun.elapsed());
-        let Some(said) = said else { return Ok(Commit::Conflict) };
-        if said == FULL {
+        let Some(answer) = answer else { return Ok(Commit::Conflict) };
+        if answer == FULL {
             self.faults.note(&BackendError::LedgerFull);
             return Err(BackendError::LedgerFull);
         }
-        if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&said)) {
-            let gone = retained.keep(self.layout.partition(room), id, &entry);
+        if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&answer)) {
+            let gone = retained.retain(self.layout.partition(room), id, &entry);
             self.losses.unguarded(gone);
         }
         Ok(Commit::Applied)
@@ -148,11 +148,11 @@ impl RoomStore for RedisNode {
         let found = match self.fields(&room.id).await {
             Ok(fields) => match self.codec.decode_room(&room.id, &fields) {
                 Ok(_) => return Ok(Commit::Conflict),
-                // It is not spoilt: nodes of a newer release have it.
+                // The record is not corrupt: it is of a newer release.
                 Err(error @ RecordError::Newer { .. }) => return Err(self.unreadable(&room.id, &error)),
                 Err(_) => raw_position(&fields),
             },
-            // It is no hash.
+            // The key is not a hash.
             Err(BackendError::Corrupt { .. }) => raw_position(&Fields::new()),
             Err(error) => return Err(error),
         };
@@ -164,7 +164,7 @@ impl RoomStore for RedisNode {
         let (mut range, mut get) = (redis::cmd("LRANGE"), redis::cmd("HMGET"));
         range.arg(self.layout.history(room)).arg(0).arg(-1);
         get.arg(self.layout.room(room)).arg("e").arg("v");
-        // In this order: what is remembered may reach further than the version that was read, never less far.
+        // In this order, because the history may reach further than the version that was read, but never less far.
         let now: (Option<u64>, Option<u64>) = link.ask(&get).await?;
         let (Some(is), Some(version)) = now else { return Ok(None) };
         if is != epoch || after > version {
@@ -176,7 +176,7 @@ impl RoomStore for RedisNode {
         let texts: Vec<Vec<u8>> = link.ask(&range).await?;
         match since(&self.codec, &texts, StreamPosition { epoch, version: after }, version) {
             Ok(updates) => Ok(updates),
-            // Then it is gone.
+            // Then the history is lost.
             Err(error) => {
                 self.unreadable(room, &error);
                 Ok(None)
@@ -222,7 +222,7 @@ impl RoomStore for RedisNode {
     }
 }
 
-/// The remembered updates after a point, if they reach to `version` without a hole.
+/// The updates of the history after a position, if they reach to `version` without a gap.
 fn since(
     codec: &Codec,
     texts: &[Vec<u8>],

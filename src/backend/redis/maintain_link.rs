@@ -1,4 +1,4 @@
-//! Keeping a link: connecting, listening to everything again, and finding out when it lies.
+//! Maintains a link: connects, subscribes, probes, and reconnects.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -11,76 +11,76 @@ use redis::Script;
 
 use super::{
     answer::translate,
-    connector::Wire,
-    link::{Link, Probe, Probed},
+    connection::RedisConnection,
+    link::{Link, Probe, ProbeResult},
     node::RedisNode,
 };
 use crate::backend::{BackendError, Membership as _};
 
-/// The first wait after a connection that could not be made; it doubles,
+/// Wait after the first failed connection; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-/// up to this.
+/// Maximum wait after a failed connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How often it is looked whether Redis still refuses, where nothing else is probed.
-const AGAIN: Duration = Duration::from_secs(1);
-/// Why a link is made anew that was not at fault.
+/// Interval of probes while Redis refuses commands, if regular probes are off.
+const REFUSED_POLL: Duration = Duration::from_secs(1);
+/// The reason in the log when the connection was closed.
 const ENDED: &str = "the connection has ended";
-/// Channels that are listened to with one command.
+/// Maximum number of channels in one command.
 const BATCH: usize = 200;
 
 static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("probe.lua")));
 
 impl RedisNode {
-    /// For ever: connects, and when the connection has ended or lies, connects anew.
-    pub(super) async fn keep_link(self: &Arc<Self>, link: &Arc<Link>) {
+    /// Connects, and reconnects whenever the connection ends or a probe fails. Does not return.
+    pub(super) async fn maintain_link(self: &Arc<Self>, link: &Arc<Link>) {
         let mut wait = FIRST_WAIT;
-        let mut trouble: Option<Instant> = None;
+        let mut outage: Option<Instant> = None;
         loop {
-            // What is wrong has been said.
+            // The error was logged by `establish`.
             let Ok(found) = self.establish(link).await else {
                 link.set(None);
-                trouble.get_or_insert_with(Instant::now);
-                // Spread, so that not all nodes come in the same instant.
+                outage.get_or_insert_with(Instant::now);
+                // Random, so that not all nodes connect at the same instant.
                 sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
                 continue;
             };
             wait = FIRST_WAIT;
-            self.links_up(link, true);
-            self.report(link, &found, &mut trouble);
-            let why = self.watch(link, &mut trouble).await;
-            self.links_up(link, false);
+            self.set_link_up(link, true);
+            self.report(link, &found, &mut outage);
+            let why = self.watch(link, &mut outage).await;
+            self.set_link_up(link, false);
             link.set(None);
             self.metrics.link_restarts.inc();
             tracing::warn!(link = link.number, why, "the connection to Redis is being replaced");
-            trouble.get_or_insert_with(Instant::now);
+            outage.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Says when Redis begins to refuse what nodes need, now and again while it does, and when it no longer does.
-    fn report(&self, link: &Link, probed: &Probed, trouble: &mut Option<Instant>) {
-        if let Some(error) = &probed.refused {
-            trouble.get_or_insert_with(Instant::now);
+    /// Logs when Redis begins to refuse commands, regularly while it does, and when it stops.
+    fn report(&self, link: &Link, result: &ProbeResult, outage: &mut Option<Instant>) {
+        if let Some(error) = &result.refused {
+            outage.get_or_insert_with(Instant::now);
             self.faults.note(error);
-        } else if let Some(since) = trouble.take() {
+        } else if let Some(since) = outage.take() {
             self.faults.over();
             tracing::info!(link = link.number, seconds = since.elapsed().as_secs_f64(), "Redis is back");
         }
-        self.tell_links();
+        self.update_link_metric();
     }
 
-    fn tell_links(&self) {
+    fn update_link_metric(&self) {
         let well = self.links.iter().all(|link| link.is_up() && !link.is_refused());
         self.metrics.link_up.set(i64::from(well));
     }
 
-    fn links_up(&self, link: &Link, up: bool) {
+    fn set_link_up(&self, link: &Link, up: bool) {
         link.set_up(up);
-        self.tell_links();
+        self.update_link_metric();
     }
 
-    /// Connects and listens to everything that was listened to before. Whatever was said meanwhile was missed: the rooms are told.
-    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<Probed, BackendError> {
+    /// Connects, and subscribes to all rooms again. Updates were missed meanwhile, so the rooms are marked as stale.
+    async fn establish(self: &Arc<Self>, link: &Arc<Link>) -> Result<ProbeResult, BackendError> {
         let generation = link.next_generation();
         let (node, its) = (self.weak(), Arc::downgrade(link));
         let on_push = move |push| {
@@ -88,21 +88,21 @@ impl RedisNode {
                 node.on_push(&link, generation, &push);
             }
         };
-        let wire = self.connector.connect(on_push).await.map_err(|error| self.at(&error))?;
-        self.listen_again(link, wire.clone()).await.map_err(|error| self.at(&error))?;
-        // Nothing is decided in a room of which something may have been missed.
-        link.set(Some(wire));
+        let connection = self.connector.connect(on_push).await.map_err(|error| self.at(&error))?;
+        self.resubscribe(link, connection.clone()).await.map_err(|error| self.at(&error))?;
+        // Before commands are possible again: a stale room must be loaded before anything is decided in it.
+        link.set(Some(connection));
         self.mark_rooms_stale(link);
         self.announce_rooms().await?;
         for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
             self.append_lost(partition).await?;
         }
-        // Before it counts as up: one that refuses everything would be up for a moment, again and again.
-        let probed = link.probe(&self.probes(link), self.timeout).await;
-        probed.inspect_err(|error| self.faults.note(error))
+        // Before the link counts as up: otherwise a link that refuses everything would be up for a moment, again and again.
+        let result = link.probe(&self.probes(link), self.timeout).await;
+        result.inspect_err(|error| self.faults.note(error))
     }
 
-    /// Why there is no connection, and to where.
+    /// Adds the address to the error, and logs it.
     fn at(&self, error: &redis::RedisError) -> BackendError {
         let error = match translate(error) {
             BackendError::Unreachable(why) => BackendError::Unreachable(format!("{}: {why}", self.connector.at())),
@@ -112,13 +112,13 @@ impl RedisNode {
         error
     }
 
-    async fn listen_again(&self, link: &Link, mut wire: Wire) -> Result<(), redis::RedisError> {
-        // One by one: on a Redis Cluster each may be on another shard.
+    async fn resubscribe(&self, link: &Link, mut connection: RedisConnection) -> Result<(), redis::RedisError> {
+        // One by one, because in a Redis Cluster each may be on another shard.
         for probe in self.probes(link) {
-            wire.listen(&[probe.channel]).await?;
+            connection.subscribe(&[probe.channel]).await?;
         }
         if link.number == 0 {
-            wire.listen(std::slice::from_ref(&self.channel)).await?;
+            connection.subscribe(std::slice::from_ref(&self.channel)).await?;
         }
         let rooms: Vec<_> = link.rooms.iter().map(|room| room.clone()).collect();
         self.metrics.resubscribed.inc_by(rooms.len() as u64);
@@ -129,13 +129,13 @@ impl RedisNode {
             }
         }
         for batch in by_partition.iter().flat_map(|channels| channels.chunks(BATCH)) {
-            wire.listen(batch).await?;
+            connection.subscribe(batch).await?;
         }
         self.mark_rooms_stale(link);
         Ok(())
     }
 
-    /// Each is read before anything is decided in it, and soon.
+    /// Stale rooms are loaded soon, and before anything is decided in them.
     fn mark_rooms_stale(&self, link: &Link) {
         let Some(events) = self.events() else { return };
         for room in link.rooms.iter() {
@@ -143,11 +143,11 @@ impl RedisNode {
         }
     }
 
-    /// What shows whether this link hears and is obeyed. One is enough for one server; each shard of a cluster has its own.
+    /// The probes of this link: one for a single server, one for each partition of a cluster.
     fn probes(&self, link: &Link) -> Vec<Probe> {
         let partitions = (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number);
         let wanted = if self.cluster { usize::MAX } else { 1 };
-        // Of this connection alone: an earlier one may still hear, but nobody listens to it.
+        // The channel is specific to this connection, because an earlier one may still be subscribed.
         let which = format!("{}.{}", link.number, link.generation());
         let probe = |partition| {
             let channel = self.layout.probe(partition, &self.name, &which);
@@ -160,28 +160,28 @@ impl RedisNode {
         partitions.take(wanted).map(probe).collect()
     }
 
-    /// Until the link has to be made anew; says why.
-    async fn watch(&self, link: &Link, trouble: &mut Option<Instant>) -> String {
+    /// Probes the link until it has to be replaced, and returns the reason.
+    async fn watch(&self, link: &Link, outage: &mut Option<Instant>) -> String {
         let probes = self.probes(link);
         loop {
-            // What is refused is asked for again whatever the settings say: nothing else would show that it no longer is.
+            // While Redis refuses commands it is probed even if regular probes are off, to notice when that ends.
             let pause = match self.probe {
-                Duration::ZERO if link.is_refused() => AGAIN,
+                Duration::ZERO if link.is_refused() => REFUSED_POLL,
                 pause => pause,
             };
             tokio::select! {
-                () = link.broken() => return ENDED.to_owned(),
-                () = link.doubted() => {}
+                () = link.reconnect_requested() => return ENDED.to_owned(),
+                () = link.probe_requested() => {}
                 () = sleep(pause), if !pause.is_zero() => {}
             }
             let found = tokio::select! {
-                () = link.broken() => return ENDED.to_owned(),
+                () = link.reconnect_requested() => return ENDED.to_owned(),
                 found = link.probe(&probes, self.timeout) => found,
             };
             match found {
                 Ok(found) => {
                     self.metrics.probe.record(link.number, found.took, !self.probe.is_zero());
-                    self.report(link, &found, trouble);
+                    self.report(link, &found, outage);
                 }
                 Err(error) => {
                     self.faults.count(&error);

@@ -1,4 +1,4 @@
-//! Asking another node whether one of its sockets still answers.
+//! Asks another node whether one of its sockets still answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,39 +15,39 @@ use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
 };
 
-/// Stands before a question or an answer on a node's channel, after the version. A signal has a digit there.
-pub(super) const MARK: &[u8] = b"?";
-/// How long the other node has for its answer: it waits for its socket for three seconds.
+/// Begins a [`SeatMessage`] on the channel of a node, after the version. A signal has a digit there.
+pub(super) const SEAT_MESSAGE: &[u8] = b"?";
+/// Deadline for the answer of the other node, which waits three seconds for its socket.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Sockets that other nodes may be waiting for at once.
-const MOST: usize = 1_024;
+/// Maximum number of sockets that other nodes wait for.
+const MAX_ANSWERING: usize = 1_024;
 
-/// What nodes say to each other about a socket.
+/// The messages between nodes about a socket.
 #[derive(Debug, Serialize, Deserialize)]
-enum Word {
-    /// Does it still answer? Tell `from`.
+enum SeatMessage {
+    /// Asks whether the socket still answers; the answer goes to `from`.
     Ask { nonce: u64, from: NodeId, room: RoomId, user: UserId, conn: ConnId },
-    /// It does, or does not.
-    Told { nonce: u64, answers: bool },
+    /// Says whether the socket answers.
+    Answer { nonce: u64, answers: bool },
 }
 
-/// Questions on their way, both ways.
+/// The checks that this node waits for, and those that it answers.
 #[derive(Debug)]
-pub(super) struct Probes {
+pub(super) struct SeatChecks {
     asked: DashMap<u64, oneshot::Sender<bool>>,
     answering: Arc<Semaphore>,
 }
 
-impl Default for Probes {
+impl Default for SeatChecks {
     fn default() -> Self {
-        Self { asked: DashMap::new(), answering: Arc::new(Semaphore::new(MOST)) }
+        Self { asked: DashMap::new(), answering: Arc::new(Semaphore::new(MAX_ANSWERING)) }
     }
 }
 
-/// A question of this node; nobody waits for its answer once it is dropped.
-struct Question<'a>(&'a Probes, u64);
+/// A check that this node waits for; dropping it ends the wait.
+struct PendingCheck<'a>(&'a SeatChecks, u64);
 
-impl Drop for Question<'_> {
+impl Drop for PendingCheck<'_> {
     fn drop(&mut self) {
         self.0.asked.remove(&self.1);
     }
@@ -63,35 +63,35 @@ impl RedisNode {
     ) -> Result<Option<bool>, BackendError> {
         let (told, answer) = oneshot::channel();
         let nonce = rand::random();
-        self.probes.asked.insert(nonce, told);
-        let _question = Question(&self.probes, nonce);
+        self.seat_checks.asked.insert(nonce, told);
+        let _pending = PendingCheck(&self.seat_checks, nonce);
         let (from, room, user) = (self.name.clone(), room.clone(), user.clone());
-        if self.say(node, &Word::Ask { nonce, from, room, user, conn }).await? == 0 {
+        if self.publish_to_node(node, &SeatMessage::Ask { nonce, from, room, user, conn }).await? == 0 {
             return Ok(None);
         }
         Ok(timeout(PATIENCE, answer).await.ok().and_then(Result::ok))
     }
 
-    /// How many heard it.
-    async fn say(&self, node: &NodeId, word: &Word) -> Result<i64, BackendError> {
+    /// Publishes a message, and returns the number of receivers.
+    async fn publish_to_node(&self, node: &NodeId, message: &SeatMessage) -> Result<i64, BackendError> {
         let mut text = self.codec.begin().into_bytes();
-        text.extend(MARK);
-        serde_json::to_writer(&mut text, word).map_err(|error| BackendError::Unencodable(error.to_string()))?;
+        text.extend(SEAT_MESSAGE);
+        serde_json::to_writer(&mut text, message).map_err(|error| BackendError::Unencodable(error.to_string()))?;
         self.main().ask(redis::cmd("SPUBLISH").arg(self.layout.node(node)).arg(text)).await
     }
 
-    /// Runs on the connection's own task, and does not wait.
-    pub(super) fn on_word(self: &Arc<Self>, text: &[u8]) {
+    /// Runs on the task of the connection, so it must not wait.
+    pub(super) fn on_seat_message(self: &Arc<Self>, text: &[u8]) {
         match serde_json::from_slice(text) {
-            Ok(Word::Told { nonce, answers }) => {
-                if let Some((_, asker)) = self.probes.asked.remove(&nonce) {
-                    // It may have given up waiting just now.
+            Ok(SeatMessage::Answer { nonce, answers }) => {
+                if let Some((_, asker)) = self.seat_checks.asked.remove(&nonce) {
+                    // The task that asked may have given up just now.
                     let _ = asker.send(answers);
                 }
             }
-            Ok(Word::Ask { nonce, from, room, user, conn }) => {
+            Ok(SeatMessage::Ask { nonce, from, room, user, conn }) => {
                 let Some(events) = self.events() else { return };
-                let Ok(permit) = Arc::clone(&self.probes.answering).try_acquire_owned() else {
+                let Ok(permit) = Arc::clone(&self.seat_checks.answering).try_acquire_owned() else {
                     tracing::warn!(%room, node = %from, "too many sockets are being asked about at once; one request was skipped");
                     return;
                 };
@@ -99,7 +99,7 @@ impl RedisNode {
                 let node = Arc::clone(self);
                 tokio::spawn(async move {
                     let answers = answered(asked).await;
-                    if let Err(error) = node.say(&from, &Word::Told { nonce, answers }).await {
+                    if let Err(error) = node.publish_to_node(&from, &SeatMessage::Answer { nonce, answers }).await {
                         tracing::debug!(%room, node = %from, %error, "the answer about a socket could not be sent to another node");
                     }
                     drop(permit);
