@@ -87,7 +87,7 @@ fn run() -> anyhow::Result<ExitCode> {
             Err(error) => return Ok(usage(error)),
         }
     };
-    let command = environment.settle(Cli::command());
+    let command = environment.name_args_by_env(Cli::command());
     let matches = match command.clone().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::{Database, RoomRow};
 use crate::id::RoomId;
 
-/// Rooms as the ledger last knew them.
+/// Reads rooms from the ledger.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
     /// Finds a room that was not closed and is not too old. Answers within a deadline.

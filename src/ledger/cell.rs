@@ -1,5 +1,5 @@
-//! How single values stand in columns. The kinds of columns are types; [`Cell`] says how a value is written into a kind of column, and
-//! [`ReadCell`] how it is read back.
+//! The encoding of single values in columns. Column types are types here; [`Cell`] encodes a value for a column type, and [`ReadCell`]
+//! decodes it.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -19,8 +19,8 @@ use crate::{
     room::{self, Digest, Role},
 };
 
-/// A kind of columns.
-pub(super) trait Kind {
+/// A type of columns.
+pub(super) trait ColumnType {
     /// The type in PostgreSQL.
     const POSTGRES: &'static str;
 }
@@ -31,7 +31,7 @@ macro_rules! kinds {
             $(#[$doc])*
             pub(super) struct $name;
 
-            impl Kind for $name {
+            impl ColumnType for $name {
                 const POSTGRES: &'static str = $postgres;
             }
         )+
@@ -43,17 +43,17 @@ kinds! {
     BigInt = "bigint";
     Double = "float8";
     Boolean = "boolean";
-    /// SQLite has it as text: ISO 8601 in UTC with milliseconds.
+    /// In SQLite it is a text: ISO 8601 in UTC with milliseconds.
     Time = "timestamptz";
-    /// SQLite has it as text.
+    /// In SQLite it is a text.
     Id = "uuid";
-    /// SQLite has it as text.
+    /// In SQLite it is a text.
     Json = "jsonb";
 }
 
-/// A value that is written into a column of the kind `K`.
+/// A value that can be written into a column of type `K`.
 pub(super) trait Cell<K> {
-    /// What the drivers of both databases take.
+    /// The form that the drivers of both databases take.
     type Sql<'a>: ToPostgres + ToSqlite + Send + Sync
     where
         Self: 'a;
@@ -62,13 +62,13 @@ pub(super) trait Cell<K> {
     fn cell(&self) -> Option<Self::Sql<'_>>;
 }
 
-/// A value that is read from a column of the kind `K`.
+/// A value that can be read from a column of type `K`.
 pub(super) trait ReadCell<K>: Sized {
-    /// `None` if no process of ours can have written the value.
+    /// `None` if no process of tandem can have written the value.
     fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error>;
 }
 
-/// A row as a driver hands it over.
+/// A row as a driver returns it.
 pub(super) trait Source {
     type Error;
     fn text(&self, column: &'static str) -> Result<Option<String>, Self::Error>;
@@ -76,22 +76,22 @@ pub(super) trait Source {
     fn double(&self, column: &'static str) -> Result<f64, Self::Error>;
     fn boolean(&self, column: &'static str) -> Result<bool, Self::Error>;
     fn time(&self, column: &'static str) -> Result<Timestamp, Self::Error>;
-    /// A moment for people: ISO 8601 in UTC with milliseconds.
+    /// A time for people: ISO 8601 in UTC with milliseconds.
     fn iso(&self, column: &'static str) -> Result<String, Self::Error>;
     fn id(&self, column: &'static str) -> Result<String, Self::Error>;
     fn json(&self, column: &'static str) -> Result<Box<RawValue>, Self::Error>;
 }
 
-/// A value that is a text in every database.
-pub(super) trait Word: Sized {
-    fn word(&self) -> Cow<'_, str>;
+/// A value that is a text in both databases.
+pub(super) trait TextValue: Sized {
+    fn to_text(&self) -> Cow<'_, str>;
     fn parse(text: String) -> Option<Self>;
 }
 
 macro_rules! words {
     ($($type:ty: $word:expr, $parse:expr;)+) => {
-        $(impl Word for $type {
-            fn word(&self) -> Cow<'_, str> {
+        $(impl TextValue for $type {
+            fn to_text(&self) -> Cow<'_, str> {
                 let word: fn(&$type) -> Cow<'_, str> = $word;
                 word(self)
             }
@@ -112,48 +112,48 @@ words! {
     Digest: |digest| String::from(*digest).into(), |text| Self::try_from(text).ok();
     EventType: |kind| kind.as_str().into(), |text| Self::parse(&text);
     // A role of a later version counts as the weakest one.
-    Role: |role| role_word(*role).into(), |text| Some(if text == "co-host" { Self::CoHost } else { Self::Member });
+    Role: |role| role_text(*role).into(), |text| Some(if text == "co-host" { Self::CoHost } else { Self::Member });
     String: |text| text.as_str().into(), Some;
     Box<str>: |text| text.as_ref().into(), |text| Some(text.into());
     Arc<str>: |text| text.as_ref().into(), |text| Some(text.into());
 }
 
-fn role_word(role: Role) -> &'static str {
+fn role_text(role: Role) -> &'static str {
     match role {
         Role::Member => "member",
         Role::CoHost => "co-host",
     }
 }
 
-impl<T: Word> Cell<Text> for T {
+impl<T: TextValue> Cell<Text> for T {
     type Sql<'a>
         = Cow<'a, str>
     where
         Self: 'a;
 
     fn cell(&self) -> Option<Cow<'_, str>> {
-        Some(self.word())
+        Some(self.to_text())
     }
 }
 
-impl<T: Word> Cell<Text> for Option<T> {
+impl<T: TextValue> Cell<Text> for Option<T> {
     type Sql<'a>
         = Option<Cow<'a, str>>
     where
         Self: 'a;
 
     fn cell(&self) -> Option<Option<Cow<'_, str>>> {
-        Some(self.as_ref().map(Word::word))
+        Some(self.as_ref().map(TextValue::to_text))
     }
 }
 
-impl<T: Word> ReadCell<Text> for T {
+impl<T: TextValue> ReadCell<Text> for T {
     fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
         Ok(row.text(column)?.and_then(T::parse))
     }
 }
 
-impl<T: Word> ReadCell<Text> for Option<T> {
+impl<T: TextValue> ReadCell<Text> for Option<T> {
     fn read<R: Source>(row: &R, column: &'static str) -> Result<Option<Self>, R::Error> {
         Ok(Some(row.text(column)?.and_then(T::parse)))
     }
@@ -263,7 +263,7 @@ impl ReadCell<Json> for Box<RawValue> {
     }
 }
 
-/// A moment, if the calendar has it.
+/// The time stamp, if the calendar includes it.
 pub(super) fn timestamp(at: Millis) -> Option<Timestamp> {
     i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok())
 }

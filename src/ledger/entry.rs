@@ -10,18 +10,18 @@ use crate::{
     room::{Digest, Member, Presence, Room, UnknownFields, Update},
 };
 
-/// What one commit leaves in the ledger: its events, and the room as it is afterwards.
+/// What one commit writes to the ledger: its events, and the room after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// In order of their versions. Empty when only the position of the film is new.
+    /// In the order of versions. Empty if only the position of the film has changed.
     pub events: Vec<Event>,
-    /// For the projection `rooms`.
+    /// The row for the table `rooms`.
     pub room: RoomRow,
-    /// For the projection `users`: those whose seat is new or changed. Who left is in the events.
+    /// The rows for the table `users`: members whose seat is new or has changed. Departures are in the events.
     pub seats: Vec<Member>,
 }
 
-// A row of `users`, but for what a seat does not know of itself: its room, and when it was taken and left.
+// A row of `users`, without the columns that a seat does not know: its room, and when it was taken and left.
 columns! {
     write and read Member {
         user => "id" Text,
@@ -42,7 +42,7 @@ columns! {
 }
 
 impl Entry {
-    /// Nothing when the update has nothing that is worth a row.
+    /// `None` if the update has nothing to record.
     pub fn new(update: &Update, events: Vec<Event>, after: &Room) -> Option<Self> {
         let projections = || update.changes.iter().map(projection);
         if events.is_empty() && projections().all(|projection| projection == Projection::Nothing) {

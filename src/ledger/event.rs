@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct Event {
-    /// A `UUIDv7`, made where the event was decided: writing it twice cannot double it.
+    /// A `UUIDv7`, made when the event was decided: a second write of it has no effect.
     pub id: Uuid,
     pub room: RoomId,
     pub kind: EventType,
@@ -38,7 +38,7 @@ columns! {
     }
 }
 
-/// The audited ones among the changes of `update`.
+/// The events for the audited changes of `update`.
 pub fn events(update: &Update, node: &NodeId) -> Vec<Event> {
     let mut events = Vec::new();
     for (offset, change) in (1..).zip(&update.changes) {

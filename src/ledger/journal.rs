@@ -15,12 +15,12 @@ const CAPACITY: usize = 100_000;
 pub struct Journal {
     /// Boxed, because the queue allocates all of its capacity at once.
     queue: SyncSender<Box<Entry>>,
-    state: Arc<State>,
+    state: Arc<JournalState>,
 }
 
 /// The state of the queue that both of its ends share.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct JournalState {
     pub(super) waiting: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) written: AtomicU64,
@@ -29,9 +29,9 @@ pub(super) struct State {
 }
 
 impl Journal {
-    pub(super) fn new() -> (Self, Receiver<Box<Entry>>, Arc<State>) {
+    pub(super) fn new() -> (Self, Receiver<Box<Entry>>, Arc<JournalState>) {
         let (queue, entries) = sync_channel(CAPACITY);
-        let state = Arc::new(State::default());
+        let state = Arc::new(JournalState::default());
         (Self { queue, state: Arc::clone(&state) }, entries, state)
     }
 

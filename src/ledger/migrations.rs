@@ -1,16 +1,16 @@
-//! The schemas of both databases are folders of SQL files, `0001_name.sql` and so on: forward only, and none is ever changed once it was
-//! released. A file that is put there is applied.
+//! The schemas of both databases are folders of SQL files, `0001_name.sql` and so on. Migrations only go forward, and a released one never
+//! changes. A new file is applied without further registration.
 
 use include_dir::{Dir, include_dir};
 
 static POSTGRES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schema/postgres");
 static SQLITE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schema/sqlite");
 
-/// One step of a schema.
+/// One migration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Migration {
     pub(super) number: i32,
-    /// The name of its file, without the ending.
+    /// The name of its file, without the extension.
     pub(super) name: &'static str,
     pub(super) sql: &'static str,
 }
@@ -23,7 +23,7 @@ pub(super) fn sqlite() -> Vec<Migration> {
     all(&SQLITE)
 }
 
-/// In order. The tests see to it that no file is left out.
+/// All migrations, in order. A test checks that no file is left out.
 fn all(folder: &'static Dir<'static>) -> Vec<Migration> {
     let migration = |file: &'static include_dir::File<'static>| {
         let name = file.path().file_stem()?.to_str()?;

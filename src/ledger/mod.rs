@@ -1,8 +1,7 @@
 //! What happened, for auditors: an append-only table of events, and the tables that are derived from it.
 //!
-//! Nothing in here is waited for by a room. On a single node entries go through a bounded [`Journal`] to one [`Writer`], which puts
-//! them into SQLite in batches. In a cluster they go through Redis to [`crate::worker`], which puts them into PostgreSQL, the
-//! [`Database`].
+//! No room waits for the ledger. On a single node entries go through a bounded [`Journal`] to one [`Writer`], which writes them to SQLite
+//! in batches. In a cluster they go through Redis to [`crate::worker`], which writes them to PostgreSQL, the [`Database`].
 
 mod archive;
 mod cell;

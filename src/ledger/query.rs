@@ -10,7 +10,7 @@ use super::{
 };
 use crate::clock::Millis;
 
-/// Which events an auditor wants to see. Nothing set: all.
+/// A query for events. Without conditions it matches all of them.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the options of `tandem audit events`")]
 pub struct Query {
@@ -19,11 +19,11 @@ pub struct Query {
     pub kind: Option<EventType>,
     pub since: Option<Millis>,
     pub until: Option<Millis>,
-    /// The newest so many.
+    /// Maximum number of events, the newest ones.
     pub limit: u32,
 }
 
-/// An event as it stands in the table, with the table's names.
+/// A row of `room_events`, with the column names of the table.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct EventRow {
@@ -53,20 +53,20 @@ columns! {
 }
 
 impl EventRow {
-    /// The names of its columns.
+    /// The names of the columns.
     pub fn columns() -> impl Iterator<Item = &'static str> {
         Self::COLUMNS.iter().map(|column| column.name)
     }
 }
 
-/// Which of the lists of `room_events_by_room` (`schema/sqlite`) a room is in.
+/// The shard of the index `room_events_by_room` (`schema/sqlite`) that a room is in.
 const LIST: &str = "list = unicode(substr(?, -1)) % 16";
 
-/// Reads events, oldest first. May be asked while a node writes.
+/// Reads events, oldest first. This is possible while a node writes.
 pub fn query(path: &Path, query: &Query) -> rusqlite::Result<Vec<EventRow>> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
-    // Only what is asked for stands in the statement: that is what lets SQLite use its indexes.
+    // The statement has only the conditions that are used, so that SQLite can use its indexes.
     let wanted: [(&str, Option<String>); 6] = [
         (LIST, query.room.clone()),
         ("room_id = ?", query.room.clone()),

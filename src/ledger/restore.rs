@@ -17,8 +17,8 @@ use crate::{
     room::{Member, Members, Policy, Presence, Room, UnknownFields},
 };
 
-/// The rooms that outlive a restart: those that were open when the node last ran, if that is not longer ago than an empty room is kept.
-/// Members that can resume come back as away; of the others only the host's role is kept. Everything else is archived.
+/// Restores the rooms that were open when the node last ran, unless that is longer ago than an empty room is kept. Members that can resume
+/// come back as away; of the others only the role of the host is kept. All other rooms are archived.
 pub fn restore(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> Result<Vec<Room>, WriterError> {
     read(path, node, policy, now).map_err(|source| WriterError { path: path.to_owned(), source })
 }
@@ -39,7 +39,7 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
         db.prepare(&format!("SELECT {} FROM rooms WHERE archived_at IS NULL", table::names::<RoomRow>()))?;
     let archived = false;
     let rows = select.query_map([], |row| RoomRow::read(row, (archived,)))?;
-    // Nothing for a row that no room of ours has written.
+    // `None` for a row that tandem did not write.
     let rows: Vec<RoomRow> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     let mut rooms: Vec<Room> = rows.into_iter().filter_map(|row| row.into_room(policy, now)).collect();
     for room in &mut rooms {
@@ -48,7 +48,7 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
     Ok(rooms)
 }
 
-/// What a restart ends, as events: members that cannot resume, and rooms that were empty for too long meanwhile.
+/// The events of what a restart ends: members that cannot resume, and rooms that were empty for too long.
 fn lost(
     db: &Connection,
     node: &NodeId,
@@ -92,7 +92,7 @@ static SELECT_SEATS: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {names} FROM users WHERE room_id = ?1 AND left_at IS NULL ORDER BY seat_order")
 });
 
-/// Those whose token still opens their seat. They have as long as if their socket had dropped now.
+/// Restores the members that have a token. Their resume window begins now.
 fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
     let presence = Presence::Away { since: now, until: now + policy.resume_window };

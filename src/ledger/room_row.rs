@@ -9,7 +9,7 @@ use crate::{
     room::{Digest, Policy, Room, Timeline, UnknownFields, Update, Vacancy},
 };
 
-/// A row of `rooms`: what has to be known to open the room again.
+/// A row of `rooms`, with everything that is needed to open the room again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct RoomRow {
@@ -22,12 +22,12 @@ pub struct RoomRow {
     pub position: f64,
     pub playing: bool,
     pub rate: f64,
-    /// When `position` was true. The row of a closed room has 0, no other has.
+    /// The time of `position`. Only the row of a closed room has 0.
     pub position_at: Millis,
     pub guest_control: bool,
     pub pin: Option<Digest>,
     pub empty_until: Option<Millis>,
-    /// The databases have it as the moment when the room was closed.
+    /// In the databases, the time at which the room was closed.
     pub archived: bool,
     pub at: Millis,
 }
@@ -54,10 +54,10 @@ columns! {
 }
 
 impl RoomRow {
-    /// The columns that say which room a row tells of, and how new it is. All others say what the room is like.
+    /// The columns that identify a row and its version. All others describe the room.
     pub(super) const AGE: [&str; 4] = ["id", "epoch", "version", "updated_at"];
 
-    /// The room as `update` leaves it.
+    /// The row of a room after `update`.
     pub(super) fn new(update: &Update, after: &Room) -> Self {
         let archived = !after.exists();
         let Room {
@@ -70,10 +70,10 @@ impl RoomRow {
             url,
             timeline: Timeline { position, playing, rate, at: position_at, by: _ },
             empty_until,
-            // Those of the update: a room that was closed has none any more.
+            // From the update, because a closed room has no version any more.
             epoch: _,
             version: _,
-            // A room that is opened again does without.
+            // A room that is opened again has no use for this.
             misses: _,
             attempts: _,
             mark: _,
@@ -103,8 +103,8 @@ impl RoomRow {
         }
     }
 
-    /// The room, empty, in a new incarnation: the last versions of the old one may not have reached the ledger. Nothing for one that
-    /// was closed, or was empty for too long.
+    /// The room without members, in a new epoch, because its last versions may not have reached the ledger. `None` if it was closed, or
+    /// empty for too long.
     pub fn into_room(self, policy: &Policy, now: Millis) -> Option<Room> {
         let Self {
             id,
@@ -128,9 +128,9 @@ impl RoomRow {
         }
         let until = now + policy.host_grace;
         let vacancy = host.map(|user| Vacancy { user, origin: host_origin, until });
-        // Not later than now: where a clock was set back meanwhile the film would stand still until then.
+        // At most now: otherwise, after a clock was set back, the film would stand still until then.
         let timeline = Timeline { position, playing, rate, at: position_at.min(now), by: None };
-        // In full, so that the compiler asks of each new field whether the ledger has it.
+        // All fields, so that the compiler reports each new one.
         Some(Room {
             id,
             epoch: now.max(epoch.saturating_add(1)),

@@ -1,4 +1,4 @@
-//! Values that the drivers of both databases take, where the databases have different types for them.
+//! Values for the drivers of both databases, where their types differ.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::cell::iso_of;
 
-/// A moment: `timestamptz` in PostgreSQL, a text in SQLite.
+/// A time: `timestamptz` in PostgreSQL, a text in SQLite.
 #[derive(Debug)]
 pub(super) struct SqlTime(pub(super) Timestamp);
 
@@ -47,7 +47,7 @@ impl ToSqlite for SqlJson<'_> {
     }
 }
 
-/// PostgreSQL takes what is inside.
+/// PostgreSQL takes the inner value.
 macro_rules! inner {
     ($($type:ty as $inner:ty;)+) => {
         $(impl ToPostgres for $type {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{clock::Millis, id::RoomId, room::Member};
 
-/// How long SQLite itself waits for a lock before it says so.
+/// How long SQLite waits for a lock before it fails.
 const BUSY: Duration = Duration::from_millis(200);
 
 /// Opens the ledger for writing, and brings its schema up to date. `PRAGMA user_version` is the number of the last migration.
@@ -22,9 +22,9 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let mut db = Connection::open(path)?;
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    // With WAL this is safe against a crash of the process, and of the machine but for the last transactions.
+    // With WAL this survives a crash of the process, and of the machine except for the last transactions.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    // The ends of a few hundred rooms' lists are written again and again: they should reach the main file seldom (pages).
+    // In pages: the last pages of a few hundred rooms are written repeatedly, and should rarely reach the main file.
     db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     let version: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     for Migration { number, sql, .. } in migrations::sqlite().into_iter().filter(|step| step.number > version) {
@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 /// Writes a batch in one transaction.
 pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusqlite::Result<()> {
     let batch = db.transaction()?;
-    // Of each room only its last state matters.
+    // Only the last state of each room matters.
     let mut rooms: HashMap<&RoomId, &RoomRow> = HashMap::new();
     let mut recorder = Recorder::new(&batch)?;
     for entry in entries {
@@ -64,7 +64,7 @@ static INSERT_EVENT: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO room_events ({names}) VALUES ({parameters}) ON CONFLICT DO NOTHING")
 });
 
-/// Writes events. Its statement is looked up once, not for each of them.
+/// Writes events with one prepared statement.
 pub(super) struct Recorder<'a> {
     db: &'a Connection,
     insert: CachedStatement<'a>,
@@ -83,7 +83,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Notes that the node runs.
+/// Records that the node is running.
 pub(super) fn alive(db: &Connection, now: Millis) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO node_alive (only, at_ms) VALUES (1, ?1) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms",
@@ -101,7 +101,7 @@ fn project_departure(db: &Connection, event: &Event) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// The parameters behind the columns of [`Member`] are the room and the time.
+/// After the columns of [`Member`] come the parameters for the room and the time.
 static UPSERT_SEAT: LazyLock<String> = LazyLock::new(|| {
     let (room, at) = (Member::COLUMNS.len() + 1, Member::COLUMNS.len() + 2);
     let (names, parameters) = (table::names::<Member>(), table::parameters::<Member>());
@@ -137,13 +137,13 @@ static UPSERT_ROOM: LazyLock<String> = LazyLock::new(|| {
 
 fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> {
     if row.archived {
-        // The row of a closed room is empty. What was played last stays.
+        // The row of a closed room is empty; the columns of the last state stay.
         return batch
             .prepare_cached("UPDATE rooms SET archived_at = ?2, updated_at = ?2, version = ?3 WHERE id = ?1")?
             .execute(params![row.id.as_str(), iso(row.at), row.version])
             .map(|_| ());
     }
-    // As a rule it is there. An upsert would cost more, and write the index of rooms that are open again.
+    // Normally the row exists. An upsert would cost more, and write the index of open rooms each time.
     for sql in [&UPDATE_ROOM, &UPSERT_ROOM] {
         let mut statement = batch.prepare_cached(sql)?;
         row.bind(&mut statement)?;
@@ -154,7 +154,7 @@ fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// Whether the database as a whole is in trouble; otherwise it is one entry that it does not take.
+/// Whether the database as a whole fails, and not one entry.
 pub(super) fn is_outage(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => !matches!(

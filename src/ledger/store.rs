@@ -2,17 +2,17 @@ use async_trait::async_trait;
 
 use super::{Database, DeadLetter, Entry, LedgerError};
 
-/// Where a worker writes what happened.
+/// The store that workers write to.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// Writes entries in one step, all or none: their events, and what follows from them for rooms and users. Entries that were written
-    /// before, or that come in another order, change nothing. How many events were new.
+    /// Writes entries in one transaction: their events, and the rows of rooms and users. Entries that were written before, or that arrive
+    /// in another order, change nothing. Returns the number of new events.
     async fn write(&self, entries: &[&Entry]) -> Result<u64, LedgerError>;
 
-    /// Keeps what could not be written. Once, however often it is told.
+    /// Adds a dead letter. Adding it again has no effect.
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), LedgerError>;
 
-    /// Whether it takes an entry that nobody can object to, which leaves nothing behind.
+    /// Checks whether the store accepts a harmless entry, which is rolled back.
     async fn takes_entries(&self) -> Result<(), LedgerError>;
 }
 

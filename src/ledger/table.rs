@@ -1,5 +1,5 @@
-//! How a row becomes columns. Each row of the ledger lists its columns once, with [`columns!`]; the statements of both databases, the
-//! arrays that PostgreSQL is given, the parameters of SQLite and the readers all follow from that list.
+//! The columns of rows. Each row of the ledger lists its columns once, with [`columns!`]; the statements of both databases, the arrays for
+//! PostgreSQL, the parameters for SQLite and the readers follow from that list.
 
 use tokio_postgres::types::ToSql;
 
@@ -8,35 +8,35 @@ use super::cell::Source;
 /// A column of a table.
 #[derive(Debug)]
 pub(super) struct Column {
-    /// The same in both databases.
+    /// The name, the same in both databases.
     pub(super) name: &'static str,
-    /// Its type in PostgreSQL.
+    /// The type in PostgreSQL.
     pub(super) kind: &'static str,
 }
 
-/// A row that has a list of columns.
+/// A row with a list of columns.
 pub(super) trait Table {
     const COLUMNS: &'static [Column];
 }
 
-/// The values of one column for many rows, as PostgreSQL takes them.
+/// The values of one column for many rows, in the form for PostgreSQL.
 pub(super) type Array<'a> = Box<dyn ToSql + Send + Sync + 'a>;
 
-/// A row that is written.
+/// A row that can be written.
 pub(super) trait Written: Table {
     /// Binds the columns to the first parameters of a statement of SQLite, in the order of the list.
     fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()>;
 
-    /// The columns of many rows, in the order of the list. A row that is missing is NULL in each of them.
+    /// The columns of many rows, in the order of the list. A missing row is NULL in each of them.
     fn arrays<'a>(rows: &[Option<&'a Self>]) -> Result<Vec<Array<'a>>, OutOfRange>;
 }
 
-/// A row that is read back.
+/// A row that can be read.
 pub(super) trait Stored: Sized {
-    /// The fields that have no column, in the order of the list.
+    /// The fields without a column, in the order of the list.
     type Beside;
 
-    /// `None` for a row that no process of ours can have written.
+    /// `None` for a row that no process of tandem can have written.
     fn read<R: Source>(row: &R, beside: Self::Beside) -> Result<Option<Self>, R::Error>;
 }
 
@@ -51,8 +51,8 @@ impl From<OutOfRange> for rusqlite::Error {
     }
 }
 
-/// Lists the columns of a row: the field, the name of the column, and its kind (one of those in [`super::cell`]). Fields that have no
-/// column are listed behind `beside`: the reader of a row supplies their values. A field in neither list does not compile.
+/// Lists the columns of a row: the field, the name of the column, and its type (one of those in [`super::cell`]). Fields without a column
+/// are listed behind `beside`; the reader of a row supplies their values. A field that is in neither list does not compile.
 macro_rules! columns {
     (write and read $($list:tt)*) => {
         columns!(@names $($list)*);
@@ -71,7 +71,7 @@ macro_rules! columns {
         impl $crate::ledger::table::Table for $row {
             const COLUMNS: &'static [$crate::ledger::table::Column] = &[$($crate::ledger::table::Column {
                 name: $column,
-                kind: <$crate::ledger::cell::$kind as $crate::ledger::cell::Kind>::POSTGRES,
+                kind: <$crate::ledger::cell::$kind as $crate::ledger::cell::ColumnType>::POSTGRES,
             }),+];
         }
     };
@@ -142,7 +142,7 @@ pub(super) fn arrays<T: Table>() -> String {
     listed((1..).zip(T::COLUMNS).map(|(place, column)| format!("${place}::{}[]", column.kind)))
 }
 
-/// Which parameter of a statement is the column of that name.
+/// The number of the parameter of a column.
 pub(super) fn place<T: Table>(name: &str) -> usize {
     T::COLUMNS.iter().take_while(|column| column.name != name).count() + 1
 }

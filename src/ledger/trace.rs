@@ -1,4 +1,4 @@
-//! What a change leaves in the ledger: an event of a type, with what is special to it, and rows that change.
+//! The traces of a change in the ledger: an event of a type with its data, and rows that change.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ macro_rules! event_types {
         }
 
         impl EventType {
-            /// All of them.
+            /// All event types.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The word in the column `event_type`.
+            /// The value in the column `event_type`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $word,)+
@@ -62,13 +62,13 @@ impl EventType {
         Self::deserialize(word).ok()
     }
 
-    /// Whether it says that somebody is no longer in the room.
+    /// Whether the event is the departure of a member.
     pub(super) fn is_departure(self) -> bool {
         matches!(self, Self::UserLeft | Self::UserKicked)
     }
 }
 
-/// What is special to an event: its column `data`. Written at once, since it is only ever passed on.
+/// The column `data` of an event. It is serialized at once, because it is only passed on.
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Detail<'a> {
@@ -94,22 +94,21 @@ enum Detail<'a> {
 }
 
 impl Detail<'_> {
-    /// Every value in it can be written, so the other branch is for the types only.
+    /// All values can be serialized; the other branch satisfies the types.
     fn json(&self) -> Json {
         Json(to_raw_value(self).map_or_else(|_| Arc::from(RawValue::NULL.to_owned()), Arc::from))
     }
 }
 
-/// What the ledger says of what a restart has ended.
+/// The data of events that a restart causes.
 pub(super) fn ended_by_restart() -> Json {
     Detail::Restart { reason: "restart" }.json()
 }
 
-/// The type of the event that a change makes, whose doing it was (nobody's: the server's), and what the ledger says of it. Nothing for
-/// what is not audited.
+/// The event of a change: its type, the user who caused it (`None`: the server), and its data. `None` for a change that is not audited.
 ///
-/// Each change is taken apart in full: what the ledger leaves out is left out on purpose. No PIN, token, SDP, ICE or application payload
-/// is in it.
+/// Each change is destructured completely, so that nothing is left out by mistake. No PIN, token, SDP, ICE candidate or application payload
+/// is recorded.
 pub(super) fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, Json)> {
     let (kind, user, detail) = match change {
         Change::Created { by, pin, epoch: _ } => {
@@ -185,14 +184,14 @@ pub(super) fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, J
     Some((kind, user, detail.json()))
 }
 
-/// What a change means for the tables that are derived from the events.
+/// The rows that a change affects.
 #[derive(PartialEq)]
 pub(super) enum Projection<'a> {
-    /// Somebody's row of `users` changes, and the room's.
+    /// The row of a user in `users`, and that of the room.
     Seat(&'a UserId),
-    /// The room's row changes. Who leaves is in the events.
+    /// The row of the room. Departures are in the events.
     Room,
-    /// Nothing.
+    /// No row.
     Nothing,
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Entry, Journal, journal::State, sqlite};
+use super::{Entry, Journal, journal::JournalState, sqlite};
 use crate::{
     clock::{Clock, Millis},
     telemetry::contained_call,
@@ -46,7 +46,7 @@ pub struct WriterError {
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<()>,
-    state: Arc<State>,
+    state: Arc<JournalState>,
 }
 
 impl Writer {
@@ -72,7 +72,7 @@ impl Writer {
 
 struct WriterThread {
     db: Connection,
-    state: Arc<State>,
+    state: Arc<JournalState>,
     clock: Clock,
     outage: Option<Outage>,
     alive: Millis,

@@ -1,5 +1,5 @@
-//! What a node of a cluster does beside serving its sockets: it says that it lives, looks after the rooms of those that do not, and sees
-//! to it that nobody is sent here while shared state cannot be reached.
+//! The cluster agent of a node: it renews the lease, reaps dead nodes, runs overdue rooms, and keeps new clients away while shared state
+//! cannot be reached.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,34 +19,35 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// How long shared state may be away before new clients are sent elsewhere.
+/// How long shared state may be unreachable before new clients are refused.
 const READY_GRACE: Duration = Duration::from_secs(3);
-/// How often readiness is looked at.
+/// Interval of readiness checks.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often rooms are looked for whose node has not done what was due.
+/// Interval of searches for overdue rooms.
 const OVERDUE_EVERY: Duration = Duration::from_secs(1);
-/// How long the room's own node has for what is due, in ms.
+/// How long the node of a room has for what is due, in ms, before other nodes run it.
 const OVERDUE_AFTER: Millis = 1_500;
-/// How often what is known of the ledger's streams is brought up to date.
+/// Interval of checks of the ledger queue.
 const LEDGER_EVERY: Duration = Duration::from_secs(2);
-/// How often a node announces its rooms again.
+/// Interval at which a node registers its rooms again.
 const REFRESH_EVERY: Duration = Duration::from_mins(1);
-/// After how many announcements the life of its rooms in shared state is extended.
+/// Number of registrations after which the expiry of its rooms is extended.
 const EXTEND_EVERY: u64 = 10;
-/// Between two tries to take part in the deployment.
+/// Pause between two attempts to join the deployment.
 const RETRY: Duration = Duration::from_millis(200);
-/// How long a process waits for another of its name to be gone: as long as a drain may take, and some more.
+/// How long a process waits until another one with its name has ended: longer than a drain.
 const HANDOVER: Duration = Duration::from_secs(20);
-/// A node renews its lease this often while it lasts.
+/// Number of renewals within one lease.
 const RENEWALS: u32 = 5;
 
-/// What a node of a cluster does beside serving its sockets.
+/// The cluster agent of a node: it renews the lease, reaps dead nodes, runs overdue rooms, and keeps new clients away while shared state
+/// cannot be reached.
 pub struct ClusterAgent {
     parts: AgentParts,
     timekeeper: Timekeeper,
 }
 
-/// What a [`ClusterAgent`] is made of.
+/// The parts of a [`ClusterAgent`].
 #[allow(missing_docs, reason = "the others are their own names")]
 pub struct AgentParts {
     pub cluster: Arc<dyn Cluster>,
@@ -54,10 +55,10 @@ pub struct AgentParts {
     pub admission: Arc<Admission>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
-    /// Of the secret; two while the secret is being changed.
+    /// The fingerprints of the secret; two while it is being changed.
     pub fingerprints: Vec<String>,
     pub lease: Duration,
-    /// Most entries of a partition of the ledger's queue.
+    /// Maximum number of entries in a partition of the ledger queue.
     pub stream_max: usize,
 }
 
@@ -74,13 +75,13 @@ impl std::fmt::Debug for AgentParts {
 }
 
 impl ClusterAgent {
-    /// Does nothing before it [runs](ClusterAgent::run).
+    /// An agent that does nothing before [`ClusterAgent::run`].
     pub fn new(parts: AgentParts) -> Self {
         let (metrics, cluster) = (Arc::clone(&parts.metrics), Some(Arc::clone(&parts.cluster)));
         Self { timekeeper: Timekeeper { clock: parts.clock, metrics, cluster }, parts }
     }
 
-    /// Ends only if this node has no place in the deployment.
+    /// Returns only if this node cannot be part of the deployment.
     pub async fn run(self) -> DeploymentError {
         if let Err(error) = self.take_part().await {
             return error;
@@ -93,14 +94,14 @@ impl ClusterAgent {
                 self.overdue(),
                 self.ledger(),
                 self.refresh(),
-                self.timekeeper.keep()
+                self.timekeeper.run()
             )
         };
         tokio::select! {
-            // In a fixed order, so that a simulation can be repeated.
+            // In a fixed order, so that simulations are reproducible.
             biased;
             usurped = self.renew(&dead) => usurped,
-            // None of them ends.
+            // These tasks do not end.
             _ = rest => DeploymentError::NameTaken,
         }
     }
@@ -127,10 +128,10 @@ impl ClusterAgent {
         }
     }
 
-    /// Takes over what an earlier process of this name has left behind. One that still runs learns of this, and drains: its members are its
-    /// own until it is gone. Whether all is in order.
+    /// Takes over the rooms of an earlier process with this name. A process that still runs notices this and drains; its members stay its
+    /// own until it has ended. Returns whether everything was taken over.
     async fn take_name(&self) -> Result<bool, BackendError> {
-        // Before anything is stamped.
+        // Before any time stamp is made.
         self.timekeeper.take_over().await?;
         self.parts.cluster.take_name().await?;
         let patience = Instant::now() + HANDOVER;
@@ -140,7 +141,7 @@ impl ClusterAgent {
         self.reap_own().await
     }
 
-    /// Rooms that this node is said to hold, but does not: whoever is said to be there is not. Whether all of them could be looked after.
+    /// Reaps members in rooms that are registered for this node but are not on it. Returns whether all of them were reaped.
     async fn reap_own(&self) -> Result<bool, BackendError> {
         let rooms = self.parts.cluster.abandoned_rooms().await?;
         Ok(self.parts.hub.reap(self.parts.hub.node(), rooms).await)
@@ -164,7 +165,8 @@ impl ClusterAgent {
         }
     }
 
-    /// Says that this node lives, and finds out who does not. While Redis was away nobody could say so: then all get another lease.
+    /// Renews the lease, and finds nodes whose leases have expired. After an outage of Redis, in which no node could renew, all of them get
+    /// another lease.
     async fn renew(&self, dead: &watch::Sender<Vec<NodeId>>) -> DeploymentError {
         let mut quiet = Instant::now() + self.parts.lease;
         let mut first = true;
@@ -198,7 +200,7 @@ impl ClusterAgent {
     }
 
     async fn reap(&self, mut died: watch::Receiver<Vec<NodeId>>) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         while died.changed().await.is_ok() {
             let dead = died.borrow_and_update().clone();
             for node in dead {
@@ -239,7 +241,7 @@ impl ClusterAgent {
         }
     }
 
-    /// Forgets what the worker has taken, and says early when nobody takes anything.
+    /// Drops retained entries that a worker has taken, and logs early if no worker takes any.
     async fn ledger(&self) {
         let mut said = 0;
         loop {
@@ -251,7 +253,7 @@ impl ClusterAgent {
             set(&self.parts.metrics.stream_entries, entries);
             set(&self.parts.metrics.stream_bytes, bytes);
             set(&self.parts.metrics.stream_bytes_max, most_bytes);
-            // In tenths of what there may be, and of what one partition may hold: long before any of them is full.
+            // In tenths of the limits of the queue and of one partition, so that the log line comes long before either is full.
             let tenths = |is: u64, most: u64| is.saturating_mul(10) / most.max(1);
             let tenths = tenths(entries, self.parts.stream_max as u64).max(tenths(bytes, most_bytes));
             if tenths > said {

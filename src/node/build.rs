@@ -16,7 +16,7 @@ use super::{
     drain,
     files::Files,
     lookup::Lookup,
-    state::State,
+    stores::Stores,
     timekeeper::Timekeeper,
 };
 use crate::{
@@ -31,12 +31,12 @@ use crate::{
     telemetry::{Metrics, contained},
 };
 
-/// How long sockets and requests may take to end once everything is told to. With the drain and its goodbyes: less than 15 s.
+/// How long sockets and requests may take to end after the drain. With the drain itself: less than 15 s.
 const LAST_MOMENTS: Duration = Duration::from_secs(1);
-/// How long the other nodes may take to be told that this one is gone.
+/// Deadline for telling the other nodes that this one has stopped.
 const LEAVE: Duration = Duration::from_millis(500);
 
-/// A node that listens.
+/// A node that is listening.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
@@ -49,13 +49,14 @@ pub struct Node {
     admission: Arc<Admission>,
     registry: Arc<Registry>,
     sockets: TaskTracker,
-    state: State,
+    stores: Stores,
     files: Files,
     lookup: Option<Lookup>,
 }
 
 impl Node {
-    /// Listens, opens the ledger, and brings back the rooms that outlived a restart. Nothing is touched before it is sure that no other node is here.
+    /// Listens, opens the ledger, and restores the rooms after a restart. It changes nothing before it is certain that no other node uses
+    /// its data.
     pub async fn start(config: Config) -> Result<Self, NodeError> {
         let name = match &config.server.node_id {
             Some(name) => NodeId::parse(name)?,
@@ -63,10 +64,10 @@ impl Node {
         };
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
-        let files = Files::claim(config.server.max_connections);
+        let files = Files::raise_limit(config.server.max_connections);
         let (listener, address) = listen(&config).await?;
-        let mut state = State::open(&config, &name, clock)?;
-        let lookup = state.lookup().await?;
+        let mut stores = Stores::open(&config, &name, clock)?;
+        let lookup = stores.lookup().await?;
         let parts = Parts {
             node: name.clone(),
             clock,
@@ -74,10 +75,10 @@ impl Node {
             metrics: Arc::clone(&metrics),
             ping_interval: millis(config.socket.ping_interval),
             ice: config.ice.clone(),
-            archive: state.archive.clone(),
+            archive: stores.archive.clone(),
         };
-        let hub = Hub::new(parts, |events| state.connect(&config, &name, &metrics, events));
-        state.restore_rooms(&hub).await;
+        let hub = Hub::new(parts, |events| stores.connect(&config, &name, &metrics, events));
+        stores.restore_rooms(&hub).await;
 
         let admission = Admission::new(files.sockets);
         metrics.connections_max.set(i64::try_from(files.sockets).unwrap_or(i64::MAX));
@@ -85,7 +86,7 @@ impl Node {
         let sockets = TaskTracker::new();
         let door = DoorParts {
             hub: Arc::clone(&hub),
-            keys: state.keys.clone(),
+            keys: stores.keys.clone(),
             clock,
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
@@ -96,9 +97,9 @@ impl Node {
             door: Arc::new(Door::new(door, &config)),
             hub: Arc::clone(&hub),
             backend: Arc::clone(hub.shared()),
-            journal: state.journal(),
-            database: state.database.clone(),
-            keys: state.keys.clone(),
+            journal: stores.journal(),
+            database: stores.database.clone(),
+            keys: stores.keys.clone(),
             clock,
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
@@ -115,25 +116,25 @@ impl Node {
             admission,
             registry,
             sockets,
-            state,
+            stores,
             files,
             lookup,
         })
     }
 
-    /// Where it listens.
+    /// The address of the node.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains. A second signal does not wait.
+    /// Serves until SIGTERM or SIGINT, then drains. A second signal ends the drain at once.
     pub async fn run(self) -> Result<(), NodeError> {
         let mut stops = Stops::new()?;
-        let redis = self.state.redis.clone();
+        let redis = self.stores.redis.clone();
         let agent = redis.as_ref().map(|redis| self.agent(redis));
         let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
         let timekeeper = Timekeeper { clock, metrics, cluster: None };
-        // Nobody is let in, or told that this node is ready, before there is somewhere to put them.
+        // No client is accepted, and `/ready` says no, before the rooms are restored.
         self.admission.pause(redis.is_some());
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
@@ -165,14 +166,14 @@ impl Node {
             });
         } else {
             self.metrics.link_up.set(1);
-            background.spawn(vital("the clock", async move { timekeeper.keep().await }.boxed()));
+            background.spawn(vital("the clock", async move { timekeeper.run().await }.boxed()));
         }
         let node = self.hub.node();
         tracing::info!(addr = %self.address, node = %node, version = env!("CARGO_PKG_VERSION"), "listening");
 
         let unfit = tokio::select! {
             () = stops.next() => None,
-            // Without one of these it would go on half dead: another process does better.
+            // Without one of these tasks the node would only half work, so the process ends.
             Some(part) = deaths.recv() => Some(NodeError::Died(part)),
             Some(Ok(error)) = agents.join_next() => Some(error),
         };
@@ -189,13 +190,13 @@ impl Node {
                 self.sockets.wait().await;
                 connections.wait().await;
             };
-            // Who does not end in time is cut off with the process.
+            // Connections that do not end in time are cut off when the process ends.
             let _ = timeout(LAST_MOMENTS, ended).await;
         }
         agents.shutdown().await;
-        // Seats that could not be given back: other nodes find out when the lease runs out.
+        // The other nodes reap the seats that could not be given up once the lease expires.
         let lost = self.hub.seated();
-        // Nor is a name given back that another process has by now.
+        // The name is not released if another process has taken it.
         if let Some(redis) = redis.filter(|_| lost == 0 && unfit.is_none())
             && !matches!(timeout(LEAVE, redis.leave()).await, Ok(Ok(())))
         {
@@ -204,7 +205,7 @@ impl Node {
         background.shutdown().await;
         let _ = serving.await;
         let forced = self.sockets.len();
-        self.state.close().await;
+        self.stores.close().await;
         if let Some(sockets) = drained {
             let clean = sockets.saturating_sub(forced);
             tracing::info!(clean, forced, lost, "stopped");
@@ -221,17 +222,17 @@ impl Node {
             admission: Arc::clone(&self.admission),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
-            fingerprints: self.state.keys.fingerprints(),
+            fingerprints: self.stores.keys.fingerprints(),
             lease: self.config.redis.lease,
             stream_max: self.config.redis.ledger_stream_max,
         })
     }
 }
 
-/// Runs a part of the node that has to run for as long as the node does, and tells if a bug ends it.
+/// Runs a task that must not end, and reports if a panic ends it.
 async fn vital(part: &'static str, work: BoxFuture<'static, ()>, died: mpsc::Sender<&'static str>) {
     if contained(work).await.is_none() {
-        // There is room for one: the first is enough.
+        // The channel has room for one message, and the first is enough.
         let _ = died.try_send(part);
     }
 }
@@ -264,7 +265,7 @@ async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), NodeError>
     Ok((listener, bound))
 }
 
-/// Clients that stay long get new TURN credentials before theirs expire.
+/// Sends new TURN credentials to clients before theirs expire.
 async fn refresh_ice(hub: Arc<Hub>, ice: IceConfig, clock: Clock) {
     let Some(every) = ice.refresh() else { return };
     loop {

@@ -10,15 +10,16 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// How long the last sockets may take to say goodbye.
+/// Deadline for the last closing handshakes.
 const GOODBYE: Duration = Duration::from_secs(3);
-/// A few sockets need not take as long as many: between two closes it is this long at the most.
+/// Maximum pause between two closes, because a few sockets need not take as long as many.
 const PACE: Duration = Duration::from_millis(100);
-/// When clients may come back, in ms: elsewhere they can at once, and each is closed at a moment of its own.
+/// The delay in SERVER_DRAINING before clients reconnect, in ms. Other nodes accept them at once, and each socket is closed at a time of
+/// its own.
 const RETRY_AFTER: u64 = 0;
 
-/// Tells everybody that this node goes, and closes their sockets in random order, spread over `over`, so that they do not all
-/// arrive at the other nodes in the same instant. How many there were.
+/// Sends SERVER_DRAINING to all clients, and closes their sockets in random order, spread over `over`, so that they do not reach the other
+/// nodes at the same instant. Returns the number of sockets.
 pub(super) async fn drain(
     admission: &Admission,
     registry: &Registry,
@@ -43,7 +44,7 @@ pub(super) async fn drain(
         sleep_until(start + over.mul_f64(share)).await;
         outbox.close(Close::Draining);
     }
-    // Whoever slipped in between the door and the list.
+    // Sockets that were accepted while the list was made.
     for outbox in registry.outboxes() {
         outbox.close(Close::Draining);
     }

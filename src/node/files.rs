@@ -1,21 +1,21 @@
-/// Files that are kept back from WebSockets: for HTTP, Redis, the ledger, and the process itself.
+/// Open files reserved for everything but WebSockets: HTTP, Redis, the ledger, and the process itself.
 const SPARE: usize = 256;
-/// Those of them that are not for HTTP.
+/// The reserved files that are not for HTTP.
 const OWN: usize = 64;
 
-/// How the files that this process may have open are shared out. Each connection is one.
+/// The division of the limit of open files. Each connection takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Files {
-    /// The most WebSockets.
+    /// Maximum number of WebSockets.
     pub(super) sockets: usize,
-    /// The most HTTP connections.
+    /// Maximum number of HTTP connections.
     pub(super) http: usize,
 }
 
 impl Files {
-    /// Raises the limit of open files as far as it goes, and shares out what that gives. Most systems allow 1,024 unless a process asks
-    /// for more. `sockets` is what `MAX_CONNECTIONS` wants; each of their clients may have an HTTP connection, too.
-    pub(super) fn claim(sockets: usize) -> Self {
+    /// Raises the limit of open files to its maximum, because most systems start a process with 1,024, and divides it. `sockets` is
+    /// `MAX_CONNECTIONS`; each client may have an HTTP connection, too.
+    pub(super) fn raise_limit(sockets: usize) -> Self {
         let wanted = sockets.saturating_mul(2).saturating_add(SPARE);
         let limit = rlimit::increase_nofile_limit(wanted as u64).or_else(|error| {
             tracing::warn!(%error, "the limit of open files could not be raised (ulimit -n)");

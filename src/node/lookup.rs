@@ -4,10 +4,10 @@ use tokio::time::sleep;
 
 use crate::ledger::{Database, Duty, LedgerError};
 
-/// How often it is looked.
+/// Interval of checks.
 const LOOK: Duration = Duration::from_mins(1);
 
-/// Whether rooms can be looked up in the ledger: said when that changes.
+/// Checks whether rooms can be looked up in the ledger, and logs when that changes.
 #[derive(Debug)]
 pub(super) struct Lookup {
     database: Database,
@@ -19,7 +19,7 @@ impl Lookup {
         Self { database, failing: false }
     }
 
-    /// What stands in the way. It is said here.
+    /// Checks once, and logs what is wrong.
     pub(super) async fn check(&mut self) -> Result<(), LedgerError> {
         let outcome = self.database.check(Duty::Node).await;
         match &outcome {
@@ -33,11 +33,11 @@ impl Lookup {
         outcome
     }
 
-    /// For ever.
+    /// Checks regularly. Does not return.
     pub(super) async fn run(mut self) {
         loop {
             sleep(LOOK).await;
-            // It is said already.
+            // `check` has logged the error.
             let _ = self.check().await;
         }
     }

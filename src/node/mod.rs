@@ -1,4 +1,4 @@
-//! The composition root: builds a node, runs it, drains it. The only place that knows every part.
+//! The composition root: it builds, runs and drains a node. Only this module and `cli` know every part.
 
 mod agent;
 mod build;
@@ -7,7 +7,7 @@ mod error;
 mod files;
 mod lookup;
 mod secret;
-mod state;
+mod stores;
 mod timekeeper;
 
 pub use agent::{AgentParts, ClusterAgent};

@@ -7,8 +7,8 @@ use std::{
 
 use rand::RngCore as _;
 
-/// The key that the deployment was given, or the one in the data directory, which is made up at the first start: PINs and codes have to
-/// mean the same after a restart.
+/// The secret of the deployment, or the one in the data directory, which is generated at the first start. PINs and codes must mean the same
+/// after a restart.
 pub(super) fn load(given: Option<&str>, data_dir: &Path) -> io::Result<Vec<u8>> {
     if let Some(given) = given {
         return Ok(given.as_bytes().to_vec());

@@ -1,5 +1,5 @@
-//! Sees to it that the clock of this node agrees with the one that it goes by: Redis' in a cluster, so that all nodes stamp alike, the
-//! system's on a single node.
+//! Steers the clock of this node towards the one that it follows: that of Redis in a cluster, so that all nodes stamp alike, and that of
+//! the system on a single node.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,24 +11,24 @@ use crate::{
     telemetry::{Against, Metrics},
 };
 
-/// How often the other clocks are looked at.
+/// Interval of readings of the other clocks.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often at the start, before anybody is let in: the quickest answer counts.
+/// Number of readings at the start, before any client is accepted; the quickest answer counts.
 const FIRST_LOOKS: usize = 5;
-/// A clock that differs by as many seconds is worth a line in the log, until it differs by less than half of that,
+/// A difference in seconds that is logged, until it is less than half of that.
 const LARGE: f64 = 1.0;
-/// but not more often than this.
+/// Minimum interval between two such log lines.
 const AGAIN: Duration = Duration::from_mins(10);
 
 pub(super) struct Timekeeper {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
-    /// None on a single node.
+    /// `None` on a single node.
     pub(super) cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl Timekeeper {
-    /// Takes over the time of Redis. Before anybody is let in: afterwards nothing leaps any more.
+    /// Sets the clock to the time of Redis. Only before any client is accepted; later the clock never leaps.
     pub(super) async fn take_over(&self) -> Result<(), BackendError> {
         let Some(cluster) = &self.cluster else { return Ok(()) };
         let mut sightings = Sightings::default();
@@ -47,8 +47,8 @@ impl Timekeeper {
         Ok(())
     }
 
-    /// Keeps the clock, for ever.
-    pub(super) async fn keep(&self) {
+    /// Steers the clock. Does not return.
+    pub(super) async fn run(&self) {
         let (mut system, mut redis) = (Watched::default(), Watched::default());
         loop {
             sleep(EVERY).await;
@@ -58,7 +58,7 @@ impl Timekeeper {
                 self.clock.follow(bounds);
                 continue;
             };
-            // While Redis is away its link says so, and the clock runs on as it is.
+            // While Redis is unreachable its link logs that, and the clock runs on.
             if let Ok(look) = cluster.read_clock(&self.clock).await {
                 let bounds = redis.sightings.add(look);
                 self.note(Against::Redis, bounds, &mut redis.told);
@@ -67,7 +67,7 @@ impl Timekeeper {
         }
     }
 
-    /// Counts how far off a clock is, and says so where it is much.
+    /// Records the difference to another clock, and logs a large one.
     fn note(&self, against: Against, bounds: Bounds, told: &mut Option<Instant>) {
         let seconds = self.clock.behind(bounds);
         self.metrics.clock_offset(against, seconds);
@@ -93,10 +93,10 @@ impl Timekeeper {
     }
 }
 
-/// What is known of another clock.
+/// The readings of another clock.
 #[derive(Default)]
 struct Watched {
     sightings: Sightings,
-    /// When it was last said that it is far off.
+    /// When a large difference was last logged.
     told: Option<Instant>,
 }

@@ -17,7 +17,7 @@ const STRIKES: u32 = 3;
 pub(super) struct Stopped;
 
 /// Writes batches, retrying for as long as it takes.
-pub(super) struct Scribe {
+pub(super) struct BatchWriter {
     store: Arc<dyn EventStore>,
     /// The names of the partitions that the entries come from.
     names: Vec<String>,
@@ -33,7 +33,7 @@ struct Part<'p, 'd> {
     strikes: u32,
 }
 
-impl Scribe {
+impl BatchWriter {
     pub(super) fn new(
         store: Arc<dyn EventStore>,
         names: Vec<String>,
@@ -51,18 +51,18 @@ impl Scribe {
         let mut done: Vec<&'a QueuedEntry> = Vec::with_capacity(batch.len());
         let mut aside: Option<(&'a QueuedEntry, String)> = None;
         let before = self.metrics.set_aside.get();
-        for delivery in batch {
-            match delivery.entry() {
-                Some(Ok(entry)) => entries.push((delivery, entry)),
+        for queued in batch {
+            match queued.entry() {
+                Some(Ok(entry)) => entries.push((queued, entry)),
                 // A worker of a newer release writes it.
                 Some(Err(error @ RecordError::Newer { .. })) => {
-                    aside = Some((delivery, self.set_aside(&error.to_string())));
+                    aside = Some((queued, self.set_aside(&error.to_string())));
                 }
-                Some(Err(error)) => match self.dead_letter(delivery, &format!("it is no entry: {error}")).await? {
-                    Ok(()) => done.push(delivery),
-                    Err(why) => aside = Some((delivery, self.set_aside(&why))),
+                Some(Err(error)) => match self.dead_letter(queued, &format!("it is no entry: {error}")).await? {
+                    Ok(()) => done.push(queued),
+                    Err(why) => aside = Some((queued, self.set_aside(&why))),
                 },
-                None => done.push(delivery),
+                None => done.push(queued),
             }
         }
         let mut parts = vec![Part { entries: &entries, strikes: 0 }];
@@ -70,7 +70,7 @@ impl Scribe {
             let Some((first, _)) = part.first() else { continue };
             let error = match self.try_write(part).await {
                 Ok(()) => {
-                    done.extend(part.iter().map(|(delivery, _)| *delivery));
+                    done.extend(part.iter().map(|(queued, _)| *queued));
                     continue;
                 }
                 Err(error) => error,
@@ -101,8 +101,8 @@ impl Scribe {
                 Err(why) => aside = Some((first, self.set_aside(&why))),
             }
         }
-        if let Some((delivery, error)) = aside {
-            let (stream, entry) = (self.name_of(delivery), &delivery.id);
+        if let Some((queued, error)) = aside {
+            let (stream, entry) = (self.name_of(queued), &queued.id);
             let entries = self.metrics.set_aside.get() - before;
             tracing::error!(entries, %stream, %entry, error, "these entries cannot be written, although others can; they stay in Redis and are retried");
         }
@@ -131,10 +131,9 @@ impl Scribe {
     }
 
     /// Stores the entry as a dead letter, or returns why that fails while other writes succeed.
-    async fn dead_letter(&mut self, delivery: &QueuedEntry, why: &str) -> Result<Result<(), String>, Stopped> {
-        let (stream, id) = (self.name_of(delivery), delivery.id.clone());
-        let letter =
-            DeadLetter::new(stream.to_owned(), id, delivery.text.as_deref().unwrap_or_default(), why.to_owned());
+    async fn dead_letter(&mut self, queued: &QueuedEntry, why: &str) -> Result<Result<(), String>, Stopped> {
+        let (stream, id) = (self.name_of(queued), queued.id.clone());
+        let letter = DeadLetter::new(stream.to_owned(), id, queued.text.as_deref().unwrap_or_default(), why.to_owned());
         let mut refused = String::new();
         // A payload that the database does not accept as it is may be accepted in base64.
         for letter in [&letter, &letter.armoured()] {

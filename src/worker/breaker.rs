@@ -1,6 +1,6 @@
 use std::{fmt::Display, sync::Arc, time::Duration};
 
-use super::{WorkerMetrics, trouble::Trouble};
+use super::{WorkerMetrics, outage::Outage};
 
 /// The wait after the first failure; it doubles with each further one.
 const FIRST: Duration = Duration::from_millis(100);
@@ -21,25 +21,25 @@ mod state {
 #[derive(Debug)]
 pub(super) struct Breaker {
     failures: u32,
-    trouble: Trouble,
+    outage: Outage,
     metrics: Arc<WorkerMetrics>,
 }
 
 impl Breaker {
     pub(super) fn new(metrics: Arc<WorkerMetrics>) -> Self {
-        Self { failures: 0, trouble: Trouble::new("PostgreSQL"), metrics }
+        Self { failures: 0, outage: Outage::new("PostgreSQL"), metrics }
     }
 
     pub(super) fn worked(&mut self) {
         self.failures = 0;
-        self.trouble.over();
+        self.outage.over();
         self.metrics.breaker.set(state::CLOSED);
     }
 
     /// How long to wait before the next attempt.
     pub(super) fn failed(&mut self, error: &dyn Display) -> Duration {
         self.failures += 1;
-        self.trouble.report(error);
+        self.outage.report(error);
         self.metrics.retries.inc();
         let open = self.failures >= OPEN;
         self.metrics.breaker.set(if open { state::OPEN } else { state::CLOSED });

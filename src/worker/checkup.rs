@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{breaker::spread, condition::Condition, start::WorkerError, trouble::Trouble};
+use super::{breaker::spread, condition::Condition, outage::Outage, start::WorkerError};
 use crate::ledger::{Database, Duty, LedgerError, MigrateError, Schema, Unfit};
 
 /// Interval between checks.
@@ -20,7 +20,7 @@ pub(super) struct Checkup {
 impl Checkup {
     /// Runs until told to stop, or until it is certain that this database can never be used.
     pub(super) async fn run(self) -> Result<(), WorkerError> {
-        let (mut database, mut schema) = (Trouble::new("PostgreSQL"), Trouble::new("the schema in PostgreSQL"));
+        let (mut database, mut schema) = (Outage::new("PostgreSQL"), Outage::new("the schema in PostgreSQL"));
         let mut newer = false;
         while !self.stop.is_cancelled() {
             let fit = self.database.check(Duty::Worker).await;

@@ -11,7 +11,7 @@ pub struct Condition {
     pub(super) postgres: Flag,
     /// PostgreSQL has all tables that this worker needs. Set by the checkup.
     pub(super) schema: Flag,
-    /// The last entries could not be written, and the next ones have to wait. Set by the scribe.
+    /// The last entries could not be written, and the next ones have to wait. Set by the batch writer.
     pub(super) stuck: Flag,
     pub(super) stopping: Flag,
     why: Mutex<Option<String>>,

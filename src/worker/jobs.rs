@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{WorkerMetrics, breaker::spread, trouble::Trouble};
+use super::{WorkerMetrics, breaker::spread, outage::Outage};
 use crate::ledger::{Database, LedgerError, Lock, LockSession};
 
 /// How often the worker checks that it holds the lock.
@@ -33,10 +33,10 @@ impl Jobs {
         let mut due: Option<Instant> = None;
         // After jobs that failed.
         let mut rest = Instant::now();
-        let mut trouble = Trouble::new("PostgreSQL, for the hourly jobs");
+        let mut outage = Outage::new("PostgreSQL, for the hourly jobs");
         while !self.stop.is_cancelled() {
             match self.step(&mut session, &mut due, rest).await {
-                Ok(Ok(())) => trouble.over(),
+                Ok(Ok(())) => outage.over(),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the hourly jobs failed and will be retried in a minute");
                     // The connection may be the reason, so the next attempt uses a new one, of this worker or of another.
@@ -44,7 +44,7 @@ impl Jobs {
                     rest = Instant::now() + AGAIN;
                 }
                 Err(error) => {
-                    trouble.report(&error);
+                    outage.report(&error);
                     (session, due) = (None, None);
                 }
             }

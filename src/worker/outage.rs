@@ -7,13 +7,13 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Logs that something fails: when it begins, from time to time while it lasts, and when it is over.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct Outage {
     what: &'static str,
     /// Since when it fails, and when that was last logged.
     since: Option<(Instant, Instant)>,
 }
 
-impl Trouble {
+impl Outage {
     pub(super) fn new(what: &'static str) -> Self {
         Self { what, since: None }
     }

@@ -5,10 +5,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     WorkerMetrics,
+    batch_writer::{BatchWriter, Stopped},
     breaker::spread,
     condition::Condition,
-    scribe::{Scribe, Stopped},
-    trouble::Trouble,
+    outage::Outage,
 };
 use crate::{
     backend::{BackendError, LedgerQueue, QueueReading, QueuedEntry},
@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Moves entries from the queue into the ledger.
 pub struct Pump {
     queue: Box<dyn LedgerQueue>,
-    scribe: Scribe,
+    batch_writer: BatchWriter,
     batch: usize,
     claim: Duration,
     metrics: Arc<WorkerMetrics>,
@@ -63,20 +63,20 @@ impl Pump {
     pub fn new(parts: PumpParts) -> Self {
         let PumpParts { queue, store, batch, claim, metrics, condition, stop } = parts;
         let names = (0..queue.partitions()).map(|partition| queue.name_of(partition)).collect();
-        let scribe = Scribe::new(store, names, Arc::clone(&metrics), Arc::clone(&condition), stop.clone());
-        Self { queue, scribe, batch, claim, metrics, condition, stop }
+        let batch_writer = BatchWriter::new(store, names, Arc::clone(&metrics), Arc::clone(&condition), stop.clone());
+        Self { queue, batch_writer, batch, claim, metrics, condition, stop }
     }
 
     /// Runs until told to stop. Claimed entries are still written then, if the ledger accepts them.
     pub async fn run(mut self) {
-        let mut trouble = Trouble::new("Redis");
+        let mut outage = Outage::new("Redis");
         let pace = PACE.max(Duration::from_millis(self.queue.partitions().into()));
         let mut look = Instant::now();
         while !self.stop.is_cancelled() {
             let wait = match self.round(&mut look).await {
                 Ok(behind) => {
                     self.condition.redis.set(true);
-                    trouble.over();
+                    outage.over();
                     if behind {
                         continue;
                     }
@@ -84,7 +84,7 @@ impl Pump {
                 }
                 Err(Interrupted::Queue(error)) => {
                     self.condition.redis.set(false);
-                    trouble.report(&error);
+                    outage.report(&error);
                     spread(RETRY)
                 }
                 Err(Interrupted::Stopped) => return,
@@ -120,7 +120,7 @@ impl Pump {
     }
 
     async fn hand_over(&mut self, batch: &[QueuedEntry]) -> Result<(), Interrupted> {
-        let done = self.scribe.write(batch).await?;
+        let done = self.batch_writer.write(batch).await?;
         Ok(self.queue.acknowledge(&done).await?)
     }
 }

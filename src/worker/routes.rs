@@ -13,33 +13,33 @@ use super::{WorkerMetrics, condition::Condition};
 use crate::{http, ledger::Database};
 
 /// The HTTP routes of a worker.
-pub(super) struct Site {
+pub(super) struct WorkerState {
     pub(super) worker: String,
     pub(super) database: Database,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) condition: Arc<Condition>,
 }
 
-pub(super) fn router(site: Site) -> Router {
+pub(super) fn router(state: WorkerState) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(site))
+        .with_state(Arc::new(state))
 }
 
 /// `/health`: the process is alive. It depends on nothing else, because a worker whose database is away must not be killed for that.
-async fn health(State(site): State<Arc<Site>>) -> Response {
-    Json(json!({ "status": "ok", "worker": site.worker })).into_response()
+async fn health(State(state): State<Arc<WorkerState>>) -> Response {
+    Json(json!({ "status": "ok", "worker": state.worker })).into_response()
 }
 
 /// `/ready`: whether entries can be written, as far as is known.
-async fn ready(State(site): State<Arc<Site>>) -> Response {
-    let now = &site.condition;
+async fn ready(State(state): State<Arc<WorkerState>>) -> Response {
+    let now = &state.condition;
     let ready = now.is_ready();
     let body = json!({
         "status": if ready { "ready" } else if now.stopping.get() { "stopping" } else { "waiting" },
-        "worker": site.worker,
+        "worker": state.worker,
         "redis": now.redis.get(),
         "postgres": now.postgres.get(),
         "schema": now.schema.get(),
@@ -51,8 +51,8 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
 }
 
 /// `/metrics`: OpenMetrics or Prometheus text.
-async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+async fn metrics(State(state): State<Arc<WorkerState>>, headers: HeaderMap) -> Response {
     let format = http::preferred(&headers, &http::TEXT, &[http::OPEN_METRICS]);
-    let text = format.write(site.metrics.render(site.database.connections()));
+    let text = format.write(state.metrics.render(state.database.connections()));
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }

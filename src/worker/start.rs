@@ -14,7 +14,7 @@ use super::{
     condition::Condition,
     jobs::Jobs,
     pump::{Pump, PumpParts},
-    site::{Site, router},
+    routes::{WorkerState, router},
     watch::{PartitionMismatch, Watch},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub struct WorkerSettings {
     pub worker: WorkerConfig,
 }
 
-/// Why a worker could not begin.
+/// Why a worker could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The worker cannot listen on its port.
@@ -70,7 +70,7 @@ pub enum WorkerError {
     Postgres(#[from] LedgerError),
 }
 
-/// A worker that listens, and is about to begin.
+/// A worker that is listening, but does not work yet.
 pub struct Worker {
     settings: WorkerSettings,
     name: String,
@@ -111,7 +111,7 @@ impl Worker {
         })
     }
 
-    /// Works until the process is told to stop.
+    /// Works until SIGTERM or SIGINT.
     pub async fn run(self) -> Result<(), WorkerError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(WorkerError::Signals)?;
@@ -119,13 +119,13 @@ impl Worker {
         let condition = Arc::new(Condition::default());
         let (stop, closing) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
-        let site = router(Site {
+        let routes = router(WorkerState {
             worker: self.name.clone(),
             database: self.database.clone(),
             metrics: Arc::clone(&metrics),
             condition: Arc::clone(&condition),
         });
-        let serving = tokio::spawn(http::serve(self.listener, site, terms(), connections.clone(), closing.clone()));
+        let serving = tokio::spawn(http::serve(self.listener, routes, terms(), connections.clone(), closing.clone()));
         tracing::info!(addr = %self.address, worker = %self.name, version = env!("CARGO_PKG_VERSION"), "listening");
 
         let layout = Layout::new(&self.settings.redis.redis_prefix, self.settings.redis.redis_partitions);

@@ -7,7 +7,7 @@ use clap::{
 
 use super::Environment;
 
-/// What is wrong with the value of a setting. `None` for every other error: clap says those well.
+/// The message for a wrong value of a setting. `None` for other errors, for which the message of clap is good.
 pub(super) fn explain(error: &clap::Error, command: &Command, environment: &Environment) -> Option<String> {
     match error.kind() {
         ErrorKind::InvalidUtf8 => not_text(command, environment),
@@ -30,7 +30,7 @@ fn bad_value(error: &clap::Error, command: &Command, environment: &Environment) 
         Some(ContextValue::Strings(all)) if !all.is_empty() => format!("expected one of {}", all.join(", ")),
         _ => std::error::Error::source(error).map_or_else(|| "it cannot be used".to_owned(), ToString::to_string),
     };
-    // What a library says of a secret may repeat it; the parsers of secrets here do not.
+    // The message of a library may repeat a secret; the parsers of secrets here do not.
     let value = text(ContextKind::InvalidValue).filter(|_| !arg.is_hide_env_values_set());
     let value = value.map_or_else(String::new, |value| format!(" {value:?}"));
     let flagged = |given: &std::ffi::OsString| {
@@ -45,7 +45,7 @@ fn bad_value(error: &clap::Error, command: &Command, environment: &Environment) 
     Some(format!("{place} cannot be used: {why}"))
 }
 
-/// A setting that another one needs.
+/// The message for a setting that another one requires.
 fn missing(error: &clap::Error, command: &Command) -> Option<String> {
     let Some(ContextValue::Strings(args)) = error.get(ContextKind::InvalidArg) else { return None };
     let name = |arg: &String| Some(find(command, arg.split([' ', '=']).next()?)?.get_env()?.to_str()?.to_owned());
@@ -53,7 +53,7 @@ fn missing(error: &clap::Error, command: &Command) -> Option<String> {
     Some(format!("{} is missing: another setting that is given needs it", names.join(", ")))
 }
 
-/// clap does not tell whose value is no text.
+/// The message for a value that is not UTF-8; clap does not say which one it is.
 fn not_text(command: &Command, environment: &Environment) -> Option<String> {
     let mut names: Vec<_> = variables(command);
     names.retain(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()));

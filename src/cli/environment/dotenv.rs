@@ -1,16 +1,15 @@
-//! `.env`, read literally: a value is what is written, so that a password with a `$` is the same one on every node. The rules are at
-//! the top of `.env.example`.
+//! Parses `.env` literally, so that a password with a `$` is the same on every node. The rules are at the top of `.env.example`.
 
 /// A variable that the file sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) value: String,
-    /// Where it begins, from 1.
+    /// The number of its first line, from 1.
     pub(super) line: usize,
 }
 
-/// A line that cannot be read. Its text is not told: it may be a secret.
+/// A line that cannot be parsed. Its text is not shown, because it may be a secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}{}: {why}", name.as_ref().map_or_else(String::new, |name| format!(" ({name})")))]
 pub(super) struct Fault {
@@ -52,7 +51,7 @@ fn statement(text: &str, line: usize) -> Result<(Option<Entry>, &str), Fault> {
     };
     let fault = |why| Fault { line, name: speakable(content), why };
     let Some((name, value)) = content.split_once('=') else {
-        // As docker and Compose have it: a name alone stands for what the environment says, which it does anyway.
+        // As in docker and Compose, a name alone takes its value from the environment, where it is already.
         return if is_name(content) { Ok((None, after)) } else { Err(fault("expected NAME=value")) };
     };
     let name = name.trim_end();
@@ -105,7 +104,7 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), &'static str> {
                 Some((_, other)) => value.extend(['\\', other]),
                 None => break,
             },
-            // A line of Windows ends like any other.
+            // Windows ends lines with CRLF.
             '\r' if text.get(at..).is_some_and(|rest| rest.starts_with("\r\n")) => {}
             letter => value.push(letter),
         }
@@ -119,7 +118,7 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte))
 }
 
-/// The name that a line begins with, if it looks like one of a setting: anything else may be a part of a secret.
+/// The name at the begin of a line, if it looks like a setting; anything else may be a part of a secret.
 fn speakable(content: &str) -> Option<String> {
     let name = content.split(['=', ' ', '\t', ':']).next().unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';

@@ -1,16 +1,16 @@
-//! What Kubernetes (and `docker --link` before it) puts into the environment of every container for each Service beside it: a Service
-//! named `redis` makes `REDIS_PORT=tcp://10.0.0.1:6379`, which is no port that anybody set.
+//! Recognizes the variables that Kubernetes (and formerly `docker --link`) sets in every container for each Service: a Service named
+//! `redis` sets `REDIS_PORT=tcp://10.0.0.1:6379`, which is not a port.
 
 /// The protocols that a Service can have.
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whether a variable is the address of a Service by its value.
+/// Whether a value is the address of a Service.
 pub(super) fn is_address(value: &str) -> bool {
     ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme))
 }
 
-/// Whether a variable is one of a Service by its name: `X_SERVICE_HOST`, `X_SERVICE_PORT`, `X_SERVICE_PORT_HTTP`, `X_PORT_80_TCP`,
-/// `X_PORT_80_TCP_ADDR`. `X_PORT` may be anybody's: that one is known by its value.
+/// Whether a name is one of a Service: `X_SERVICE_HOST`, `X_SERVICE_PORT`, `X_SERVICE_PORT_HTTP`, `X_PORT_80_TCP`, `X_PORT_80_TCP_ADDR`.
+/// `X_PORT` is ambiguous, and is recognized by its value.
 pub(super) fn is_of_a_service(name: &str) -> bool {
     let port_of = |at: usize| {
         let mut parts = name.get(at + "_PORT_".len()..).unwrap_or_default().split('_');

@@ -1,4 +1,4 @@
-//! Where settings come from besides flags: the environment of the process, and `.env`.
+//! The sources of settings besides flags: the environment of the process, and `.env`.
 
 mod blame;
 mod dotenv;
@@ -15,27 +15,27 @@ use clap::{Command, builder::Resettable};
 
 use note::Note;
 
-/// Settings for those who start it by hand, in the directory where they do.
+/// The file of settings, in the working directory.
 const DOT_ENV: &str = ".env";
-/// Most variables that are said to be no settings: more would only hide each other.
+/// Maximum number of unknown variables in one message.
 const MOST_GUESSES: usize = 20;
 
-/// What was found in the environment and in `.env`.
+/// The settings in the environment and in `.env`, and what is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
-    /// Variables that came from `.env`, with their lines.
+    /// The variables from `.env`, with their lines.
     from_file: BTreeMap<String, usize>,
-    /// Variables with the name of a setting that somebody else has set.
+    /// Variables with the name of a setting that Kubernetes has set.
     foreign: BTreeSet<String>,
-    /// What is to be told once there is a log.
+    /// Notes for the log, once it is open.
     notes: Vec<Note>,
 }
 
 impl Environment {
-    /// Reads `.env`, and looks at what there is. An error is one that whoever started this has to mend.
+    /// Reads `.env`, and checks the environment. An error has to be fixed by the user.
     pub(super) fn read(command: &Command) -> Result<Self, String> {
         let mut environment = Self::default();
-        // Before the file is: nobody writes such a thing into a file by accident.
+        // Before the file is loaded, because a file does not contain such values by accident.
         environment.find_foreign(&blame::variables(command));
         environment.load()?;
         environment.find_unknown(&blame::variables(command))?;
@@ -62,7 +62,7 @@ impl Environment {
         }
     }
 
-    /// What the environment says wins over the file, unless that is nothing, or none of its business.
+    /// Loads the file. A variable of the environment takes precedence, unless it is empty or set by Kubernetes.
     fn load(&mut self) -> Result<(), String> {
         let bytes = match std::fs::read(DOT_ENV) {
             Ok(bytes) => bytes,
@@ -81,20 +81,20 @@ impl Environment {
             }
             let is_given = std::env::var_os(&name).is_some_and(|value| !value.is_empty());
             if !is_given || self.foreign.contains(&name) {
-                // In a notation that dotenvy takes by the letter.
+                // In a notation that dotenvy reads literally.
                 let _ = writeln!(wanted, "{name}='{}'", value.replace('\'', r"'\''"));
                 self.from_file.insert(name, line);
             }
         }
         self.foreign.retain(|name| !self.from_file.contains_key(name));
-        // The way of the standard library is unsafe; as yet there is no other thread that could read meanwhile.
+        // The function of the standard library is unsafe; no other thread that could read the environment runs yet.
         dotenvy::from_read_override(wanted.as_bytes()).map_err(|_| format!("{DOT_ENV}: a value cannot be used"))?;
         let path = std::env::current_dir().unwrap_or_default().join(DOT_ENV);
         self.notes.insert(0, Note::Read { path, settings: self.from_file.len() });
         Ok(())
     }
 
-    /// A typing error would otherwise do nothing, silently.
+    /// Reports unknown variables, because a misspelled one would be ignored silently.
     fn find_unknown(&mut self, settings: &[String]) -> Result<(), String> {
         let settings: Vec<_> = settings.iter().map(String::as_str).collect();
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -123,16 +123,16 @@ impl Environment {
         Err(format!("{}; `tandem config` lists the settings there are", wrong.join("; ")))
     }
 
-    /// Where the value of a variable came from.
+    /// The source of the value of a variable.
     pub(super) fn origin(&self, name: &str) -> String {
         self.from_file
             .get(name)
             .map_or_else(|| "environment variable".to_owned(), |line| format!("{DOT_ENV} line {line}"))
     }
 
-    /// Names each setting by its variable in help and errors, and takes an empty variable for one that is not set: that is what
-    /// compose files and charts make of a value that nobody gave.
-    pub(super) fn settle(&self, command: Command) -> Command {
+    /// Names each setting by its variable in help and errors, and treats an empty variable as not set: compose files and charts set empty
+    /// values for what was not given.
+    pub(super) fn name_args_by_env(&self, command: Command) -> Command {
         let own = command.mut_args(|arg| {
             let Some(name) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else { return arg };
             let value = std::env::var_os(&name);
@@ -142,20 +142,20 @@ impl Environment {
             }
             arg.env(name)
         });
-        own.mut_subcommands(|command| self.settle(command))
+        own.mut_subcommands(|command| self.name_args_by_env(command))
     }
 
-    /// What to say of an error in the settings, where there is something better to say than clap does.
+    /// A better message for an error in the settings than that of clap, if there is one.
     pub(super) fn explain(&self, error: &clap::Error, command: &Command) -> Option<String> {
         blame::explain(error, command, self)
     }
 
-    /// Tells the log what was found.
+    /// Logs the notes.
     pub(super) fn log(&self) {
         self.notes.iter().for_each(Note::log);
     }
 
-    /// The same for a command that keeps no log: what is not as it should be goes to standard error.
+    /// Prints the warnings to standard error, for commands without a log.
     pub(super) fn print(&self) {
         for note in self.notes.iter().filter(|note| note.is_warning()) {
             eprintln!("tandem: {note}");

@@ -1,17 +1,17 @@
 use std::{fmt, path::PathBuf};
 
-/// Something that whoever runs this should know of where its settings came from.
+/// Something about the sources of settings that the user should know.
 #[derive(Debug)]
 pub(super) enum Note {
-    /// The file that was read, and how many variables it set.
+    /// A file was read, and set this number of variables.
     Read { path: PathBuf, settings: usize },
-    /// There is a file, but not for this process.
+    /// A file exists, but this process may not read it.
     Unreadable(std::io::Error),
-    /// The file sets a variable twice: the later line holds.
+    /// The file sets a variable twice; the later line counts.
     Twice { name: String, before: usize, line: usize },
-    /// Variables of Services, which look like settings.
+    /// Variables of Kubernetes Services, which look like settings.
     OfServices(Vec<String>),
-    /// A variable that is no setting, but near to one.
+    /// A variable that is similar to a setting.
     Unknown { name: String, origin: String, meant: String },
 }
 

@@ -1,6 +1,6 @@
-//! Which setting was meant by a variable that is none.
+//! Suggests the setting that an unknown variable probably means.
 
-/// Names that other programs, or earlier habits, have for a setting.
+/// Names of settings in other programs, or in earlier versions.
 const SYNONYMS: &[(&str, &[&str])] = &[
     (
         "REDIS_URL",
@@ -82,14 +82,14 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("TURN_SECRET", &["TURN_AUTH_SECRET", "TURN_SHARED_SECRET", "TURN_STATIC_AUTH_SECRET"]),
 ];
 
-/// Names that are near to a setting, but that other programs set.
+/// Names similar to a setting that other programs use.
 const OTHERS: &[&str] = &["NODE_IP", "NODE_OS", "POD_ID", "LOG_DIR", "LOG_FILE"];
 
-/// Endings that say in what a setting is measured.
+/// Suffixes for the unit of a setting.
 const UNITS: &[&str] = &["_SECONDS", "_SECS", "_SEC", "_S", "_MS", "_MILLIS", "_BYTES"];
 
-/// What was meant by `name`, if it is likely that something of ours was. `is_set` tells whether a setting was given under its own name:
-/// then a synonym of it is for somebody else.
+/// The setting that `name` probably means. `is_set` says whether a setting was given under its own name: then a synonym is for another
+/// program.
 pub(super) fn meant<'a>(name: &str, settings: &[&'a str], is_set: &dyn Fn(&str) -> bool) -> Option<&'a str> {
     if settings.contains(&name) || OTHERS.contains(&name) {
         return None;
@@ -121,18 +121,18 @@ pub(super) fn meant<'a>(name: &str, settings: &[&'a str], is_set: &dyn Fn(&str) 
         .or_else(|| settings.iter().copied().find(near))
 }
 
-/// Letters only, in one case.
+/// Only the letters, in one case.
 fn plain(name: &str) -> Vec<u8> {
     name.bytes().filter(|byte| !b"_-.".contains(byte)).map(|byte| byte.to_ascii_uppercase()).collect()
 }
 
-/// What is left of `PING_INTERVAL_MS`, and of `PING_INTERVAL` itself: at least two words.
+/// A name without its unit, such as `PING_INTERVAL` for `PING_INTERVAL_MS`: at least two words.
 fn without_unit(name: &str) -> Option<&str> {
     let stem = UNITS.iter().find_map(|unit| name.strip_suffix(unit)).unwrap_or(name);
     stem.contains('_').then_some(stem)
 }
 
-/// Whether at most so many slips of a finger lie between the two: a letter too many, too few, another one, or two that changed places.
+/// Whether two names differ by at most `most` typing errors: a missing, additional, wrong or swapped letter.
 fn slip(one: &[u8], two: &[u8], most: usize) -> bool {
     if one.len().abs_diff(two.len()) > most {
         return false;

@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl Database {
-    /// Writes entries in one transaction, all or none: their events, and what follows from them for `rooms` and `users`. Entries that
-    /// were written before, or that come in another order, change nothing. How many events were new.
+    /// Writes entries in one transaction: their events, and the rows of `rooms` and `users`. Entries that were written before, or that
+    /// arrive in another order, change nothing. Returns the number of new events.
     pub async fn write(&self, entries: &[&Entry]) -> Result<u64, LedgerError> {
         match self.try_write(entries).await {
             Err(error) if error.is_without_partition() => {
@@ -44,17 +44,17 @@ impl Database {
     }
 }
 
-/// A moment of ours, as the database has them.
+/// Converts a time to the type of the database.
 pub(super) fn moment(at: Millis, name: &'static str) -> Result<Timestamp, LedgerError> {
     cell::timestamp(at).ok_or(LedgerError::Range(name))
 }
 
-/// A number of ours, as the database has them.
+/// Converts a number to the type of the database.
 pub(super) fn bigint(number: u64, name: &'static str) -> Result<i64, LedgerError> {
     i64::try_from(number).map_err(|_| LedgerError::Range(name))
 }
 
-/// Arrays as the driver takes them. Columns rather than rows: one statement, whatever the number of rows.
+/// Arrays of columns rather than rows: one statement for any number of rows.
 pub(super) fn values<'a>(arrays: &'a [Array<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
     arrays.iter().map(|array| &**array as &(dyn ToSql + Sync)).collect()
 }

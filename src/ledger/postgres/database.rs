@@ -12,16 +12,15 @@ use super::{
 };
 use crate::{config::PostgresConfig, telemetry::PoolUse};
 
-/// How much longer than an ordinary answer a batch, a migration or an hourly job may take.
+/// The factor by which a batch, a migration or an hourly job may take longer than a query.
 const LONG: u32 = 10;
 
-/// PostgreSQL, as far as the ledger is concerned. Cheap to clone: clones share the connections. Whatever is asked of it comes to an
-/// end within a deadline.
+/// The ledger in PostgreSQL. Clones share the connections. Every call has a deadline.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
     patience: Duration,
-    /// Hosts, ports and the database, for people.
+    /// Hosts, ports and the database, for messages.
     at: Arc<str>,
 }
 
@@ -32,12 +31,12 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// For questions that somebody waits for. Reads the settings; connects to nothing yet.
+    /// For queries that a client waits for. Reads the settings; nothing is connected yet.
     pub fn new(config: &PostgresConfig) -> Result<Self, LedgerError> {
         Self::with_patience(config, config.postgres_timeout)
     }
 
-    /// For work that may take ten times as long as an answer.
+    /// For work that may take ten times as long as a query.
     pub fn patient(config: &PostgresConfig) -> Result<Self, LedgerError> {
         Self::with_patience(config, config.postgres_timeout * LONG)
     }
@@ -46,7 +45,7 @@ impl Database {
         let Server { config: server, tls: security } = server(config, patience)?;
         let at = place(&server).into();
         let settings: Arc<str> = session(&server, patience).into();
-        // What is set once could be taken back by a pooler in between: it is said again whenever a connection is lent.
+        // A pooler in between could reset the settings of a session, so they are set whenever a connection is lent.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(settings.to_string()) };
         let manager = Manager::from_config(server, tls(&security)?, recycling);
         let deadline = Some(config.postgres_timeout);
@@ -63,13 +62,13 @@ impl Database {
         Ok(Self { pool, patience, at })
     }
 
-    /// Whether it answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), LedgerError> {
-        // Lending a connection has it answer.
+        // Lending a connection includes a check.
         self.lend().await.map(drop)
     }
 
-    /// How its connections are used.
+    /// The use of its connections.
     pub fn connections(&self) -> PoolUse {
         let status = self.pool.status();
         PoolUse { size: status.size, available: status.available, waiting: status.waiting, most: status.max_size }
@@ -79,22 +78,22 @@ impl Database {
         self.pool.get().await.map_err(|source| LedgerError::Connect { at: Arc::clone(&self.at), source })
     }
 
-    /// A connection that belongs to no pool, and ends when it is dropped.
+    /// Opens a connection outside of the pool; it ends when it is dropped.
     pub(super) async fn own(&self) -> Result<ClientWrapper, LedgerError> {
         Ok(Client::take(self.lend().await?))
     }
 
-    /// Gives `work` as long as it may take.
+    /// Runs `work` with a deadline.
     pub(super) async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<Result<T, LedgerError>, Elapsed> {
-        // The server's own deadline should strike first: it says more.
+        // The deadline of the server should come first, because its error says more.
         timeout(self.patience + self.patience / 4, work).await
     }
 
-    /// Takes a connection back, unless it may be what is wrong: one whose answer is still outstanding, one that began while the
-    /// database was read-only, one whose user has lost its rights. The idle ones are as old, and are let go of with it.
+    /// Returns a connection to the pool, unless it may be the cause of the error: an answer is outstanding, it began while the database was
+    /// read-only, or its user has lost rights. Idle connections of the same age are then closed, too.
     pub(super) fn return_client<T>(
         &self,
         client: Client,

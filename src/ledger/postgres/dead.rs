@@ -6,29 +6,29 @@ use serde::Serialize;
 use super::{Database, LedgerError, without_nul};
 use crate::ledger::{Entry, cell};
 
-/// What could not be written, and why.
+/// An entry that could not be written, and the reason.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     /// The stream in Redis.
     pub stream: String,
-    /// Its id there.
+    /// The id of the entry in the stream.
     pub entry_id: String,
-    /// The text: JSON of an [`Entry`], or something else.
+    /// The payload: the JSON of an [`Entry`], or anything else.
     pub payload: String,
     pub error: String,
 }
 
-/// What a payload begins with that could not be kept as it was. No entry does.
+/// The prefix of a payload that was encoded to be kept. No entry begins like this.
 const ARMOUR: &str = "base64:";
 
 impl DeadLetter {
-    /// A text is kept as it is, anything else in base64.
+    /// A text is kept unchanged, anything else in base64.
     pub fn new(stream: String, entry_id: String, payload: &[u8], error: String) -> Self {
         let payload = std::str::from_utf8(payload).map_or_else(|_| armour(payload), str::to_owned);
         Self { stream, entry_id, payload, error }
     }
 
-    /// The same in letters that every database takes.
+    /// The dead letter, encoded in letters that every database accepts.
     #[must_use]
     pub fn armoured(&self) -> Self {
         let payload =
@@ -41,13 +41,13 @@ fn armour(bytes: &[u8]) -> String {
     format!("{ARMOUR}{}", STANDARD.encode(bytes))
 }
 
-/// What a payload was before it was kept.
+/// The original payload.
 fn unarmoured(payload: &str) -> Cow<'_, str> {
     let bytes = payload.strip_prefix(ARMOUR).and_then(|text| STANDARD.decode(text).ok());
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(payload), Cow::Owned)
 }
 
-/// A dead letter as it stands in the table.
+/// A row of `dead_letters`.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct DeadRow {
@@ -62,7 +62,7 @@ pub struct DeadRow {
 }
 
 impl Database {
-    /// Keeps a dead letter, once, however often it is called for the same one.
+    /// Adds a dead letter. Adding it again has no effect.
     pub async fn add_dead_letter(&self, letter: &DeadLetter) -> Result<(), LedgerError> {
         let payload = letter.payload.replace('\0', "\u{FFFD}");
         let error = letter.error.replace('\0', "\u{FFFD}");
@@ -81,7 +81,7 @@ impl Database {
         self.return_client(client, outcome)
     }
 
-    /// Up to `limit` of them, oldest first, from beyond the id `after`.
+    /// Up to `limit` dead letters after the id `after`, oldest first.
     pub async fn dead_letters(&self, after: i64, limit: u32) -> Result<Vec<DeadRow>, LedgerError> {
         let client = self.lend().await?;
         let work = async {
@@ -110,7 +110,7 @@ impl Database {
         self.return_client(client, outcome)
     }
 
-    /// Writes it as the worker would. It is gone from the table when that succeeds; otherwise why it failed is noted there and told.
+    /// Writes an entry as the worker would. On success it is removed from the table; otherwise the reason is stored there and returned.
     pub async fn replay(&self, row: &DeadRow) -> Result<Result<(), String>, LedgerError> {
         let payload = unarmoured(&row.payload);
         let text = without_nul(&payload);

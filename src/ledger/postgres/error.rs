@@ -6,34 +6,34 @@ use tokio_postgres::error::SqlState;
 use super::Unfit;
 use crate::ledger::table::OutOfRange;
 
-/// Why PostgreSQL did not do something.
+/// Errors of PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// A setting leads nowhere.
+    /// A setting is not usable.
     #[error("{0}")]
     Settings(String),
-    /// No connection.
+    /// There is no connection.
     #[error("cannot connect to PostgreSQL at {at}: {}{}", chain(source), next_step(source))]
     Connect {
         /// Hosts, ports and the database.
         at: Arc<str>,
-        /// What stood in the way.
+        /// The reason.
         source: PoolError,
     },
-    /// The database is there, but cannot be used.
+    /// The database answers, but cannot be used.
     #[error("{0}")]
     Unfit(#[from] Unfit),
-    /// PostgreSQL says so.
+    /// PostgreSQL returned an error.
     #[error("PostgreSQL: {}", chain(.0))]
     Postgres(#[from] tokio_postgres::Error),
-    /// The table of a month could not be made.
+    /// The table of a month could not be created.
     #[error("PostgreSQL: the table of a month ({months}) cannot be made: {}", chain(source))]
     Partition {
-        /// Which months.
+        /// The months.
         months: String,
         source: tokio_postgres::Error,
     },
-    /// It did not answer in time.
+    /// PostgreSQL did not answer in time.
     #[error("PostgreSQL did not answer within {} s", .0.as_secs_f64())]
     Late(Duration),
     /// A value that no column can hold.
@@ -47,27 +47,27 @@ impl From<OutOfRange> for LedgerError {
     }
 }
 
-/// What a refusal says about what was to be written.
+/// What an error says about the data that was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is this very data that is not taken, now or ever.
+    /// This data is never accepted.
     Data,
-    /// Nothing is taken at the moment, whatever it is. That passes.
+    /// No data is accepted at the moment; this passes.
     Outage,
-    /// It took too long, which may be due to either.
+    /// It took too long, for either reason.
     Late,
-    /// It may be due to either: whether anything else is taken has to be tried.
+    /// Either reason is possible: try whether other data is accepted.
     Unclear,
 }
 
-/// Classes of SQLSTATE that mean the data itself: data exceptions, constraints, views that check, limits of the program (an index row,
-/// say), and what a trigger raises, in whatever language it is written.
+/// SQLSTATE classes of errors about the data: data exceptions, constraints, checks of views, limits of the program (such as an index row),
+/// and errors raised by triggers in any language.
 const DATA: [&str; 13] = ["09", "20", "21", "22", "23", "27", "2F", "38", "39", "44", "54", "HV", "P0"];
-/// Classes that mean the server, the session or the transaction: connection, read-only, login, no such database, conflicts of
-/// transactions, resources, locks, operators, disks, configuration.
+/// SQLSTATE classes of errors about the server, the session or the transaction: connection, read-only, login, missing database, conflicts,
+/// resources, locks, operators, disks, configuration.
 const OUTAGE: [&str; 10] = ["08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0"];
 
-/// The crates keep the interesting part in `source`.
+/// The crates keep the actual reason in `source`.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -81,7 +81,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What the driver said when a connection could not be had.
+/// The error of the driver behind a failed connection.
 fn driver(error: &PoolError) -> Option<&tokio_postgres::Error> {
     match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => Some(error),
@@ -89,7 +89,7 @@ fn driver(error: &PoolError) -> Option<&tokio_postgres::Error> {
     }
 }
 
-/// What to do about it, where waiting does not help.
+/// A hint for the operator, where waiting does not help.
 fn next_step(error: &PoolError) -> &'static str {
     let Some(error) = driver(error) else { return "" };
     match error.code() {
@@ -110,12 +110,12 @@ fn next_step(error: &PoolError) -> &'static str {
     }
 }
 
-/// Whether the system or the network said so, and not the server, the settings or a certificate.
+/// Whether the error is from the system or the network, and not from the server, the settings or a certificate.
 fn is_of_the_network(error: &tokio_postgres::Error) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(source) = next {
         if let Some(io) = source.downcast_ref::<std::io::Error>() {
-            // What rustls says of a certificate comes as invalid data.
+            // rustls reports certificates as invalid data.
             return io.kind() != std::io::ErrorKind::InvalidData;
         }
         next = source.source();
@@ -140,36 +140,36 @@ fn verdict_of(error: &tokio_postgres::Error) -> Verdict {
 }
 
 impl LedgerError {
-    /// What it says about what was to be written.
+    /// What the error says about the data that was to be written.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Range(_) => Verdict::Data,
             Self::Late(_) => Verdict::Late,
             Self::Settings(_) | Self::Connect { .. } | Self::Unfit(_) => Verdict::Outage,
             Self::Postgres(error) => verdict_of(error),
-            // Without the right to make tables no event of a new month is taken.
+            // Without the right to create tables no event of a new month is accepted.
             Self::Partition { source, .. } if source.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                 Verdict::Outage
             }
             Self::Partition { source, .. } => match verdict_of(source) {
-                // The month lies across a table that somebody else has made.
+                // The month overlaps a table that another program created.
                 Verdict::Data => Verdict::Unclear,
                 verdict => verdict,
             },
         }
     }
 
-    /// Whether it is this very data that is not taken, now or ever.
+    /// Whether this data is never accepted.
     pub fn is_about_data(&self) -> bool {
         self.verdict() == Verdict::Data
     }
 
-    /// Whether the connection may be what is wrong: one that began while the database was read-only stays so, for example.
+    /// Whether the connection may be the cause: for example, one that began while the database was read-only stays read-only.
     pub(super) fn spoils_connection(&self) -> bool {
         self.verdict() != Verdict::Data
     }
 
-    /// Whether waiting helps somebody who has only just begun: the server is not there yet, is starting, or has no place.
+    /// Whether waiting helps at a start: the server is not there yet, is starting, or has no free connection.
     pub fn passes_by_itself(&self) -> bool {
         let source = match self {
             Self::Postgres(error) | Self::Partition { source: error, .. } => error,
@@ -183,7 +183,7 @@ impl LedgerError {
         let Some(code) = source.code() else {
             return source.is_closed() || is_of_the_network(source) || source.to_string().starts_with("timeout");
         };
-        // Poolers say with one code that the server is away, and that they know no such user or database.
+        // Poolers use one code for an unreachable server and for an unknown user or database.
         let says = |what: &str| source.as_db_error().is_some_and(|said| said.message().contains(what));
         let is_of = |class: &str| code.code().starts_with(class);
         is_of("53")
@@ -192,14 +192,14 @@ impl LedgerError {
                 && !["no such", "authentication", "password", "startup parameter"].iter().any(|what| says(what))
     }
 
-    /// Whether a row found no partition: it breaks a constraint that has no name.
+    /// Whether a row has no partition: it violates a constraint without a name.
     pub(super) fn is_without_partition(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
         let nameless = error.as_db_error().is_some_and(|said| said.constraint().is_none());
         error.code() == Some(&SqlState::CHECK_VIOLATION) && nameless
     }
 
-    /// Whether a table is missing: nobody has migrated yet.
+    /// Whether a table is missing because no migration has run yet.
     pub(super) fn is_undefined_table(&self) -> bool {
         matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))
     }

@@ -1,4 +1,4 @@
-//! `room_events`.
+//! Writes `room_events`.
 
 use std::sync::LazyLock;
 
@@ -18,13 +18,13 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Writes the events of entries, each once. How many were new.
+/// Writes the events of entries that are not there yet. Returns the number of new ones.
 pub(super) async fn write_events(step: &Transaction<'_>, entries: &[&Entry]) -> Result<u64, LedgerError> {
     let mut events: Vec<&Event> = entries.iter().flat_map(|entry| &entry.events).collect();
     if events.is_empty() {
         return Ok(0);
     }
-    // Two workers that write the same events must not wait for each other crosswise.
+    // Sorted, so that two workers with the same events cannot deadlock.
     events.sort_unstable_by_key(|event| event.id);
     let rows: Vec<Option<&Event>> = events.into_iter().map(Some).collect();
     let arrays = Event::arrays(&rows)?;

@@ -1,13 +1,13 @@
-//! Whether a database can be used at all, and whether its user may do what is asked of it. `docs/ledger.md` has the list.
+//! Checks whether a database can be used, and whether its user has the necessary rights. `docs/ledger.md` has the list.
 
 use super::{Database, LedgerError};
 
-/// What a process does with the database.
+/// The tasks of a process in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
-    /// `tandem migrate`: makes the tables.
+    /// `tandem migrate`: creates the tables.
     Migrate,
-    /// `tandem worker`: writes them, and makes and drops those of months.
+    /// `tandem worker`: writes the tables, and creates and drops those of months.
     Worker,
     /// A node: looks up rooms.
     Node,
@@ -16,32 +16,32 @@ pub enum Duty {
 /// Why a database that answers cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Its texts cannot hold what people call themselves.
+    /// Its encoding cannot represent all names.
     #[error(
         "the database {database} has the encoding {encoding}, and tandem needs UTF8: create another one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name it in DATABASE_URL or POSTGRES_DB"
     )]
     Encoding {
-        /// Which database.
+        /// The name of the database.
         database: String,
-        /// Its encoding.
+        /// The encoding of the database.
         encoding: String,
     },
-    /// It follows another server.
+    /// The server is a standby.
     #[error("the server is a standby of another one, and takes nothing until it is promoted")]
     Standby,
-    /// It takes no writes.
+    /// The database is read-only.
     #[error("the database is read-only (default_transaction_read_only is on)")]
     ReadOnly,
-    /// The user may not do what is needed.
+    /// The user lacks rights.
     #[error("the user {user} of the database lacks: {}; docs/ledger.md says which rights are needed", missing.join(", "))]
     Rights {
         user: String,
-        /// What it lacks, one by one.
+        /// The missing rights.
         missing: Vec<String>,
     },
 }
 
-/// A right on a table: who needs it, and on which tables. A table that is not there yet asks for nothing.
+/// A right on tables, and the processes that need it. A table that does not exist yet requires nothing.
 const TABLES: [(&[Duty], &str, &[&str]); 6] = [
     (&[Duty::Node], "SELECT", &["rooms"]),
     (&[Duty::Worker], "SELECT", &["room_events", "rooms", "users", "dead_letters", "schema_migrations"]),
@@ -50,11 +50,11 @@ const TABLES: [(&[Duty], &str, &[&str]); 6] = [
     (&[Duty::Migrate], "SELECT", &["schema_migrations"]),
     (&[Duty::Migrate], "INSERT", &["schema_migrations"]),
 ];
-/// Tables that somebody has to own.
+/// Tables that the user must own.
 const OWNED: [(&[Duty], &[&str]); 2] =
     [(&[Duty::Worker], &["room_events"]), (&[Duty::Migrate], &["room_events", "rooms", "users", "dead_letters"])];
 
-/// Says what is lacking, a row each.
+/// The query that returns one row for each missing right.
 fn question(duty: Duty) -> String {
     let mut lines = Vec::new();
     if duty != Duty::Node {
@@ -82,7 +82,7 @@ fn question(duty: Duty) -> String {
 }
 
 impl Database {
-    /// Whether it can be used by such a process, as things are now. Changes nothing.
+    /// Checks whether the database can be used for `duty` now. It changes nothing.
     pub async fn check(&self, duty: Duty) -> Result<(), LedgerError> {
         let client = self.lend().await?;
         let work = async {

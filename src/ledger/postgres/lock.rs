@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::{Database, LedgerError};
 
-/// How long looking after a lock may take.
+/// Deadline for taking or checking a lock.
 const BRIEF: Duration = Duration::from_secs(5);
 
 /// Work that only one process of a deployment may do at a time.
@@ -20,7 +20,7 @@ pub enum Lock {
 }
 
 impl Lock {
-    /// The numbers of advisory locks belong to everybody in a database, so these begin with "tandem".
+    /// All programs in a database share the numbers of advisory locks, so these begin with "tandem".
     pub(super) fn key(self) -> i64 {
         const TANDEM: i64 = 0x7461_6e64_656d_0000;
         TANDEM
@@ -77,7 +77,7 @@ impl LockSession {
         Ok(self.held)
     }
 
-    /// With a deadline for what answers at once.
+    /// With the deadline for statements that answer at once.
     async fn briefly<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
         let late = self.deadline.min(BRIEF);
         timeout(late, work).await.unwrap_or(Err(LedgerError::Late(late)))
@@ -92,12 +92,12 @@ impl LockSession {
     }
 
     pub(super) async fn within<T>(&self, work: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-        // The server's own deadline should strike first: it says more.
+        // The deadline of the server should come first, because its error says more.
         let late = self.deadline + self.deadline / 4;
         timeout(late, work).await.unwrap_or(Err(LedgerError::Late(late)))
     }
 
-    /// Closes rooms that nobody has touched for a week: no node will. How many.
+    /// Closes rooms that have not changed for a week, because no node will. Returns how many.
     pub async fn archive_rooms(&self) -> Result<u64, LedgerError> {
         /// Rows in one statement.
         const SOME: i64 = 5_000;

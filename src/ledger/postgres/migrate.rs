@@ -1,5 +1,5 @@
-//! Own rather than `refinery`: that one takes no lock, panics on a row of its table that it cannot read, cannot say what is pending
-//! without writing, and wants names of its own for files. What is left after those is a loop.
+//! Not with `refinery`, which takes no lock, panics on a row of its table that it cannot read, cannot list pending migrations without
+//! writing, and requires its own file names. What remains without these is a loop.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::ledger::migrations::{self, Migration};
 
 /// How long one migration may take.
 const LONGEST: Duration = Duration::from_hours(1);
-/// How often it is looked whether another process is done.
+/// Poll interval while another process migrates.
 const PAUSE: Duration = Duration::from_millis(250);
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -26,12 +26,12 @@ pub enum MigrateError {
     /// PostgreSQL cannot be used.
     #[error("{0}")]
     Ledger(#[from] LedgerError),
-    /// It was applied in another wording.
+    /// The text of an applied migration has changed.
     #[error(
         "migration {0} was applied with another text than this binary has: the schema has drifted, and nothing was changed"
     )]
     Drift(String),
-    /// A later binary was here.
+    /// A newer binary has migrated the database.
     #[error(
         "the database has migration {0}, which this binary does not know: it is older than the database, and nothing was changed"
     )]
@@ -41,12 +41,12 @@ pub enum MigrateError {
     Busy(Duration),
 }
 
-/// How far the schema of a database is.
+/// The state of the schema of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
-    /// Names of the migrations that were applied, in order.
+    /// The names of applied migrations, in order.
     pub applied: Vec<String>,
-    /// Names of those that this binary has beyond that.
+    /// The names of pending migrations.
     pub pending: Vec<&'static str>,
 }
 
@@ -60,7 +60,7 @@ fn checksum(sql: &str) -> String {
     format!("{:x}", Sha256::digest(sql))
 }
 
-/// What remains to be done after `applied`, if that fits.
+/// The state of the schema after `applied`, if these are migrations of this binary.
 fn compare(applied: &[Applied]) -> Result<Schema, MigrateError> {
     let all = migrations::postgres();
     for row in applied {
@@ -92,15 +92,15 @@ async fn applied(client: &tokio_postgres::Client) -> Result<Vec<Applied>, Ledger
 }
 
 impl Schema {
-    /// Looks, and changes nothing.
+    /// Reads the state, and changes nothing.
     pub async fn look(database: &Database) -> Result<Self, MigrateError> {
         let client = database.lend().await?;
         let outcome = database.within(applied(&client)).await;
         compare(&database.return_client(client, outcome)?)
     }
 
-    /// Applies what is pending, each in a transaction of its own. Of several processes that try one does it; the others wait for it, for
-    /// `wait` at the most, and find nothing left. The names of what was applied.
+    /// Applies pending migrations, each in its own transaction. Concurrent processes wait up to `wait` for the one that migrates, and then
+    /// find nothing pending. Returns the names of the applied migrations.
     pub async fn migrate(database: &Database, wait: Duration) -> Result<Vec<&'static str>, MigrateError> {
         let begun = Instant::now();
         let mut held = database.lock_session(Lock::Schema, LONGEST, LONGEST).await?;

@@ -1,4 +1,4 @@
-//! The ledger of a cluster, on PostgreSQL: one [`Database`] that is cheap to clone, and a file for each thing it can do.
+//! The ledger of a cluster, in PostgreSQL: the [`Database`], with one file for each of its operations.
 
 mod batch;
 mod database;

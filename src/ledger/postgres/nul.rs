@@ -1,15 +1,15 @@
 use serde_json::Value;
 
-/// How a NUL looks in JSON.
+/// U+0000 as JSON escapes it.
 const NUL: &str = "\\u0000";
 
-/// A JSON text without U+0000 in its strings. PostgreSQL has no place for it, and an event is worth more than that character: U+FFFD
-/// stands for it. Nothing if there is none (which is nearly always).
+/// The JSON text with U+FFFD for each U+0000 in its strings, because PostgreSQL cannot store U+0000. `None` if there is none, which is
+/// nearly always the case.
 pub fn without_nul(json: &str) -> Option<String> {
     if !json.contains(NUL) {
         return None;
     }
-    // Not a mere replacement of texts: a backslash before it makes those six letters harmless.
+    // Not a mere replacement of text, because a preceding backslash makes the six letters an ordinary text.
     let mut value: Value = serde_json::from_str(json).ok()?;
     tidy(&mut value);
     Some(value.to_string())

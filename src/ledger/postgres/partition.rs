@@ -8,12 +8,12 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 
 use super::{Database, LedgerError, Lock, LockSession};
 
-/// Months ahead of the current one that have their table in time.
+/// Number of months ahead for which tables are created.
 const AHEAD: u32 = 2;
-/// How long a change of tables may wait for those who read them.
+/// How long a change of tables may wait for readers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A month in UTC: what a partition of `room_events` holds.
+/// A month in UTC, the range of one partition of `room_events`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Month(civil::Date);
 
@@ -28,7 +28,7 @@ impl Month {
         Self(at.to_zoned(TimeZone::UTC).date().first_of_month())
     }
 
-    /// `room_events_2026_11` is the table of November 2026; others are not ours to drop.
+    /// The month of a table such as `room_events_2026_11`; `None` for other tables, which must not be dropped.
     fn of_table(name: &str) -> Option<Self> {
         let (year, month) = name.strip_prefix("room_events_")?.split_once('_')?;
         civil::Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok().map(Self)
@@ -38,7 +38,7 @@ impl Month {
         format!("room_events_{:04}_{:02}", self.0.year(), self.0.month())
     }
 
-    /// Some months later; the end of the calendar is its last month.
+    /// The month `months` later, at most the last one of the calendar.
     fn plus(self, months: u32) -> Self {
         let span = jiff::Span::new().try_months(months);
         Self(span.and_then(|span| self.0.checked_add(span)).unwrap_or(civil::Date::MAX.first_of_month()))
@@ -51,7 +51,7 @@ impl Month {
 
     fn create(self) -> String {
         let bound = |month: Self| format!("'{:04}-{:02}-01 00:00:00+00'", month.0.year(), month.0.month());
-        // Past the last month that the calendar knows nothing can happen.
+        // No event is later than the last month of the calendar.
         let next = if self.plus(1) == self { "MAXVALUE".to_owned() } else { bound(self.plus(1)) };
         format!(
             "CREATE TABLE IF NOT EXISTS {} PARTITION OF room_events FOR VALUES FROM ({}) TO ({next})",
@@ -76,13 +76,13 @@ impl Database {
 }
 
 async fn create(client: &tokio_postgres::Client, months: impl Iterator<Item = Month>) -> Result<(), LedgerError> {
-    // One at a time: IF NOT EXISTS alone does not keep two workers from making the same table.
+    // Under a lock, because IF NOT EXISTS alone does not keep two workers from creating the same table.
     let lock = Lock::Partitions.key();
     let tables: Vec<String> = months.map(Month::create).collect();
     change(client, &format!("SELECT pg_advisory_xact_lock({lock}); {}", tables.join("; "))).await
 }
 
-/// Changes which tables there are, or gives up soon: who waits for a table behind a long reader has everybody else wait behind it.
+/// Creates or drops a table, or gives up soon: a statement that waits behind a long reader blocks all later ones.
 async fn change(client: &tokio_postgres::Client, sql: &str) -> Result<(), LedgerError> {
     let sql = format!("BEGIN; SET LOCAL lock_timeout = {}; {sql}; COMMIT", PATIENCE.as_millis());
     if let Err(error) = client.batch_execute(&sql).await {
@@ -93,7 +93,7 @@ async fn change(client: &tokio_postgres::Client, sql: &str) -> Result<(), Ledger
 }
 
 impl LockSession {
-    /// Makes the tables of this month and the next ones. The names of new ones.
+    /// Creates the tables of this month and the next ones. Returns the names of new tables.
     pub async fn make_partitions_ahead(&self) -> Result<Vec<String>, LedgerError> {
         let work = async {
             let before = partitions(self.client()).await?;
@@ -108,7 +108,7 @@ impl LockSession {
         self.within(work).await
     }
 
-    /// Drops the tables of months that ended more than `keep` months ago. Their names.
+    /// Drops the tables of months that ended more than `keep` months ago. Returns their names.
     pub async fn drop_partitions(&self, keep: u16) -> Result<Vec<String>, LedgerError> {
         let work = async {
             let now = Month::of(self.client().query_one("SELECT now()", &[]).await?.try_get(0)?);

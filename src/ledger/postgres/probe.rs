@@ -11,12 +11,12 @@ use crate::{
     room::{Digest, Json, Member, Presence, Role, Room, UnknownFields, Update},
 };
 
-/// The name of everything in an entry that is never committed.
+/// The name in all fields of the probe entry, which is never committed.
 const NAME: &str = "tandem-probe";
 
 impl Database {
-    /// Whether it takes an entry that nobody can object to: it is written like any other, and rolled back. Also when it is refused for
-    /// what it says, since then the database works.
+    /// Checks whether the database accepts a harmless entry, which is written and rolled back. A rejection of its data counts as accepted,
+    /// because then the database works.
     pub async fn takes_entries(&self) -> Result<(), LedgerError> {
         let Some(entry) = harmless() else { return Ok(()) };
         let entries = [&entry];
@@ -36,7 +36,7 @@ impl Database {
     }
 }
 
-/// Nothing is never the case: the names are fine.
+/// Never `None`, because the names are valid.
 fn harmless() -> Option<Entry> {
     let (room, user, node) = (RoomId::parse(NAME).ok()?, UserId::parse(NAME).ok()?, NodeId::parse(NAME).ok()?);
     let at = u64::try_from(Timestamp::now().as_millisecond()).ok()?;

@@ -11,7 +11,7 @@ impl Database {
     pub async fn events(&self, query: &Query) -> Result<Vec<EventRow>, LedgerError> {
         let kind = query.kind.map(crate::ledger::EventType::as_str);
         let (since, until) = (query.since.and_then(cell::timestamp), query.until.and_then(cell::timestamp));
-        // Only what is asked for stands in the statement, so that the planner sees which index and which partitions it needs.
+        // The statement has only the conditions that are used, so that the planner knows which index and partitions it needs.
         let wanted: [(&str, Option<&(dyn ToSql + Sync)>); 5] = [
             ("room_id =", query.room.as_ref().map(|value| value as _)),
             ("user_id =", query.user.as_ref().map(|value| value as _)),

@@ -17,7 +17,7 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Database {
-    /// What is known of a room that was not closed, and not silent for longer than a day: for one that Redis has lost.
+    /// Finds a room that was not closed, and that had a change within a day, for when Redis has lost it.
     pub async fn recall(&self, room: &RoomId) -> Result<Option<RoomRow>, LedgerError> {
         let client = self.lend().await?;
         let work = async {

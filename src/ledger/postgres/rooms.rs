@@ -1,4 +1,4 @@
-//! `rooms`: of what entries say about each, the newest by (epoch, version), in whatever order it came.
+//! Writes `rooms`: for each room the state with the newest (epoch, version), in whatever order entries arrive.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
@@ -17,18 +17,18 @@ use crate::{
     },
 };
 
-/// What a batch says about a room.
+/// The newest state of a room in a batch.
 struct Latest<'a> {
-    /// Decides whether the room is closed, and how new all this is.
+    /// The newest row, which decides whether the room is closed.
     newest: &'a RoomRow,
-    /// What the room was like: closing it empties the row that comes with it, but auditors want to see what was played last.
+    /// The newest row of the open room: the row of a closed room is empty, but auditors want to see what was played last.
     shown: Option<&'a RoomRow>,
-    /// When it was first heard of in this batch.
+    /// The time of its first entry in this batch.
     first: Millis,
 }
 
 impl<'a> Latest<'a> {
-    /// One row for all of it.
+    /// Combines both into one row.
     fn row(&self) -> Cow<'a, RoomRow> {
         let RoomRow { epoch, version, archived, at, .. } = *self.newest;
         match self.shown {
@@ -44,7 +44,7 @@ fn age(row: &RoomRow) -> (u64, u64) {
     (row.epoch, row.version)
 }
 
-/// A row of a closed room that says nothing else leaves what the room was like last.
+/// The row of a closed room leaves the columns of the last state unchanged.
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let next = RoomRow::COLUMNS.len() + 1;
     let set = table::assignments::<RoomRow>(&["id"], |_, name| {
@@ -71,7 +71,7 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(super) async fn project_rooms(step: &Transaction<'_>, entries: &[&Entry]) -> Result<(), LedgerError> {
-    // Sorted by id: two workers lock rows in the same order.
+    // Sorted by id, so that two workers lock rows in the same order.
     let mut rooms: BTreeMap<&str, Latest<'_>> = BTreeMap::new();
     for row in entries.iter().map(|entry| &entry.room) {
         let shown = (!row.archived).then_some(row);

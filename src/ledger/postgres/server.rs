@@ -11,23 +11,23 @@ use super::{
 };
 use crate::config::{PostgresConfig, PostgresTls};
 
-/// The port that IANA gave PostgreSQL.
+/// The port of PostgreSQL, registered with IANA.
 const POSTGRES: u16 = 5432;
 
-/// Where the server is, and how it is spoken to.
+/// The address of the server, and the TLS settings.
 pub(super) struct Server {
     pub(super) config: Config,
     pub(super) tls: Security,
 }
 
-/// How much TLS is asked for, and who vouches for the server.
+/// The TLS mode, and the certificate authorities.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Security {
     pub(super) mode: PostgresTls,
     pub(super) ca_file: Option<PathBuf>,
 }
 
-/// The settings as the driver takes them. `patience` is how long a statement may take.
+/// Converts the settings for the driver. `patience` is the deadline of a statement.
 pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<Server, LedgerError> {
     let (mut server, mode, ca_file) = if let Some(url) = &config.database_url {
         let Taken { rest, mode, ca_file } = take(url)?;
@@ -69,15 +69,15 @@ pub(super) fn server(config: &PostgresConfig, patience: Duration) -> Result<Serv
     Ok(Server { config: server, tls })
 }
 
-/// The driver keeps the interesting part in `source`.
+/// The driver keeps the actual reason in `source`.
 fn why(error: &tokio_postgres::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
-/// What a session is told once it has begun, and not in its start-up packet: poolers refuse `options` there. The server gives up when we
-/// do; and one of us that stops in the middle of a transaction does not keep rows from the others.
+/// The settings of a session, sent after its start, because poolers refuse `options` in the start-up packet. The server gives up a
+/// statement when this process does, and a process that stops within a transaction does not keep its locks.
 pub(super) fn session(server: &Config, patience: Duration) -> String {
-    // What DATABASE_URL sets itself stays.
+    // Settings in DATABASE_URL take precedence.
     let given = server.get_options().unwrap_or_default();
     let own =
         ["statement_timeout", "idle_in_transaction_session_timeout"].into_iter().filter(|name| !given.contains(name));
@@ -86,7 +86,7 @@ pub(super) fn session(server: &Config, patience: Duration) -> String {
 
 /// `host:port/database`, with a comma between several hosts.
 pub(super) fn place(server: &Config) -> String {
-    // As the driver pairs them: one port for all, or each host has its own.
+    // The driver pairs them in the same way: one port for all hosts, or one for each.
     let (addresses, names, ports) = (server.get_hostaddrs(), server.get_hosts(), server.get_ports());
     let count = names.len().max(addresses.len());
     let hosts = (0..count).map(|nth| {

@@ -1,12 +1,12 @@
-//! What `DATABASE_URL` says of TLS, in both of libpq's forms. The driver knows fewer words than libpq, and nothing of files, so these
-//! are taken out before it reads the rest.
+//! The TLS parameters of `DATABASE_URL`, in both forms of libpq. The driver knows fewer values than libpq, and no files, so these
+//! parameters are removed before it reads the rest.
 
 use std::{borrow::Cow, path::PathBuf};
 
 use super::LedgerError;
 use crate::config::PostgresTls;
 
-/// The rest, as the driver takes it, and what was taken out.
+/// The rest of the URL, and the parameters that were removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) rest: String,
@@ -15,11 +15,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Whether this setting is one of ours.
+    /// Whether this parameter was removed.
     fn take(&mut self, name: &str, value: &str) -> Result<bool, LedgerError> {
         match name {
             "sslmode" => self.mode = Some(mode(value)?),
-            // libpq's word for the authorities of the system.
+            // The value of libpq for the certificate authorities of the system.
             "sslrootcert" if value == "system" => {}
             "sslrootcert" => self.ca_file = Some(value.into()),
             _ => return Ok(false),
@@ -83,9 +83,9 @@ fn of_pairs(text: &str) -> Result<Taken, LedgerError> {
     Ok(taken)
 }
 
-/// As libpq reads them: blanks around the equals sign, quotes, backslashes.
+/// Parses as libpq does: blanks around the equals sign, quotes, backslashes.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, LedgerError> {
-    // Nothing of the text is repeated: it may be a part of the password.
+    // Errors repeat nothing of the text, because it may be a part of the password.
     let wrong = || {
         LedgerError::Settings(
             "DATABASE_URL is neither postgres://user:password@host/database nor host=... user=... dbname=..."

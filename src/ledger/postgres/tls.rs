@@ -14,8 +14,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{LedgerError, server::Security};
 use crate::config::PostgresTls;
 
-/// How TLS is spoken. As with libpq `require` only encrypts; the server has to prove who it is for `verify-full`, and whenever there is
-/// a file of authorities. For `verify-ca` it has to be vouched for, whatever its name.
+/// The TLS configuration. As in libpq, `require` only encrypts. `verify-full`, or any mode with a file of authorities, verifies the
+/// certificate and its name; `verify-ca` verifies only the certificate.
 pub(super) fn tls(security: &Security) -> Result<MakeRustlsConnect, LedgerError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -54,7 +54,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, LedgerError> {
     Ok(roots)
 }
 
-/// Takes any certificate, but has its owner prove that it holds the key.
+/// Accepts any certificate, but verifies that the server has its key.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -93,7 +93,7 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Takes a certificate that an authority vouches for, whatever name is in it.
+/// Accepts a certificate of a known authority, with any name in it.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -107,7 +107,7 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.0.verify_server_cert(end, between, name, ocsp, now) {
-            // The name is looked at last.
+            // The name is checked last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

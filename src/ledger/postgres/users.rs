@@ -1,4 +1,4 @@
-//! `users`: of what entries say about somebody in a room, the newest by (epoch, version), in whatever order it came.
+//! Writes `users`: for each user of a room the state with the newest (epoch, version), in whatever order entries arrive.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -17,20 +17,20 @@ use crate::{
     room::Member,
 };
 
-/// What a batch says about somebody in a room.
+/// The newest state of a user of a room in a batch.
 struct Seat<'a> {
     age: (u64, u64),
     at: Timestamp,
     left: bool,
-    /// None when only its leaving was heard of.
+    /// `None` if the batch has only the departure.
     member: Option<&'a Member>,
 }
 
-/// Of somebody whose leaving was heard of, and nothing else, the columns of [`Member`] stay as they were.
+/// A departure alone leaves the columns of [`Member`] unchanged.
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let next = Member::COLUMNS.len() + 1;
     let given = Member::COLUMNS.iter().map(|column| match column.name {
-        // Whoever left has an id all the same, and the column takes no NULL.
+        // The column does not accept NULL, also for a departure.
         "id" => "given.user_id".to_owned(),
         "role" => "coalesce(given.role, 'member')".to_owned(),
         name => format!("given.\"{name}\""),
@@ -78,7 +78,7 @@ pub(super) async fn project_users(step: &Transaction<'_>, entries: &[&Entry]) ->
     Ok(())
 }
 
-/// A seat is as new as the whole commit, somebody's leaving as its own event: who leaves and comes back in one commit is there.
+/// A seat has the version of its commit, a departure that of its event: a user who leaves and comes back within one commit is present.
 fn seats<'a>(entries: &[&'a Entry]) -> Result<BTreeMap<(&'a str, &'a str), Seat<'a>>, LedgerError> {
     let mut users: BTreeMap<(&str, &str), Seat<'_>> = BTreeMap::new();
     let mut note = |user: &'a str, room: &'a str, news: Seat<'a>| {

@@ -17,51 +17,51 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Where a node's rooms are kept and its events go.
-pub(super) struct State {
+/// The stores of a node: its rooms and its ledger.
+pub(super) struct Stores {
     pub(super) archive: Option<Arc<dyn Archive>>,
-    /// What the archive asks.
+    /// The database of the archive.
     pub(super) database: Option<Database>,
     pub(super) keys: Keys,
-    /// In a cluster, once it is [connected](State::connect).
+    /// The back end of a cluster, once it is [connected](Stores::connect).
     pub(super) redis: Option<Arc<RedisNode>>,
-    kind: Kind,
+    kind: StoreKind,
 }
 
-enum Kind {
-    /// In this process, and in a directory.
+enum StoreKind {
+    /// Rooms in memory, and the ledger in a directory.
     Alone {
         memory: Arc<Memory>,
         writer: Writer,
         journal: Journal,
         restored: Vec<RoomId>,
-        /// Held for as long as the node lives.
+        /// The lock on the directory, held as long as the node runs.
         lock: File,
     },
-    /// In Redis; a worker takes the events out of it.
+    /// Rooms in Redis; workers write the ledger.
     Cluster(Arc<Connector>),
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for Stores {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").finish_non_exhaustive()
+        f.debug_struct("Stores").finish_non_exhaustive()
     }
 }
 
-impl State {
+impl Stores {
     pub(super) fn open(config: &Config, name: &NodeId, clock: Clock) -> Result<Self, NodeError> {
         if config.redis.is_given() { cluster(config) } else { alone(config, name, clock) }
     }
 
-    /// The way to the ledger of a single node.
+    /// The queue to the ledger of a single node.
     pub(super) fn journal(&self) -> Option<Journal> {
         match &self.kind {
-            Kind::Alone { journal, .. } => Some(journal.clone()),
-            Kind::Cluster(_) => None,
+            StoreKind::Alone { journal, .. } => Some(journal.clone()),
+            StoreKind::Cluster(_) => None,
         }
     }
 
-    /// Shared state as this node uses it, which tells `events` what happens. Connects to nothing before it is run.
+    /// Creates the back end, which calls `events`. Nothing is connected before it is run.
     pub(super) fn connect(
         &mut self,
         config: &Config,
@@ -71,8 +71,8 @@ impl State {
     ) -> Arc<dyn Backend> {
         let (name, metrics) = (name.clone(), Arc::clone(metrics));
         match &self.kind {
-            Kind::Alone { memory, .. } => memory.connect(name, events, Some(metrics)),
-            Kind::Cluster(connector) => {
+            StoreKind::Alone { memory, .. } => memory.connect(name, events, Some(metrics)),
+            StoreKind::Cluster(connector) => {
                 let parts = RedisParts {
                     name,
                     config: &config.redis,
@@ -88,8 +88,8 @@ impl State {
         }
     }
 
-    /// Refuses a database that will never do. One that is away, or does not let this user look, is said and done without: a node only
-    /// looks rooms up in it.
+    /// Refuses a database that can never be used. If it is unreachable, or its user lacks rights, that is only logged: a node merely looks
+    /// up rooms in it.
     pub(super) async fn lookup(&self) -> Result<Option<Lookup>, NodeError> {
         let Some(database) = &self.database else { return Ok(None) };
         let mut lookup = Lookup::new(database.clone());
@@ -99,9 +99,9 @@ impl State {
         }
     }
 
-    /// The hub looks after the rooms that outlived a restart of a single node.
+    /// Schedules the rooms that a single node restored after a restart.
     pub(super) async fn restore_rooms(&self, hub: &Hub) {
-        let Kind::Alone { restored, .. } = &self.kind else { return };
+        let StoreKind::Alone { restored, .. } = &self.kind else { return };
         for room in restored {
             if let Err(error) = hub.adopt(room).await {
                 tracing::warn!(%room, %error, "a room could not be restored");
@@ -112,9 +112,9 @@ impl State {
         }
     }
 
-    /// Writes what is left to write.
+    /// Writes the rest of the ledger.
     pub(super) async fn close(self) {
-        if let Kind::Alone { writer, lock, .. } = self.kind {
+        if let StoreKind::Alone { writer, lock, .. } = self.kind {
             if tokio::task::spawn_blocking(move || writer.stop()).await.is_err() {
                 tracing::error!("the ledger could not be closed");
             }
@@ -123,8 +123,8 @@ impl State {
     }
 }
 
-/// Nothing is touched before it is sure that no other node is here.
-fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeError> {
+/// It changes nothing before it is certain that no other node uses the directory.
+fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<Stores, NodeError> {
     if config.postgres.is_given() {
         return Err(NodeError::Ledger);
     }
@@ -142,15 +142,15 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<State, NodeErro
     for room in rooms {
         memory.restore(room);
     }
-    let kind = Kind::Alone { memory, writer, journal, restored, lock };
-    Ok(State { archive: None, database: None, keys, redis: None, kind })
+    let kind = StoreKind::Alone { memory, writer, journal, restored, lock };
+    Ok(Stores { archive: None, database: None, keys, redis: None, kind })
 }
 
 fn retention(config: &Config) -> Retention {
     Retention::new(config.room.resume_window, config.room.empty_room, config.redis.lease)
 }
 
-fn cluster(config: &Config) -> Result<State, NodeError> {
+fn cluster(config: &Config) -> Result<Stores, NodeError> {
     let secret = config.server.secret.as_deref().ok_or(NodeError::Secret)?;
     let ledger = config.postgres.is_given();
     if !ledger {
@@ -160,10 +160,10 @@ fn cluster(config: &Config) -> Result<State, NodeError> {
     let database = if ledger { Some(Database::new(&config.postgres)?) } else { None };
     let archive = database.clone().map(|database| Arc::new(PgRoomArchive::new(database)) as Arc<dyn Archive>);
     let keys = Keys::new(secret.as_bytes()).with_previous(config.server.secret_previous.as_deref());
-    Ok(State { archive, database, keys, redis: None, kind: Kind::Cluster(connector) })
+    Ok(Stores { archive, database, keys, redis: None, kind: StoreKind::Cluster(connector) })
 }
 
-/// One node a data directory: two would archive each other's rooms.
+/// Only one node may use a data directory: two would archive each other's rooms.
 fn lock_directory(config: &Config) -> Result<File, NodeError> {
     let path = config.ledger.data_dir.clone();
     let lock = File::create(path.join("lock")).map_err(|source| NodeError::DataDir { path: path.clone(), source })?;
