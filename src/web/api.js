@@ -5,12 +5,12 @@ async function getJson(path) {
   return answer.json();
 }
 
-/** The room behind a short code, or null when there is none. */
+/** The room of a short code, or null if there is none. */
 export const roomByCode = (code) => getJson(`/api/room/${encodeURIComponent(code)}`);
 
 export const shortId = (roomId) => getJson(`/api/short-id/${encodeURIComponent(roomId)}`);
 
-/** Without a short code the long form of the link still works. `mark` is the query that leads to this page wherever others lead. */
+/** The invitation of a room. Without a short code the long link still works. `mark` is the query that leads to this page even if INVITE_URL leads elsewhere. */
 export function inviteLink(roomId, code, pin, mark = '') {
   if (!code) {
     const query = new URLSearchParams({ tandemRoom: roomId, ...(pin ? { pin } : {}) });
@@ -19,7 +19,7 @@ export function inviteLink(roomId, code, pin, mark = '') {
   return `${location.origin}/room/${encodeURIComponent(code)}${pin ? `/${encodeURIComponent(pin)}` : ''}${mark}`;
 }
 
-/** People paste what they were sent: a whole link, or only the code. */
+/** Accepts a whole link or only a code, because people paste either. */
 export function parseInvite(text) {
   const trimmed = text.trim();
   try {
@@ -29,7 +29,7 @@ export function parseInvite(text) {
     const [, code, pin] = /^\/room\/([^/]+)(?:\/([^/]+))?\/?$/u.exec(url.pathname) ?? [];
     if (code) return { code: decodeURIComponent(code), pin: pin ? decodeURIComponent(pin) : '' };
   } catch {
-    // Not a link: a code.
+    // It is not a link, so it is a code.
   }
   return { code: trimmed, pin: '' };
 }

@@ -101,7 +101,7 @@ new StatusLine({
   player,
 });
 
-// ---- in and out ----
+// ---- joining and leaving ----
 
 function enter({ roomId, username, pin, resumeToken }) {
   room.reset(userId);
@@ -116,7 +116,7 @@ function showRoom(visible) {
   document.title = visible ? `${connection.seat.roomId} · tandem` : 'tandem · watch together';
 }
 
-/** Back at the door, with everything of the room put away. */
+/** Returns to the landing page, and resets the state of the room. */
 function leaveRoom({ invited = null, message = '' } = {}) {
   rememberSeat(null);
   calls.reset();
@@ -147,7 +147,7 @@ connection.on('frame', (frame) => {
 connection.on('refused', (error) => {
   const { seat } = connection;
   if (error.code === 'identity_in_use') {
-    // Our id is taken and we have no token for it (a server that forgot): come as somebody new.
+    // The userId is in use and there is no token for it, because the server has lost the seat: join with a new userId.
     userId = newUserId();
     enter({ ...seat, resumeToken: undefined });
     return;
@@ -174,7 +174,7 @@ byId('leave-button').addEventListener('click', () => {
   leaveRoom();
 });
 
-// ---- what people do ----
+// ---- input ----
 
 const ask = (frame) => connection.request(frame).catch((refusal) => toasts.say(errorWords(refusal), { kind: 'error' }));
 
@@ -187,7 +187,7 @@ function act(action, targetUserId) {
   switch (action) {
     case 'rename':
       byId('rename-input').value = rememberedName();
-      // Escape leaves the last answer standing.
+      // After Escape the dialog keeps its previous return value.
       byId('rename-dialog').returnValue = '';
       byId('rename-dialog').showModal();
       break;
@@ -226,7 +226,7 @@ byId('guest-control').addEventListener('change', ({ target }) => {
   ask({ type: 'TOGGLE_GUEST_CONTROL', enabled: target.checked });
 });
 
-// ---- what is shown ----
+// ---- rendering ----
 
 byId('picture-button').addEventListener('click', () => sync.show(pictureUrl()));
 for (const id of ['file-button', 'stage-pick']) byId(id).addEventListener('click', () => byId('file-input').click());
@@ -242,7 +242,7 @@ byId('link-form').addEventListener('submit', (event) => {
   try {
     url = new URL(input.value.trim());
   } catch {
-    // Said below.
+    // The text follows below.
   }
   const fine = url && (url.protocol === 'http:' || url.protocol === 'https:');
   byId('link-error').hidden = Boolean(fine);
@@ -310,14 +310,14 @@ room.on('change', () => {
   stage.refresh();
 });
 
-// ---- the start ----
+// ---- start ----
 
 async function start() {
   let started = false;
   publishDebug({ connection, room, player, sync, calls, started: () => started });
   const query = new URLSearchParams(location.search);
   const invited = query.get('tandemRoom') ? { roomId: query.get('tandemRoom'), pin: query.get('pin') ?? '' } : null;
-  // A PIN has no business in the address bar, where it is seen, bookmarked and shared.
+  // The PIN is removed from the address bar, where it would be seen, bookmarked and shared.
   if (location.search) history.replaceState(null, '', location.pathname);
   userId = await claimUserId();
   started = true;

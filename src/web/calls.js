@@ -5,13 +5,13 @@ const WANTED = {
   audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
   video: { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 24, max: 30 }, facingMode: 'user' },
 };
-/** The members that were here offer to the newcomer; one that did not within this time is asked to. */
+/** Present members send offers to a newcomer. After this time the newcomer asks those that have not. */
 const OFFER_MS = 4000;
 const SIGNALS_KEPT = 512;
-/** Everybody sends to everybody; beyond this a browser and its uplink have more to do than to show a film. */
+/** Maximum number of members in a call: each sends to all others, and more would overload browsers and uplinks. */
 const MOST_PEERS = 15;
 
-/** Everybody's camera and microphone, browser to browser. Emits `media` {userId} whenever a picture or a voice comes or goes. */
+/** The calls between the browsers of all members. Emits `media` {userId} when a track starts or ends. */
 export class Calls extends Emitter {
   tracks = { audio: null, video: null };
 
@@ -19,7 +19,7 @@ export class Calls extends Emitter {
   #room;
   #peers = new Map();
   #seen = new Set();
-  /** Signals that came up while the wire was down. */
+  /** Signals that were made while the connection was down. */
   #unsent = [];
   #keepsSeat = false;
   #timer = 0;
@@ -57,12 +57,12 @@ export class Calls extends Emitter {
     return { connectionState: peer.connectionState, framesDecoded: inbound?.framesDecoded ?? 0 };
   }
 
-  /** Throws what getUserMedia throws. */
+  /** Throws the errors of getUserMedia. */
   async switchOn(kind) {
     if (!navigator.mediaDevices) throw new DOMException('only on https or localhost', 'SecurityError');
     const stream = await navigator.mediaDevices.getUserMedia({ [kind]: WANTED[kind] });
     const [track] = kind === 'audio' ? stream.getAudioTracks() : stream.getVideoTracks();
-    // Pulled out, or taken back in the browser's own settings.
+    // The device was unplugged, or the permission was withdrawn in the browser.
     track.addEventListener('ended', () => {
       if (this.tracks[kind] === track) this.switchOff(kind);
     });
@@ -92,7 +92,7 @@ export class Calls extends Emitter {
         this.#keepsSeat = true;
         break;
       case 'ROOM_STATE':
-        // Who came in anew gets new offers; what was meant for the old ones would only confuse.
+        // A member that joined again gets new offers; signals for its old connections would only confuse it.
         if (this.#keepsSeat) this.#catchUp();
         this.#unsent = [];
         this.#keepsSeat = false;
@@ -107,7 +107,7 @@ export class Calls extends Emitter {
         this.#refresh();
         break;
       case 'USER_JOINED':
-        // Also when it was here before: it has nothing in its hands any more.
+        // Also for a member that was here before: its connections are gone.
         if (frame.userId !== this.#room.me) this.#make(frame.userId);
         break;
       case 'MEMBER_BACK':
@@ -133,7 +133,7 @@ export class Calls extends Emitter {
     for (const peer of this.#peers.values()) peer.repeat();
   }
 
-  /** After a RESUME a signal may come twice. */
+  /** Handles a signal. After a RESUME it may arrive twice. */
   #isNew({ signalId }) {
     if (signalId === undefined) return true;
     if (this.#seen.has(signalId)) return false;
@@ -189,11 +189,11 @@ export class Calls extends Emitter {
     let peer = this.#peers.get(from);
     const stranger = peer?.remoteId && negotiationId && peer.remoteId !== negotiationId;
     if (type === 'OFFER') {
-      // The other side began anew (a reload): what we hold leads nowhere.
+      // The other side has a new connection (after a reload): replace ours.
       if (!peer || stranger) peer = this.#make(from);
       if (!peer) return;
     } else if (type === 'ANSWER' && stranger) {
-      // It began anew while our offer was on its way: so do we, and offer again.
+      // The other side has a new connection, and our offer was for the old one: replace ours, and offer again.
       this.#make(from);
       return;
     } else if (!peer || stranger) {

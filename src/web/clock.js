@@ -6,7 +6,7 @@ const KEPT = 16;
 /** Milliseconds since 1970 that never jump: `Date.now()` follows every correction of the system clock. */
 export const steadyNow = () => performance.timeOrigin + performance.now();
 
-/** The server's clock, seen from here (see "The clock" in docs/protocol.md). */
+/** An estimate of the server's clock (see "The clock" in docs/protocol.md). */
 export class Clock {
   #send;
   #samples = [];
@@ -23,8 +23,8 @@ export class Clock {
   rtt = null;
 
   /**
-   * Since when a PING waits for its PONG, or null: silence means a dead wire. (Not "when the last PONG came": in a
-   * background tab a minute may pass between two PINGs, and nothing is wrong then.)
+   * Since when a PING waits for its PONG, or null. A long wait means a dead connection. (The time of the last PONG would
+   * not do: in a background tab a minute may pass between two PINGs.)
    */
   waitingSince = null;
 
@@ -36,7 +36,7 @@ export class Clock {
     return steadyNow() + this.#offset;
   }
 
-  /** A new socket may lead to another node, and the machine may have slept: old samples say nothing then. */
+  /** Discards the samples: a new socket may be on another node, and the machine may have slept. */
   start() {
     this.stop();
     this.#samples = [];
@@ -51,7 +51,7 @@ export class Clock {
   }
 
   #tick() {
-    // The monotonic clock stands still in a sleeping machine; the difference shows it.
+    // The monotonic clock stops while the machine sleeps; the difference between the two clocks shows it.
     const skew = Date.now() - steadyNow();
     if (Math.abs(skew - this.#skew) > 1000) {
       this.#skew = skew;

@@ -3,7 +3,7 @@ import { Clock, steadyNow } from './clock.js';
 import { Emitter } from './emitter.js';
 
 const FEATURES = ['resume', 'ack', 'clock'];
-/** Without a PONG for so long the wire is dead, whatever TCP believes. */
+/** Without a PONG for this long the connection is dead, whatever TCP reports. */
 const SILENCE_MS = 12_000;
 const REQUEST_TIMEOUT_MS = 8000;
 const PROBE_REST_MS = 2000;
@@ -16,7 +16,7 @@ export class Refusal extends Error {
 }
 
 /**
- * One seat in one room over as many WebSockets as that takes.
+ * A seat in a room, kept over as many WebSockets as necessary.
  *
  * Emits `state` {name, retryAt}, `frame` (every frame of the room), `refused` (Refusal), `closed` {code}, `replaced`.
  * States: idle, connecting, live, waiting (for the next attempt), offline (the device has no network).
@@ -46,7 +46,7 @@ export class Connection extends Emitter {
     addEventListener('offline', () => {
       if (this.state.name === 'waiting') this.#become('offline');
     });
-    // A phone that was in the pocket: don't sit out the rest of a long wait.
+    // The page is visible again, for example on a phone: do not wait any longer.
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.#wake();
     });
@@ -64,7 +64,7 @@ export class Connection extends Emitter {
     this.#open();
   }
 
-  /** Says good-bye; the server closes with 1000. */
+  /** Sends LEAVE; the server closes with 1000. */
   leave() {
     this.#write({ type: 'LEAVE' });
     this.#abandon({ patient: true });
@@ -124,7 +124,7 @@ export class Connection extends Emitter {
     this.#socket = null;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    // After LEAVE the server closes; closing first could overtake the LEAVE in a proxy.
+    // The server closes after LEAVE. If the client closed first, the close could overtake the LEAVE in a proxy.
     if (patient) setTimeout(() => socket.close(), 1000);
     else socket.close();
   }
@@ -185,7 +185,7 @@ export class Connection extends Emitter {
     if (frame.type !== 'ACK') this.emit('frame', frame);
   }
 
-  /** What RESUME will need. An ACK and RESUMED may name a version whose frames are still on their way. */
+  /** Records what RESUME needs. An ACK and RESUMED may name a version whose frames have not arrived yet. */
   #note({ type, epoch, version, resumeToken }) {
     if (resumeToken) this.seat.resumeToken = resumeToken;
     if (epoch !== undefined) this.seat.epoch = epoch;
@@ -202,7 +202,7 @@ export class Connection extends Emitter {
       const error = new Refusal(frame);
       const seatGone = this.#phase === 'resuming' && !error.retryable;
       if (seatGone) {
-        // The seat is gone: come in again through the door, with name and PIN.
+        // The seat is lost: join again, with name and PIN.
         Object.assign(this.seat, { resumeToken: undefined, epoch: null, version: 0 });
         this.#opened();
       } else if (this.#wasLive && error.retryable) {
@@ -219,7 +219,7 @@ export class Connection extends Emitter {
   #erred(frame) {
     const error = new Refusal(frame);
     if (frame.id !== undefined) this.#settle(frame.id, error);
-    // It may be about somebody who just left, or about this very socket. Ask once, and know.
+    // The error may be about a member that has just left, or about this socket. A REQUEST_SYNC tells.
     if (error.code === 'not_joined') this.#probe();
   }
 

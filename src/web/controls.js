@@ -3,7 +3,7 @@ import { clockText, shortTime } from './words.js';
 
 const STEP_S = 5;
 
-/** The bar below the picture, and the keys that do the same. */
+/** The control bar below the picture, and its keyboard shortcuts. */
 export class Controls {
   #parts;
   #player;
@@ -66,7 +66,7 @@ export class Controls {
     sound.setAttribute('aria-label', this.#player.volume === 0 ? 'Sound on' : 'Sound off');
     if (document.activeElement !== rate) rate.value = this.#nearest(this.#sync.rate);
     setText(hint, this.#hint());
-    // A bar that can be used knows its length: the next frame may be a click later.
+    // An enabled bar needs its length at once: a click may come before the next frame.
     this.#run();
   }
 
@@ -81,7 +81,7 @@ export class Controls {
     return `${this.#room.host?.username ?? 'The host'} has the remote control.`;
   }
 
-  /** Sixty times a second: only what runs. */
+  /** Updates what changes during playback, sixty times a second. */
   #run() {
     if (!this.#dragging) this.#show(this.#player.loaded ? this.#player.position : this.#sync.expected());
   }
@@ -99,7 +99,7 @@ export class Controls {
   }
 
   #toggle() {
-    // The click is also the gesture that a browser may be waiting for.
+    // The click is also the user gesture that the browser may require before it plays.
     if (this.#sync.blocked) this.#sync.unblock();
     else if (this.#usable) this.#sync.toggle();
   }

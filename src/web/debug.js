@@ -1,4 +1,4 @@
-/** `window.tandem`: what this page believes, for tests and for the curious. It only tells; it changes nothing. */
+/** `window.tandem`: the state of this page, read-only, for tests and debugging. */
 export function publishDebug({ connection, room, player, sync, calls, started }) {
   const tandem = {
     position: () => player.position,

@@ -23,14 +23,14 @@ export function icon(name) {
   return svg;
 }
 
-/** Changes the picture of an icon that is already there. */
+/** Changes the symbol of an existing icon. */
 export function setIcon(parent, name) {
   const href = `/assets/icons.svg#${name}`;
   const use = parent.querySelector('use');
   if (use && use.getAttribute('href') !== href) use.setAttribute('href', href);
 }
 
-/** Writes only what changed: a text node that is set sixty times a second would drop selections and wake readers. */
+/** Sets a text only if it changes: setting it sixty times a second would drop selections and trigger screen readers. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

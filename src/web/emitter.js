@@ -1,8 +1,8 @@
-/** The smallest publish/subscribe that does the job. */
+/** A minimal publish/subscribe. */
 export class Emitter {
   #listeners = new Map();
 
-  /** Returns the function that takes the listener off again. */
+  /** Adds a listener, and returns a function that removes it. */
   on(type, listener) {
     if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
     this.#listeners.get(type).add(listener);

@@ -1,6 +1,6 @@
 import { randomId } from './names.js';
 
-// Every access is guarded: storage may be forbidden or full, and the page must work all the same.
+// Every access is guarded: storage may be forbidden or full, and the page must work without it.
 function read(storage, key) {
   try {
     return window[storage].getItem(`tandem.${key}`);
@@ -14,14 +14,14 @@ function write(storage, key, value) {
     if (value === null) window[storage].removeItem(`tandem.${key}`);
     else window[storage].setItem(`tandem.${key}`, value);
   } catch {
-    // Forgotten at the reload, then.
+    // Without storage it is lost on reload.
   }
 }
 
 export const rememberedName = () => read('localStorage', 'name') ?? '';
 export const rememberName = (name) => write('localStorage', 'name', name);
 
-/** The seat that a reload takes again: room, PIN, and the token that proves that it is ours. */
+/** The seat that is resumed after a reload: room, PIN and resume token. */
 export function rememberedSeat() {
   try {
     const seat = JSON.parse(read('sessionStorage', 'seat'));
@@ -40,8 +40,8 @@ export function newUserId() {
 }
 
 /**
- * The userId of this tab. A duplicated tab inherits a copy of sessionStorage, and two tabs under one id would push each
- * other out of the room for ever: the lock tells whether another one is alive. (A reload waits for the old page to let go.)
+ * The userId of this tab. A duplicated tab has a copy of sessionStorage, and two tabs with one id would replace each other
+ * in the room for ever. The lock shows whether another tab is alive. (After a reload it waits for the old page to release it.)
  */
 export async function claimUserId() {
   const id = read('sessionStorage', 'user') ?? newUserId();

@@ -2,7 +2,7 @@ import { inviteLink, shortId } from './api.js';
 
 const COPIED_MS = 2000;
 
-/** Link, code and PIN to hand on. */
+/** The link, the code and the PIN of an invitation. */
 export class Invite {
   #parts;
 
@@ -30,7 +30,7 @@ export class Invite {
       link.value = inviteLink(roomId, answer.shortId, pin, link.dataset.mark);
       link.dataset.ready = 'true';
     } catch {
-      // The long link stays; it does the same.
+      // The long link stays; it works as well.
     }
   }
 
@@ -40,7 +40,7 @@ export class Invite {
     try {
       await navigator.clipboard.writeText(link.value);
     } catch {
-      // Plain http has no clipboard; the old way still works there.
+      // The clipboard API needs HTTPS; the older API works with plain HTTP.
       link.focus();
       link.select();
       document.execCommand('copy');

@@ -4,7 +4,7 @@ import { rememberedName, rememberName } from './identity.js';
 import { randomPin, randomRoomId } from './names.js';
 import { errorWords } from './words.js';
 
-/** The way in: start a room, join one by code, or follow an invitation. `enter({roomId, username, pin})`. */
+/** The landing page: create a room, join one by code, or follow an invitation. `enter({roomId, username, pin})`. */
 export class Landing {
   #parts;
   #enter;
@@ -26,7 +26,7 @@ export class Landing {
     this.#suggest();
   }
 
-  /** The open door; with an invitation only name and PIN are left to say. */
+  /** Shows the page; for an invitation only the name and the PIN are asked for. */
   open(invited = null, { message = '' } = {}) {
     const { root, joinTitle, joinText, codeField, startCard, other, pin, name, notice } = this.#parts;
     this.#invited = invited;
@@ -43,7 +43,7 @@ export class Landing {
     if (!name.value) name.focus({ preventScroll: true });
   }
 
-  /** The server said no to what was tried last. */
+  /** Shows why the server refused the last attempt. */
   refused(error) {
     this.#busy(false);
     const creating = this.#tried?.creating;

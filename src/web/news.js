@@ -1,4 +1,4 @@
-/** One sentence for what happened in the room, or null when it needs none. */
+/** A sentence about something that happened in the room, or null if it needs none. */
 export function newsWords(news, room) {
   const mine = news.userId === room.me;
   const name = mine ? 'You' : news.username || room.nameOf(news.userId);
@@ -18,7 +18,7 @@ export function newsWords(news, room) {
     case 'role':
       if (news.role === 'host') return null;
       if (news.role === 'co-host') return mine ? 'You are a co-host now.' : `${name} is a co-host now.`;
-      return mine ? 'You are no co-host any more.' : `${name} is no co-host any more.`;
+      return mine ? 'You are no longer a co-host.' : `${name} is no longer a co-host.`;
     case 'renamed':
       return mine ? `You are ${news.username} now.` : `${news.was} is ${news.username} now.`;
     case 'guest-control':

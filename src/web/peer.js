@@ -5,11 +5,11 @@ const DISCONNECTED_MS = 4000;
 const KINDS = ['audio', 'video'];
 
 /**
- * One RTCPeerConnection to one member: the "perfect negotiation" pattern of the WebRTC specification.
- * Emits `signal` {type, ...payload} and `media` when a picture or a voice comes or goes.
+ * The RTCPeerConnection to one member, with the "perfect negotiation" pattern of the WebRTC specification.
+ * Emits `signal` {type, ...payload}, and `media` when a track starts or ends.
  */
 export class Peer extends Emitter {
-  /** Names this very RTCPeerConnection, so that the other side notices when it was made anew (a reload). */
+  /** An id of this RTCPeerConnection, so that the other side notices when it was replaced (after a reload). */
   id = randomId();
   remoteId = null;
 
@@ -35,8 +35,8 @@ export class Peer extends Emitter {
     this.#pc.onsignalingstatechange = () => {
       if (this.#pc.signalingState === 'stable') this.emit('media');
     };
-    // Without a camera on either side there would be nothing to negotiate; this line keeps the path warm, so that a
-    // picture is there the moment somebody switches it on.
+    // Without media on either side nothing would be negotiated. The data channel keeps the path open, so that a picture appears as soon as
+    // a camera is switched on.
     this.#pc.createDataChannel('tandem', { negotiated: true, id: 0 });
     for (const kind of KINDS) if (tracks[kind]) this.setTrack(kind, tracks[kind]);
   }
@@ -46,8 +46,8 @@ export class Peer extends Emitter {
   }
 
   /**
-   * The track that the other side sends, or null. By the negotiated direction, not by `track.muted`: after a rollback
-   * Chromium leaves that true for ever, with frames coming in.
+   * The track that the other side sends, or null. Decided by the negotiated direction and not by `track.muted`, which stays
+   * true in Chromium after a rollback although frames arrive.
    */
   remoteTrack(kind) {
     const line = this.#lines[kind];
@@ -75,12 +75,12 @@ export class Peer extends Emitter {
     if (this.#pc.connectionState !== 'connected') this.#pc.restartIce();
   }
 
-  /** An offer that went down with the old wire would be waited for in vain; one that arrived twice does no harm. */
+  /** Repeats an offer that may have been lost with the old connection. An offer that arrives twice does no harm. */
   repeat() {
     if (this.#pc.signalingState === 'have-local-offer') this.#signal({ type: 'OFFER', offer: this.#pc.localDescription });
   }
 
-  /** null switches the kind off. The line is kept: on and off must not add lines for ever. */
+  /** Sets the track of a kind; null switches it off. The transceiver is kept, so that switching does not add new ones. */
   setTrack(kind, track) {
     const line = this.#pc.getTransceivers().find((one) => one.receiver.track.kind === kind && one.direction !== 'stopped');
     if (!line) {
@@ -96,7 +96,7 @@ export class Peer extends Emitter {
     const busy = this.#making || (pc.signalingState !== 'stable' && !this.#answering);
     this.#ignored = description.type === 'offer' && busy && !this.#isPolite();
     if (this.#ignored) return;
-    // The answer to an offer that was repeated.
+    // The answer to a repeated offer.
     if (description.type === 'answer' && pc.signalingState === 'stable') return;
     this.#answering = description.type === 'answer';
     try {
@@ -143,7 +143,7 @@ export class Peer extends Emitter {
     clearTimeout(this.#timer);
     const state = this.#pc.connectionState;
     if (state === 'failed') {
-      // The polite one lets the other begin; should that one be gone, it begins itself.
+      // The polite side lets the other one begin; if that one is gone, it begins itself.
       this.#timer = setTimeout(() => this.restart(), this.#isPolite() ? 2000 : 0);
     } else if (state === 'disconnected') {
       this.#timer = setTimeout(() => this.restart(), DISCONNECTED_MS);

@@ -8,11 +8,11 @@ const FEET = ['#4757c0', '#17191c', '#b457b0', '#17191c', '#43b7b9', '#17191c', 
 const FONT = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
 /**
- * A film that needs no file: colour bars, a rolling ball and a big running clock, drawn from the position alone, so
- * that two screens at the same position show the very same picture.
+ * A film without a file: colour bars, a rolling ball and a large clock, drawn from the position alone, so that two screens
+ * at the same position show the same picture.
  */
 export class Picture extends Emitter {
-  /** It is made, not loaded: a jump costs nothing and lands exactly. */
+  /** The picture is drawn, not loaded: a seek costs nothing and is exact. */
   exact = true;
   duration = DURATION;
   ready = true;
@@ -91,7 +91,7 @@ export class Picture extends Emitter {
     this.#playing = playing;
   }
 
-  /** The part that never changes, painted once. */
+  /** The static part, drawn once. */
   #background(width, height) {
     const back = document.createElement('canvas');
     Object.assign(back, { width, height });
@@ -118,7 +118,7 @@ export class Picture extends Emitter {
     this.#back ??= this.#background(width, height);
     paint.drawImage(this.#back, 0, 0);
 
-    // A ball that rolls once across in four seconds; in whole steps for those who asked for less motion.
+    // A ball that crosses the picture in four seconds; in steps of a second if reduced motion is preferred.
     const beat = this.#calm.matches ? Math.floor(position) : position;
     const way = (beat % 8) / 4;
     const x = width * (0.06 + 0.88 * (way <= 1 ? way : 2 - way));
@@ -144,7 +144,7 @@ export class Picture extends Emitter {
     paint.font = `500 ${Math.round(width * 0.021)}px ${FONT}`;
     paint.fillText(this.#playing ? 'TANDEM TEST PICTURE' : 'TANDEM TEST PICTURE · PAUSED', width / 2, top + boxHeight * 0.84);
 
-    // A lamp for the first tenth of every second: easy to compare over the phone.
+    // A lamp lights for the first tenth of each second: easy to compare over the phone.
     if (position % 1 < 0.1) {
       paint.fillStyle = '#f4b740';
       paint.beginPath();

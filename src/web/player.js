@@ -3,7 +3,7 @@ import { Picture } from './picture.js';
 import { Video } from './video.js';
 
 /**
- * One face for whatever is shown. Positions in seconds; `position`, `duration`, `playing`, `ready`, `seeking`, `ended`,
+ * One interface for all kinds of films. Positions are in seconds; `position`, `duration`, `playing`, `ready`, `seeking`, `ended`,
  * `play`, `pause`, `seek`, `setRate`. Emits ready, blocked, failed, change.
  */
 export class Player extends Emitter {
@@ -29,7 +29,7 @@ export class Player extends Emitter {
     this.#show(this.#picture);
   }
 
-  /** An address or a File. */
+  /** Loads an address or a File. */
   showVideo(source) {
     this.#show(this.#video, source);
   }
@@ -50,7 +50,7 @@ export class Player extends Emitter {
     return this.#now !== null;
   }
 
-  /** There is something with a length to seek in. */
+  /** Whether the film has a length, so that it can be sought in. */
   get loaded() {
     return this.showing && this.duration > 0;
   }

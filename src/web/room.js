@@ -1,15 +1,15 @@
 import { Emitter } from './emitter.js';
 
 /**
- * What the server says about the room: who is here, who may what, what is shown. Frames go in, facts come out.
+ * The state of the room, built from the frames of the server: members, rights, url and timeline.
  *
- * Emits `change` (anything to draw anew), `news` {kind, ...} (worth a sentence to the people), `url` {url, userId}.
+ * Emits `change` (something to render), `news` {kind, ...} (something to tell the user), `url` {url, userId}.
  */
 export class Room extends Emitter {
   users = new Map();
   roomId = '';
   url = '';
-  /** Who chose what is shown, when we saw it happen. */
+  /** The member that chose the url, if known. */
   urlFrom = null;
   hostUserId = null;
   guestControl = false;
@@ -113,7 +113,7 @@ export class Room extends Emitter {
 
   #presence(userId, away) {
     const user = this.users.get(userId);
-    // Our own absence is over when we hear of it (a RESUME replays it).
+    // If this client receives it, the client is back (a RESUME replays the update).
     if (!user || user.away === away || userId === this.me) return;
     user.away = away;
     this.emit('news', { kind: away ? 'away' : 'back', userId, username: user.username });

@@ -3,7 +3,7 @@ import { hue, initials } from './names.js';
 
 const ROLES = { host: 'Host', 'co-host': 'Co-host', member: '' };
 
-/** Who is here. `act(action, userId)` with action rename, make-host, make-co-host, make-member or kick. */
+/** The list of members. Calls `act(action, userId)` with action rename, make-host, make-co-host, make-member or kick. */
 export class Roster {
   #list;
   #room;
@@ -37,7 +37,7 @@ export class Roster {
     for (const user of this.#room.users.values()) {
       const row = this.#rows.get(user.userId) ?? this.#build(user);
       this.#fill(row, user);
-      // In order of presence; moving a row only when it must keeps the focus where it is.
+      // In the order of the members of the room. Only rows whose place changes are moved, which keeps the focus.
       if (row.item === place) place = place.nextElementSibling;
       else this.#list.insertBefore(row.item, place);
     }

@@ -1,5 +1,5 @@
 /**
- * What a room's url stands for:
+ * The kinds of urls of a room:
  * - `<any origin>/test-picture`: the generated test picture;
  * - `<any origin>/local-file#name=..&size=..`: a file that everybody has to pick on their own device;
  * - any other http(s) address: a video.
@@ -32,8 +32,8 @@ function safeDecode(text) {
 }
 
 /**
- * Where the page's own media are: nowhere. No name ends in `.invalid`, so a server that lets rooms watch only some hosts can let these
- * through without asking whose they are.
+ * The host in urls of the page's own media. No real name ends in `.invalid`, so a server with a list of allowed hosts can always accept
+ * these.
  */
 const NOWHERE = 'https://tandem.invalid';
 

@@ -1,9 +1,9 @@
 import { setText } from './dom.js';
 import { isSameFile, parseSource } from './source.js';
 
-/** Puts on the stage what the room's url stands for, and says what is missing. */
+/** Shows the film of the room's url, or what is missing for it. */
 export class Stage {
-  /** The file that this person picked; it has no address that others could use. */
+  /** The file that the user picked; it has no address for others. */
   #file = null;
   #source = parseSource('');
   #parts;
@@ -12,7 +12,7 @@ export class Stage {
   #sync;
   #toasts;
 
-  /** `parts`: note, title, text, pick (a button), overlay (the click that the browser wants), label. */
+  /** `parts`: note, title, text, pick (a button), overlay (for the click that the browser requires), label. */
   constructor({ parts, player, room, sync, toasts }) {
     this.#parts = parts;
     this.#player = player;
@@ -22,7 +22,7 @@ export class Stage {
     room.on('url', ({ url }) => this.show(url));
     player.on('failed', () => {
       player.clear();
-      this.#say('This cannot be played here', 'The address is no video that this browser can show. It may still play where it comes from.');
+      this.#say('This cannot be played here', 'The address is not a video that this browser can show. It may still play on its own site.');
     });
     sync.on('change', () => {
       parts.overlay.hidden = !(sync.blocked && sync.playing && player.showing);
@@ -45,7 +45,7 @@ export class Stage {
     }
   }
 
-  /** A file was picked: our answer to what the room watches, or (returned: true) something new for the room. */
+  /** Handles a picked file: the copy of what the room watches, or (returns true) something new for the room. */
   take(file) {
     const asked = this.#source.kind === 'file' && !this.#player.showing;
     this.#file = file;
@@ -63,7 +63,7 @@ export class Stage {
     this.show('');
   }
 
-  /** Again, when roles have changed: whoever may choose is told so. */
+  /** Renders again when roles have changed, because the hint depends on them. */
   refresh() {
     if (!this.#player.showing && this.#source.kind !== 'video') this.#explain(this.#source);
   }
@@ -71,7 +71,7 @@ export class Stage {
   #explain(source) {
     if (source.kind === 'file') {
       const who = this.#room.urlFrom && this.#room.users.get(this.#room.urlFrom)?.username;
-      this.#say(`${who ?? 'The room'} is watching ${source.name}`, 'The film stays on each device: pick your own copy, and you are in.', { pick: true });
+      this.#say(`${who ?? 'The room'} is watching ${source.name}`, 'The film stays on each device: pick your own copy to join in.', { pick: true });
     } else if (this.#room.mayControl) {
       this.#say('Nothing on yet', 'Choose below what to watch together.');
     } else {

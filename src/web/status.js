@@ -9,7 +9,7 @@ const SPOKEN = {
   idle: '',
 };
 
-/** The pill that tells how the wire is, and the two numbers beside it. */
+/** The status of the connection, and the two numbers beside it. */
 export class StatusLine {
   #parts;
   #connection;

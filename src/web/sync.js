@@ -7,20 +7,20 @@ const JUMP_S = 0.5;
 const NUDGE_S = 0.04;
 const STEADY_S = 0.01;
 const JUMP_REST_MS = 1500;
-/** A film that took longer than this to seek is not led any further: the network is the matter then. */
+/** The maximum lead of a jump, in seconds. If a film took longer to seek, the network is the reason. */
 const MAX_LEAD_S = 3;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /**
- * Keeps the player where the room is. The server's `timeline` is the only truth; what this person does is shown at
- * once and then confirmed (or taken back) by it.
+ * Keeps the player at the position of the room. The `timeline` of the server is authoritative; an action of the user is shown
+ * at once, and then confirmed or reverted by it.
  *
  * Emits `refused` (a Refusal), `change`.
  */
 export class Sync extends Emitter {
   timeline = null;
-  /** Milliseconds; positive: this screen is ahead. null: nothing to compare. */
+  /** The drift in milliseconds, positive if this screen is ahead; null if there is nothing to compare. */
   drift = null;
   blocked = false;
 
@@ -35,7 +35,7 @@ export class Sync extends Emitter {
   #jumpedAt = 0;
   #jumping = false;
   #lead = 0;
-  /** The timeline whose end we have told already. */
+  /** The timeline whose end was reported. */
   #endTold = null;
 
   constructor({ connection, room, player }) {
@@ -56,7 +56,7 @@ export class Sync extends Emitter {
     setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
-  /** Waiting for the others behind a ready gate. */
+  /** Whether the player waits for others at a ready gate. */
   get waiting() {
     return this.#hold !== null;
   }
@@ -88,7 +88,7 @@ export class Sync extends Emitter {
     const mine = frame.userId === this.#room.me;
     switch (frame.type) {
       case 'ROOM_STATE':
-        // A newcomer lands where the film is, gate or not.
+        // A newcomer starts at the position of the film, whether a gate is closed or not.
         this.#hold = null;
         break;
       case 'SEEK_PAUSE':
@@ -102,7 +102,7 @@ export class Sync extends Emitter {
       default:
     }
     this.#latest = frame.timeline;
-    // Our own echo, or a frame that was decided before what we just did: the ACK says when to believe it.
+    // The frame announces this client's own change, or was decided before it; the ACK says from which version on to follow.
     if (this.#pending === 0) this.#adopt(frame.timeline);
   }
 
@@ -141,7 +141,7 @@ export class Sync extends Emitter {
     this.#act({ type: 'URL_CHANGE', url }, null);
   }
 
-  /** After the click that the browser wanted. */
+  /** Starts after the click that the browser required. */
   unblock() {
     this.blocked = false;
     if (this.playing && !this.#hold) this.#player.play();
@@ -153,7 +153,7 @@ export class Sync extends Emitter {
     return Math.round(this.#connection.clock.serverNow());
   }
 
-  /** What the person sees; without a player, where the room is. */
+  /** The displayed position; without a player, that of the room. */
   #position() {
     return this.#player.loaded ? Math.max(0, this.#player.position) : this.expected();
   }
@@ -198,7 +198,7 @@ export class Sync extends Emitter {
     else this.#park();
   }
 
-  /** Somebody sought: stop at the target, load, say so, and wait for the server's word. */
+  /** After a seek: stop at the target, load, send READY, and wait for the gate to open. */
   #wait() {
     const player = this.#player;
     const hold = this.#hold;
@@ -212,7 +212,7 @@ export class Sync extends Emitter {
       hold.told = true;
       this.#connection.send({ type: 'READY', targetTime: hold.target });
     }
-    // The server opens the gate at its deadline; if that word got lost, the timeline is still true.
+    // The server opens the gate at its deadline. If that frame was lost, the timeline is still right.
     if (this.#connection.clock.serverNow() > hold.until + 2000) this.#hold = null;
   }
 
@@ -222,7 +222,7 @@ export class Sync extends Emitter {
     if (player.playing) player.pause();
     player.setRate(this.rate);
     this.#nudging = false;
-    // Once for each target: a film may land a frame beside it and will not do better the second time.
+    // Only once for each target: a film may land a frame beside it, and a second seek would not do better.
     if (this.#parkedAt !== target && !player.seeking) {
       this.#parkedAt = target;
       if (player.position !== target) player.seek(target);
@@ -243,17 +243,17 @@ export class Sync extends Emitter {
       return;
     }
     if (!player.playing) {
-      // Nobody minds a jump in the moment of starting.
+      // A jump at the start of playback is not noticed.
       if (Math.abs(player.position - target) > (player.exact ? 0 : 0.2)) this.#jump(target);
       player.play();
     }
-    // While it loads, its position says nothing; pushing it about would only make that longer.
+    // While the film loads, its position means nothing, and corrections would only prolong loading.
     if (player.seeking || !player.ready) return;
 
     const gap = player.position - this.expected();
     this.drift = gap * 1000;
     if (this.#jumping) {
-      // What was missing after the last jump is what a jump costs here: aim so much further ahead next time.
+      // The delay after the last jump is the cost of a jump here: the next one aims that much further ahead.
       this.#jumping = false;
       this.#lead = clamp(this.#lead - gap, 0, MAX_LEAD_S);
     }
@@ -276,12 +276,12 @@ export class Sync extends Emitter {
     if (this.#player.exact) this.drift = 0;
   }
 
-  /** The film is over; one person of the room says so. */
+  /** The film has ended; one member reports it. */
   #end() {
     const player = this.#player;
     if (!player.ended && !player.seeking) player.seek(player.duration);
     this.drift = 0;
-    // Once for each word of the server: a refused or undeliverable one must not be said for ever.
+    // Only once for each timeline: a command that was refused or lost must not be repeated for ever.
     if (this.#room.isHost && this.#connection.live && this.#endTold !== this.#latest) {
       this.#endTold = this.#latest;
       this.#control('pause', player.duration);
@@ -289,8 +289,8 @@ export class Sync extends Emitter {
   }
 
   /**
-   * The host's word moves the room's timeline: one that is still loading, catching up, or waiting for a click must not
-   * drag everybody along.
+   * Positions of the host move the timeline of the room, so a host that loads, catches up or waits for a click must not send
+   * any.
    */
   get #settled() {
     const player = this.#player;

@@ -1,4 +1,4 @@
-// A classic script in <head>: it runs before the first paint, so the page never flashes in the wrong colours.
+// A classic script in <head> runs before the first paint, so the page never flashes in the wrong colours.
 (() => {
   const root = document.documentElement;
   const key = 'tandem.theme';
@@ -6,7 +6,7 @@
   try {
     chosen = localStorage.getItem(key);
   } catch {
-    // Storage may be forbidden; the system's choice holds then.
+    // Without storage the choice of the system applies.
   }
   if (chosen === 'light' || chosen === 'dark') root.dataset.theme = chosen;
 
@@ -20,7 +20,7 @@
     try {
       localStorage.setItem(key, next);
     } catch {
-      // It holds until the reload, then.
+      // Without storage the choice lasts until the reload.
     }
   });
 })();

@@ -1,6 +1,6 @@
 import { el } from './dom.js';
 
-/** The camera pictures, and the voices behind them. */
+/** The tiles with cameras, and the sound of microphones. */
 export class Tiles {
   #box;
   #calls;
@@ -15,7 +15,7 @@ export class Tiles {
     this.#room = room;
     calls.on('media', () => this.draw());
     room.on('change', () => this.draw());
-    // After a reload the browser wants a gesture before it lets anybody be heard.
+    // After a reload the browser requires a user gesture before it plays sound.
     for (const type of ['pointerdown', 'keydown']) document.addEventListener(type, () => this.#retry(), { capture: true });
   }
 

@@ -3,7 +3,7 @@ import { el } from './dom.js';
 const STAY_MS = 5000;
 const MOST = 4;
 
-/** Short news in a corner; the box is an aria-live region, so they are also spoken. */
+/** Short messages in a corner. The box is an aria-live region, so screen readers read them, too. */
 export class Toasts {
   #box;
 

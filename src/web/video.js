@@ -1,6 +1,6 @@
 import { Emitter } from './emitter.js';
 
-/** A <video> behind the same face as the test picture. Emits ready, blocked (play() needs a click), failed, change. */
+/** A <video> with the same interface as the test picture. Emits ready, blocked (play() needs a click), failed, change. */
 export class Video extends Emitter {
   exact = false;
 
@@ -16,7 +16,7 @@ export class Video extends Emitter {
       video.addEventListener(type, change);
     }
     video.addEventListener('loadedmetadata', () => this.emit('ready'));
-    // Headphones pulled out, a media key, another app: the browser paused it, not the room.
+    // Headphones were unplugged, a media key was pressed, or another app took over: the browser paused the film, not the room.
     video.addEventListener('pause', () => {
       if (this.#wanted && !video.ended) this.emit('blocked');
     });
@@ -49,7 +49,7 @@ export class Video extends Emitter {
     return this.#video.seeking;
   }
 
-  /** Enough is here to go on from this position. */
+  /** Whether enough is loaded to play from this position. */
   get ready() {
     return this.#video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA || (this.ended && !this.seeking);
   }

@@ -5,11 +5,11 @@ export const inSeconds = (ms) => {
   return minutes === 1 ? 'a minute' : `${minutes} minutes`;
 };
 
-/** What an ERROR of the server means to the one who reads it. */
+/** The text for an ERROR of the server. */
 export function errorWords({ code, message, retryAfterMs }) {
   switch (code) {
     case 'invalid_pin':
-      return 'That PIN is not right. Ask the one who invited you.';
+      return 'That PIN is wrong. Ask the person who invited you.';
     case 'pin_locked':
       return `Too many wrong PINs for this room. You can try again in ${inSeconds(retryAfterMs)}.`;
     case 'room_full':
@@ -17,11 +17,11 @@ export function errorWords({ code, message, retryAfterMs }) {
     case 'forbidden':
       return 'You are not allowed to do that here.';
     case 'identity_in_use':
-      return 'Somebody is already here under your identity.';
+      return 'Another person is already here under your identity.';
     case 'rate_limited':
-      return 'That was a little fast. Please try again.';
+      return 'Too many requests. Please try again in a moment.';
     case 'not_joined':
-      return 'That person is not in the room any more.';
+      return 'That person is no longer in the room.';
     case 'unavailable':
     case 'internal':
       return 'The server has a problem right now. Please try again in a moment.';
