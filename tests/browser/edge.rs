@@ -3,12 +3,12 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::{
-    kit::{
-        process::{Process, free_port, listens, program, wait_for},
-        redis::Redis,
-    },
     party::{PIN, Party},
     server::Server,
+};
+use tandem_testkit::{
+    process::{Process, free_port, listens, program, wait_for},
+    redis::Redis,
 };
 
 /// TLS with an authority of its own.

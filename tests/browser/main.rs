@@ -29,5 +29,3 @@ mod reconnect;
 mod screenshots;
 mod server;
 mod wire;
-
-use tandem_testkit as kit;

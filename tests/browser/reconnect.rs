@@ -1,11 +1,11 @@
 use crate::{
     audit,
-    kit::process::wait_for,
     page::{Page, one},
     party::{Guest, Party},
     server::Server,
     wire::Wire,
 };
+use tandem_testkit::process::wait_for;
 
 async fn until_state(page: &Page, state: &str) {
     let expression = format!("{}.dataset.state === '{state}' && tandem.state() === '{state}'", one("connection-state"));

@@ -10,7 +10,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{kit::process::free_port, process::Group};
+use crate::process::Group;
+use tandem_testkit::process::free_port;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 

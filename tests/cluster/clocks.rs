@@ -5,13 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    kit::{faketime::Faketime, redis::Redis},
-    nodes::Nodes,
-    support::{Client, now_ms},
-};
+use crate::nodes::Nodes;
+use tandem_testkit::{Client, faketime::Faketime, now_ms, redis::Redis};
 
-/// Where every film here begins.
+/// The start position of every film in these tests.
 const BEGIN: f64 = 100.0;
 const HOUR: i64 = 3_600;
 
@@ -25,7 +22,7 @@ async fn start(nodes: &mut Nodes, clocks: &[Faketime]) {
     }
 }
 
-/// A film, and between which instants it began.
+/// A film, and the instants between which it began.
 struct Film {
     after: Instant,
     before: Instant,
@@ -38,7 +35,7 @@ impl Film {
         Self { after, before: Instant::now() }
     }
 
-    /// It is where somebody who has watched it since is now, and it never ran more than 5 % faster or slower.
+    /// Checks that the film is at the position of a member that has watched it since, and that it never ran more than 5 % faster or slower.
     async fn is_on_time(&self, client: &mut Client) {
         let asked = Instant::now();
         client.send(json!({"type": "REQUEST_SYNC"})).await;
@@ -50,7 +47,7 @@ impl Film {
     }
 }
 
-/// By how much the clock of a client's node is ahead of the one of this process, at the least and at the most, in ms.
+/// The minimum and maximum lead, in ms, of the clock of a client's node over the clock of this process.
 async fn ahead(client: &mut Client) -> (i64, i64) {
     let t0 = now_ms().cast_signed();
     client.send(json!({"type": "PING", "t0": t0})).await;
@@ -64,7 +61,7 @@ async fn seat(nodes: &Nodes, node: usize, user: &str) -> Client {
     client
 }
 
-/// One has the right time, one is hours ahead, one behind. They go by Redis' clock, and do not follow their own.
+/// One node has the right time, one is hours ahead, one behind. They follow the clock of Redis, not their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_film_is_at_one_place_on_nodes_whose_clocks_differ() {
     let redis = Redis::start();
@@ -82,7 +79,7 @@ async fn a_film_is_at_one_place_on_nodes_whose_clocks_differ() {
     for host in 0..3 {
         let film = Film::begin(&mut members[host]).await;
         for (number, member) in members.iter_mut().enumerate() {
-            // The host has heard of it by the time its command was acknowledged.
+            // The host has received it by the time its command was acknowledged.
             if number != host {
                 member.until("PLAY_PAUSE").await;
             }
@@ -100,7 +97,7 @@ async fn a_film_is_at_one_place_on_nodes_whose_clocks_differ() {
     }
     clocks[0].set(HOUR);
     clocks[1].set(0);
-    // As long as a clock that follows its system's takes to show it.
+    // As long as a clock that followed its system clock would take to show it.
     sleep(Duration::from_secs(4)).await;
     for member in &mut members {
         film.is_on_time(member).await;
@@ -111,7 +108,7 @@ async fn a_film_is_at_one_place_on_nodes_whose_clocks_differ() {
     }
 }
 
-/// On a single node: forward and back, by little and by much, and twice.
+/// On a single node: forward and back, by a little and by a lot, and twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_film_does_not_leap_when_the_clock_of_its_node_is_set() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,7 +132,7 @@ async fn a_film_does_not_leap_when_the_clock_of_its_node_is_set() {
     nodes.until_metric(0, "tandem_clock_offset_seconds{against=\"system\"}", 86_000.0).await;
     let told = nodes.log(0).matches("the clock that this node goes by was set").count();
     assert!((1..=3).contains(&told), "told {told} times:\n{}", nodes.log(0));
-    // A restart takes it over at once.
+    // A restart adopts the new time at once.
     nodes.drain(0).await;
     nodes.launch(0);
     nodes.until_ready(0).await;

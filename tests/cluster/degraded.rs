@@ -1,20 +1,17 @@
-//! What goes on while something is away.
+//! The service while Redis or PostgreSQL is unreachable.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    backing::NO_DATABASE,
-    kit::{
-        process::{free_port, wait_for},
-        proxy::{Mode, Proxy},
-        redis::Redis,
-    },
-    nodes::Nodes,
-    stage::Stage,
-    support::{Client, client::Connect},
+use crate::{backing::NO_DATABASE, nodes::Nodes, stage::Stage};
+use tandem_testkit::{
+    Client,
+    client::Connect,
+    process::{free_port, wait_for},
+    proxy::{Mode, Proxy},
+    redis::Redis,
 };
 
 async fn seat(stage: &Stage, node: usize, user: &str) -> Client {
@@ -37,7 +34,7 @@ async fn while_redis_is_away_sockets_stay_and_signals_of_one_node_flow() {
     ana.send(json!({"type": "OFFER", "to": "ben", "offer": {"sdp": "x"}, "id": 1})).await;
     assert_eq!(ben.until("OFFER").await.str("from"), "ana");
     ana.until("ACK").await;
-    // Those of another node, and changes of state, are refused with a word.
+    // Signals to other nodes, and changes, are refused with an error.
     for frame in [
         json!({"type": "OFFER", "to": "cem", "offer": {"sdp": "x"}, "id": 2}),
         json!({"type": "BROADCAST", "event": "x", "id": 3}),
@@ -53,7 +50,7 @@ async fn while_redis_is_away_sockets_stay_and_signals_of_one_node_flow() {
     ana.until("PONG").await;
     ana.send(json!({"type": "REQUEST_SYNC"})).await;
     ana.until("SYNC_RESPONSE").await;
-    // New clients are sent elsewhere, after a grace; the process is not to be killed.
+    // After a grace time new clients are refused; the process must not be killed.
     stage.nodes.until_status(0, "/ready", 503).await;
     assert_eq!(stage.nodes.status(0, "/health").await, Some(200));
     let refused = Client::try_connect_to(stage.nodes.addr(0), Connect::default()).await.err().unwrap();
@@ -90,7 +87,7 @@ async fn while_redis_is_away_a_first_generation_client_is_told_to_come_back() {
     old.send_join("room", "old", json!({})).await;
     let error = old.until("ERROR").await;
     assert_eq!(error.str("message"), "Processing error");
-    // It does not understand an ERROR: closed, it comes back.
+    // It does not understand an ERROR, but reconnects when it is closed.
     assert_eq!(old.closed().await.1, Some(1013));
     new.send_join("room", "new", json!({"features": []})).await;
     assert_eq!(new.until("ERROR").await.str("code"), "unavailable");
@@ -140,7 +137,7 @@ async fn a_ledger_that_nobody_writes_stops_changes_before_it_loses_any() {
     };
     assert_eq!(refused.str("code"), "unavailable");
     wait_for("there was no alarm", || stage.nodes.log(0).contains("the ledger's queue grows"));
-    stage.hire();
+    stage.start_worker();
     let rows = stage.ledger().await;
     assert_eq!(rows.iter().filter(|row| row.kind == "BROADCAST").count(), done, "what was confirmed, once each");
     ana.send(json!({"type": "BROADCAST", "event": "x", "id": "again"})).await;
@@ -155,9 +152,9 @@ async fn who_came_in_while_the_answer_got_lost_and_went_is_no_ghost() {
     stage.nodes.drain(0).await;
     stage.nodes.launch(0);
     stage.nodes.until_ready(0).await;
-    // Redis has to know the script: the answer that it does not would get lost as well, and nobody would come in.
+    // Redis must know the script: its NOSCRIPT answer would be lost as well, and no member could join.
     seat(&stage, 1, "first").await;
-    // Each the first in its room on this node, and gone before it is known that it came in.
+    // Each is the first member of its room on this node, and has gone before the node knows that the JOIN was committed.
     for (room, user, features) in [("old", "old", json!({})), ("modern", "ana", json!({"features": ["resume"]}))] {
         let mut client = Client::connect_to(stage.nodes.addr(0)).await;
         proxy.set(Mode::MuteFromJoin);
@@ -165,7 +162,7 @@ async fn who_came_in_while_the_answer_got_lost_and_went_is_no_ghost() {
         assert_eq!(client.until("ERROR").await.str("code"), "unavailable");
         drop(client);
         proxy.set(Mode::Pass);
-        // Nobody looks into the room meanwhile: the node itself has to find out.
+        // No client uses the room meanwhile: the node itself has to notice.
         let gone = format!(
             "SELECT count(*) FROM room_events WHERE event_type IN ('USER_LEFT', 'MEMBER_AWAY') AND user_id = '{user}'"
         );
@@ -191,7 +188,7 @@ async fn a_node_lets_go_of_rooms_that_its_members_have_left_for_another() {
         });
         client.send(resume).await;
         client.until("RESUMED").await;
-        // It goes on there.
+        // The room continues there.
         tokio::spawn(async move { client.during(Duration::from_secs(20)).await });
     }
     let begun = std::time::Instant::now();

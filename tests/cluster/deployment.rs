@@ -1,4 +1,4 @@
-//! Whether a node fits into a deployment, and the other shapes of Redis.
+//! Nodes that do not fit a deployment, and the other shapes of Redis.
 
 use std::{process::Command, time::Duration};
 
@@ -8,13 +8,14 @@ use tokio::time::sleep;
 
 use crate::{
     backing::{SECRET, connect},
-    kit::{
-        certificates::Certificates,
-        process::{DEADLINE, free_port},
-        redis::{Cluster, Redis, Sentinel},
-    },
     nodes::Nodes,
-    support::{Client, Incoming, http},
+};
+use tandem_testkit::{
+    Client, Incoming,
+    certificates::Certificates,
+    http,
+    process::{DEADLINE, free_port},
+    redis::{Cluster, Redis, Sentinel},
 };
 
 fn serve(env: &[(&str, &str)]) -> std::process::Output {
@@ -63,7 +64,7 @@ async fn two_nodes_talk(settings: &[(&str, &str)], trouble: impl FnOnce()) {
     ana.send(json!({"type": "BROADCAST", "event": "before", "id": 1})).await;
     assert_eq!(ben.until("BROADCAST").await.str("event"), "before");
     trouble();
-    // Refused for a while, and then no longer.
+    // Refused for a while, then accepted.
     let mut tries = 0;
     loop {
         ana.send(json!({"type": "BROADCAST", "event": "after", "id": 2})).await;
@@ -84,7 +85,7 @@ async fn two_nodes_talk(settings: &[(&str, &str)], trouble: impl FnOnce()) {
             _ => assert!(begun.elapsed() < DEADLINE, "it is not heard:\n{}\n{}", nodes.log(0), nodes.log(1)),
         }
     }
-    // His node's connection may be made anew once more, and nobody keeps an offer for him.
+    // The connection of his node may be replaced once more, and no inbox keeps an offer for a present member.
     let begun = std::time::Instant::now();
     loop {
         ana.send(json!({"type": "OFFER", "to": "ben", "offer": {"sdp": "x"}})).await;
@@ -149,7 +150,7 @@ async fn a_password_that_sentinels_do_not_take_is_said_and_never_shown() {
     ] {
         let settings = [&fixed[..], &own].concat();
         let nodes = Nodes::launched(1, &settings);
-        crate::kit::process::wait_for("nothing is said", || nodes.log(0).contains(words));
+        tandem_testkit::process::wait_for("nothing is said", || nodes.log(0).contains(words));
         assert!(!nodes.log(0).contains(WRONG), "{}", nodes.log(0));
         nodes.until_status(0, "/ready", 503).await;
     }
@@ -157,7 +158,7 @@ async fn a_password_that_sentinels_do_not_take_is_said_and_never_shown() {
     Nodes::start(1, &[&fixed[..], &own].concat()).await;
 }
 
-/// Every type of what a client gets, but for what is its own doing.
+/// The types of all frames that a client gets, except for answers to its own.
 async fn heard(client: &mut Client, within: Duration) -> Vec<String> {
     client.during(within).await.iter().map(|frame| frame.str("type").to_owned()).collect()
 }
@@ -167,7 +168,7 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
     let redis = Redis::start();
     let (plain, seventh) = (redis.url(), format!("{}/7", redis.url()));
     let mut deployments = Vec::new();
-    // The same secret, the same names of nodes, rooms and members: as a copy that somebody made to try something.
+    // The same secret and the same names of nodes, rooms and members, as in a copy of a deployment.
     for settings in [
         vec![("REDIS_URL", plain.as_str())],
         vec![("REDIS_URL", plain.as_str()), ("REDIS_DB", "1")],
@@ -206,7 +207,7 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
             assert_eq!(nodes.metric(node, "tandem_gaps_total{outcome=\"noticed\"}").await, 0.0, "{number}");
         }
     }
-    // A deaf link is not taken for a living one because another deployment has a node of its name.
+    // A deaf link must not look alive because another deployment has a node with its name.
     deployments[1].0.kill(0);
     deployments[0].0.until_ready(0).await;
     deployments[1].1[1].until("MEMBER_AWAY").await;
@@ -262,7 +263,7 @@ async fn of_two_processes_with_one_name_the_older_one_goes() {
     nodes.launch(1);
     nodes.until_ready(1).await;
     assert_eq!(ana.closed().await.1, Some(1012));
-    crate::kit::process::wait_for("the older one stays", || !nodes.is_running(0));
+    tandem_testkit::process::wait_for("the older one stays", || !nodes.is_running(0));
     assert!(nodes.log(0).contains("NODE_ID"), "{}", nodes.log(0));
     let mut ana = Client::connect_to(nodes.addr(1)).await;
     let resume = json!({

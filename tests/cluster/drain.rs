@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    kit::redis::Redis,
-    stage::{Stage, nobody_left},
-    support::Client,
-};
+use crate::stage::{Stage, nobody_left};
+use tandem_testkit::{Client, redis::Redis};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_clients_sit_through_a_rolling_restart() {
@@ -19,7 +16,7 @@ async fn a_thousand_clients_sit_through_a_rolling_restart() {
     crowd.plan.arrivals.lock().unwrap().clear();
     for number in 0..3 {
         let took = stage.nodes.drain(number).await;
-        // It gives itself 15 s at the most; the rest is for the signal and for looking.
+        // A node takes at most 15 s; the rest is for the signal and for polling.
         println!("node {number} was gone after {took:?}");
         assert!(took < Duration::from_secs(20), "{took:?}");
         stage.nodes.launch(number);
@@ -34,8 +31,8 @@ async fn a_thousand_clients_sit_through_a_rolling_restart() {
     println!("{} came back, the slowest after {longest:?}", arrivals.len());
     assert!(arrivals.len() >= CLIENTS && *longest < Duration::from_secs(15), "{longest:?}");
     println!("at the most {} of {CLIENTS} within 100 ms", peak(&arrivals, Duration::from_millis(100)));
-    // A tenth of those of a node each second of ten; all in one second if nothing spread them. A tenth of that would be finer, and a
-    // matter of how busy the machine is.
+    // Spread evenly, a tenth of the sockets of a node would close in each of ten seconds; without spreading, all in one. A finer bound
+    // would depend on how busy the machine is.
     let peak = peak(&arrivals, Duration::from_secs(1));
     assert!(peak * 100 < 30 * CLIENTS, "{peak} within a second");
     assert!(

@@ -1,4 +1,4 @@
-//! Two colours behind HAProxy, with the very file and script of the deployment, switched and drained while a crowd talks.
+//! Two colours behind HAProxy, with the configuration and the script of the deployment, switched and drained while a crowd talks.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,12 +8,10 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::{
-    kit::{
-        process::{DEADLINE, Process, free_port, listens, program, wait_for},
-        redis::Redis,
-    },
-    stage::{Stage, nobody_left},
+use crate::stage::{Stage, nobody_left};
+use tandem_testkit::{
+    process::{DEADLINE, Process, free_port, listens, program, wait_for},
+    redis::Redis,
 };
 
 struct Balancer {
@@ -39,7 +37,7 @@ impl Balancer {
         Self { port, admin, state, _process: process, _dir: dir }
     }
 
-    /// What the script says.
+    /// The output of the script.
     fn switch(&self, to: &str) -> String {
         let mut command = Command::new(root().join("scripts/switch-color.sh"));
         command
@@ -57,7 +55,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Until the nodes have so many sockets.
+/// Waits until the nodes have this number of sockets.
 async fn until_open(stage: &Stage, wanted: &[(usize, f64)]) {
     let begun = Instant::now();
     for (node, count) in wanted {
@@ -85,7 +83,7 @@ async fn colours_are_switched_under_load_and_nobody_notices() {
     wait_for("HAProxy does not see green", || balancer.switch("status").contains("green  8 up"));
     balancer.switch("green");
     sleep(Duration::from_secs(1)).await;
-    // Who is there stays.
+    // Open sockets stay.
     until_open(&stage, &[(blue, 200.0), (green, 0.0)]).await;
     stage.nodes.drain(blue).await;
     wait_for("green does not have them all", || {

@@ -1,5 +1,5 @@
-//! A crowd on three nodes, and what goes wrong meanwhile. After each of these nothing is lost, doubled or told in silence: the judge looks
-//! at what every member was told, and at the ledger in PostgreSQL.
+//! Faults while a crowd talks on three nodes. After each of them nothing may be lost, doubled or hidden: the judge compares the diaries of
+//! all members with the ledger in PostgreSQL.
 
 use std::{
     collections::BTreeSet,
@@ -11,16 +11,16 @@ use tokio::time::sleep;
 
 use crate::{
     crowd::{Diary, Row, judge, room},
-    kit::{
-        process::DEADLINE,
-        proxy::{Mode, Proxy},
-        redis::Redis,
-    },
     stage::{Stage, nobody_left},
-    support::Client,
+};
+use tandem_testkit::{
+    Client,
+    process::DEADLINE,
+    proxy::{Mode, Proxy},
+    redis::Redis,
 };
 
-/// Rooms of five that talk while something goes wrong: `FAULT_ROOMS`, or fewer for daily work.
+/// Number of rooms, with five members each: `FAULT_ROOMS`, or fewer for daily work.
 fn rooms() -> usize {
     std::env::var("FAULT_ROOMS").map_or(40, |rooms| rooms.parse().unwrap())
 }
@@ -58,7 +58,7 @@ async fn rolling_through_all_nodes_is_no_news_to_anybody() {
 async fn a_killed_node_is_replaced_and_its_ghosts_go() {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let crowd = stage.crowd(rooms(), 5).await;
-    // Somebody who can not come back: of the first generation, on the node that dies, host of a room that others watch.
+    // A member that cannot come back: of the first generation, on the killed node, host of a room that others watch.
     let mut ghost = Client::connect_to(stage.nodes.addr(1)).await;
     ghost.enter("haunted", "ghost", json!({})).await;
     let mut witness = Client::connect_to(stage.nodes.addr(0)).await;
@@ -101,7 +101,7 @@ async fn cut_pubsub_connections_are_no_gap() {
     println!("{replayed} rooms got what they had missed");
 }
 
-/// Nobody is lost or seen leaving while Redis is away.
+/// No member is lost or seen leaving while Redis is unreachable.
 async fn while_redis(redis: Redis, away: impl AsyncFnOnce(&mut Stage)) -> Vec<Diary> {
     let mut stage = Stage::set(redis, &[]).await;
     let crowd = stage.crowd(rooms(), 5).await;
@@ -141,13 +141,13 @@ async fn redis_that_comes_back_with_its_data_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_comes_back_empty_gets_everything_from_the_nodes() {
     let diaries = while_redis(Redis::start(), async |stage| {
-        // What nobody has taken out of the streams is lost with them: only the nodes still have it.
+        // Entries that no worker has taken are lost with the streams; only the nodes still have them.
         stage.kill_workers();
         sleep(Duration::from_secs(3)).await;
         stage.redis.kill();
         sleep(Duration::from_secs(5)).await;
         stage.redis.restart_empty();
-        stage.hire();
+        stage.start_worker();
     })
     .await;
     assert!(diaries.iter().all(|diary| diary.discontinuities > 0), "everybody was told that the rooms began anew");
@@ -174,7 +174,7 @@ async fn workers_that_are_killed_lose_and_double_nothing() {
     for _ in 0..6 {
         sleep(Duration::from_millis(1_700)).await;
         stage.kill_workers();
-        stage.hire();
+        stage.start_worker();
     }
     let (verdict, _) = stage.end(crowd).await;
     verdict.assert_good();
@@ -195,7 +195,7 @@ async fn behind_a_proxy(stage: &mut Stage, settings: &[(&str, &str)]) -> Proxy {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_off_for_five_seconds_catches_up() {
-    // Its lease outlives the hole, however slow the machine is.
+    // Its lease is longer than the cut, however slow the machine is.
     let mut stage = Stage::set(Redis::start(), &[("LEASE_SECONDS", "30")]).await;
     let proxy = behind_a_proxy(&mut stage, &[]).await;
     let crowd = stage.crowd(rooms(), 5).await;
@@ -213,7 +213,7 @@ async fn a_node_that_is_cut_off_for_five_seconds_catches_up() {
     assert!(stage.nodes.metric(0, "tandem_gaps_total{outcome=\"replayed\"}").await > 0.0);
 }
 
-/// Members that two nodes gave up for the third.
+/// The number of members that two nodes reaped for the third.
 async fn reaped(stage: &Stage) -> f64 {
     let members = async |node| stage.nodes.metric(node, "tandem_reaped_members_total").await;
     members(1).await + members(2).await
@@ -226,7 +226,7 @@ async fn a_node_that_was_taken_for_dead_gets_its_seats_back() {
     let crowd = stage.crowd(rooms(), 5).await;
     sleep(Duration::from_secs(3)).await;
     proxy.set(Mode::Hole);
-    // Longer than its lease, shorter than the time for which seats are kept.
+    // Longer than its lease, but shorter than the resume window.
     let begun = Instant::now();
     while reaped(&stage).await == 0.0 {
         assert!(begun.elapsed() < Duration::from_secs(25), "nobody was taken for dead");
@@ -272,7 +272,7 @@ async fn a_link_that_has_gone_deaf_is_noticed_and_made_anew() {
     assert!(stage.nodes.metric(0, "tandem_link_restarts_total").await > 0.0);
 }
 
-/// Somebody who only listens, on a node whose link goes deaf, and two words that are said then.
+/// A member that only receives, on a node whose link goes deaf, and two messages that are sent then.
 async fn listen_on_a_deaf_link(settings: &[(&str, &str)]) -> (Client, Stage, Proxy) {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let proxy = behind_a_proxy(&mut stage, settings).await;
@@ -301,17 +301,17 @@ async fn who_only_listens_is_told_what_a_deaf_link_lost() {
     }
 }
 
-/// The control of the one above.
+/// The control of the previous test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_probe_a_deaf_link_stays_deaf() {
-    // Nor does it look after a command that came late.
+    // Nor does a late answer to a command trigger a probe.
     let settings = [("REDIS_PROBE_SECONDS", "0"), ("REDIS_TIMEOUT_SECONDS", "20")];
     let (mut listener, _stage, _proxy) = listen_on_a_deaf_link(&settings).await;
     let heard = listener.during(Duration::from_secs(8)).await;
     assert!(heard.iter().all(|frame| !frame.is("BROADCAST")), "{heard:?}");
 }
 
-/// The control of all of the above: what they look for is found where it is.
+/// The control of all tests above: the judge finds faults that are there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_judge_sees_what_is_wrong() {
     let stage = Stage::set(Redis::start(), &[]).await;
@@ -320,14 +320,14 @@ async fn the_judge_sees_what_is_wrong() {
     let mut diaries = crowd.disperse(Duration::from_secs(30)).await;
     let mut rows = stage.ledger().await;
     judge(&diaries, &rows).assert_good();
-    // A row too few, and one too many.
+    // One row is missing, and one is doubled.
     let place = rows.iter().position(|row| row.kind == "BROADCAST").unwrap();
     let row = rows.swap_remove(place);
     assert_eq!(judge(&diaries, &rows).not_in_ledger.len(), 1 + confirmations(&diaries, &row));
     rows.extend([row.clone(), row]);
     assert_eq!(judge(&diaries, &rows).doubled.len(), 1);
     rows.pop();
-    // A frame that one member was not told of, and that was told to another in other words.
+    // One member misses a frame, and another one got a different text.
     let others = diaries[1..].iter().filter(|diary| diary.room == diaries[0].room);
     let others: BTreeSet<u64> =
         others.flat_map(|diary| &diary.segments).flat_map(|it| it.told.keys().copied()).collect();
@@ -342,7 +342,7 @@ async fn the_judge_sees_what_is_wrong() {
     assert!(!judge(&diaries, &rows).unfinished.is_empty());
 }
 
-/// How many members were told that what this row tells of is done.
+/// The number of members that were told of this row.
 fn confirmations(diaries: &[Diary], row: &Row) -> usize {
     let point = (row.epoch, row.version);
     diaries.iter().filter(|diary| room(diary.room) == row.room && diary.confirmed.contains(&point)).count()

@@ -1,5 +1,5 @@
-//! A Redis without much memory: the ledger's queue stays within its part of it, and one that others have filled is left again, by nobody's
-//! hand. Whatever was confirmed is in the ledger.
+//! A Redis with little memory: the ledger queue stays within its share, and a Redis that other programs have filled recovers without an
+//! operator. Everything that was acknowledged is in the ledger.
 
 use std::{
     collections::BTreeSet,
@@ -9,17 +9,13 @@ use std::{
 use serde_json::json;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::{
-    backing::connect,
-    kit::{process::DEADLINE, redis::Redis},
-    stage::Stage,
-    support::Client,
-};
+use crate::{backing::connect, stage::Stage};
+use tandem_testkit::{Client, process::DEADLINE, redis::Redis};
 
 const MIB: u64 = 1024 * 1024;
 const MEMORY: u64 = 32 * MIB;
 const ROOMS: usize = 8;
-/// Those who do not listen for a while stay.
+/// Subscribers that do not read for a while stay connected.
 const FAST: [(&str, &str); 3] =
     [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000"), ("PING_INTERVAL_SECONDS", "3600")];
 
@@ -28,7 +24,7 @@ fn small() -> Redis {
     Redis::with(&["--save", "", "--appendonly", "no", "--maxmemory", &memory, "--maxmemory-policy", "noeviction"])
 }
 
-/// Somebody who changes the url of a room of its own, and what was said of that.
+/// A client that changes the url of its own room, and the answers that it got.
 struct Host {
     client: Client,
     room: usize,
@@ -43,7 +39,7 @@ impl Host {
         Self { client, room, next: 0, confirmed: BTreeSet::new() }
     }
 
-    /// Whether it is done. A refusal says that it may be tried again, and when.
+    /// Whether the change was made. A refusal says that and when to retry.
     async fn change(&mut self) -> bool {
         self.next += 1;
         let url = format!("https://example.org/{}/{}/{}", self.room, self.next, "x".repeat(1_500));
@@ -62,7 +58,7 @@ impl Host {
         false
     }
 
-    /// Until nothing more is taken for a while.
+    /// Sends changes until none is accepted for a while.
     async fn until_refused(&mut self) {
         let mut refused = 0;
         while refused < 10 {
@@ -93,7 +89,7 @@ async fn hosts(stage: &Stage) -> Vec<Host> {
     hosts
 }
 
-/// Once nothing waits any more: every url that was confirmed, and none twice.
+/// Once the queue is empty: every acknowledged url is in the ledger, and none twice.
 async fn all_is_written(stage: &Stage, hosts: &[Host]) {
     stage.ledger().await;
     let rows = stage.postgres.sql("SELECT data->>'url' FROM room_events WHERE event_type = 'URL_CHANGE'");
@@ -113,14 +109,14 @@ fn used(redis: &Redis) -> u64 {
 async fn while_postgres_is_away_the_queue_takes_its_part_of_redis_and_no_more() {
     let mut stage = Stage::set(small(), &FAST).await;
     let mut hosts = hosts(&stage).await;
-    // Two people whose signals have nothing to do with all that.
+    // Two members whose signals must not be affected.
     let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
     ana.enter("calm", "ana", json!({"features": ["resume", "ack"]})).await;
     let mut ben = Client::connect_to(stage.nodes.addr(1)).await;
     ben.enter("calm", "ben", json!({"features": ["resume", "ack"]})).await;
     ana.until("USER_JOINED").await;
     stage.postgres.stop();
-    // One room alone may have nearly all of it.
+    // A single room may use nearly all of it.
     hosts[0].until_refused().await;
     let part = MEMORY as f64 / 4.0;
     stage.nodes.until_metric(0, "tandem_ledger_stream_max_bytes", part).await;
@@ -137,14 +133,14 @@ async fn while_postgres_is_away_the_queue_takes_its_part_of_redis_and_no_more() 
         });
     }
     let mut hosts = all.join_all().await;
-    // The alarm comes from a node, and the queue holds what it may.
+    // A node logs the alarm, and the queue holds its share.
     let logs = (0..3).map(|node| stage.nodes.log(node)).collect::<String>();
     assert!(logs.contains("the ledger's queue grows") && logs.contains("LEDGER_STREAM_BYTES"), "{logs}");
     for node in 0..3 {
         let bytes = stage.nodes.metric(node, "tandem_ledger_stream_bytes").await;
         assert!(bytes <= 1.05 * part, "{bytes} of {part}");
     }
-    // For everything else there is room.
+    // There is memory for everything else.
     assert!(used(&stage.redis) < MEMORY * 3 / 4, "{}", used(&stage.redis));
     assert!(stage.redis.command("SET somebody else").contains("+OK"));
     stage.all_ready().await;
@@ -159,7 +155,7 @@ async fn while_postgres_is_away_the_queue_takes_its_part_of_redis_and_no_more() 
     println!("{} changes were confirmed", hosts.iter().map(|host| host.confirmed.len()).sum::<usize>());
 }
 
-/// Until Redis takes not even a byte more from anybody. What its connections need for the moment comes and goes, so that is tried.
+/// Fills Redis until it does not accept another byte. The memory of connections varies, so this is tried.
 async fn fill(stage: &Stage, host: &mut Host) {
     let mut redis = connect(&stage.redis.url()).await;
     let begun = Instant::now();
@@ -200,13 +196,13 @@ async fn a_redis_that_others_have_filled_is_drained_and_recovers_by_itself() {
         }
     }
     fill(&stage, &mut hosts[0]).await;
-    // PostgreSQL comes back, the others' keys stay: what waits goes into the ledger.
+    // PostgreSQL comes back, and the keys of other programs stay: the queue is written to the ledger.
     stage.postgres.restart();
     all_is_written(&stage, &hosts).await;
     let mut redis = connect(&stage.redis.url()).await;
     let foreign: Vec<String> = redis::cmd("KEYS").arg("foreign:*").query_async(&mut redis).await.unwrap();
     assert!(!foreign.is_empty());
-    // Filled once more, while PostgreSQL is there.
+    // Redis is filled once more, while PostgreSQL is available.
     fill(&stage, &mut hosts[1]).await;
     clear(&stage).await;
     stage.all_ready().await;

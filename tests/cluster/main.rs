@@ -1,5 +1,5 @@
 //! Clusters of real processes over a real Redis and PostgreSQL, which are killed, paused and cut off.
-//! What holds for rooms on any number of nodes is in `tests/it/rooms`.
+//! Tests of rooms on any number of nodes are in `tests/it/rooms`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,4 +31,4 @@ mod rotation;
 mod stage;
 mod timers;
 
-use tandem_testkit::{self as kit, self as support, backing};
+use tandem_testkit::backing;

@@ -1,17 +1,14 @@
-//! What only a node of a cluster counts.
+//! Metrics that only nodes of a cluster count.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    kit::{process::DEADLINE, redis::Redis},
-    stage::Stage,
-    support::Client,
-};
+use crate::stage::Stage;
+use tandem_testkit::{Client, process::DEADLINE, redis::Redis};
 
-/// Until a number of both nodes is at least this.
+/// Waits until a metric of both nodes is at least this.
 async fn until(stage: &Stage, name: &str, least: f64) {
     let begun = Instant::now();
     for node in 0..2 {
@@ -60,7 +57,7 @@ async fn what_comes_from_another_node_is_counted_apart() {
     ana.fence().await;
     ben.fence().await;
     assert_eq!(moved().await, [[5.0, 0.0], [5.0, 0.0], [0.0, 5.0]]);
-    // One that takes no commit, and has no time in it.
+    // A frame without a commit, and without a time.
     ben.send(json!({"type": "OFFER", "to": "ana", "offer": {}})).await;
     ana.until("OFFER").await;
     ben.fence().await;
@@ -71,7 +68,7 @@ async fn what_comes_from_another_node_is_counted_apart() {
         assert_eq!(stage.nodes.metric(node, "tandem_members{state=\"present\"}").await, 1.0);
         assert!(stage.nodes.metric(node, "tandem_postgres_pool_max").await >= 1.0);
     }
-    // A JOIN looks for the room in the ledger.
+    // A JOIN looks the room up in the ledger.
     assert!(stage.nodes.metric(0, "tandem_postgres_pool_size").await >= 1.0);
 }
 
@@ -94,7 +91,7 @@ async fn a_link_that_is_made_anew_listens_again_and_its_age_is_seen() {
         assert!(stage.nodes.metric(node, "tandem_link_restarts_total").await >= 1.0);
     }
     stage.redis.pause();
-    // Probed each second, and given up after two: a link that is not there grows older, too.
+    // Probed each second, and replaced after two: the age of a lost link grows, too.
     until(&stage, "tandem_redis_probe_age_seconds", 2.5).await;
     stage.redis.resume();
     stage.all_ready().await;

@@ -1,4 +1,4 @@
-//! Node processes of one deployment, each with a name and a port of its own that it keeps when it is started again.
+//! The node processes of one deployment, each with its own name and port, which it keeps across restarts.
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +11,10 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::{
-    backing::SECRET,
-    kit::process::{DEADLINE, Process, free_port},
-    support::http,
+use crate::backing::SECRET;
+use tandem_testkit::{
+    http,
+    process::{DEADLINE, Process, free_port},
 };
 
 pub(crate) struct Nodes {
@@ -26,13 +26,13 @@ pub(crate) struct Nodes {
 struct Node {
     name: String,
     port: u16,
-    /// Settings of this one alone.
+    /// Settings of this node alone.
     own: BTreeMap<String, String>,
     process: Option<Process>,
 }
 
 impl Nodes {
-    /// So many, ready for clients.
+    /// Starts `count` nodes, and waits until they are ready.
     pub(crate) async fn start(count: usize, settings: &[(&str, &str)]) -> Self {
         let nodes = Self::launched(count, settings);
         for number in 0..count {
@@ -41,14 +41,14 @@ impl Nodes {
         nodes
     }
 
-    /// So many that have only been started.
+    /// Starts `count` nodes without waiting.
     pub(crate) fn launched(count: usize, settings: &[(&str, &str)]) -> Self {
         let mut nodes = Self::idle(count, settings);
         (0..count).for_each(|number| nodes.launch(number));
         nodes
     }
 
-    /// So many that have not been started.
+    /// Prepares `count` nodes without starting them.
     pub(crate) fn idle(count: usize, settings: &[(&str, &str)]) -> Self {
         let mut env = BTreeMap::new();
         let fixed =
@@ -61,7 +61,7 @@ impl Nodes {
         Self { all: (0..count).map(node).collect(), env, dir: tempfile::tempdir().unwrap() }
     }
 
-    /// Another setting for one of them, from its next start on.
+    /// Changes a setting of one node, from its next start on.
     pub(crate) fn set(&mut self, number: usize, key: &str, value: &str) {
         self.all[number].own.insert(key.to_owned(), value.to_owned());
     }
@@ -90,15 +90,15 @@ impl Nodes {
         }
     }
 
-    /// Nothing while nobody listens.
+    /// `None` while the node does not listen.
     pub(crate) async fn status(&self, number: usize, path: &str) -> Option<u16> {
-        if !crate::kit::process::listens(self.all[number].port) {
+        if !tandem_testkit::process::listens(self.all[number].port) {
             return None;
         }
         Some(http::request(self.addr(number), "GET", path, &[]).await.status)
     }
 
-    /// A number of /metrics, by its name and labels as they stand there.
+    /// The value of a metric, by its name and labels as in the text.
     pub(crate) async fn metric(&self, number: usize, name: &str) -> f64 {
         let text = http::request(self.addr(number), "GET", "/metrics", &[]).await;
         let text = text.body;
@@ -106,7 +106,7 @@ impl Nodes {
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
-    /// Until it is at least that much.
+    /// Waits until a metric is at least this.
     pub(crate) async fn until_metric(&self, number: usize, name: &str, least: f64) {
         let begun = Instant::now();
         loop {
@@ -143,7 +143,7 @@ impl Nodes {
         self.all[number].process.as_mut().is_some_and(Process::is_running)
     }
 
-    /// SIGTERM, until it has ended by itself. How long that took.
+    /// Sends SIGTERM and waits for the end. Returns how long that took.
     pub(crate) async fn drain(&mut self, number: usize) -> Duration {
         let begun = Instant::now();
         self.signal(number, "TERM");

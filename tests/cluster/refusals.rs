@@ -1,25 +1,23 @@
-//! Redis is there, and answers no.
+//! Redis can be reached, but refuses commands.
 
 use std::{path::Path, process::Command, time::Duration};
 
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    kit::{
-        process::{Process, free_port, program},
-        redis::{Cluster, Redis},
-    },
-    nodes::Nodes,
-    support::Client,
+use crate::nodes::Nodes;
+use tandem_testkit::{
+    Client,
+    process::{Process, free_port, program},
+    redis::{Cluster, Redis},
 };
 
-/// Something that Redis may refuse, and how it is brought to do so.
+/// A refusal of Redis, and how it is provoked.
 struct Member {
     what: &'static str,
     begin: Vec<String>,
     end: Vec<String>,
-    /// What Redis says.
+    /// The error of Redis.
     words: &'static str,
     cause: &'static str,
 }
@@ -31,12 +29,12 @@ fn member(what: &'static str, begin: &[&str], end: &[&str], words: &'static str,
     Member { what, begin: all(begin), end: all(end), words, cause }
 }
 
-/// The user of the node may no longer do something; then all again.
+/// Takes rights from the user of the node, then gives all of them back.
 fn right(what: &'static str, rule: &str) -> Member {
     let lines = [format!("ACL SETUSER node {rule}"), "CLIENT KILL TYPE pubsub".to_owned()];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let again = format!("ACL SETUSER node reset on >{PASSWORD} ~* &* +@all");
-    // Commands that are refused are seen on a connection that lives; channels end it.
+    // Refused commands are noticed on an open connection; refused channels end it.
     let begin = if rule.contains("channels") || rule.contains("subscribe") { &lines[..] } else { &lines[..1] };
     member(what, begin, &[&again], "\"cause\":\"noperm\"", "noperm")
 }
@@ -109,7 +107,7 @@ async fn until_said(nodes: &Nodes, words: &str) {
 async fn goes_through(member: Member) {
     let redis = Redis::start();
     redis.command(&format!("ACL SETUSER node on >{PASSWORD} ~* &* +@all"));
-    // Nothing can be saved under a name that is taken by a directory.
+    // Redis cannot save to a file whose name is taken by a directory.
     std::fs::create_dir_all(redis.log().parent().unwrap().join("dump.rdb/x")).unwrap();
     let url = redis.url();
     let user = [("REDIS_URL", url.as_str()), ("REDIS_USERNAME", "node"), ("REDIS_PASSWORD", PASSWORD)];
@@ -126,15 +124,15 @@ async fn goes_through(member: Member) {
     nodes.until_status(0, "/ready", 503).await;
     let counted = format!("tandem_state_errors_total{{cause=\"{}\"}}", member.cause);
     nodes.until_metric(0, &counted, 3.0).await;
-    // One that comes now and one that is there are told so, and the socket stays.
+    // A new client and a present one get an error, and the socket stays.
     assert_eq!(nodes.metric(0, "tandem_link_up").await, 0.0, "{what}");
     ana.send(json!({"type": "BROADCAST", "event": "x", "id": 1})).await;
     let answer = ana.collect_until(|frame| frame.is("ACK") || frame.is("ERROR"), "an answer").await.pop().unwrap();
-    // Not all that is refused is needed for that.
+    // Not everything that Redis refuses is needed for this.
     if answer.is("ERROR") {
         assert_eq!(answer.str("code"), "unavailable", "{what}");
     }
-    // Tried each second, but not said each second. Two, when it came up in other words first.
+    // Tried each second, but not logged each second. Two lines, if the first one has another text.
     assert!((1..=3).contains(&said(&nodes, member.words)), "{what}:\n{}", nodes.log(0));
     assert!(!nodes.log(0).contains(PASSWORD), "{what}");
     for line in &member.end {
@@ -178,7 +176,7 @@ async fn a_node_that_finds_redis_like_that_says_so_and_waits() {
         let nodes = Nodes::launched(1, &[("REDIS_URL", &redis.url())]);
         until_said(&nodes, words).await;
         nodes.until_status(0, "/ready", 503).await;
-        // Who has changed the password has to show it.
+        // This connection must authenticate with the new password.
         let login = if words == "NOAUTH" { "AUTH closed\r\n" } else { "" };
         redis.command(&format!("{login}{end}"));
         nodes.until_ready(0).await;
@@ -201,7 +199,7 @@ async fn a_script_of_somebody_else_that_does_not_end_is_waited_for() {
     until_said(&nodes, "Redis is back").await;
 }
 
-/// A Redis that takes a minute and a half to load what it has, or until it is told to be quick.
+/// A Redis that loads for a minute and a half, or until it is told to be quick.
 fn slow_to_load() -> Redis {
     let redis = Redis::with(&[
         "--save",
@@ -224,7 +222,7 @@ async fn until_loaded(nodes: &Nodes, redis: &Redis) {
     nodes.until_status(0, "/ready", 503).await;
     nodes.until_metric(0, "tandem_state_errors_total{cause=\"loading\"}", 3.0).await;
     assert!(redis.command("PING").contains("LOADING"), "it has loaded everything too early");
-    // Tried each second, but not said each second.
+    // Tried each second, but not logged each second.
     assert!((1..=3).contains(&said(nodes, LOADING)), "{}", nodes.log(0));
     redis.command("CONFIG SET key-load-delay 0");
     nodes.until_ready(0).await;

@@ -1,4 +1,4 @@
-//! Rooms that Redis has lost and no node holds come back from PostgreSQL.
+//! Rooms that Redis has lost and that are on no node are restored from PostgreSQL.
 
 use std::time::Instant;
 
@@ -6,10 +6,9 @@ use serde_json::json;
 
 use crate::{
     backing::{connect, events},
-    kit::{process::DEADLINE, redis::Redis},
     stage::Stage,
-    support::Client,
 };
+use tandem_testkit::{Client, process::DEADLINE, redis::Redis};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_room_that_nobody_holds_comes_back_with_the_next_join() {
@@ -30,7 +29,7 @@ async fn a_room_that_nobody_holds_comes_back_with_the_next_join() {
         ana.until("ACK").await;
     }
     stage.ledger().await;
-    // All of it at once: the nodes and Redis' memory.
+    // All at once: the nodes, and the memory of Redis.
     (0..3).for_each(|number| stage.nodes.kill(number));
     stage.redis.kill();
     stage.redis.restart_empty();
@@ -59,9 +58,9 @@ async fn a_room_that_was_closed_does_not_come_back() {
     ana.send(json!({"type": "LEAVE"})).await;
     ana.closed().await;
     let closed = || stage.postgres.number("SELECT count(*) FROM room_events WHERE event_type = 'ROOM_CLOSED'");
-    crate::kit::process::wait_for("the room is not closed", || closed() == 1);
+    tandem_testkit::process::wait_for("the room is not closed", || closed() == 1);
     let mut redis = connect(&stage.redis.url()).await;
-    // Its node lets go of it a moment later.
+    // Its node drops the replica a moment later.
     let mut left: Vec<String> = Vec::new();
     let begun = Instant::now();
     while left.len() != 1 {
@@ -109,7 +108,7 @@ async fn what_redis_loses_twice_comes_back_twice() {
     for _ in 0..2 {
         let mut lose = redis::pipe();
         lose.cmd("RESTORE").arg(&keys[0]).arg(0).arg(&early[..]).arg("REPLACE");
-        // The nodes look after their rooms when they are connected again.
+        // The nodes restore their rooms when they are connected again.
         lose.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
         lose.cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub");
         lose.query_async::<()>(&mut redis).await.unwrap();

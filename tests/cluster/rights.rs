@@ -1,16 +1,13 @@
-//! The rights in Redis that docs/operations.md says are enough.
+//! The rights in Redis of docs/operations.md are sufficient.
 
 use serde_json::json;
 
-use crate::{
-    kit::{process::free_port, redis::Redis},
-    stage::Stage,
-    support::{Client, http},
-};
+use crate::stage::Stage;
+use tandem_testkit::{Client, http, process::free_port, redis::Redis};
 
 const DOCUMENT: &str = include_str!("../../docs/operations.md");
 
-/// The users of the document, as they are to be made.
+/// The users in the document.
 fn users() -> Vec<String> {
     let lines: Vec<String> =
         DOCUMENT.lines().filter(|line| line.starts_with("ACL SETUSER ")).map(str::to_owned).collect();
@@ -37,11 +34,11 @@ async fn a_party_needs_no_more_rights_than_are_written_down() {
     ana.until("OFFER").await;
     ana.send(json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": 1, "id": 1})).await;
     ana.until("ACK").await;
-    // A code, asked for and used.
+    // A short code is created and used.
     let code = http::request(stage.nodes.addr(0), "GET", "/api/short-id/room", &[]).await.json();
     let path = format!("/api/room/{}", code["shortId"].as_str().unwrap());
     assert_eq!(http::request(stage.nodes.addr(1), "GET", &path, &[]).await.json()["roomId"], "room");
-    // Away, with a signal that waits, and back on another node.
+    // A member goes away, gets a signal in its inbox, and comes back on another node.
     drop(ana);
     ben.until("MEMBER_AWAY").await;
     ben.send(json!({"type": "OFFER", "to": "ana", "offer": {}})).await;
@@ -56,16 +53,16 @@ async fn a_party_needs_no_more_rights_than_are_written_down() {
     ana.until("RESUMED").await;
     ana.until("BROADCAST").await;
     ana.until("OFFER").await;
-    // A node dies, and another looks after its member.
+    // A node dies, and another one reaps its member.
     ben.until("MEMBER_BACK").await;
     stage.nodes.kill(2);
     ben.until("MEMBER_AWAY").await;
-    // All streams were lost, and the group of the workers with them.
+    // All streams were lost, together with the consumer group.
     stage.redis.command("FLUSHALL");
     ben.send(json!({"type": "BROADCAST", "event": "after"})).await;
     let rows = stage.ledger().await;
     assert!(rows.iter().any(|row| row.event == "missed"));
-    stage.hire();
+    stage.start_worker();
     stage.nodes.drain(1).await;
     for node in 0..3 {
         let log = stage.nodes.log(node);

@@ -1,17 +1,14 @@
-//! The secret of a deployment is changed while people watch.
+//! The secret of a deployment is replaced while people watch.
 
 use serde_json::{Value, json};
 
-use crate::{
-    kit::redis::Redis,
-    nodes::Nodes,
-    support::{Client, http},
-};
+use crate::nodes::Nodes;
+use tandem_testkit::{Client, http, redis::Redis};
 
 const OLD: &str = "the secret that everybody knows by now";
 const NEW: &str = "the secret that nobody knows as yet";
 
-/// Somebody who comes back with a token, again and again, to one node or the other.
+/// A client that resumes again and again, on one node or the other.
 struct Ana {
     socket: Client,
     token: String,
@@ -31,7 +28,7 @@ impl Ana {
         let frame = json!({"type": "RESUME", "roomId": "film", "userId": "ana", "resumeToken": self.token,
             "epoch": self.epoch, "version": self.version, "features": ["resume", "ack"]});
         socket.send(frame).await;
-        let answer = |frame: &crate::support::Frame| frame.is("ERROR") || frame["resumeToken"].is_string();
+        let answer = |frame: &tandem_testkit::Frame| frame.is("ERROR") || frame["resumeToken"].is_string();
         let frames = socket.collect_until(answer, "an answer to RESUME").await;
         let last = frames.last().unwrap();
         assert!(!last.is("ERROR"), "node {number}: {last:?}");
@@ -40,7 +37,7 @@ impl Ana {
     }
 }
 
-/// What a JOIN with this PIN comes to: `ROOM_STATE`, or the code of the error.
+/// The answer to a JOIN with this PIN: `ROOM_STATE`, or the code of the error.
 async fn enter(nodes: &Nodes, number: usize, room: &str, user: &str, pin: &str) -> String {
     let mut socket = Client::connect_to(nodes.addr(number)).await;
     socket.send_join(room, user, json!({"pin": pin, "features": ["ack"]})).await;
@@ -81,13 +78,13 @@ async fn the_secret_is_changed_and_nobody_notices() {
     let mut ana = Ana::join(&nodes, 0, "film", "123456").await;
     let code = get(&nodes, 0, "/api/short-id/film").await["shortId"].as_str().unwrap().to_owned();
 
-    // The new secret is announced, and nothing is made with it.
+    // The new secret is announced; nothing is hashed with it yet.
     restart(&mut nodes, 1, OLD, NEW).await;
     ana.resume(&nodes, 1).await;
     restart(&mut nodes, 0, OLD, NEW).await;
     assert_eq!(enter(&nodes, 0, "film", "ben", "123456").await, "ROOM_STATE");
 
-    // It comes into use on one node after the other: what either makes holds on both.
+    // The nodes begin to use it one after the other; hashes of either secret are valid on all.
     ana.resume(&nodes, 0).await;
     restart(&mut nodes, 1, NEW, OLD).await;
     for number in [1, 0, 1, 0, 1] {
@@ -104,12 +101,12 @@ async fn the_secret_is_changed_and_nobody_notices() {
         "ROOM_STATE",
         "made with the new one, asked of the old"
     );
-    // One that was forgotten, or that is rolled back, has a secret in common with both.
+    // A node that was forgotten or rolled back shares a secret with both.
     restart(&mut nodes, 0, OLD, "").await;
     restart(&mut nodes, 0, NEW, OLD).await;
     ana.resume(&nodes, 0).await;
 
-    // The old one is taken back.
+    // The old secret is revoked.
     restart(&mut nodes, 1, NEW, "").await;
     ana.resume(&nodes, 1).await;
     restart(&mut nodes, 0, NEW, "").await;
@@ -118,13 +115,13 @@ async fn the_secret_is_changed_and_nobody_notices() {
         assert_eq!(enter(&nodes, number, "series", "ben", "777777").await, "ROOM_STATE");
         assert_eq!(get(&nodes, number, &format!("/api/room/{code}")).await["roomId"], "film");
     }
-    // Nobody comes with it any more.
+    // No client is admitted by it any more.
     nodes.drain(1).await;
     nodes.set(1, "TANDEM_SECRET", OLD);
     nodes.launch(1);
     let begun = std::time::Instant::now();
     while nodes.is_running(1) {
-        assert!(begun.elapsed() < crate::kit::process::DEADLINE, "{}", nodes.log(1));
+        assert!(begun.elapsed() < tandem_testkit::process::DEADLINE, "{}", nodes.log(1));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert!(nodes.log(1).contains("another TANDEM_SECRET"), "{}", nodes.log(1));

@@ -12,13 +12,13 @@ use tokio::time::sleep;
 use crate::{
     backing::connect,
     crowd::{Crowd, Diary, PIN, Plan, Row, URL, Verdict, judge, room},
-    kit::{
-        postgres::Postgres,
-        process::{DEADLINE, Process, free_port},
-        redis::Redis,
-    },
     nodes::Nodes,
-    support::Client,
+};
+use tandem_testkit::{
+    Client,
+    postgres::Postgres,
+    process::{DEADLINE, Process, free_port},
+    redis::Redis,
 };
 
 pub(crate) struct Stage {
@@ -26,7 +26,7 @@ pub(crate) struct Stage {
     pub(crate) postgres: Postgres,
     pub(crate) nodes: Nodes,
     workers: Vec<Process>,
-    /// Settings of workers alone.
+    /// Settings of the workers alone.
     theirs: Vec<(String, String)>,
     dir: TempDir,
 }
@@ -37,7 +37,7 @@ impl Stage {
         Self::set_apart(redis, settings, &[]).await
     }
 
-    /// `settings` are those of the nodes, `theirs` those of the workers.
+    /// `settings` are for the nodes, `theirs` for the workers.
     pub(crate) async fn set_apart(redis: Redis, settings: &[(&str, &str)], theirs: &[(&str, &str)]) -> Self {
         let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
         let (redis_url, database_url) = (redis.url(), postgres.url());
@@ -49,12 +49,12 @@ impl Stage {
         let nodes = Nodes::start(3, &settings).await;
         let theirs = theirs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let mut stage = Self { redis, postgres, nodes, workers: Vec::new(), theirs, dir };
-        stage.hire();
+        stage.start_worker();
         stage
     }
 
-    /// Another worker.
-    pub(crate) fn hire(&mut self) {
+    /// Starts another worker.
+    pub(crate) fn start_worker(&mut self) {
         let (redis_url, database_url) = (self.redis.url(), self.postgres.url());
         let port = free_port().to_string();
         let env = [
@@ -71,7 +71,7 @@ impl Stage {
         self.workers.push(Process::start(&mut command, &self.dir.path().join("worker.log")));
     }
 
-    /// SIGKILL to all workers.
+    /// Kills all workers with SIGKILL.
     pub(crate) fn kill_workers(&mut self) {
         self.workers.drain(..).for_each(|mut worker| worker.kill());
     }
@@ -80,7 +80,7 @@ impl Stage {
         self.crowd_at(self.nodes.addrs(), rooms, size).await
     }
 
-    /// Members connect to these addresses, one after the other.
+    /// The addresses that members connect to, in turn.
     pub(crate) async fn crowd_at(&self, nodes: Vec<SocketAddr>, rooms: usize, size: usize) -> Crowd {
         let plan = Plan {
             nodes,
@@ -93,7 +93,7 @@ impl Stage {
         Crowd::gather(rooms, size, plan).await
     }
 
-    /// The end of the crowd, and what is to be said of it once the worker has written everything down.
+    /// Ends the crowd, and judges it once the worker has written everything.
     pub(crate) async fn end(&self, crowd: Crowd) -> (Verdict, Vec<Diary>) {
         let diaries = crowd.disperse(Duration::from_secs(30)).await;
         let rows = self.ledger().await;
@@ -110,7 +110,7 @@ impl Stage {
         (verdict, diaries)
     }
 
-    /// All rows, once nothing waits for the worker any more.
+    /// All rows, once the queue is empty.
     pub(crate) async fn ledger(&self) -> Vec<Row> {
         let layout = ::tandem::backend::Layout::new("tandem:", 16);
         let mut redis = connect(&self.redis.url()).await;
@@ -154,7 +154,7 @@ impl Stage {
         std::fs::read_to_string(self.dir.path().join("worker.log")).unwrap_or_default()
     }
 
-    /// Every room is there, as it was made: its url, its PIN.
+    /// Checks that every room exists with its url and its PIN.
     pub(crate) async fn no_room_is_lost(&self, rooms: usize) {
         for number in 0..rooms {
             let mut late = Client::connect_to(self.nodes.addr(number % self.nodes.len())).await;

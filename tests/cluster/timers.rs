@@ -1,11 +1,12 @@
-//! What rooms do by themselves is done once, whichever node does it, and though the node that began it is dead.
+//! Timers of rooms fire once, on whichever node, even if the node that started them is dead.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{kit::redis::Redis, stage::Stage, support::Client};
+use crate::stage::Stage;
+use tandem_testkit::{Client, redis::Redis};
 
 async fn seat(stage: &Stage, node: usize, user: &str) -> Client {
     let mut client = Client::connect_to(stage.nodes.addr(node)).await;
@@ -42,7 +43,7 @@ async fn a_gate_opens_once_though_its_node_died() {
 async fn rooms_of_a_dead_node_come_to_their_end() {
     let settings = [("LEASE_SECONDS", "4"), ("RESUME_WINDOW_SECONDS", "2"), ("EMPTY_ROOM_SECONDS", "2")];
     let mut stage = Stage::set(Redis::start(), &settings).await;
-    // Nobody else is in them: other nodes have never heard of them.
+    // No other member is in these rooms, so other nodes do not know them.
     let mut clients = Vec::new();
     for (number, features) in [json!({"features": ["resume"]}), json!({})].into_iter().enumerate() {
         let mut client = Client::connect_to(stage.nodes.addr(0)).await;
@@ -51,7 +52,7 @@ async fn rooms_of_a_dead_node_come_to_their_end() {
     }
     stage.nodes.kill(0);
     let closed = || stage.postgres.number("SELECT count(*) FROM room_events WHERE event_type = 'ROOM_CLOSED'");
-    crate::kit::process::wait_for("the rooms are not closed", || closed() == 2);
+    tandem_testkit::process::wait_for("the rooms are not closed", || closed() == 2);
     let left =
         stage.postgres.sql("SELECT data->>'reason' FROM room_events WHERE event_type = 'USER_LEFT' ORDER BY room_id");
     assert_eq!(left.split_whitespace().collect::<Vec<_>>(), ["expired", "disconnected"]);
@@ -66,6 +67,6 @@ async fn what_an_earlier_process_of_its_name_left_behind_is_put_in_order() {
     let _ana = seat(&stage, 0, "ana").await;
     stage.nodes.kill(0);
     stage.nodes.launch(0);
-    // Long before anybody takes it for dead.
+    // Long before its lease expires.
     assert_eq!(ben.until_within("MEMBER_AWAY", Duration::from_secs(40)).await.str("userId"), "ana");
 }

@@ -43,7 +43,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
 }
 
-/// What a text names in backticks that looks like a source file.
+/// The paths in backticks that look like source files.
 fn sources(text: &str) -> Vec<&str> {
     let endings = [".rs", ".lua", ".sql", ".js", ".json", ".toml", ".yml"];
     let named = text.split('`').skip(1).step_by(2).filter(|word| endings.iter().any(|ending| word.ends_with(ending)));

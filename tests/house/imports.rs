@@ -75,7 +75,7 @@ fn production(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What follows each `crate::`: a module, or a group of them.
+/// The modules after each `crate::`: one, or a group.
 fn imports(source: &str) -> Vec<Import> {
     let mut found = Vec::new();
     for (at, word) in source.match_indices("crate::") {
@@ -109,7 +109,7 @@ fn module_of(file: &str) -> Option<&str> {
     (!["lib", "main"].contains(&name)).then_some(name)
 }
 
-/// What a source breaks, a line for each.
+/// The violations in a source, one line for each.
 fn broken(file: &str, text: &str) -> Vec<String> {
     let Some(own) = module_of(file) else { return Vec::new() };
     let Some((_, allowed)) = ALLOWED.iter().find(|(module, _)| *module == own) else {
@@ -150,7 +150,7 @@ fn the_table_points_one_way() {
     }
 }
 
-/// The rule sees what it is there for.
+/// The rule finds violations.
 #[test]
 fn a_wrong_import_is_found_wherever_it_stands() {
     let wrong = |file: &str, text: &str| broken(file, text).join("\n");

@@ -1,4 +1,4 @@
-//! Whatever becomes of a frame that has an `id`, it is answered; and what is sent faster than the budget comes later, not never.
+//! Every frame with an `id` is answered, and frames beyond the budget are late, not lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,16 +8,16 @@ use std::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{
+use tandem_testkit::{
     Client, DEADLINE, Frame, TestApp,
-    client::{Incoming, settle},
+    client::{Incoming, fence_all},
 };
 
 fn numbered(count: usize) -> impl Iterator<Item = Value> {
     (0..count).map(|number| json!({"type": "READY", "targetTime": 1, "id": number}))
 }
 
-/// The answers to frames with these many ids, by word: each comes once.
+/// The answers to this number of frames with an `id`, by type: each comes once.
 async fn answers(client: &mut Client, count: usize) -> BTreeMap<String, usize> {
     let (mut by_word, mut answered) = (BTreeMap::new(), BTreeSet::new());
     let until = Instant::now() + 3 * DEADLINE;
@@ -42,7 +42,7 @@ async fn candidates_of_a_full_room_all_arrive() {
     for number in 0..8 {
         members.push(Client::join(&app, "room", &format!("m{number}")).await);
     }
-    settle(&mut members.iter_mut().collect::<Vec<_>>()).await;
+    fence_all(&mut members.iter_mut().collect::<Vec<_>>()).await;
     let (first, others) = members.split_first_mut().unwrap();
     let candidate =
         |number: usize, to: usize| json!({"type": "ICE_CANDIDATE", "to": format!("m{to}"), "candidate": {"n": number}});
@@ -99,7 +99,7 @@ async fn what_is_more_than_two_seconds_late_is_refused_each_time() {
     println!("{by_word:?}");
     assert_eq!(by_word.keys().collect::<Vec<_>>(), ["ACK", "rate_limited"]);
     assert!(by_word["ACK"] >= 400, "{by_word:?}");
-    // And then it is served as before.
+    // After that it is served as before.
     tokio::time::sleep(Duration::from_millis(100)).await;
     ana.acked(json!({"type": "REQUEST_SYNC"})).await;
 }
@@ -116,7 +116,7 @@ async fn a_ping_is_answered_however_loud_its_sender_is() {
     assert!((1..=3).contains(&told), "not for each: {told}");
 }
 
-/// Held back for a second by each frame.
+/// A client that each frame holds back for a second.
 const SLOW: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "1"), ("MESSAGE_BURST", "10")];
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn who_is_held_back_is_written_to() {
     let mut loud = Client::join(&app, "room", "loud").await;
     loud.send_at_once((0..2).map(|number| json!({"type": "READY", "targetTime": 1, "id": number}))).await;
     calm.expect("USER_JOINED").await;
-    // It has been read up to there, and the next one is not before a second is over.
+    // The node has read up to there, and reads the next frame a second later.
     assert_eq!(loud.expect("ACK").await["id"], 0);
     calm.send(json!({"type": "BROADCAST", "event": "e"})).await;
     loud.expect("BROADCAST").await;
@@ -139,7 +139,7 @@ async fn silence_is_not_counted_while_nothing_is_read() {
     settings.extend([("PING_INTERVAL_SECONDS", "0.3"), ("PING_TIMEOUT_SECONDS", "1")]);
     let app = TestApp::start_with(&settings).await;
     let mut loud = Client::join(&app, "room", "loud").await;
-    // The first counts twice: nothing is read for two seconds.
+    // The first frame costs twice as much: nothing is read for two seconds.
     let frame =
         |number: usize, size: usize| json!({"type": "READY", "targetTime": 1, "id": number, "x": "x".repeat(size)});
     loud.send_at_once([frame(0, 5_000), frame(1, 0)]).await;
@@ -162,7 +162,7 @@ async fn a_drain_does_not_wait_for_the_debt_and_leaves_no_id_unanswered() {
     assert!(frames.iter().any(|frame| frame.is("ERROR") && frame["code"] == "unavailable"), "{frames:?}");
 }
 
-/// The answer to a frame that is marked with this id, written by hand.
+/// The answer to a frame with this id, written by hand.
 async fn answer(client: &mut Client, text: &str) -> Frame {
     client.send_text(text).await;
     client.collect_until(|frame| frame["id"] == "mine", "the answer").await.pop().unwrap()
@@ -258,11 +258,11 @@ async fn every_frame_with_an_id_is_answered() {
         let frame = answer(&mut outside, &format!(r#"{{"type":"{kind}",{fields},"id":"mine"}}"#)).await;
         assert_eq!(word(&frame), code, "{kind}");
     }
-    // Another socket took its place.
+    // Another socket took its seat.
     let mut newer = Client::connect(&app).await;
     newer.enter("room", "ana", json!({"features": [], "pin": "123456"})).await;
     assert_eq!(word(&answer(&mut ana, r#"{"type":"READY","targetTime":1,"id":"mine"}"#).await), "not_joined");
-    // The last word, and what was sent in the same moment.
+    // The last frame, and a frame that was sent at the same time.
     newer
         .send_at_once([
             json!({"type": "LEAVE", "id": 1}),

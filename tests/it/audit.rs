@@ -1,12 +1,12 @@
-//! What the ledger says, through `tandem audit events`.
+//! The ledger, read with `tandem audit events`.
 
 use serde_json::{Value, json};
 use tandem::ledger::EventType;
 use uuid::Uuid;
 
-use crate::support::{Client, TestApp, now_ms};
+use tandem_testkit::{Client, TestApp, now_ms};
 
-/// A party in which everything happens once at least; the server still runs.
+/// A party with at least one event of each type; the server still runs.
 async fn everything() -> TestApp {
     let app = TestApp::start_with(&[("EMPTY_ROOM_SECONDS", "0.3"), ("HOST_GRACE_SECONDS", "0.2")]).await;
     let (mut host, _) = Client::join_with(&app, "room", "host", json!({"features": [], "pin": "739153"})).await;
@@ -86,7 +86,7 @@ async fn every_kind_of_change_is_there() {
         let made = seconds * 1_000 + u64::from(nanos) / 1_000_000;
         assert!((started.saturating_sub(1_000)..=now_ms()).contains(&made), "{event}");
     }
-    // In one direction, so that it can be read.
+    // In one direction only, so that the output stays readable.
     let versions: Vec<u64> = events.iter().map(|event| event["version"].as_u64().unwrap()).collect();
     assert!(versions.is_sorted() || versions.iter().rev().is_sorted(), "{versions:?}");
     let text = serde_json::to_string(&events).unwrap();
@@ -99,7 +99,7 @@ async fn every_kind_of_change_is_there() {
     assert!(play["data"].to_string().contains("play"), "{play}");
 }
 
-/// The refusals of a room, as soon as there are `count`: what was tried, under which id, and why it was refused.
+/// Waits for `count` refusals of a room: the attempt, the id, and the reason.
 async fn refusals(app: &TestApp, count: usize) -> Vec<(String, String, String, String)> {
     let mut all = Vec::new();
     for kind in ["JOIN_REFUSED", "RESUME_REFUSED", "ACTION_REFUSED"] {
@@ -121,7 +121,7 @@ async fn refusals(app: &TestApp, count: usize) -> Vec<(String, String, String, S
 #[tokio::test]
 async fn an_auditor_sees_who_tried_which_room_and_was_refused() {
     let app = TestApp::start_with(&[("ROOM_MAX_MEMBERS", "2"), ("TRUST_PROXY_HOPS", "1")]).await;
-    // With a token: otherwise its socket would be asked whether it lives.
+    // With a token, because otherwise its socket would be pinged.
     let host = json!({"features": ["resume"], "pin": "739153"});
     let (_host, _) = Client::join_with(&app, "room", "host", host).await;
     let mut other = Client::connect_from(&app, "192.0.2.1").await;
@@ -161,11 +161,11 @@ async fn nobody_can_fill_the_ledger_with_refusals() {
     for _ in 0..500 {
         guest.expect_error("forbidden").await;
     }
-    // Whatever was to be written is in the ledger before what comes after it.
+    // Everything before this event is in the ledger.
     guest.acked(json!({"type": "UPDATE_USERNAME", "username": "the last"})).await;
     app.audit_until(&["--type", "USERNAME_UPDATED"], 1).await;
     let taken = app.audit(&["--type", "ACTION_REFUSED"]).await.len();
-    // Ten, and one for each ten seconds that it took.
+    // Ten at once, and one more for each ten seconds.
     assert!((10..20).contains(&taken), "{taken}");
 }
 
@@ -215,7 +215,7 @@ async fn tables_and_csv() {
     }
 }
 
-/// A terminal must not take a member's name for a command.
+/// A terminal must not interpret the name of a member as a control sequence.
 #[tokio::test]
 async fn tables_are_safe_to_look_at() {
     let app = TestApp::start().await;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{TestApp, app};
+use tandem_testkit::{TestApp, binary};
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -31,7 +31,7 @@ async fn config_prints_the_settings_and_no_secret() {
         ("TURN_SECRET", "a-very-secret-secret"),
         ("TURN_URLS", "turn:turn.example.org"),
     ]);
-    let output = app::run(&env, &["config"]).await;
+    let output = binary::run(&env, &["config"]).await;
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(!output.stdout.contains("a-very-secret-secret"), "{}", output.stdout);
     let line = |name: &str| {
@@ -78,7 +78,7 @@ async fn config_prints_the_settings_and_no_secret() {
 async fn the_example_file_names_every_setting() {
     let dir = tempfile::tempdir().unwrap();
     let env = environment(&[("TANDEM_DATA_DIR", dir.path().to_str().unwrap())]);
-    let output = app::run(&env, &["config"]).await;
+    let output = binary::run(&env, &["config"]).await;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
     let example = std::fs::read_to_string(path).unwrap_or_else(|error| panic!(".env.example: {error}"));
     let known: BTreeSet<String> = example
@@ -116,7 +116,7 @@ async fn mistakes_are_named() {
         let mut env = environment(pairs);
         env.insert("TANDEM_DATA_DIR".to_owned(), data.to_owned());
         env.entry("PORT".to_owned()).or_insert_with(|| "0".to_owned());
-        let output = app::run(&env, args).await;
+        let output = binary::run(&env, args).await;
         assert_eq!(output.code, Some(64), "{pairs:?} {args:?} {output:?}");
         assert!(output.stderr.contains(named), "{pairs:?} {args:?} {output:?}");
         assert!(!output.stderr.contains("panicked"), "{output:?}");
@@ -127,7 +127,7 @@ async fn mistakes_are_named() {
 #[tokio::test]
 async fn an_empty_variable_is_one_that_is_not_set() {
     let env = environment(&[("MESSAGE_BURST", ""), ("TURN_URLS", ""), ("NODE_ID", "")]);
-    let output = app::run(&env, &["config"]).await;
+    let output = binary::run(&env, &["config"]).await;
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stdout.lines().any(|line| line.starts_with("MESSAGE_BURST=300 ")), "{output:?}");
 }
@@ -138,7 +138,7 @@ async fn a_taken_port_and_a_bad_directory_are_no_crash() {
     let dir = tempfile::tempdir().unwrap();
     let port = app.addr().port().to_string();
     let env = environment(&[("HOST", "127.0.0.1"), ("PORT", &port), ("TANDEM_DATA_DIR", dir.path().to_str().unwrap())]);
-    let output = app::run(&env, &["serve"]).await;
+    let output = binary::run(&env, &["serve"]).await;
     assert!(output.code.is_some_and(|code| code != 0 && code != 101), "{output:?}");
     let said = format!("{}{}", output.stdout, output.stderr);
     assert!(said.contains(&port), "{output:?}");
@@ -173,7 +173,7 @@ async fn help_and_version() {
     for args in
         [&["--help"][..], &["serve", "--help"], &["audit", "--help"], &["audit", "events", "--help"], &["--version"]]
     {
-        let output = app::run(&BTreeMap::new(), args).await;
+        let output = binary::run(&BTreeMap::new(), args).await;
         assert_eq!(output.code, Some(0), "{args:?} {output:?}");
         assert!(output.stdout.contains("tandem"), "{args:?} {output:?}");
     }
@@ -184,20 +184,20 @@ async fn healthcheck_tells_by_its_exit_code() {
     let mut app = TestApp::start().await;
     let port = app.addr().port().to_string();
     let env = environment(&[("HOST", "127.0.0.1"), ("PORT", &port)]);
-    let well = app::run(&env, &["healthcheck"]).await;
+    let well = binary::run(&env, &["healthcheck"]).await;
     assert_eq!(well.code, Some(0), "{well:?}");
     // As in a container, where it listens everywhere.
     let everywhere = environment(&[("HOST", "0.0.0.0"), ("PORT", &port)]);
-    assert_eq!(app::run(&everywhere, &["healthcheck"]).await.code, Some(0));
+    assert_eq!(binary::run(&everywhere, &["healthcheck"]).await.code, Some(0));
     app.kill9().await;
-    let ill = app::run(&env, &["healthcheck"]).await;
+    let ill = binary::run(&env, &["healthcheck"]).await;
     assert_eq!(ill.code, Some(1), "{ill:?}");
 }
 
 #[tokio::test]
 async fn logs_are_lines_of_json() {
     let app = TestApp::start().await;
-    let mut ana = crate::support::Client::join(&app, "room", "ana").await;
+    let mut ana = tandem_testkit::Client::join(&app, "room", "ana").await;
     ana.ping().await;
     app.get("/health").await;
     let log = app.log();

@@ -12,7 +12,7 @@ use tandem::{
     room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline, UnknownFields},
 };
 
-use crate::support::schema::{check, check_union, types};
+use tandem_testkit::schema::{check, check_union, types};
 
 const NOW: u64 = 1_795_000_000_000;
 

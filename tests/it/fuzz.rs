@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Incoming, TestApp, client::quiet, schema::types};
+use tandem_testkit::{Client, Incoming, TestApp, client::quiet, schema::types};
 
 const FRAMES: usize = 3_000;
 
@@ -120,7 +120,7 @@ fn mutated(frames: &[Value], random: &mut StdRng) -> String {
     text
 }
 
-/// A JOIN under the calm one's name takes their place, as that of a reloaded page does: that is no fault to look for.
+/// A JOIN with the user id of the calm client takes its seat, as a reload does. That is not a fault.
 fn takes_the_calm_ones_place(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|frame| frame["type"] == "JOIN" && frame["userId"] == "calm")
 }

@@ -1,10 +1,10 @@
-//! Doors that are not sockets.
+//! HTTP routes.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use tandem_testkit::{
     Client, Extension, TestApp,
     client::Connect,
     http::{raw, trickle},
@@ -366,7 +366,7 @@ async fn a_flood_of_codes_is_held_back_but_not_those_of_rooms_that_exist() {
     /// Over one connection: one by one they might come no faster than new ones are given out.
     const AT_ONCE: usize = 200;
     let app = TestApp::start().await;
-    let _host = crate::support::Client::join(&app, "real", "host").await;
+    let _host = tandem_testkit::Client::join(&app, "real", "host").await;
     let mut given = 0;
     loop {
         let ask = |number: usize| {

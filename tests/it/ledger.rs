@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::support::{Client, Incoming, TestApp};
+use tandem_testkit::{Client, Incoming, TestApp};
 
 const PLENTY: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")];
 

@@ -1,11 +1,11 @@
-//! The end of a process, planned or not, and what the next one finds.
+//! The end of a process, planned or not, and the start of the next one.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::support::{Client, DEADLINE, Extension, Frame, TestApp, client::Connect, now_ms};
+use tandem_testkit::{Client, DEADLINE, Extension, Frame, TestApp, client::Connect, now_ms};
 
 const WITHIN: Duration = Duration::from_secs(15);
 

@@ -1,4 +1,4 @@
-//! What one client may take: messages, memory, connections; and what happens to those who take more.
+//! The limits of one client (messages, memory, connections), and what happens beyond them.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::support::{
+use tandem_testkit::{
     Client, DEADLINE, Incoming, TestApp,
-    client::{Connect, quiet, settle},
+    client::{Connect, fence_all, quiet},
 };
 
 const PLENTY: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")];
@@ -21,7 +21,7 @@ async fn the_budget_admits_a_burst_and_then_drops() {
     let app = TestApp::start().await;
     let mut loud = Client::join(&app, "room", "loud").await;
     let mut calm = Client::join(&app, "room", "calm").await;
-    settle(&mut [&mut loud, &mut calm]).await;
+    fence_all(&mut [&mut loud, &mut calm]).await;
     let burst =
         |count: usize| (0..count).map(|_| json!({"type": "POSITION_UPDATE", "currentTime": 1, "isPlaying": true}));
     for frame in burst(280) {
@@ -104,7 +104,7 @@ async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
     let small = Connect { receive_buffer: Some(4096), ..Connect::default() };
     let mut slow = Client::connect_with(&app, small).await;
     slow.enter("room", "slow", json!({"features": []})).await;
-    settle(&mut [&mut ana, &mut ben]).await;
+    fence_all(&mut [&mut ana, &mut ben]).await;
     let data = "x".repeat(16_000);
     let mut next = 0_u64;
     let begun = Instant::now();
@@ -129,7 +129,7 @@ async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
     println!("closed after {next} frames, {:?}", begun.elapsed());
     let (_, code) = slow.closed().await;
     assert!(code.is_none_or(|code| code == 4008), "{code:?}");
-    settle(&mut [&mut ana, &mut ben]).await;
+    fence_all(&mut [&mut ana, &mut ben]).await;
     quiet(&mut [&mut ana, &mut ben]).await;
 }
 
@@ -241,7 +241,7 @@ async fn url_hosts_can_be_limited() {
     ana.refused(json!({"type": "URL_CHANGE", "url": "https://evil.org\\@www.netflix.com/"}), "invalid_message").await;
 }
 
-/// Whoever does not read must not keep the room's turn while it is being waited for.
+/// A client that does not read must not block the turn of its room.
 #[tokio::test]
 async fn stalled_readers_do_not_stop_their_room() {
     let app = TestApp::start().await;

@@ -1,8 +1,8 @@
-//! What an operator finds in the log: who did what, on which connection, and why it was refused or ended.
+//! The log says who did what, on which connection, and why it was refused or ended.
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, DEADLINE, TestApp, client::Connect};
+use tandem_testkit::{Client, DEADLINE, TestApp, client::Connect};
 
 #[tokio::test]
 async fn the_way_of_a_member_can_be_followed() {
@@ -120,7 +120,7 @@ async fn ids_can_be_masked() {
 #[tokio::test]
 async fn the_id_of_a_request_goes_from_the_proxy_through_the_log_to_the_client() {
     let app = TestApp::start().await;
-    let header = |reply: &crate::support::http::Reply| reply.header("x-request-id").map(str::to_owned);
+    let header = |reply: &tandem_testkit::http::Reply| reply.header("x-request-id").map(str::to_owned);
     assert_eq!(header(&app.http("GET", "/health", &[("X-Request-Id", "edge-42")]).await).as_deref(), Some("edge-42"));
     let made = header(&app.get("/health").await).unwrap();
     assert_eq!(made.len(), 36, "{made}");

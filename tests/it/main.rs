@@ -28,5 +28,3 @@ mod metrics_table;
 mod rooms;
 mod schema;
 mod transcript;
-
-use tandem_testkit as support;

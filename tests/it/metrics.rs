@@ -1,4 +1,4 @@
-//! What is done moves the numbers, each by just as much.
+//! Each action changes the metrics by exactly the right amount.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,9 +8,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{Client, DEADLINE, Frame, TestApp, connect::Connect};
+use tandem_testkit::{Client, DEADLINE, Frame, TestApp, connect::Connect};
 
-/// `/metrics`, by name and labels as they stand there.
+/// The samples of `/metrics`, by name and labels.
 struct Scrape(BTreeMap<String, f64>);
 
 impl Scrape {
@@ -28,7 +28,7 @@ impl Scrape {
         *self.0.get(name).unwrap_or_else(|| panic!("no {name} in {:#?}", self.0.keys()))
     }
 
-    /// What is not zero of a metric with one label.
+    /// The values of a metric with one label that are not zero.
     fn by_label(&self, name: &str) -> BTreeMap<&str, f64> {
         let of = self.0.iter().filter_map(|(key, value)| {
             let label = key.strip_prefix(name)?.strip_prefix('{')?.split('"').nth(1)?;
@@ -50,7 +50,7 @@ async fn until(app: &TestApp, name: &str, value: f64) {
     }
 }
 
-/// Everything that a client was told, by type, up to the answer to a question asked now.
+/// Counts the frames of a client by type, up to a fence.
 async fn told(client: &mut Client, to: &mut BTreeMap<String, f64>) {
     let frames = client.fence().await;
     let mut count = |kind: &str| *to.entry(kind.to_owned()).or_default() += 1.0;

@@ -1,4 +1,4 @@
-//! `docs/metrics.md` is what nodes and workers say.
+//! `docs/metrics.md` lists the metrics in the registries of nodes and workers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use tandem::{
 
 const DOCUMENT: &str = include_str!("../../docs/metrics.md");
 
-/// A metric as it stands in the text.
+/// A metric in the text of a scrape.
 #[derive(Default)]
 struct Metric {
     help: String,
@@ -43,7 +43,7 @@ fn read(text: &str) -> BTreeMap<String, Metric> {
     metrics
 }
 
-/// As Prometheus stores it.
+/// The name in Prometheus.
 fn stored(name: &str, kind: &str) -> String {
     match kind {
         "counter" => format!("{name}_total"),
@@ -67,7 +67,7 @@ fn table(text: &str) -> String {
     let mut table = String::from("| metric | type | unit | labels | |\n|---|---|---|---|---|\n");
     for (name, metric) in read(text) {
         let Metric { help, kind, labels } = metric;
-        // Where there is one value for each name or bound there are too many to list.
+        // Labels with an open list of values.
         let open = |key: &str| ["node", "worker", "version", "le"].contains(&key);
         let values =
             |values: &BTreeSet<String>| values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" ");
@@ -82,7 +82,7 @@ fn table(text: &str) -> String {
     table
 }
 
-/// With WRITE_DOCS=1 it is written anew.
+/// With WRITE_DOCS=1 the tables are written.
 #[tokio::test]
 async fn the_table_is_what_the_registries_hold() {
     let node = table(&Metrics::new("n").render(Snapshot::default()));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::schema::{DOCUMENT, check, check_union, types};
+use tandem_testkit::schema::{DOCUMENT, check, check_union, types};
 
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 

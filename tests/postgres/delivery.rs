@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use crate::{
     entries::{entries, entry},
-    kit::process::Process,
     support::{Cluster, Worker, until},
 };
+use tandem_testkit::process::Process;
 
-/// From now on no event goes into PostgreSQL; whoever writes some waits, with them in hand.
+/// Blocks writes of events in PostgreSQL; workers wait with pending entries.
 fn hold(cluster: &Cluster) -> Process {
     let session =
         cluster.postgres.session("BEGIN; LOCK TABLE room_events IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(3600)");
@@ -166,7 +166,7 @@ fn told_to_stop_it_loses_nothing() {
         let (took, code) = worker.terminate();
         assert_eq!(code, Some(0), "{}", worker.log());
         assert!(took < Duration::from_secs(15), "{took:?}");
-        // What is no longer in Redis is in PostgreSQL.
+        // Every entry that left Redis is in PostgreSQL.
         assert!(cluster.events() + cluster.waiting() >= all.len());
     }
     let _worker = cluster.worker();

@@ -1,4 +1,4 @@
-//! What nodes write.
+//! Entries as nodes write them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

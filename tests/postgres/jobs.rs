@@ -56,9 +56,9 @@ fn months_come_and_go_by_one_worker() {
     let at_work = |worker: &crate::support::Worker| worker.metric("tandem_worker_jobs") > 0.5;
     until("one of them does the jobs", || workers.iter().filter(|worker| at_work(worker)).count() == 1);
 
-    // The other takes over, from one that is dead.
+    // The other worker takes over from a dead one.
     let busy = workers.iter().position(at_work).unwrap();
-    // First the table: whoever takes over looks for it once, and then not for an hour.
+    // The table is dropped first: the worker that takes over checks once, and then not for an hour.
     cluster.postgres.sql(&format!("DROP TABLE {}", table(2)));
     workers[busy].kill();
     until("the other does them", || at_work(&workers[1 - busy]));

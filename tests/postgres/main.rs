@@ -26,5 +26,3 @@ mod support;
 mod tls;
 mod unfit;
 mod usable;
-
-use tandem_testkit as kit;

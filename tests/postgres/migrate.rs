@@ -1,9 +1,7 @@
 use std::process::Stdio;
 
-use crate::{
-    kit::postgres::Postgres,
-    support::{Cluster, until},
-};
+use crate::support::{Cluster, until};
+use tandem_testkit::postgres::Postgres;
 
 fn rows(cluster: &Cluster) -> i64 {
     cluster.postgres.number("SELECT count(*) FROM schema_migrations")
@@ -87,7 +85,7 @@ fn it_waits_for_the_database_but_not_for_ever() {
 
 #[test]
 fn settings_are_needed() {
-    let mut cluster = Cluster::of(crate::kit::redis::Redis::start(), Postgres::start());
+    let mut cluster = Cluster::of(tandem_testkit::redis::Redis::start(), Postgres::start());
     cluster.env.remove("DATABASE_URL");
     assert_eq!(cluster.run(&["migrate"]).code, Some(64));
     assert_eq!(cluster.run(&["worker"]).code, Some(64));

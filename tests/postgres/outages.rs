@@ -4,9 +4,9 @@ use tandem::ledger::Entry;
 
 use crate::{
     entries::entries,
-    kit::{faketime::Faketime, postgres::Postgres, redis::Redis},
     support::{Cluster, Worker, until},
 };
+use tandem_testkit::{faketime::Faketime, postgres::Postgres, redis::Redis};
 
 fn ready() -> (Cluster, crate::support::Worker) {
     let cluster = Cluster::start();
@@ -136,7 +136,7 @@ fn the_alarm_is_sounded() {
     until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
 }
 
-/// Entries are dated by Redis: a machine whose clock is wrong is neither late for that, nor early for ever.
+/// Redis dates entries: a wrong clock of the worker must neither delay nor hurry them.
 #[test]
 fn how_late_a_worker_is_does_not_depend_on_its_clock() {
     let mut cluster = Cluster::bare();

@@ -15,7 +15,7 @@ fn letters(cluster: &Cluster) -> Vec<Value> {
 #[test]
 fn one_that_is_not_taken_keeps_nobody_out() {
     let cluster = Cluster::start();
-    // As an auditor might: what they forbid is not taken until they allow it.
+    // Triggers that reject entries until they are dropped, as an auditor might add them.
     cluster.postgres.sql("ALTER TABLE rooms ADD CONSTRAINT decent CHECK (current_url NOT LIKE '%forbidden%')");
     let mut all = entries(400);
     let mut bad = entry("bad", 1, 1);
@@ -95,7 +95,7 @@ fn a_nul_is_no_reason_to_lose_an_event() {
 #[test]
 fn events_of_any_month_find_a_table() {
     let mut cluster = Cluster::start();
-    // The hourly jobs come right at the start, and drop months that are past it, with what has just been written.
+    // The hourly jobs run right at the start, and drop expired months with what was just written.
     cluster.set("LEDGER_RETENTION_MONTHS", "0");
     let _worker = cluster.worker();
     let mut all = entries(4);
@@ -109,7 +109,7 @@ fn events_of_any_month_find_a_table() {
     assert_eq!(letters(&cluster).len(), 0);
 }
 
-/// What refuses an entry, and the entry that it refuses: by its room.
+/// The reason for a rejection, and the room of the rejected entry.
 fn refused() -> Vec<(&'static str, tandem::ledger::Entry)> {
     let of = |name: &'static str| (name, entry(name, 1, 1));
     let mut all: Vec<_> = [
@@ -196,13 +196,13 @@ fn whatever_refuses_it_poison_never_stops_the_rest() {
     assert!(!worker.says("waiting for PostgreSQL"), "none of it is an outage:\n{}", worker.log());
     assert!(worker.is_ready());
 
-    // Replayed one by one: each says why; once nobody objects they are all written, whatever their payload looks like.
+    // Each replay reports its reason. Without the triggers all of them are written, whatever their payload is.
     let replay = cluster.run(&["audit", "dead-letters", "replay", "--all"]);
     assert_eq!(replay.code, Some(1), "{replay:?}");
     assert_eq!(letters(&cluster).len(), dead.len());
 }
 
-/// They look like an outage, but only ever with these entries: those wait in Redis, and nobody waits for them.
+/// These entries always fail with errors that look like an outage. They wait in Redis, and no other entry waits for them.
 #[test]
 fn what_looks_like_an_outage_but_is_not_stays_in_redis() {
     let mut cluster = Cluster::start();
@@ -230,7 +230,7 @@ fn what_looks_like_an_outage_but_is_not_stays_in_redis() {
 fn a_dead_letter_that_is_refused_itself_stops_nobody() {
     let cluster = Cluster::start();
     cluster.postgres.sql(RULES);
-    // As in a database that has no such letters: what is not plain is not taken.
+    // As in a database whose encoding lacks these letters.
     cluster
         .postgres
         .sql("ALTER TABLE dead_letters ADD CONSTRAINT plain CHECK (payload ~ '^[ -~]*$' AND payload NOT LIKE '%{%')");
@@ -243,7 +243,7 @@ fn a_dead_letter_that_is_refused_itself_stops_nobody() {
     assert!(dead.len() == 1 && dead[0]["payload"].as_str().unwrap().starts_with("base64:"), "{dead:#?}");
     assert!(dead[0]["error"].as_str().unwrap().contains("not in my house"), "{dead:#?}");
 
-    // One that takes nothing at all: it stays in Redis, is counted and told, and the rest goes on.
+    // A trigger that rejects dead letters as well: the entry stays in Redis, is counted and logged, and the rest goes on.
     for sql in [
         "ALTER TABLE dead_letters ADD CONSTRAINT nothing CHECK (error = '') NOT VALID",
         "ALTER TABLE dead_letters RENAME TO away",

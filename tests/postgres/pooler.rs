@@ -2,9 +2,9 @@
 
 use crate::{
     entries::entries,
-    kit::{pgbouncer::PgBouncer, postgres::Postgres, redis::Redis},
     support::{Cluster, until},
 };
+use tandem_testkit::{pgbouncer::PgBouncer, postgres::Postgres, redis::Redis};
 
 #[test]
 fn a_pooler_that_refuses_options_is_no_obstacle() {
@@ -23,7 +23,7 @@ fn a_pooler_that_refuses_options_is_no_obstacle() {
     let audit = cluster.run(&["audit", "events", "--limit", "0", "--format", "json"]);
     assert_eq!(audit.code, Some(0), "{audit:?}");
 
-    // The deadline of statements is in force: a lock that somebody holds does not keep a batch for ever.
+    // The statement deadline applies: a lock held by another session does not block a batch for ever.
     let other = cluster.postgres.session("BEGIN; LOCK TABLE rooms; SELECT pg_sleep(1000)");
     until("the table is locked", || {
         cluster.postgres.number("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'rooms'::regclass") == 1

@@ -72,7 +72,7 @@ fn the_newest_wins() {
         );
         let people = users(&cluster);
         assert!(people.contains("ana|The ana|co-host|1|2|11|t"), "round {round}, seed {seed}: {people}");
-        // Who came is not known where the leaving was heard of first; but that it left is.
+        // If the departure arrives first, only the departure is known.
         let ben = people.lines().find(|line| line.starts_with("ben")).unwrap();
         assert!(ben.ends_with("|2|13|f"), "round {round}, seed {seed}: {people}");
         assert_eq!(cluster.events(), all.len());
@@ -130,7 +130,7 @@ fn a_question_has_a_deadline() {
     });
 }
 
-/// The server has a deadline, too; but one that hangs keeps none.
+/// The server has a deadline, too, but a server that hangs does not keep it.
 #[test]
 fn an_answer_that_never_comes_has_a_deadline() {
     let cluster = Cluster::start();

@@ -48,7 +48,7 @@ fn full(now: Millis) -> Room {
     full
 }
 
-/// What a room that comes back is like. What it may forget is listed: all the rest has to be as it was.
+/// A restored room. Fields that may be lost are listed; all others must be unchanged.
 fn come_back(room: &Room, restored: &Room) -> Room {
     Room {
         epoch: restored.epoch,
@@ -72,7 +72,7 @@ fn assert_all_set(full: &impl serde::Serialize, empty: &impl serde::Serialize) {
     }
 }
 
-/// What the ledger is told of the room by a commit that touches all of it.
+/// The entry of a commit that changes every field of the room.
 fn entry_of(room: &Room, at: Millis) -> Entry {
     let back = |member: &Member| Change::Back { member: member.clone(), was_away: true };
     let moved = Change::Corrected { timeline: room.timeline.clone() };

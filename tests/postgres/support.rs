@@ -14,10 +14,10 @@ use serde_json::Value;
 use tandem::{backend::Layout, ledger::Entry};
 use tempfile::TempDir;
 
-use crate::kit::{postgres::Postgres, process::Process, redis::Redis};
+use tandem_testkit::{postgres::Postgres, process::Process, redis::Redis};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tandem");
-/// What must happen happens within this; only a broken program takes as long.
+/// The deadline for everything that a test expects; only a broken program takes longer.
 pub const DEADLINE: Duration = Duration::from_mins(2);
 const PARTITIONS: u16 = 4;
 

@@ -1,8 +1,8 @@
 use crate::{
     entries::entries,
-    kit::{postgres::Postgres, redis::Redis},
     support::{Cluster, until},
 };
+use tandem_testkit::{postgres::Postgres, redis::Redis};
 
 #[test]
 fn the_server_proves_who_it_is() {

@@ -1,9 +1,7 @@
-//! Databases that will never do, or not for this user: said at once, and what to do about it.
+//! Databases that can never be used, or not by this user: reported at once, with a hint.
 
-use crate::{
-    kit::{postgres::Postgres, process::free_port, redis::Redis},
-    support::{Cluster, until},
-};
+use crate::support::{Cluster, until};
+use tandem_testkit::{postgres::Postgres, process::free_port, redis::Redis};
 
 #[test]
 fn a_database_that_is_not_utf8_is_refused_by_everybody() {
@@ -58,7 +56,7 @@ fn what_does_not_pass_by_itself_is_not_waited_for() {
         let waited = output.stdout.contains("waiting for PostgreSQL") || output.stderr.contains("gave up");
         assert!(!waited && !output.stderr.contains("wrong"), "{url}: {output:?}");
     }
-    // What passes is waited for.
+    // A temporary failure is waited for.
     for (url, says) in [
         (format!("postgres://tandem@127.0.0.1:{}/tandem", free_port()), "refused"),
         ("postgres://tandem@nowhere.invalid/tandem".to_owned(), "lookup"),
@@ -71,7 +69,7 @@ fn what_does_not_pass_by_itself_is_not_waited_for() {
     }
 }
 
-/// Whoever is not a superuser finds no place any more.
+/// No connection is left for users that are not superusers.
 fn full(cluster: &mut Cluster) -> String {
     let postgres = &cluster.postgres;
     postgres.sql_in("postgres", "ALTER ROLE plain CONNECTION LIMIT 0");

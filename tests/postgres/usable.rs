@@ -15,7 +15,7 @@ fn why(worker: &Worker) -> String {
     body["why"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Each is a way for PostgreSQL to be of no use, what a worker says of it, and the way back.
+/// Each case makes PostgreSQL unusable, with the message of the worker, and undoes it.
 #[test]
 fn what_passes_is_told_and_leaves_no_trace() {
     type Act<'a> = &'a dyn Fn(&Cluster);
@@ -61,7 +61,7 @@ fn what_passes_is_told_and_leaves_no_trace() {
     for (says, takes_away, gives_back) in cases {
         println!("{says}");
         if says == "does not exist" {
-            // A database that is in use cannot be renamed: whoever comes back is kept out meanwhile.
+            // A database in use cannot be renamed, so new connections are refused meanwhile.
             cluster.postgres.sql_in("postgres", "ALTER DATABASE tandem ALLOW_CONNECTIONS false");
             until("nobody is in it", || {
                 cluster.postgres.cut();

@@ -1,4 +1,4 @@
-//! Where settings come from: flags, the environment, `.env`; and what is said of those that cannot be used.
+//! The sources of settings (flags, the environment, `.env`), and errors about settings.
 
 #![allow(
     missing_docs,
@@ -28,7 +28,7 @@ struct Output {
     stderr: String,
 }
 
-/// A directory of its own, the binary in it, and nothing of the environment of this test.
+/// A directory with the binary, and an empty environment.
 struct Place(TempDir);
 
 impl Place {
@@ -55,7 +55,7 @@ impl Place {
         Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// What a node says until it listens, or ends.
+    /// The output of a node until it listens, or ends.
     async fn start(&self, env: &[(&str, &str)], args: &[&str]) -> Vec<String> {
         let mut serve = vec!["serve", "--host", "127.0.0.1", "--port", "0", "--log-format", "json"];
         serve.extend(args);
@@ -85,7 +85,7 @@ impl Place {
 #[tokio::test]
 async fn a_dot_env_that_cannot_be_read_ends_nothing() {
     let place = Place::new();
-    // A file of somebody else's would be readable to root, whom this test may run as.
+    // Root, as which this test may run, can read the files of other users.
     std::fs::create_dir(place.0.path().join(".env")).unwrap();
     let output = place.run(&[], &["config"]).await;
     assert_eq!(output.code, Some(0), "{output:?}");
@@ -177,12 +177,12 @@ async fn what_kubernetes_sets_for_services_is_no_setting() {
         assert!(output.stderr.contains("DATABASE_URL"), "{command}: {output:?}");
     }
     assert_eq!(place.run(&all, &["sleep", "0"]).await.code, Some(0));
-    // In a file it was somebody's own idea.
+    // In a file it was set on purpose.
     let output = Place::with("REDIS_PORT=tcp://10.0.0.1:6379\n").run(&[], &["config"]).await;
     assert_eq!(output.code, Some(64), "{output:?}");
 }
 
-/// For every setting that refuses something: the name, and who gave it.
+/// For every setting that rejects a value: the name, and the source of the value.
 #[tokio::test]
 async fn a_value_that_cannot_be_used_is_blamed_on_whoever_gave_it() {
     let place = Place::new();
@@ -192,7 +192,7 @@ async fn a_value_that_cannot_be_used_is_blamed_on_whoever_gave_it() {
         // Nothing takes this but a text of any kind.
         let wrong = "no/ ?sense,\u{20ac}";
         let output = place.run(&[(&name, wrong)], &["config"]).await;
-        // It is no text of its own that is wrong where another setting is needed beside it.
+        // Here a missing setting is wrong, not a value.
         if output.code == Some(0) || output.stderr.contains("is missing: another setting") {
             continue;
         }
@@ -213,7 +213,7 @@ async fn a_value_that_cannot_be_used_is_blamed_on_whoever_gave_it() {
             [vec!["config".to_owned(), flag.into(), wrong.into()], vec!["config".into(), format!("{flag}={wrong}")]]
         {
             let args: Vec<_> = args.iter().map(String::as_str).collect();
-            // What the environment says is not to blame.
+            // The environment is not the cause.
             let output = place.run(&[(&name, "5")], &args).await;
             assert_eq!(output.code, Some(64), "{name}: {output:?}");
             assert!(output.stderr.starts_with(&format!("tandem: {flag}")), "{name}: {output:?}");
@@ -249,7 +249,7 @@ async fn a_variable_that_is_near_to_a_setting_is_told_of() {
         assert_eq!(said.iter().map(String::as_str).filter(told).count(), 1, "{said:#?}");
     }
     assert!(!output.stderr.contains("hush") && !said.concat().contains("hush"), "{output:?} {said:#?}");
-    // One that can only be meant for a node is no guess.
+    // A variable that can only be meant for a node is reported.
     let output = place.run(&[("TANDEM_SECRT", "hush")], &["config"]).await;
     assert_eq!(output.code, Some(64), "{output:?}");
     assert!(output.stderr.contains("did you mean TANDEM_SECRET?") && !output.stderr.contains("hush"), "{output:?}");

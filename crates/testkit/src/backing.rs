@@ -8,7 +8,7 @@ use tandem::{backend::Layout, ledger::Entry};
 use crate::{process::DEADLINE, redis::Redis};
 
 pub const SECRET: &str = "the secret of a cluster under test";
-/// Nobody listens there: nodes do not need the ledger's database.
+/// A port without a listener: nodes do not need the database of the ledger.
 pub const NO_DATABASE: &str = "postgres://tandem@127.0.0.1:1/tandem";
 
 pub enum Backing {
@@ -56,7 +56,7 @@ pub async fn connect(url: &str) -> MultiplexedConnection {
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
-/// What waits in the streams, as `tandem audit events` would list it.
+/// The entries in the streams, in the form of `tandem audit events`.
 pub async fn events(redis: &mut MultiplexedConnection) -> Vec<Value> {
     let layout = Layout::new("tandem:", 16);
     let mut rows = Vec::new();

@@ -30,7 +30,7 @@ impl Certificates {
         Self { ca: path("ca.pem"), key: path("key.pem"), certificate: path("certificate.pem") }
     }
 
-    /// What Redis and its Sentinels are told to speak TLS on this port, with each other as well.
+    /// The settings of Redis and its Sentinels for TLS on this port, also between each other.
     pub fn settings(&self, port: u16) -> Vec<(&'static str, String)> {
         vec![
             ("tls-port", port.to_string()),

@@ -30,7 +30,7 @@ pub fn sdp(bytes: usize) -> String {
 }
 
 impl Extension {
-    /// An opened socket that has said nothing yet.
+    /// An open socket that has not sent anything yet.
     pub async fn open(app: &TestApp, room: &str, user: &str) -> Self {
         let headers = [("Origin", ORIGIN), ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")];
         let client = Client::connect_with(app, Connect { headers: &headers, ..Connect::default() }).await;
@@ -62,7 +62,7 @@ impl Extension {
         self.client.send(join).await;
     }
 
-    /// As the router of the extension does it: the payload, then who and where.
+    /// In the order of the extension's router: the payload, then room and user.
     pub async fn say(&mut self, mut frame: Value) {
         frame["userId"] = json!(self.user);
         frame["roomId"] = json!(self.room);

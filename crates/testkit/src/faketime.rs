@@ -12,14 +12,14 @@ pub struct Faketime {
 }
 
 impl Faketime {
-    /// One that is ahead by so many seconds, or behind.
+    /// A clock that is ahead by this number of seconds, or behind.
     pub fn ahead(seconds: i64) -> Self {
         let clock = Self { dir: tempfile::tempdir().unwrap() };
         clock.set(seconds);
         clock
     }
 
-    /// Ahead by so many seconds from now on. At once: a half written number would be another time.
+    /// Changes the lead. The file is replaced at once, because a half written number would be another time.
     pub fn set(&self, seconds: i64) {
         let new = self.dir.path().join("new");
         fs::write(&new, format!("{seconds:+}\n")).unwrap();
@@ -30,7 +30,7 @@ impl Faketime {
         self.dir.path().join("offset")
     }
 
-    /// What the process needs in its environment.
+    /// The environment variables for the process.
     pub fn env(&self) -> [(&'static str, String); 4] {
         [
             ("LD_PRELOAD", library()),

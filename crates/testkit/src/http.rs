@@ -1,4 +1,4 @@
-//! As much of an HTTP/1.1 client as the tests need, and no more: it can send what no proper client would.
+//! A minimal HTTP/1.1 client, which can also send what no proper client would.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -45,12 +45,12 @@ pub async fn request(addr: SocketAddr, method: &str, target: &str, headers: &[(&
     raw(addr, text.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {method} {target:.200}"))
 }
 
-/// Any bytes; what came back until the server closed, or `None` when that was no HTTP.
+/// Sends any bytes. Returns the answer until the server closes, or `None` if it is not HTTP.
 pub async fn raw(addr: SocketAddr, bytes: &[u8]) -> Option<Reply> {
     let stream = TcpStream::connect(addr).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let bytes = bytes.to_vec();
-    // The server may well stop reading in the middle; what it says then is what counts.
+    // The server may stop reading; only its answer counts.
     let writing = tokio::spawn(async move {
         let _ = writer.write_all(&bytes).await;
         writer

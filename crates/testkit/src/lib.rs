@@ -1,5 +1,5 @@
-//! What the tests and benches share: real servers that run on free ports in directories of their own and are killed, paused and
-//! restarted by the tests; the server under test, with clients that check every frame they receive; and fixtures of back ends.
+//! The test kit: real servers on free ports, in their own directories, which tests kill, pause and restart; the server under test, with
+//! clients that check every frame; and fixtures of back ends.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,22 +13,31 @@
 )]
 
 pub mod app;
+mod audit;
 pub mod backing;
+pub mod binary;
 pub mod certificates;
 pub mod client;
 pub mod connect;
+mod expect;
 pub mod extension;
 pub mod faketime;
+mod fence;
 pub mod fixture;
 pub mod frame;
 pub mod http;
+mod log;
+mod node;
 pub mod pgbouncer;
 pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+mod redis_cluster;
+mod redis_inline;
 pub mod schema;
+mod sentinel;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -37,7 +46,7 @@ pub use client::{Client, Incoming};
 pub use extension::Extension;
 pub use frame::Frame;
 
-/// Nothing that is expected takes this long; whatever does has not happened.
+/// The deadline for everything that a test expects.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Milliseconds since 1970.

@@ -7,7 +7,7 @@ use crate::{
     process::{Process, free_port, wait_for},
 };
 
-/// A PgBouncer in front of a PostgreSQL, with what it does unless it is told otherwise.
+/// A PgBouncer with its default settings in front of a PostgreSQL.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,

@@ -1,4 +1,4 @@
-//! Ports for servers that are told where to listen, so that they find the same port free when they come back.
+//! Ports for servers that need the same port again after a restart.
 
 use std::{
     fs::{File, create_dir_all, metadata},

@@ -14,7 +14,7 @@ use crate::{
     process::{Process, free_port, program, wait_for},
 };
 
-/// Where Debian keeps what is not in PATH.
+/// The directories of PostgreSQL on Debian, which are not in PATH.
 fn elsewhere() -> Vec<String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     versions.map(|version| version.path().join("bin").to_str().unwrap().to_owned()).collect()
@@ -88,7 +88,7 @@ impl Postgres {
         postgres
     }
 
-    /// Speaks TLS only, with a certificate for `localhost` by an authority of its own: see [`Postgres::ca`].
+    /// With TLS only, and a certificate for `localhost` from its own authority: see [`Postgres::ca`].
     pub fn with_tls() -> Self {
         let mut postgres = Self::prepare(free_port(), &[]);
         postgres.create_database();
@@ -146,7 +146,7 @@ impl Postgres {
         wait_for("PostgreSQL takes no statements", || self.psql("postgres", "SELECT 1").is_ok());
     }
 
-    /// From now on people log in as these lines of pg_hba.conf say. Through its socket anybody may do anything.
+    /// Replaces the lines of pg_hba.conf. Through the Unix socket everything stays allowed.
     pub fn admit(&self, lines: &str) {
         let file = self.dir.path().join("data/pg_hba.conf");
         std::fs::write(&file, format!("local all all trust\n{lines}\n")).unwrap();
@@ -161,7 +161,7 @@ impl Postgres {
         self.sql_in("postgres", tandem);
     }
 
-    /// What a statement gives: a line a row, columns between bars.
+    /// Runs a statement. Returns one line for each row, with bars between columns.
     pub fn sql(&self, sql: &str) -> String {
         self.sql_in("tandem", sql)
     }
@@ -170,7 +170,7 @@ impl Postgres {
         self.sql(sql).parse().unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// A session that runs this while the test goes on. It ends with what is given back.
+    /// Runs this in a session of its own, which ends when the returned value is dropped.
     pub fn session(&self, sql: &str) -> Process {
         let mut command = Command::new(find("psql"));
         command.args(["-X", "-q", "-U", "tandem", "-d", "tandem", "-h"]).arg(self.dir.path());
@@ -197,7 +197,7 @@ impl Postgres {
         }
     }
 
-    /// Does nothing until [`Postgres::resume`], none of its processes: clients see neither answers nor an end.
+    /// Stops all its processes until [`Postgres::resume`]: clients get no answers, and their connections stay open.
     pub fn pause(&self) {
         self.signal_all("STOP");
     }
@@ -229,7 +229,7 @@ impl Postgres {
         wait_for("PostgreSQL does not stop", || !self.process.is_running());
     }
 
-    /// SIGKILL, to all of its processes.
+    /// Kills all its processes with SIGKILL.
     pub fn kill(&mut self) {
         let all = self.signal_all("KILL");
         self.process.kill();
@@ -237,7 +237,7 @@ impl Postgres {
         wait_for("PostgreSQL's processes do not end", || !all.iter().any(|id| runs(id)));
     }
 
-    /// Starts anew as a standby that follows nobody, until `pg_promote()`.
+    /// Restarts as a standby without a primary, until `pg_promote()`.
     pub fn demote(&mut self) {
         self.stop();
         let signal = self.dir.path().join("data/standby.signal");

@@ -33,7 +33,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. What it says goes to `log`.
+    /// Starts the process. Its output goes to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let child = command
@@ -83,7 +83,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that is paused would not die of it otherwise.
+        // A paused process would not end otherwise.
         let _ = Command::new("kill").arg("-CONT").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
         self.kill();
         let _ = self.watcher.kill();
@@ -100,7 +100,7 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Whether somebody listens there.
+/// Whether a server listens on this port.
 pub fn listens(port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_millis(200)).is_ok()
 }

@@ -15,19 +15,19 @@ use tokio::{
     time::sleep,
 };
 
-/// What becomes of the bytes.
+/// What happens to the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Mode {
     /// They pass.
     Pass,
-    /// Nothing passes, in neither direction, and nobody is told: a network that is gone.
+    /// Nothing passes in either direction, and no connection ends: a network that is cut.
     Hole,
-    /// Like [`Mode::Pass`] until somebody joins a room; then what is asked passes, and answers do not.
+    /// Like [`Mode::Pass`] until a client joins a room; then requests pass, and answers do not.
     MuteFromJoin,
-    /// What is asked passes, answers do not.
+    /// Requests pass, answers do not.
     Mute,
-    /// Answers pass, but what Redis says unasked does not: a link that looks healthy and is deaf.
+    /// Answers pass, but pushes of Redis do not: the link looks healthy and is deaf.
     Deaf,
 }
 
@@ -51,12 +51,12 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let (its, lost) = (Arc::clone(&its), Arc::clone(&lost));
                 connections.spawn(async move {
-                    // One that is made while there is a hole never gets anywhere.
+                    // A connection that is opened during a cut never gets anywhere.
                     while its.load(Ordering::Relaxed) == Mode::Hole as u8 {
                         sleep(Duration::from_millis(10)).await;
                     }
                     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
-                    // A deaf link is one that became deaf: those that are made later hear.
+                    // Only existing connections become deaf; later ones receive pushes.
                     let fresh = its.load(Ordering::Relaxed) == Mode::Deaf as u8;
                     let (mut from_client, mut to_client) = client.into_split();
                     let (mut from_server, mut to_server) = server.into_split();

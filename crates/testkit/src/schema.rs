@@ -31,7 +31,7 @@ pub fn types(side: &str) -> Vec<String> {
     frames.as_object().unwrap().keys().cloned().collect()
 }
 
-/// `Err` says what is wrong with the frame, by the definition of its own type.
+/// Validates a frame by the definition of its own type. `Err` has the reason.
 pub fn check(side: &str, frame: &Value) -> Result<(), String> {
     let Some(name) = frame["type"].as_str() else {
         return Err("no `type`".to_owned());
@@ -42,7 +42,7 @@ pub fn check(side: &str, frame: &Value) -> Result<(), String> {
     validate(&format!("{URL}#/$defs/{side}/$defs/{name}"), frame)
 }
 
-/// The whole union, as somebody else's validator would use it.
+/// Validates a frame by the whole union, as other validators would.
 pub fn check_union(side: &str, frame: &Value) -> Result<(), String> {
     validate(&format!("{URL}#/$defs/{side}"), frame)
 }

@@ -13,28 +13,28 @@ pub(crate) struct Row {
     pub(crate) kind: String,
     pub(crate) epoch: u64,
     pub(crate) version: u64,
-    /// Of a BROADCAST.
+    /// The text of a BROADCAST.
     pub(crate) event: String,
 }
 
-/// What is wrong with what the members and the ledger say. Empty: nothing.
+/// The contradictions between the diaries and the ledger. Empty if there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// Two members were told different things of one version, or one out of order or twice.
+    /// Members got different frames for one version, or frames out of order or twice.
     pub(crate) disorder: Vec<String>,
-    /// Somebody was not told of a version, and not told that it was not.
+    /// Versions that a member missed without being told so.
     pub(crate) silent_gaps: Vec<String>,
-    /// What members were told, and the ledger does not have.
+    /// Changes that members were told of and that are missing in the ledger.
     pub(crate) not_in_ledger: Vec<String>,
-    /// What the ledger has twice.
+    /// Rows that the ledger has twice.
     pub(crate) doubled: Vec<String>,
-    /// What the ledger has and nobody was told, in rooms where nobody was told of a gap either.
+    /// Rows that no member was told of, in rooms without a discontinuity.
     pub(crate) untold: Vec<String>,
-    /// Somebody did not hear the last words.
+    /// Members that did not get the last messages.
     pub(crate) unfinished: Vec<String>,
-    /// Versions that were told of, in all rooms.
+    /// The number of versions that members were told of, in all rooms.
     pub(crate) versions: usize,
-    /// Frames for everybody that were received.
+    /// The number of received frames that are for all members.
     pub(crate) deliveries: usize,
 }
 
@@ -132,14 +132,14 @@ fn audit(
     for diary in diaries {
         let name = room(diary.room);
         for (epoch, version) in &diary.confirmed {
-            // A confirmation may come after the room has begun anew; then its version belongs to the epoch before.
+            // An acknowledgement may arrive after the room has a new epoch; then its version belongs to the old one.
             let any = rows.keys().any(|(of, at, is)| *of == name && is == version && at <= epoch);
             if !any {
                 verdict.not_in_ledger.push(format!("{} was told that {name} {epoch}/{version} is done", diary.user));
             }
         }
     }
-    // The last words may come when the others have gone.
+    // The last messages may arrive when the other members have left.
     for row in ledger.iter().filter(|row| row.kind == "BROADCAST" && row.event != "last") {
         let Some(number) = row.room.strip_prefix("room-").and_then(|number| number.parse().ok()) else { continue };
         let told = rooms.get(&number).is_some_and(|versions| versions.contains_key(&(row.epoch, row.version)));

@@ -18,48 +18,48 @@ use super::{PIN, Plan, URL, room};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// What a member was told, without a hole that it was not told of.
+/// The frames of a member between two discontinuities.
 #[derive(Debug, Default)]
 pub(crate) struct Segment {
     pub(crate) epoch: u64,
-    /// From after this version
+    /// The version before the first frame.
     pub(crate) from: u64,
-    /// to this one.
+    /// The version of the last frame.
     pub(crate) to: u64,
-    /// What was told for everybody, by version.
+    /// The frames for all members, by version.
     pub(crate) told: BTreeMap<u64, Told>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) kind: String,
-    /// Of the whole frame: it is the same for all.
+    /// The hash of the whole frame, which is the same for all members.
     pub(crate) digest: u64,
 }
 
-/// All that happened to a member.
+/// Everything that happened to a member.
 #[derive(Debug, Default)]
 pub(crate) struct Diary {
     pub(crate) room: usize,
     pub(crate) user: String,
     pub(crate) segments: Vec<Segment>,
-    /// Versions of its own messages that were confirmed, with their epochs.
+    /// The versions of its own acknowledged messages, with their epochs.
     pub(crate) confirmed: Vec<(u64, u64)>,
-    /// What must not be.
+    /// Errors that must not happen.
     pub(crate) wrongs: Vec<String>,
     pub(crate) resumed: usize,
     pub(crate) rejoined: usize,
     pub(crate) discontinuities: usize,
-    /// USER_LEFT of others.
+    /// Received USER_LEFT of other members.
     pub(crate) departures: Vec<(Instant, String)>,
-    /// MEMBER_AWAY of others.
+    /// Received MEMBER_AWAY of other members.
     pub(crate) away: Vec<(Instant, String)>,
     pub(crate) hosts: Vec<(Instant, String)>,
-    /// Without a connection, each time.
+    /// How long it was without a connection, each time.
     pub(crate) absences: Vec<Duration>,
     pub(crate) errors: BTreeMap<String, usize>,
     pub(crate) signals: usize,
-    /// The last words that it heard.
+    /// The last messages that it received.
     pub(crate) last_words: BTreeSet<String>,
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn live(
                 }
                 lost = Some(Instant::now());
                 node += 1;
-                // As the page does it: at once, but not all in the same instant.
+                // As the page does: soon, but not all at the same instant.
                 let spread = life.dice.random_range(0..300);
                 sleep(Duration::from_millis(spread)).await;
                 continue;
@@ -198,7 +198,7 @@ impl Life {
         self.size_hint = users.iter().map(|user| user["userId"].as_str().unwrap().to_owned()).collect();
     }
 
-    /// Until the connection ends, or true when everything is said.
+    /// Runs until the connection ends; true when everything was sent.
     async fn stay(&mut self, socket: &mut Socket) -> bool {
         if self.place == 0 && self.sent == 0 {
             let url = json!({"type": "URL_CHANGE", "url": URL, "currentTime": 1.0});
@@ -229,12 +229,12 @@ impl Life {
         }
     }
 
-    /// All who were here have said their last word.
+    /// Whether all members of the room have sent their last message.
     fn is_done(&self) -> bool {
         self.size_hint.iter().all(|user| self.diary.last_words.contains(user))
     }
 
-    /// Another one of the crowd: nobody who only looks in, and may be gone before an offer comes.
+    /// Another member of the crowd, not a visitor that may have left before an offer arrives.
     fn is_company(&self, user: &str) -> bool {
         user != self.diary.user && user.starts_with("user_")
     }
@@ -295,7 +295,7 @@ impl Life {
                 self.size_hint.remove(&user);
                 self.diary.departures.push((Instant::now(), user));
             }
-            // At the end they go one after the other.
+            // At the end the members leave one after the other.
             "MEMBER_AWAY" if !self.plan.closing.load(Ordering::Acquire) => self.diary.away.push((Instant::now(), user)),
             "HOST_CHANGED" => {
                 let host = frame["hostUserId"].as_str().unwrap().to_owned();
@@ -326,7 +326,7 @@ impl Life {
     }
 }
 
-/// The next frame; nothing when the connection has ended.
+/// The next frame; `None` if the connection has ended.
 async fn receive(socket: &mut Socket) -> Option<Value> {
     loop {
         match socket.next().await? {

@@ -1,4 +1,4 @@
-//! Many clients that write down everything they are told, and what can be said of it afterwards.
+//! A crowd of clients that record everything they receive in diaries, and a judge of these.
 
 mod judge;
 mod member;
@@ -18,19 +18,19 @@ use tokio::{task::JoinSet, time::sleep};
 pub(crate) use judge::{Row, Verdict, judge};
 pub(crate) use member::{Diary, Told};
 
-/// What all members share.
+/// The plan that all members share.
 pub(crate) struct Plan {
-    /// Where the nodes are; a member that loses one goes on to the next.
+    /// The addresses of the nodes; a member that loses one connects to the next.
     pub(crate) nodes: Vec<SocketAddr>,
-    /// Between two messages of a member, at the most.
+    /// Maximum pause between two messages of a member.
     pub(crate) pause: Duration,
-    /// No more messages: everybody says a last word and waits for that of the others.
+    /// No more messages: each member sends a last one and waits for those of the others.
     pub(crate) closing: AtomicBool,
-    /// Who has heard the last words of all in its room.
+    /// The members that have received the last messages of all others in their room.
     pub(crate) content: Mutex<BTreeSet<String>>,
-    /// Everybody goes.
+    /// All members leave.
     pub(crate) over: AtomicBool,
-    /// When anybody was let in, however often.
+    /// The times at which members were admitted.
     pub(crate) arrivals: Mutex<Vec<Instant>>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn room(number: usize) -> String {
 }
 
 impl Crowd {
-    /// `rooms` rooms of `size`, the members of each spread over all nodes. Returns when all are in.
+    /// Starts `rooms` rooms of `size` members, spread over all nodes. Returns when all have joined.
     pub(crate) async fn gather(rooms: usize, size: usize, plan: Plan) -> Self {
         let seed = rand::random::<u64>();
         println!("seed {seed}");
@@ -57,7 +57,7 @@ impl Crowd {
         let mut members = JoinSet::new();
         let inside = Arc::new(Mutex::new(BTreeSet::new()));
         for place in 0..size {
-            // The founders first.
+            // The first members create the rooms.
             for number in 0..rooms {
                 members.spawn(member::live(Arc::clone(&plan), Arc::clone(&inside), number, place, seed));
             }
@@ -71,12 +71,11 @@ impl Crowd {
         Self { plan, rooms, size, members }
     }
 
-    /// Everybody says a last word, again and again until all have heard that of all others in their room; then they go. What they wrote
-    /// down.
+    /// Each member repeats a last message until all others in its room have received it; then all leave. Returns the diaries.
     pub(crate) async fn disperse(self, within: Duration) -> Vec<Diary> {
         self.plan.closing.store(true, Ordering::Release);
         let begun = Instant::now();
-        // What they have by then is what there is: the judge sees who lacks what.
+        // After that the diaries are final: the judge sees what is missing.
         while self.plan.content.lock().unwrap().len() < self.rooms * self.size && begun.elapsed() < within {
             sleep(Duration::from_millis(50)).await;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{PLENTY, pair};
-use crate::support::{Frame, TestApp, schema::types};
+use tandem_testkit::{Frame, TestApp, schema::types};
 
 /// A frame that is right, and what one field of it must not be.
 struct Case {

@@ -1,14 +1,14 @@
-//! Whatever a client sends: it gets an ERROR that says what, its socket lives on, and nobody else hears of it.
+//! Bad input gets an ERROR with the reason; the socket stays open, and no other member notices.
 
 mod fields;
 
 use serde_json::json;
 
-use crate::support::{Client, TestApp, client::quiet, schema};
+use tandem_testkit::{Client, TestApp, client::quiet, schema};
 
 const PLENTY: [(&str, &str); 2] = [("MESSAGES_PER_SECOND", "100000"), ("MESSAGE_BURST", "100000")];
 
-/// The host, who may do everything, and one who must never notice.
+/// The host, who may do everything, and a member who must not notice anything.
 async fn pair(app: &TestApp) -> (Client, Client) {
     let mut host = Client::join(app, "room", "host").await;
     let guest = Client::join(app, "room", "guest").await;
@@ -16,7 +16,7 @@ async fn pair(app: &TestApp) -> (Client, Client) {
     (host, guest)
 }
 
-/// Sends each text and wants this error for it, and nothing else for anybody.
+/// Sends each text and expects this error for it, and no frame for other members.
 async fn all_refused(app: &TestApp, texts: &[String], code: &str) {
     let (mut host, mut guest) = pair(app).await;
     for text in texts {
@@ -196,7 +196,7 @@ async fn an_id_is_a_text_or_an_integer() {
     quiet(&mut [&mut host, &mut guest]).await;
 }
 
-/// What was sent is not sent back at its full length.
+/// An error does not repeat the whole input.
 #[tokio::test]
 async fn errors_are_short() {
     let app = TestApp::start_with(&PLENTY).await;
@@ -292,7 +292,7 @@ async fn odd_but_valid_ids_are_just_ids() {
         "*",
         longest.as_str(),
     ] {
-        // A user that calls itself "server" could speak in the server's name.
+        // A user with the id "server" could send frames in the name of the server.
         let user = if name == "server" { "ana" } else { name };
         let (mut one, state) = Client::join_with(&app, name, user, json!({"features": ["ack"]})).await;
         assert_eq!((state.str("roomId"), state.str("hostUserId")), (name, user));

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{ask, connect, status};
-use crate::support::{DEADLINE, TestApp};
+use tandem_testkit::{DEADLINE, TestApp};
 
 /// Waits until the server closes, which it must do without a word.
 async fn ended(stream: &mut TcpStream, what: &str) {

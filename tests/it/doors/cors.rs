@@ -1,7 +1,7 @@
 //! Pages of other sites.
 
 use super::{ask, connect, field, status};
-use crate::support::{Client, TestApp};
+use tandem_testkit::{Client, TestApp};
 
 /// What libraries add to every request of a page.
 const TRACING: &str =

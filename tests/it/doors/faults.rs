@@ -1,4 +1,4 @@
-//! What a peer must not do (RFC 6455), by raw bytes: each ends its socket with the code for it, which it gets to read.
+//! Violations of RFC 6455, as raw bytes: each ends the socket with its close code.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{KEY, ask, connect, status};
-use crate::support::{Client, DEADLINE, TestApp};
+use tandem_testkit::{Client, DEADLINE, TestApp};
 
 const FIN: u8 = 0x80;
 const CONTINUATION: u8 = 0;
@@ -174,7 +174,7 @@ async fn every_fault_ends_with_its_code_and_is_counted() {
     calm.ping().await;
 }
 
-/// Who goes on sending would be reset if nobody read on, and the reset would overtake the close frame.
+/// A peer that continues to send would get a reset if the server stopped reading, and the reset would overtake the close frame.
 #[tokio::test]
 async fn a_peer_that_goes_on_speaking_reads_why_it_was_closed() {
     let app = TestApp::start().await;

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{ask, connect, status};
-use crate::support::{Client, DEADLINE, TestApp, client::Connect};
+use tandem_testkit::{Client, DEADLINE, TestApp, client::Connect};
 
 /// `ulimit -n` for the server.
 const LIMIT: usize = 400;

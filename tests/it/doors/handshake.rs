@@ -1,7 +1,7 @@
 //! The WebSocket handshake and what is not one.
 
 use super::{KEY, ask, connect, field, status};
-use crate::support::TestApp;
+use tandem_testkit::TestApp;
 
 /// What Java's client sends with its first request, whatever it asks for.
 const H2C: [&str; 3] =
@@ -189,6 +189,6 @@ async fn http_1_0_has_no_upgrade() {
         "GET /ws HTTP/1.0\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n\r\n"
     );
-    let reply = crate::support::http::raw(app.addr(), text.as_bytes()).await.unwrap();
+    let reply = tandem_testkit::http::raw(app.addr(), text.as_bytes()).await.unwrap();
     assert_eq!(reply.status, 426, "{reply:?}");
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{ask, connect, field, status};
-use crate::support::{Client, TestApp};
+use tandem_testkit::{Client, TestApp};
 
 const EXTENSION: [(&str, &str); 2] = [("INVITE_URL", "https://www.netflix.com/"), ("URL_HOSTS", "netflix.com")];
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::{ask, connect, status};
-use crate::support::{TestApp, app};
+use tandem_testkit::{TestApp, binary};
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -33,10 +33,10 @@ async fn every_way_of_listening_is_found_by_the_healthcheck() {
         for check in checks {
             let env = environment(&[("HOST", check), ("PORT", &port.to_string())]);
             for path in ["/health", "/ready"] {
-                let output = app::run(&env, &["healthcheck", "--path", path]).await;
+                let output = binary::run(&env, &["healthcheck", "--path", path]).await;
                 assert_eq!(output.code, Some(0), "HOST={host}, asked at {check:?}: {output:?}");
             }
-            let wrong = app::run(&env, &["healthcheck", "--path", "/nowhere"]).await;
+            let wrong = binary::run(&env, &["healthcheck", "--path", "/nowhere"]).await;
             assert_eq!(wrong.code, Some(1), "{wrong:?}");
         }
     }
@@ -47,7 +47,7 @@ async fn an_address_that_is_not_there_is_named() {
     for host in ["203.0.113.1", "no-such-host.invalid"] {
         let dir = tempfile::tempdir().unwrap();
         let env = environment(&[("HOST", host), ("PORT", "0"), ("TANDEM_DATA_DIR", dir.path().to_str().unwrap())]);
-        let output = app::run(&env, &["serve"]).await;
+        let output = binary::run(&env, &["serve"]).await;
         assert_eq!(output.code, Some(1), "{output:?}");
         assert!(output.stderr.contains(host) && output.stderr.contains("HOST"), "{output:?}");
     }

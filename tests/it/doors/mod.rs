@@ -1,4 +1,4 @@
-//! The ways in, as clients and proxies of all kinds use them.
+//! HTTP and WebSocket connections of all kinds of clients and proxies.
 
 mod connections;
 mod cors;
@@ -18,13 +18,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::DEADLINE;
+use tandem_testkit::DEADLINE;
 
-/// A key as the RFC has one.
+/// The key in the example of the RFC.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// A request with these lines, and the head and the body of its answer. The connection stays open: whoever answers must say how long its
-/// body is.
+/// Sends a request with these lines, and returns the head and the body of the answer. The connection stays open, so the answer must state
+/// its length.
 async fn ask(stream: &mut TcpStream, method: &str, target: &str, lines: &[&str]) -> (String, String) {
     let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     stream.write_all(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes()).await.unwrap();
@@ -50,7 +50,7 @@ fn status(head: &str) -> u16 {
     head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// The first line of a header, in a head in small letters.
+/// The first line of a header, in a head in lower case.
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| *key == name).map(|(_, value)| value.trim())
 }

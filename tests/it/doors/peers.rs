@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Client, TestApp};
+use tandem_testkit::{Client, TestApp};
 
 #[tokio::test]
 async fn one_address_is_one_client_in_whatever_form_it_comes() {

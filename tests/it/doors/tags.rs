@@ -1,7 +1,7 @@
 //! Files that a browser has already, and lists of what it takes.
 
 use super::{ask, connect, field, status};
-use crate::support::TestApp;
+use tandem_testkit::TestApp;
 
 #[tokio::test]
 async fn a_file_that_is_known_is_not_sent_again() {

@@ -1,19 +1,19 @@
-//! Who may do what: roles, guest control, handing the role on, removing a member.
+//! Rights: roles, guest control, transfer of the host's role, removal of a member.
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use tandem_testkit::{
     Client, Extension, TestApp,
-    client::{quiet, settle},
+    client::{fence_all, quiet},
 };
 
-/// A host, a co-host, a member; nothing left to read.
+/// A host, a co-host and a member, with no unread frames.
 async fn three(app: &TestApp) -> (Client, Client, Client) {
     let mut host = Client::join(app, "room", "host").await;
     let mut deputy = Client::join(app, "room", "deputy").await;
     let mut guest = Client::join(app, "room", "guest").await;
     host.acked(json!({"type": "SET_ROLE", "targetUserId": "deputy", "role": "co-host"})).await;
-    settle(&mut [&mut host, &mut deputy, &mut guest]).await;
+    fence_all(&mut [&mut host, &mut deputy, &mut guest]).await;
     (host, deputy, guest)
 }
 
@@ -233,7 +233,7 @@ async fn the_url_that_is_on_is_not_said_again() {
     host.acked(json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": true})).await;
     host.acked(json!({"type": "URL_CHANGE", "url": "https://example.org/watch/1?trackId=5"})).await;
     host.acked(json!({"type": "PLAY_PAUSE", "control": "play", "currentTime": 100})).await;
-    settle(&mut [&mut host, &mut deputy, &mut guest, &mut first]).await;
+    fence_all(&mut [&mut host, &mut deputy, &mut guest, &mut first]).await;
     first.url_change("https://example.org/watch/1", 100_000.0).await;
     let version = guest.acked(json!({"type": "URL_CHANGE", "url": "https://EXAMPLE.org/watch/1/"})).await.version();
     deputy.acked(json!({"type": "URL_CHANGE", "url": "https://example.org/watch/1?trackId=6", "currentTime": 3})).await;

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use tandem_testkit::{
     Client, TestApp,
-    client::{quiet, settle},
+    client::{fence_all, quiet},
 };
 
 async fn pair(app: &TestApp, features: Value) -> (Client, Client) {
     let mut ana = Client::join_with(app, "room", "ana", json!({"features": features})).await.0;
     let mut ben = Client::join_with(app, "room", "ben", json!({"features": features})).await.0;
-    settle(&mut [&mut ana, &mut ben]).await;
+    fence_all(&mut [&mut ana, &mut ben]).await;
     (ana, ben)
 }
 
@@ -115,7 +115,7 @@ async fn broadcast_goes_to_all_or_to_one() {
     let app = TestApp::start().await;
     let (mut ana, mut ben) = pair(&app, json!([])).await;
     let mut carl = Client::join(&app, "room", "carl").await;
-    settle(&mut [&mut ana, &mut ben, &mut carl]).await;
+    fence_all(&mut [&mut ana, &mut ben, &mut carl]).await;
     let data = json!({"deep": [1, {"x": null}, "\u{0}\u{2028}", 1.5e300, -0.0], "userId": "eve"});
     ben.send(json!({"type": "BROADCAST", "event": "reaction", "data": data, "userId": "eve"})).await;
     for member in [&mut ana, &mut ben, &mut carl] {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{
+use tandem_testkit::{
     Client, Frame, TestApp,
-    client::{quiet, settle},
+    client::{fence_all, quiet},
 };
 
 const TARGET: f64 = 300.002_148;
@@ -33,7 +33,7 @@ async fn party(app: &TestApp, watchers: usize) -> Vec<Client> {
     for one in &mut all {
         watching(one).await;
     }
-    settle(&mut all.iter_mut().collect::<Vec<_>>()).await;
+    fence_all(&mut all.iter_mut().collect::<Vec<_>>()).await;
     all
 }
 
@@ -47,7 +47,7 @@ async fn sixty_percent_of_the_watching_open_it() {
     let mut all = party(&app, 5).await;
     // One who does not watch is not counted.
     all.push(Client::join(&app, "room", "idle").await);
-    settle(&mut all.iter_mut().collect::<Vec<_>>()).await;
+    fence_all(&mut all.iter_mut().collect::<Vec<_>>()).await;
     seek(&mut all[0], TARGET).await;
     for one in &mut all {
         let pause = one.expect("SEEK_PAUSE").await;

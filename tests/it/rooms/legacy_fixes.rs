@@ -1,11 +1,11 @@
-//! What the server does for the extension of the first generation that its own server did not.
+//! Fixes for the extension of the first generation that its own server did not have.
 
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{Client, Extension, Frame, TestApp, client::quiet};
+use tandem_testkit::{Client, Extension, Frame, TestApp, client::quiet};
 
 const ROOM: &str = "default_room_1795295285521";
 const ALICE: &str = "user_c0gch0c";

@@ -1,11 +1,11 @@
-//! What holds for rooms, however many nodes there are: with `TEST_NODES=2` these tests run on a cluster of two nodes over a Redis, and
-//! their clients connect to one after the other. Nothing about them may differ.
+//! Rooms on any number of nodes. With `TEST_NODES=2` these tests run on a cluster of two nodes over Redis, and clients connect to the nodes
+//! in turn. The results must be the same.
 
 mod control;
-mod cures;
 mod directed;
 mod extension;
 mod gate;
+mod legacy_fixes;
 mod party;
 mod pin;
 mod protocol;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Frame, TestApp, client::Connect, extension::ORIGIN};
+use tandem_testkit::{Client, Frame, TestApp, client::Connect, extension::ORIGIN};
 
 const PARTY: &str = include_str!("../fixtures/party.jsonl");
 
@@ -20,7 +20,7 @@ impl Player {
         self.client.send(frame.clone()).await;
         if frame["type"] == "POSITION_UPDATE" {
             // Nothing answers it; the others' next frames must find it done.
-            let t0 = crate::support::now_ms();
+            let t0 = tandem_testkit::now_ms();
             self.client.send(json!({"type": "PING", "t0": t0})).await;
             let mut frames = self.client.collect_until(|frame| frame.is("PONG"), "PONG").await;
             frames.pop();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Client, Frame, TestApp, client::quiet};
+use tandem_testkit::{Client, Frame, TestApp, client::quiet};
 
 async fn locked_room(app: &TestApp) -> Client {
     Client::join_with(app, "room", "host", json!({"features": [], "pin": "123456"})).await.0

@@ -6,7 +6,7 @@ use serde_json::json;
 use sha1::Sha1;
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Frame, TestApp, client::settle, now_ms};
+use tandem_testkit::{Client, Frame, TestApp, client::fence_all, now_ms};
 
 mod base64 {
     /// RFC 4648, with padding.
@@ -82,7 +82,7 @@ async fn every_member_gets_the_same_frames_in_the_same_order() {
     for number in 0..6 {
         members.push(Client::join(&app, "room", &format!("m{number}")).await);
     }
-    settle(&mut members.iter_mut().collect::<Vec<_>>()).await;
+    fence_all(&mut members.iter_mut().collect::<Vec<_>>()).await;
     // All talk at once.
     let mut tasks = JoinSet::new();
     for (number, mut member) in members.into_iter().enumerate() {
@@ -240,7 +240,7 @@ async fn the_hosts_position_corrects_the_timeline() {
     let mut ben = Client::join(&app, "room", "ben").await;
     ana.send(json!({"type": "PLAY_PAUSE", "control": "pause", "currentTime": 100})).await;
     ben.expect("PLAY_PAUSE").await;
-    let position = |client: &crate::support::Frame| client.num("currentTime");
+    let position = |client: &tandem_testkit::Frame| client.num("currentTime");
     // A guest's does not.
     ben.send(json!({"type": "POSITION_UPDATE", "currentTime": 500, "isPlaying": false})).await;
     ben.send(json!({"type": "REQUEST_SYNC"})).await;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use tandem_testkit::{
     Client, Frame, TestApp,
-    client::{quiet, settle},
+    client::{fence_all, quiet},
     now_ms,
 };
 
@@ -42,7 +42,7 @@ async fn pair(app: &TestApp) -> (Client, Client, Seat) {
     let mut ana = Client::join(app, "room", "ana").await;
     let (mut ben, state) = Client::join_with(app, "room", "ben", json!({"features": ["resume", "ack"]})).await;
     let mut seat = Seat::of("ben", &state);
-    settle(&mut [&mut ana, &mut ben]).await;
+    fence_all(&mut [&mut ana, &mut ben]).await;
     // The fence was the last frame.
     ana.send(json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": false})).await;
     ana.expect("GUEST_CONTROL").await;
@@ -103,7 +103,7 @@ async fn what_was_missed_comes_after_resumed() {
         assert!(!frame.is("PLAY_PAUSE"), "not again: {frame:?}");
     }
     ana.until("MEMBER_BACK").await;
-    let got = settle(&mut [&mut ana, &mut ben]).await;
+    let got = fence_all(&mut [&mut ana, &mut ben]).await;
     assert!(got[1].iter().all(|frame| frame.is("MEMBER_BACK")), "{got:?}");
     // It is a member like before: same place, same right.
     ben.refused(json!({"type": "PLAY_PAUSE", "control": "play"}), "forbidden").await;
@@ -274,7 +274,7 @@ async fn resume_takes_the_seat_from_a_socket_that_hangs() {
     ana.acked(json!({"type": "OFFER", "to": "ben", "offer": {}})).await;
     ben.until("OFFER").await;
     hanging.reset();
-    let got = settle(&mut [&mut ana, &mut ben]).await;
+    let got = fence_all(&mut [&mut ana, &mut ben]).await;
     assert!(got.iter().flatten().all(|frame| !frame.is("MEMBER_AWAY") && !frame.is("USER_LEFT")), "{got:?}");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use tandem_testkit::{
     Client, DEADLINE, Frame, TestApp,
     client::{Incoming, quiet},
 };

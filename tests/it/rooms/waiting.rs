@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::{Client, Extension, Frame, TestApp, client::quiet};
+use tandem_testkit::{Client, Extension, Frame, TestApp, client::quiet};
 
 /// The node tries again every five seconds, whatever it hears.
 const SOON: Duration = Duration::from_secs(40);

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::schema::{DOCUMENT, types};
+use tandem_testkit::schema::{DOCUMENT, types};
 
 const STORIES: [&str; 11] = [
     "modern",

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 };
 
 use super::names::Names;
-use crate::support::{DEADLINE, Frame, TestApp};
+use tandem_testkit::{DEADLINE, Frame, TestApp};
 
 pub(super) struct Stage {
     pub(super) app: TestApp,

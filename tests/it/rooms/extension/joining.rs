@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{ALICE, BOB, FILM, ROOM, pair};
-use crate::support::{
+use tandem_testkit::{
     Client, Extension, TestApp,
     client::{Connect, quiet},
     frame::kinds,
@@ -15,7 +15,7 @@ use crate::support::{
 #[tokio::test]
 async fn p01_text_frames_at_ws_without_a_subprotocol() {
     let app = TestApp::start().await;
-    let headers = [("Origin", crate::support::extension::ORIGIN)];
+    let headers = [("Origin", tandem_testkit::extension::ORIGIN)];
     for path in ["/ws", "/ws?room=x&y=%20"] {
         // A client that asked for a subprotocol and gets none would give up; the extension asks for none.
         let plain = Connect { path: Some(path), headers: &headers, ..Connect::default() };

@@ -5,7 +5,7 @@ mod joining;
 mod playing;
 mod serving;
 
-use crate::support::{Extension, TestApp};
+use tandem_testkit::{Extension, TestApp};
 
 const ROOM: &str = "default_room_1795295285521";
 const ALICE: &str = "user_c0gch0c";

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{ALICE, BOB, FILM, ROOM, pair};
-use crate::support::{
+use tandem_testkit::{
     Extension, TestApp,
-    client::{quiet, settle},
+    client::{fence_all, quiet},
     extension::sdp,
 };
 
@@ -222,7 +222,7 @@ async fn p17_positions_are_not_relayed_and_heartbeats_are() {
     alice.position(3.8, true).await;
     bob.position(3.7, true).await;
     // A host without heartbeats may be reminded of its role by now.
-    let got = settle(&mut [&mut alice, &mut bob]).await;
+    let got = fence_all(&mut [&mut alice, &mut bob]).await;
     assert!(got[0].iter().all(|frame| frame.is("HOST_CHANGED")) && got[1].is_empty(), "{got:?}");
     alice.heartbeat(4.277_921, true).await;
     let beat = bob.expect("HOST_HEARTBEAT").await;

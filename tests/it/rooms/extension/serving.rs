@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{ALICE, BOB, FILM, ROOM, pair};
-use crate::support::{
+use tandem_testkit::{
     Client, Extension, TestApp,
-    client::{Connect, quiet, settle},
+    client::{Connect, fence_all, quiet},
 };
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn p22_the_budgets_admit_what_real_parties_send() {
         party.push(one);
     }
     let mut clients: Vec<&mut Client> = party.iter_mut().map(|one| &mut one.client).collect();
-    for frames in settle(&mut clients).await {
+    for frames in fence_all(&mut clients).await {
         assert!(frames.iter().all(|frame| !frame.is("ERROR")), "{frames:?}");
     }
     // One that flaps.
