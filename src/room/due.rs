@@ -2,7 +2,7 @@ use super::{Change, LeftReason, Policy, Presence, Room, Vacancy};
 use crate::clock::Millis;
 
 /// Something that a room does by itself once its time has come.
-enum Timer<'a> {
+enum Due<'a> {
     Release,
     Elect,
     Expire(&'a crate::id::UserId),
@@ -16,25 +16,25 @@ pub fn next_due(room: &Room, policy: &Policy) -> Option<Millis> {
 
 /// The change that is due at `now`, one at a time.
 pub(super) fn decide_tick(room: &Room, policy: &Policy, now: Millis) -> Vec<Change> {
-    let Some((_, timer)) = first(room, policy).filter(|(at, _)| *at <= now) else { return Vec::new() };
-    match timer {
-        Timer::Release => room.gate.iter().map(|gate| gate.release(&room.timeline)).collect(),
-        Timer::Elect => {
+    let Some((_, due)) = first(room, policy).filter(|(at, _)| *at <= now) else { return Vec::new() };
+    match due {
+        Due::Release => room.gate.iter().map(|gate| gate.release(&room.timeline)).collect(),
+        Due::Elect => {
             room.heir(room.host.as_ref()).map(|heir| Change::HostChanged { host: heir.clone() }).into_iter().collect()
         }
-        Timer::Expire(user) => super::decide::leave(room, user, LeftReason::Expired, policy, now),
-        Timer::Close => vec![Change::Closed],
+        Due::Expire(user) => super::decide::leave(room, user, LeftReason::Expired, policy, now),
+        Due::Close => vec![Change::Closed],
     }
 }
 
-fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, Timer<'a>)> {
-    let gate = room.gate.as_ref().map(|gate| (if gate.satisfied() { 0 } else { gate.deadline }, Timer::Release));
-    let elect = election(room, policy).map(|at| (at, Timer::Elect));
+fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, Due<'a>)> {
+    let gate = room.gate.as_ref().map(|gate| (if gate.satisfied() { 0 } else { gate.deadline }, Due::Release));
+    let elect = election(room, policy).map(|at| (at, Due::Elect));
     let expire = room.members.values().filter_map(|member| match member.presence {
-        Presence::Away { until, .. } => Some((until, Timer::Expire(&member.user))),
+        Presence::Away { until, .. } => Some((until, Due::Expire(&member.user))),
         Presence::Present => None,
     });
-    let close = room.empty_until.map(|at| (at, Timer::Close));
+    let close = room.empty_until.map(|at| (at, Due::Close));
     gate.into_iter().chain(elect).chain(expire).chain(close).min_by_key(|(at, _)| *at)
 }
 
