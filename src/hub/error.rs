@@ -7,24 +7,24 @@ use crate::{
     room::Refusal,
 };
 
-/// Why a member's wish was not granted.
+/// Why a command of a member failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// The rules say no.
+    /// The rules do not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The seat is held by a socket that has to be asked first.
+    /// The seat is held by a socket that must be checked first.
     #[error("somebody else is here under this userId")]
     SeatHeld {
-        /// Where that socket is.
+        /// The node of that socket.
         node: NodeId,
-        /// Which it is.
+        /// The id of that socket.
         conn: ConnId,
     },
     /// Shared state cannot be used.
     #[error("Processing error")]
     Backend(#[from] BackendError),
-    /// The room was let go of in the same moment.
+    /// The room was retired at the same moment.
     #[error("Processing error")]
     Retired,
 }
@@ -41,7 +41,7 @@ impl From<Failure> for HubError {
 }
 
 impl HubError {
-    /// Its word on the wire.
+    /// The error code for the client.
     pub fn code(&self) -> Code {
         match self {
             Self::Refused(refusal) => (*refusal).into(),
@@ -51,7 +51,7 @@ impl HubError {
         }
     }
 
-    /// When to try again, if that is known.
+    /// When to retry, if known.
     pub fn retry_after(&self) -> Option<Millis> {
         match self {
             Self::Refused(Refusal::PinLocked { retry_after }) => Some(*retry_after),

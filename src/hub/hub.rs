@@ -26,12 +26,12 @@ pub struct Hub {
     backend: Arc<dyn Backend>,
     pub(super) faults: Faults,
     pub(super) waiting: Waiting,
-    /// For the log lines about the ledger.
+    /// The rate limit of log lines about the ledger.
     pub(super) recalls: Throttle,
     pub(super) losses: Losses,
 }
 
-/// What a hub is made of.
+/// The parts of a hub.
 #[allow(missing_docs, reason = "each is its own name")]
 pub struct Parts {
     pub node: NodeId,
@@ -40,7 +40,7 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub ping_interval: Millis,
     pub ice: IceConfig,
-    /// Where rooms are looked for that shared state does not know.
+    /// The ledger, where rooms are looked up that shared state does not have.
     pub archive: Option<Arc<dyn Archive>>,
 }
 
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// A hub over the state that `connect` leads to, which tells the hub what happens.
+    /// A hub over the back end that `connect` returns, which calls the hub back.
     pub fn new(parts: Parts, connect: impl FnOnce(Weak<dyn RoomEvents>) -> Arc<dyn Backend>) -> Arc<Self> {
         Arc::new_cyclic(|hub: &Weak<Self>| Self {
             backend: connect(Weak::clone(hub) as Weak<dyn RoomEvents>),
@@ -70,12 +70,12 @@ impl Hub {
         self.parts.clock.now()
     }
 
-    /// This node.
+    /// The name of this node.
     pub fn node(&self) -> &NodeId {
         &self.parts.node
     }
 
-    /// The state that the rooms of this hub are kept in.
+    /// The back end of this hub.
     pub fn shared(&self) -> &Arc<dyn Backend> {
         &self.backend
     }
@@ -84,17 +84,17 @@ impl Hub {
         &*self.backend
     }
 
-    /// Rooms that this node takes part in.
+    /// The number of rooms on this node.
     pub fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rooms.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 
-    /// Shows every room, one at a time.
+    /// Calls `look` with each room.
     pub fn inspect(&self, mut look: impl FnMut(&Room, usize)) {
         for room in self.all() {
             room.look(|replica| look(replica.room(), replica.sessions()));
@@ -105,7 +105,7 @@ impl Hub {
         self.rooms.iter().map(|room| Arc::clone(&room)).collect()
     }
 
-    /// Looks after a room that survived a restart, until somebody comes or its grace is over.
+    /// Opens a room that was restored after a restart, and keeps it until a member joins or its grace time is over.
     pub async fn adopt(&self, room: &RoomId) -> Result<(), HubError> {
         let room = self.open(room);
         self.take_turn(&room, &Job::Adopt).await.map(|_| ())
@@ -117,7 +117,7 @@ impl Hub {
         )
     }
 
-    /// This node has let go of the room.
+    /// Removes a retired room.
     pub(super) fn forget(&self, room: &LocalRoom) {
         self.rooms.remove_if(&room.id, |_, here| std::ptr::eq(Arc::as_ptr(here), room));
     }
@@ -126,12 +126,12 @@ impl Hub {
         self.rooms.get(id).map(|room| Arc::clone(&room))
     }
 
-    /// The room is loaded again before anything else is decided in it.
+    /// Has the room loaded again before anything else is decided in it.
     pub(super) fn resync_soon(&self, room: &LocalRoom, why: Why) {
         self.with(room, |replica, env, _| replica.resync_soon(why, env.now));
     }
 
-    /// A bug has struck while `room` was in hand: it is read again before anything else is decided in it.
+    /// After a panic in `room`: it is loaded again before anything else is decided in it.
     pub fn distrust(&self, room: &RoomId) {
         if let Some(room) = self.find(room) {
             self.resync_soon(&room, Why::Broken);

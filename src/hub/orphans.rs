@@ -1,4 +1,4 @@
-//! Rooms that this node looks after though none of its members is in them.
+//! Rooms that this node runs without having members in them: those of dead nodes, and overdue ones.
 
 use futures_util::{StreamExt as _, stream};
 
@@ -11,29 +11,29 @@ use crate::{
     room::{Command, Room},
 };
 
-/// Rooms that are looked after at once.
+/// Maximum number of rooms that are run at the same time.
 const AT_ONCE: usize = 32;
-/// When a room that cannot be read, and that nobody could put back, is looked at again.
+/// Interval, in ms, at which a room that can be neither decoded nor restored is tried again.
 const UNREADABLE: Millis = 60_000;
 
 impl Hub {
-    /// Gives up the seats that a dead node held in these rooms. Whether that was possible in all of them.
+    /// Reaps a dead node in these rooms. Returns whether that succeeded in all of them.
     pub async fn reap(&self, node: &NodeId, rooms: Vec<RoomId>) -> bool {
         let wanted = rooms.len();
         self.tend(rooms, &Job::Tend(Command::Reap { node: node.clone() })).await.len() == wanted
     }
 
-    /// Does what is due in rooms whose own node did not. When they have something to do next.
+    /// Runs the timers of overdue rooms. Returns when each is due next.
     pub async fn attend(&self, rooms: Vec<RoomId>) -> Vec<(RoomId, Option<Millis>)> {
         self.tend(rooms, &Job::Tend(Command::Tick)).await
     }
 
-    /// Every room is read again: this node may have been taken for dead.
+    /// Has every room loaded again, because other nodes may have reaped this one.
     pub fn doubt_all(&self) {
         self.all().iter().for_each(|room| self.resync_soon(room, Why::LeaseLost));
     }
 
-    /// Members whose seats are on this node, as shared state last had it.
+    /// The number of members that are present on this node, by the last known state of the rooms.
     pub fn seated(&self) -> usize {
         let here = |room: &Room| room.members.values().filter(|it| it.node == self.parts.node && it.present()).count();
         self.all().iter().map(|room| room.look(|replica| here(replica.room()))).sum()
@@ -44,7 +44,7 @@ impl Hub {
             .map(|room| async move {
                 let tended = self.tend_one(&room, job).await;
                 if let Err(HubError::Backend(BackendError::Corrupt { .. })) = tended {
-                    // Nobody has it, and that is said. Nothing can be done for it, least of all each second.
+                    // No node has the room, which is logged. Trying again each second would not help.
                     return Some((room, Some(self.now() + UNREADABLE)));
                 }
                 let failed =
@@ -55,7 +55,7 @@ impl Hub {
         done.filter_map(|tended| async { tended }).collect().await
     }
 
-    /// When the room has something to do next.
+    /// Runs a job in a room, and returns when it is due next.
     async fn tend_one(&self, id: &RoomId, job: &Job) -> Result<Option<Millis>, HubError> {
         let room = self.open(id);
         self.take_turn(&room, job).await?;

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::protocol::{Close, Frame};
 
-/// What waits to be written to one socket. Everybody may push, one task takes. It has a budget of bytes: a reader that lets it fill up is
-/// closed, and nobody else waits for it.
+/// The frames that wait for one socket. Any task may push; the task of the socket takes. It is bounded in bytes: a reader that lets it fill
+/// up is closed, and no other member waits for it.
 #[derive(Debug)]
 pub struct Outbox {
     inner: Mutex<Inner>,
@@ -23,32 +23,32 @@ struct Inner {
     frames: VecDeque<Frame>,
     bytes: usize,
     close: Option<Close>,
-    /// On the heap: it is rare, and an idle socket stays small.
+    /// On the heap, because it is rare and idle sockets should stay small.
     prompt: Option<Box<Prompt>>,
 }
 
-/// What there is to write.
+/// The frames to write.
 #[derive(Debug)]
 pub struct Batch {
-    /// In order.
+    /// The frames, in order.
     pub frames: VecDeque<Frame>,
-    /// The end of the socket, after the frames.
+    /// The reason to close the socket, after the frames.
     pub close: Option<Close>,
-    /// What the socket's task has to do beside.
+    /// Other requests to the task of the socket.
     pub prompt: Option<Box<Prompt>>,
 }
 
-/// What others want of a socket's task, beside writing.
+/// Requests to the task of a socket, besides writing.
 #[derive(Debug, Default)]
 pub struct Prompt {
-    /// A JOIN that waits may be granted now.
+    /// The waiting JOIN may be granted now.
     pub try_again: bool,
-    /// They want to know whether the peer is alive. Each is answered by the next sign of life.
+    /// Tasks that want to know whether the peer is alive; the next sign of life answers all of them.
     pub askers: Vec<oneshot::Sender<()>>,
 }
 
 impl Prompt {
-    /// Adds what another one asks for.
+    /// Adds the requests of `other`.
     pub fn merge(&mut self, other: Self) {
         self.try_again |= other.try_again;
         self.askers.extend(other.askers);
@@ -56,7 +56,7 @@ impl Prompt {
 }
 
 impl Outbox {
-    /// An empty one for at most `budget` bytes.
+    /// An empty outbox for at most `budget` bytes.
     pub fn new(budget: usize) -> Self {
         Self { inner: Mutex::default(), reader: AtomicWaker::new(), budget }
     }
@@ -65,7 +65,7 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a frame. One of a coalescable type takes the place of an earlier one of its type that still waits.
+    /// Adds a frame. A frame of a coalescable type replaces a waiting one of its type.
     pub fn push(&self, frame: Frame) {
         let mut inner = self.inner();
         if inner.close.is_some() {
@@ -88,19 +88,19 @@ impl Outbox {
         self.reader.wake();
     }
 
-    /// Ends the socket, after what already waits. The first reason stays.
+    /// Closes the socket after the waiting frames. The first reason counts.
     pub fn close(&self, close: Close) {
         self.inner().close.get_or_insert(close);
         self.reader.wake();
     }
 
-    /// The JOIN that waits on this socket may be granted now.
+    /// Prompts the waiting JOIN of this socket.
     pub fn prompt_join(&self) {
         self.inner().prompt.get_or_insert_default().try_again = true;
         self.reader.wake();
     }
 
-    /// Asks whether the peer is alive. The answer comes with its next sign of life; none ever comes once the socket has ended.
+    /// Asks whether the peer is alive. The answer comes with its next sign of life, and never if the socket ends before.
     pub fn ask(&self) -> oneshot::Receiver<()> {
         let (asker, answer) = oneshot::channel();
         let mut inner = self.inner();
@@ -112,7 +112,7 @@ impl Outbox {
         answer
     }
 
-    /// Waits until there is something to write or to do, and takes it all.
+    /// Waits until there is something to write or to do, and takes all of it.
     pub async fn take(&self) -> Batch {
         std::future::poll_fn(|context| self.poll_take(context)).await
     }
@@ -122,18 +122,18 @@ impl Outbox {
         self.try_take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Takes all that waits, if anything does.
+    /// Takes everything that waits, if there is anything.
     pub fn try_take(&self) -> Option<Batch> {
         let mut inner = self.inner();
         if inner.frames.is_empty() && inner.close.is_none() && inner.prompt.is_none() {
             return None;
         }
         inner.bytes = 0;
-        // The queue's memory goes with it: an idle socket keeps none.
+        // The memory of the queue is freed with it, so that an idle socket holds none.
         Some(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close, prompt: inner.prompt.take() })
     }
 
-    /// Waits until the reader is not worth waiting for any longer. Whoever is stuck in writing to it waits for this.
+    /// Waits until the socket is to be closed. A task that is blocked in a write waits for this, too.
     pub async fn given_up(&self) -> Close {
         std::future::poll_fn(|context| {
             self.reader.register(context.waker());
@@ -145,12 +145,12 @@ impl Outbox {
         .await
     }
 
-    /// Bytes that wait.
+    /// The bytes that wait.
     pub fn waiting(&self) -> usize {
         self.inner().bytes
     }
 
-    /// The most bytes that may wait.
+    /// The maximum number of bytes that may wait.
     pub fn budget(&self) -> usize {
         self.budget
     }

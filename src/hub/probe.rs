@@ -6,8 +6,8 @@ use crate::{
 };
 
 impl Hub {
-    /// Whether the socket that holds a seat still answers a ping, wherever it is; nothing when its node does not say so. No room's turn is
-    /// held for this, and it ends early when the socket of the one who asks is given up.
+    /// Whether the socket that holds a seat still answers a ping, on any node; `None` if its node does not reply. No turn is held
+    /// meanwhile, and the check ends early when the socket of the claimant is closed.
     pub(super) async fn still_answers(
         &self,
         room: &RoomId,

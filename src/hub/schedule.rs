@@ -11,10 +11,10 @@ use crate::{
     id::RoomId,
 };
 
-/// How long it waits at most before it asks the clock again.
+/// Maximum wait before the clock is read again.
 const RECKON: Duration = Duration::from_secs(10);
 
-/// When which room has something to do by itself. One timer for all of them.
+/// The times at which rooms are due: one timer for all rooms.
 #[derive(Debug, Default)]
 pub struct Schedule {
     due: Mutex<BTreeSet<(Millis, RoomId)>>,
@@ -22,7 +22,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Moves a room from its old place to its new one.
+    /// Moves a room from its old time to its new one.
     pub(super) fn set(&self, room: &RoomId, old: Option<Millis>, new: Option<Millis>) {
         if old == new {
             return;
@@ -40,7 +40,7 @@ impl Schedule {
         }
     }
 
-    /// Waits until rooms are due, and takes them out.
+    /// Waits until rooms are due, and removes them from the schedule.
     pub async fn next(&self, clock: &Clock) -> Vec<(Millis, RoomId)> {
         loop {
             let sooner = self.sooner.notified();
@@ -65,7 +65,7 @@ impl Schedule {
                     tokio::select! {
                         biased;
                         () = tokio::time::sleep_until(clock.instant(at)) => {}
-                        // The clock may run faster meanwhile, or the machine sleep.
+                        // The clock may run faster meanwhile, or the machine may sleep.
                         () = tokio::time::sleep(RECKON) => {}
                         () = sooner => {}
                     }

@@ -1,4 +1,4 @@
-//! What rooms do by themselves when its time has come.
+//! Runs rooms that are due.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -12,13 +12,13 @@ use crate::{
     telemetry::contained,
 };
 
-/// How long a room that could not do what was due waits for its next try.
+/// Pause before the next attempt of a room whose timer failed.
 const RETRY: Millis = 1_000;
-/// Rooms whose time has come that are looked after at once.
+/// Maximum number of due rooms that are run at the same time.
 const TICKS: usize = 64;
 
 impl Hub {
-    /// Does what rooms have to do by themselves, for ever. A room that has to wait keeps no other waiting.
+    /// Runs due rooms. Does not return. A room that has to wait does not delay others.
     pub async fn run(&self) {
         let (mut due, mut ticks) = (VecDeque::new(), FuturesUnordered::new());
         loop {
@@ -27,7 +27,7 @@ impl Hub {
             {
                 ticks.push(self.tick_when_due(next));
             }
-            // In a fixed order, so that a simulation can be repeated: one is only asked when the other has nothing left.
+            // In a fixed order, so that simulations are reproducible: the schedule is only asked when no room is running.
             tokio::select! {
                 biased;
                 more = self.schedule.next(&self.parts.clock), if due.is_empty() => due.extend(more),
@@ -42,7 +42,7 @@ impl Hub {
         match contained(self.take_turn(&room, &Job::Tick)).await {
             Some(Ok(_) | Err(HubError::Retired)) => self.reschedule(&room),
             Some(Err(error)) => {
-                // Whoever talks to shared state says so once when it is away: not here, for every room.
+                // The back end logs an outage once, so it is not logged for every room.
                 tracing::debug!(room = %id, %error, "a room's timer could not be run and will be tried again");
                 self.postpone(&room, RETRY);
             }

@@ -14,16 +14,16 @@ use crate::{
 
 type Rooms = HashMap<RoomId, Vec<(ConnId, Arc<Outbox>)>>;
 
-/// Sockets whose JOIN was refused by something that passes by itself, by the room that they want to enter. They are prompted when that
-/// room changes on this node. Whether this node takes part in the room does not matter: they also try again after a while.
+/// The sockets with a waiting JOIN, by room. They are prompted when the room changes on this node. The node need not have the room: such
+/// sockets also retry at intervals.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     rooms: Mutex<Rooms>,
-    /// So that rooms which nobody waits for need not look.
+    /// The number of waiting sockets, so that updates of other rooms cost no lookup.
     count: AtomicUsize,
 }
 
-/// A place in front of a room; given back when dropped.
+/// The registration of a waiting socket, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Wait {
     hub: Arc<Hub>,
@@ -36,7 +36,7 @@ impl Waiting {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prompts those who wait for a room in which somebody may have made room for them.
+    /// Prompts the sockets that wait for this room, if the update may admit them.
     pub(super) fn hear(&self, update: &Update) {
         if self.count.load(Ordering::Acquire) == 0 || !update.changes.iter().any(crate::room::Change::makes_room) {
             return;
@@ -48,7 +48,7 @@ impl Waiting {
 }
 
 impl Hub {
-    /// The socket is prompted whenever `room` changes so that it may be let in, for as long as the result is kept.
+    /// Registers a socket, which is prompted whenever a change of `room` may admit it, for as long as the result is kept.
     pub fn wait(self: &Arc<Self>, room: &RoomId, conn: ConnId, outbox: &Arc<Outbox>) -> Wait {
         self.waiting.rooms().entry(room.clone()).or_default().push((conn, Arc::clone(outbox)));
         self.waiting.count.fetch_add(1, Ordering::AcqRel);

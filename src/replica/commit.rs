@@ -1,4 +1,4 @@
-//! Something is decided on the replica and committed; when others were first, it is decided again.
+//! Decides on the replica and commits; after a conflict it decides again.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -15,52 +15,52 @@ use crate::{
     room::{self, Command, Policy, Refusal, Room, Update, decide, next_due},
 };
 
-/// How often a command is decided again because others changed the room first. Each time costs a round trip. 16 proved too few for a slow
-/// node while hundreds of changes of one room are under way.
+/// Maximum number of retries after conflicts. Each costs a round trip. 16 proved too few for a slow node with hundreds of concurrent
+/// changes of one room.
 const TRIES: usize = 100;
-/// How many conflicts in a row may find the replica as it was. More of them only put off that the room is loaded again.
+/// Maximum number of consecutive conflicts without a newer replica; after that the room is loaded again.
 const BLIND: u32 = 16;
-/// How often a turn loads the room again because something may have been missed meanwhile.
+/// Maximum number of loads in one turn because updates may have been missed meanwhile.
 const RELOADS: usize = 8;
-/// The longest wait between two of those is 2 to the power of this, in ms.
+/// The longest wait between two of these loads is 2 to the power of this, in ms.
 const LONGEST_WAIT: u32 = 5;
 
-/// A command on its way into shared state.
+/// A command that is being committed.
 #[derive(Debug)]
 pub(super) struct Attempt {
     purpose: Purpose,
-    /// None: the command of the job itself.
+    /// `None`: the command of the job itself.
     command: Option<Box<Command>>,
-    /// What was proposed last.
+    /// The last proposal.
     update: Option<Arc<Update>>,
     tries: usize,
     blind: u32,
 }
 
-/// What a commit is for, within its turn.
+/// The purpose of a commit within its turn.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// What the turn is for. The room was at this version before.
+    /// The job of the turn. The room had this version before.
     Job { before: u64 },
-    /// Auditors are told that the job was refused, or a wrong PIN is counted. `required`: the answer waits for it.
+    /// Records a refusal of the job, or counts a wrong PIN. `required`: the answer waits for it.
     Record { of: Failure, required: bool },
-    /// A member of this node has no connection; so have those that are left.
+    /// Releases the seat of a member without a connection, and those in the list after it.
     Ghost { left: VecDeque<Command> },
-    /// A member that was wrongly evicted takes its seat again.
+    /// Reattaches a member that was wrongly evicted.
     Reattach { user: UserId, conn: ConnId },
-    /// A member no longer watches; nor do those in `idle`.
+    /// Records that a member no longer watches, and then those in `idle`.
     Watcher { user: UserId, conn: ConnId, idle: VecDeque<(UserId, ConnId)> },
 }
 
 impl Purpose {
-    /// Whether the room may be loaded again first: what follows from that is decided then.
+    /// Whether the room may be loaded again first; the purpose is decided after that.
     fn may_wait(&self) -> bool {
         matches!(self, Self::Job { .. } | Self::Ghost { .. } | Self::Reattach { .. })
     }
 }
 
 impl Attempt {
-    /// To commit the command of the job itself.
+    /// The commit of the job's own command.
     pub(super) fn new(purpose: Purpose) -> Self {
         Self { purpose, command: None, update: None, tries: 0, blind: 0 }
     }
@@ -91,7 +91,7 @@ impl<H> Turn<'_, H> {
         if attempt.tries > TRIES {
             return self.contended(attempt, replica, env, out);
         }
-        // Something may have been missed since the room was loaded: nothing is decided on that.
+        // Updates may have been missed since the load, so nothing may be decided on it.
         if replica.sync.needs_load() && attempt.purpose.may_wait() && self.reloads < RELOADS {
             self.reloads += 1;
             return self.load(replica, env, out);
@@ -135,7 +135,7 @@ impl<H> Turn<'_, H> {
                     attempt.blind = 0;
                     return self.decide(attempt, replica, env, out);
                 }
-                // Others' updates are here before the conflict is. Where they are not, something is on its way, or lost.
+                // Updates of other nodes arrive before the conflict. If they have not, one is still on its way, or lost.
                 if attempt.blind == BLIND {
                     return self.contended(attempt, replica, env, out);
                 }
@@ -144,21 +144,21 @@ impl<H> Turn<'_, H> {
                 self.request(Stage::Committing(attempt), Request::Wait(wait))
             }
             Err(error) => {
-                // Whether it was made is not known: the room is loaded before it is let go of.
+                // Whether the commit succeeded is unknown: the room is loaded before it is retired.
                 replica.mark(Why::Unanswered, env.now + RETRY);
                 self.done(attempt, Err(error.into()), replica, env, out)
             }
         }
     }
 
-    /// Others go on changing the room faster than this node can follow.
+    /// Fails, because other nodes change the room faster than this node can commit.
     fn contended(&mut self, attempt: Attempt, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         replica.mark(Why::Contended, env.now + RETRY);
         let failure = contended(&replica.room, out);
         self.done(attempt, Err(failure), replica, env, out)
     }
 
-    /// What a commit was for has been done, or not.
+    /// Continues after the outcome of a commit.
     fn done(
         &mut self,
         attempt: Attempt,
@@ -191,7 +191,7 @@ impl<H> Turn<'_, H> {
                 Err(failure) => self.fail(Why::Failed, failure, replica, env),
             },
             Purpose::Watcher { user, conn, idle } => match done {
-                // Whoever is in the room no longer does not watch either.
+                // A member that has left does not watch either.
                 Ok(_) | Err(Failure::Refused(_)) => {
                     if let Some(session) = replica.session(&user, conn) {
                         session.reported = None;
@@ -204,14 +204,14 @@ impl<H> Turn<'_, H> {
     }
 }
 
-/// Counts, and says, that others go on changing the room faster than this node can follow.
+/// Reports that other nodes change the room faster than this node can commit.
 pub(super) fn contended<H>(room: &Room, out: Out<'_, H>) -> Failure {
     let error = BackendError::Contended(format!("room {}", room.id).into());
     out(Effect::Fault(&error));
     error.into()
 }
 
-/// When `after` has something to do by itself, if that is another moment than it was.
+/// When `after` is due, if that differs from before.
 pub(super) fn due_after(before: Option<&Room>, after: &Room, policy: &Policy) -> Due {
     let due = next_due(after, policy);
     match due {
@@ -221,7 +221,7 @@ pub(super) fn due_after(before: Option<&Room>, after: &Room, policy: &Policy) ->
     }
 }
 
-/// What is written down when a command was refused.
+/// The command that records a refusal.
 pub(super) fn attempted(command: &Command, refusal: Refusal, room: &Room) -> Option<Command> {
     let (user, conn, origin, what) = match command {
         Command::Join(join) => (&join.user, join.conn, join.origin.now, ClientFrameType::Join),

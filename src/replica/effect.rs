@@ -8,14 +8,14 @@ use crate::{
     room::{Policy, Refusal, Room, StreamPosition, Update},
 };
 
-/// What is the same in all rooms of a node, and the time.
+/// The environment of all rooms of a node, with the time.
 #[derive(Clone, Copy)]
 #[allow(missing_docs, reason = "each is its own name")]
 pub struct Env<'a> {
     pub node: &'a NodeId,
     pub policy: &'a Policy,
     pub ping_interval: Millis,
-    /// The ICE servers that a member is told of. Their credentials depend on the time.
+    /// The ICE servers for a member. Their credentials depend on the time.
     pub ice: &'a dyn Fn(&UserId) -> Vec<IceServer>,
     pub now: Millis,
 }
@@ -26,88 +26,88 @@ impl std::fmt::Debug for Env<'_> {
     }
 }
 
-/// What is done at once, while the room is locked, and has no answer. `H` is whatever the driver knows a connection by.
+/// An action that the driver carries out at once, while the room is locked. It has no answer. `H` is the driver's handle of a connection.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the fields say it")]
 pub enum Effect<'a, H> {
-    /// A frame goes to a connection, after all that was sent to it before.
+    /// Send a frame to a connection, after earlier ones.
     Send { to: &'a H, frame: &'a Frame, class: Class },
-    /// A connection is closed, after what was sent to it before.
+    /// Close a connection, after the frames that were sent to it.
     Close { to: &'a H, why: Close },
-    /// An update has entered the replica.
+    /// An update was applied to the replica.
     Applied { update: &'a Update, from: Source },
-    /// Updates were missed, or what was missed has been made good.
+    /// Updates were missed, or a gap was repaired.
     Gap(Gap),
     /// A member has resumed.
     Resumed(Resumed),
-    /// Signals for a member are gone; the member was told that it missed something.
+    /// Signals for a member were lost; the member got a DISCONTINUITY.
     SignalsLost { room: &'a RoomId, user: &'a UserId, signals: u64, why: Loss },
     /// Another node changed the room first.
     Conflict,
-    /// This node is at fault, and nobody else reports that.
+    /// This node failed, and no other part reports it.
     Fault(&'a BackendError),
-    /// The seats of a dead node were given up.
+    /// Seats of a dead node were released.
     Reaped(u64),
-    /// A room that nobody could read was put back.
+    /// A room whose record could not be decoded was restored.
     Repaired { room: &'a RoomId, version: u64 },
-    /// That something was refused could not be written down for auditors.
+    /// A refusal could not be recorded for auditors.
     RefusalUnrecorded { room: &'a RoomId, failure: &'a Failure },
-    /// Signals that a member has got could not be taken out of its inbox: it may get them again.
+    /// Delivered signals could not be removed from the inbox: the member may get them again.
     InboxNotTaken(&'a BackendError),
 }
 
-/// What a frame is to its receiver.
+/// The kind of a frame for its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// It tells of a change of the room.
+    /// The frame announces a change of the room.
     Room,
-    /// It is for this member alone.
+    /// The frame is for this member alone.
     Direct,
 }
 
-/// Where an update came from.
+/// The origin of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// This node decided it.
     Own,
     /// Another node decided it.
     Remote,
-    /// It was heard or found while the room was being loaded.
+    /// The update arrived, or was read, while the room was being loaded.
     Load,
 }
 
-/// What became of updates that a node missed.
+/// The stages and outcomes of a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
-    /// An update came that does not follow the one before it.
+    /// An update arrived that does not follow the one before it.
     Noticed,
-    /// The missing updates were found, and members were told of them.
+    /// The missing updates were read and announced.
     Replayed,
-    /// The missing updates are gone: members got a DISCONTINUITY and the whole room.
+    /// The missing updates are lost; members got DISCONTINUITY and ROOM_STATE.
     Snapshot,
-    /// Shared state had lost the room, and got it back from this node.
+    /// Shared state had lost the room, and this node restored it.
     Restored,
 }
 
-/// How a member got what it missed.
+/// The outcome of a resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resumed {
-    /// It was told each change.
+    /// The member got all missed changes.
     Replayed,
-    /// It got a DISCONTINUITY and the whole room.
+    /// The member got DISCONTINUITY and ROOM_STATE.
     Snapshot,
 }
 
-/// Where signals were lost.
+/// Why signals were lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// More were kept for the member than its outbox may hold.
+    /// The inbox was larger than the outbox can hold.
     Outbox,
-    /// More came while the member was told what it missed than may wait meanwhile.
+    /// Too many arrived while missed updates were replayed.
     Replay,
 }
 
-/// What a turn asks shared state for. There is one request at a time in a room, and each has an [`Answer`].
+/// A request of a turn to shared state. There is one at a time in a room, and each has an [`Answer`].
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the fields say it")]
 pub enum Request {
@@ -117,25 +117,25 @@ pub enum Request {
     History { epoch: u64, after: u64 },
     /// Commit a decision: [`Answer::Committed`].
     Commit(Box<Proposal>),
-    /// Put a room back that shared state has lost, in whole or in part: [`Answer::Restored`].
+    /// Restore a room that shared state has lost, wholly or in part: [`Answer::Restored`].
     Restore { room: Box<Room>, found: Option<StreamPosition>, due: Due },
-    /// Ask the other nodes to put back a room that cannot be read: [`Answer::Alarmed`].
+    /// Ask the other nodes to restore a room whose record cannot be decoded: [`Answer::Alarmed`].
     Alarm,
-    /// Put a room in the place of one that cannot be read: [`Answer::Restored`].
+    /// Replace a record that cannot be decoded: [`Answer::Restored`].
     Repair { room: Box<Room>, due: Due },
     /// Look the room up in the ledger: [`Answer::Recalled`].
     Recall,
-    /// Let so many milliseconds pass: [`Answer::Waited`].
+    /// Wait for this number of milliseconds: [`Answer::Waited`].
     Wait(Millis),
     /// Read what a member missed: [`Answer::Missed`]. A patient one first waits for shared state to be reachable.
     Missed { user: UserId, from: StreamPosition, patient: bool },
-    /// Take out of a member's inbox what it has got: [`Answer::Taken`].
+    /// Remove delivered signals from the inbox of a member: [`Answer::Taken`].
     Take { user: UserId, inbox: Inbox },
     /// Unsubscribe from the room and forget it: [`Answer::Left`].
     Leave,
 }
 
-/// What came of a [`Request`].
+/// The answer to a [`Request`].
 #[derive(Debug)]
 #[allow(missing_docs, reason = "see the request")]
 pub enum Answer {
@@ -151,35 +151,35 @@ pub enum Answer {
     Left,
 }
 
-/// The updates since a version, if all of them are still known.
+/// The updates after a version, if all of them are known.
 pub type History = Option<Vec<Arc<Update>>>;
 
 /// A decision that is to be committed.
 #[derive(Debug)]
 pub struct Proposal {
-    /// What changes.
+    /// The changes.
     pub update: Arc<Update>,
-    /// The room after it.
+    /// The room after the changes.
     pub after: Room,
-    /// When the room has something to do by itself.
+    /// When the room is due next.
     pub due: Due,
 }
 
-/// Why a turn did not do what it was for.
+/// Why the job of a turn failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
-    /// The rules say no.
+    /// The rules do not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The seat is held by a socket that has to be asked first.
+    /// The seat is held by a socket that must be checked first.
     #[error("somebody else is here under this userId")]
     SeatHeld {
-        /// Where that socket is.
+        /// The node of that socket.
         node: NodeId,
-        /// Which it is.
+        /// The id of that socket.
         conn: ConnId,
     },
-    /// The room was let go of: whoever still wants it has to open it again.
+    /// The room was retired, and has to be opened again.
     #[error("the room was let go of")]
     Retired,
     /// Shared state cannot be used.

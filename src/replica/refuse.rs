@@ -1,4 +1,4 @@
-//! A connection is not let in.
+//! Handles a refused JOIN or RESUME.
 
 use super::{
     commit::{Attempt, Purpose, attempted},
@@ -19,7 +19,7 @@ impl<H> Turn<'_, H> {
         let (Job::Enter(command), Some((user, conn))) = (self.job, self.job.entrant()) else {
             return self.finish(Err(failure), replica, env);
         };
-        // Where the answer got lost, its seat may have come all the same.
+        // If the answer to the commit was lost, the seat may exist all the same.
         if replica.joining.take().is_none() && replica.handle(user, conn).is_some() {
             return self.welcome(replica.room.version, replica, env);
         }
@@ -28,8 +28,8 @@ impl<H> Turn<'_, H> {
             let (node, conn) = (held.node.clone(), held.conn);
             return self.finish(Err(Failure::SeatHeld { node, conn }), replica, env);
         }
-        // Whoever waits is refused again and again: auditors want to know that once. A wrong PIN counts whenever it is looked at, and
-        // before the answer: whoever guesses on many connections and nodes has to wait for all of them.
+        // A waiting JOIN is refused repeatedly, but recorded once. A wrong PIN is counted each time, before the answer, so that guessing on
+        // many connections and nodes is slowed down as a whole.
         let counts = refusal == Refusal::InvalidPin;
         let recorded = matches!(command, Command::Join(join) if join.again) && !counts;
         match attempted(command, refusal, &replica.room).filter(|_| !recorded) {

@@ -5,40 +5,40 @@ use crate::{
     room::{Room, StreamPosition, Update},
 };
 
-/// How shared state stands to what this node has.
+/// The state of a room in shared state, compared with the replica.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nothing was missed.
+    /// Both are the same.
     Same,
-    /// It has gone on.
+    /// Shared state is ahead.
     Ahead,
-    /// It has lost what this node still has; this is what is left there.
+    /// Shared state has lost updates that the replica has; this is the position that is left.
     Behind(Option<StreamPosition>),
-    /// It is another room.
+    /// Shared state has a different room.
     Other,
 }
 
-/// `seated`: whether members sit on this node.
+/// `seated`: whether the room has members on this node.
 pub(super) fn standing(old: &Room, fresh: &Room, seated: bool, now: Millis) -> Standing {
     if !old.exists() {
         return Standing::Other;
     }
     if !fresh.exists() {
-        // The room was closed, or its time was over; otherwise it was lost.
+        // The room was closed or has expired; otherwise it was lost.
         let over = fresh.epoch >= old.epoch || (!seated && old.empty_until.is_some_and(|until| until <= now));
         return if over { Standing::Other } else { Standing::Behind(None) };
     }
-    // Epochs only grow: an earlier one is what is left when shared state has lost where a room was put back.
+    // Epochs only grow. An earlier one means that shared state has lost a restore.
     match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
         (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some(fresh.position())),
         (Ordering::Equal, Ordering::Greater) => Standing::Ahead,
         (Ordering::Equal, Ordering::Equal) if fresh.mark == old.mark => Standing::Same,
-        // Shared state had lost something and has gone on in another way since.
+        // Shared state lost updates, and continued differently since.
         (Ordering::Equal, Ordering::Equal) | (Ordering::Greater, _) => Standing::Other,
     }
 }
 
-/// Whether these updates lead from one to the other.
+/// Whether these updates lead from one position to the other.
 pub(super) fn leads_to(old: &Room, updates: &[Arc<Update>], fresh: &Room) -> bool {
     let mut room = old.clone();
     for update in updates {

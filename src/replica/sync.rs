@@ -2,33 +2,33 @@ use std::sync::Arc;
 
 use crate::{clock::Millis, room::Update};
 
-/// How many updates may wait while a room is being loaded. Past that the room is loaded once more.
+/// Maximum number of buffered updates during a load. Beyond it the room is loaded once more.
 pub(super) const MOST_BUFFERED: usize = 4_096;
-/// How long a room waits for its next load after one that failed, in ms.
+/// Pause after a failed load, in ms.
 pub(super) const RETRY: Millis = 1_000;
 
-/// Whether the replica is what shared state says.
+/// Whether the replica agrees with shared state.
 #[derive(Debug)]
 pub(super) enum Sync {
-    /// Nothing was loaded yet.
+    /// The room is not loaded yet.
     Unloaded,
-    /// A turn is loading the room; updates wait.
+    /// A turn is loading the room; updates are buffered.
     Loading(Loading),
-    /// Every update reaches the replica.
+    /// Updates are applied.
     Live,
-    /// Something may be missing: the room is loaded before anything else is decided in it, at the latest at `at`.
+    /// Updates may be missing: the room is loaded before anything else is decided in it, at the latest at `at`.
     Resync { why: Why, at: Millis },
-    /// This node has let go of the room.
+    /// The replica is no longer used.
     Retired,
 }
 
 #[derive(Debug)]
 pub(super) struct Loading {
-    /// Nothing was loaded before.
+    /// Whether this is the first load.
     first: bool,
-    /// The updates that came meanwhile.
+    /// The buffered updates.
     buffered: Vec<Arc<Update>>,
-    /// Why the room has to be loaded once more after this.
+    /// The reason for another load after this one.
     again: Option<Why>,
 }
 
@@ -37,36 +37,36 @@ pub(super) struct Loading {
 pub enum Why {
     /// An update does not follow the one before it.
     Gap,
-    /// Shared state says so: updates may have been lost on the way, or the room was put back.
+    /// Shared state reports that updates may have been lost, or that the room was restored.
     Told,
-    /// A commit had no answer: it may have been made.
+    /// A commit had no answer, and may have succeeded.
     Unanswered,
-    /// Others change the room faster than this node can follow, or something is missing that it does not know of.
+    /// Other nodes change the room faster than this node can commit, or an unknown update is missing.
     Contended,
-    /// The load before this failed.
+    /// The previous load failed.
     Failed,
-    /// Others gave up a member whose socket is here.
+    /// Other nodes evicted a member whose socket is here.
     WrongEviction,
-    /// A member has a seat on this node, but no socket.
+    /// A member has a seat on this node but no socket.
     Ghost,
-    /// This node's lease had run out: others may have given up its members.
+    /// The lease had expired: other nodes may have reaped this one.
     LeaseLost,
-    /// A turn was broken off by a bug.
+    /// A turn panicked.
     Broken,
 }
 
 impl Sync {
-    /// Whether the room was loaded, and not let go of.
+    /// Whether the room was loaded, and is not retired.
     pub(super) fn is_loaded(&self) -> bool {
         !matches!(self, Self::Unloaded | Self::Retired)
     }
 
-    /// Whether the room has to be loaded before anything is decided in it.
+    /// Whether the room must be loaded before anything is decided in it.
     pub(super) fn needs_load(&self) -> bool {
         matches!(self, Self::Unloaded | Self::Resync { .. })
     }
 
-    /// When a room that has to be loaded again is loaded at the latest.
+    /// The latest time of the next load, if one is necessary.
     pub(super) fn resync_at(&self) -> Option<Millis> {
         match self {
             Self::Resync { at, .. } => Some(*at),
@@ -74,18 +74,18 @@ impl Sync {
         }
     }
 
-    /// Something may be missing.
+    /// Records that updates may be missing.
     pub(super) fn mark(&mut self, why: Why, at: Millis) {
         match self {
             Self::Live => *self = Self::Resync { why, at },
             Self::Resync { at: before, .. } => *before = at.min(*before),
-            // What comes after the read began is not known to be in it.
+            // The read may not include what happened after it began.
             Self::Loading(loading) => loading.again = Some(why),
             Self::Unloaded | Self::Retired => {}
         }
     }
 
-    /// The room is about to be read. What waited since an earlier read goes on waiting.
+    /// Begins a read. Updates that were buffered for an earlier read stay.
     pub(super) fn begin(&mut self) {
         match self {
             Self::Loading(loading) => loading.again = None,
@@ -96,7 +96,7 @@ impl Sync {
         }
     }
 
-    /// Keeps an update for later, if the room is being loaded. False where too many wait: then they are dropped.
+    /// Buffers an update during a load. If there are too many, all are dropped, and the result is false.
     pub(super) fn buffer(&mut self, update: &Arc<Update>) -> Option<bool> {
         let Self::Loading(loading) = self else { return None };
         let fits = loading.buffered.len() < MOST_BUFFERED;
@@ -108,7 +108,7 @@ impl Sync {
         Some(fits)
     }
 
-    /// The room was read. The updates that came meanwhile.
+    /// Ends a successful read, and returns the buffered updates.
     pub(super) fn loaded(&mut self, now: Millis) -> Vec<Arc<Update>> {
         let Self::Loading(loading) = self else { return Vec::new() };
         let buffered = std::mem::take(&mut loading.buffered);
@@ -119,10 +119,10 @@ impl Sync {
         buffered
     }
 
-    /// The room could not be read. What came meanwhile is found by the next read.
+    /// Ends a failed read. The next one includes the updates that arrived meanwhile.
     pub(super) fn failed(&mut self, why: Why, now: Millis) {
         match self {
-            // There is nothing here yet that could be wrong.
+            // There is no replica yet that could be wrong.
             Self::Loading(Loading { first: true, .. }) => *self = Self::Unloaded,
             Self::Loading(_) => *self = Self::Resync { why, at: now + RETRY },
             state => state.mark(why, now + RETRY),

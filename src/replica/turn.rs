@@ -13,27 +13,27 @@ use crate::{
     room::{Action, Command, Refusal, Room, StreamPosition},
 };
 
-/// What a turn is for.
+/// The job of a turn.
 #[derive(Debug)]
 pub enum Job {
-    /// The room outlived a restart of this node, which looks after it until somebody comes or its grace is over.
+    /// Keep a room that was restored after a restart, until a member joins or its grace time is over.
     Adopt,
-    /// A member that is connected to this node wants something, or its connection is gone.
+    /// Run a command of a connected member, or its disconnect.
     Command(Command),
-    /// A connection wants to come in, by JOIN or RESUME.
+    /// Admit a connection, by JOIN or RESUME.
     Enter(Command),
-    /// A room that may have nobody on this node needs something done: a node is dead, or the room's own node did not do what was due.
+    /// Run a command in a room without members on this node: its node is dead, or did not run what was due.
     Tend(Command),
-    /// The room's time has come: see [`Replica::timeout`].
+    /// Run what is due: see [`Replica::timeout`].
     Tick,
 }
 
-/// What has to be done next.
+/// The next step of a turn.
 #[derive(Debug)]
 pub enum Step {
-    /// Ask shared state for something, and hand the answer to [`Turn::answer`].
+    /// Send a request to shared state, and pass the answer to [`Turn::answer`].
     Do(Request),
-    /// The turn is over. The version of the room as this node knows it, or why the job was not done.
+    /// The turn has ended, with the version of the room on this node, or with the reason for a failure.
     Done(Result<u64, Failure>),
 }
 
@@ -42,40 +42,40 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Turn<'j, H> {
     pub(super) job: &'j Job,
-    /// Who comes in, until it is admitted.
+    /// The joining connection, until it is admitted.
     pub(super) join: Option<PendingJoin<H>>,
-    /// Whether the ledger was asked for the room.
+    /// Whether the room was looked up in the ledger.
     pub(super) recalled: bool,
-    /// How often the room was loaded again because something may have been missed since the turn began.
+    /// The number of loads because updates may have been missed since the turn began.
     pub(super) reloads: usize,
     pub(super) stage: Stage,
 }
 
-/// What a turn waits for.
+/// The stage of a turn.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Nothing: it runs, or has ended.
+    /// The turn runs, or has ended.
     Running,
-    /// A room that this node knows nothing of is loaded.
+    /// Loading a room that this node does not have.
     Opening,
-    /// A room that this node has, or that could not be read, is loaded.
+    /// Loading a room that this node has, or whose record could not be decoded.
     Loading { read: Read, reads: usize },
-    /// Something is being committed.
+    /// Committing.
     Committing(Attempt),
-    /// The ledger is asked for a room that shared state does not know.
+    /// Looking up a room in the ledger that shared state does not have.
     Recalling,
-    /// A room from the ledger is put into shared state.
+    /// Restoring a room from the ledger.
     Returning(Box<Room>),
-    /// What a resuming member missed is read.
+    /// Reading what a resuming member missed.
     Missing { from: StreamPosition, version: u64, asked_again: bool },
-    /// What it has got is taken out of its inbox.
+    /// Removing delivered signals from its inbox.
     Taking { version: u64 },
-    /// The room is let go of.
+    /// Retiring the room.
     Leaving(Result<u64, Failure>),
 }
 
 impl Job {
-    /// Who comes in, and on which connection.
+    /// The joining user and its connection.
     pub(super) fn entrant(&self) -> Option<(&UserId, ConnId)> {
         match self {
             Self::Enter(Command::Join(join)) => Some((&join.user, join.conn)),
@@ -86,7 +86,7 @@ impl Job {
 }
 
 impl<'j, H> Turn<'j, H> {
-    /// Begins a turn, and says what has to be done first. `join` is the connection of a [`Job::Enter`].
+    /// Begins a turn, and returns its first step. `join` is the connection of a [`Job::Enter`].
     pub fn begin(
         job: &'j Job,
         join: Option<PendingJoin<H>>,
@@ -98,7 +98,7 @@ impl<'j, H> Turn<'j, H> {
         let step = match (job, &replica.sync) {
             (Job::Command(_), Sync::Unloaded | Sync::Retired) => Step::Done(Err(Refusal::NotJoined.into())),
             (_, Sync::Retired) => Step::Done(Err(Failure::Retired)),
-            // Its first load was broken off, and nobody has come since.
+            // Its first load was interrupted, and there was no turn since.
             (Job::Tick, Sync::Unloaded) => turn.finish(Ok(0), replica, env),
             (_, Sync::Unloaded) => {
                 replica.sync.begin();
@@ -110,7 +110,7 @@ impl<'j, H> Turn<'j, H> {
         (turn, step)
     }
 
-    /// Takes the answer to the last request, and says what has to be done next.
+    /// Handles the answer to the last request, and returns the next step.
     pub fn answer(&mut self, answer: Answer, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         let stage = std::mem::replace(&mut self.stage, Stage::Running);
         match (stage, answer) {
@@ -123,7 +123,7 @@ impl<'j, H> Turn<'j, H> {
             (Stage::Returning(room), Answer::Restored(done)) => self.returned(room, done, replica, env, out),
             (Stage::Missing { from, version, asked_again }, Answer::Missed { history, inbox }) => {
                 if !asked_again && (history.is_err() || inbox.is_err()) {
-                    // Shared state was there a moment ago.
+                    // Shared state was reachable a moment ago.
                     return self.ask_for_missed(from, version, true);
                 }
                 self.hand_over(version, history, inbox, replica, env, out)
@@ -135,7 +135,7 @@ impl<'j, H> Turn<'j, H> {
                 self.finish(Ok(version), replica, env)
             }
             (Stage::Leaving(result), Answer::Left) => Step::Done(result),
-            // A driver that answers something else has a bug: nothing of this turn is to be trusted.
+            // The driver has a bug if it answers something else: the turn is abandoned.
             (stage, answer) => {
                 debug_assert!(false, "{answer:?} is no answer in {stage:?}");
                 replica.abandon(env.now);
@@ -144,23 +144,23 @@ impl<'j, H> Turn<'j, H> {
         }
     }
 
-    /// This node has the room for the first time.
+    /// The room was loaded for the first time.
     fn opened(&mut self, fresh: Box<Room>, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         let buffered = replica.sync.loaded(env.now);
         replica.replace(*fresh, "epoch_changed", env, out);
         self.follow(1, &buffered, replica, env, out)
     }
 
-    /// The room is loaded: does what the turn is for.
+    /// Runs the job, because the room is loaded.
     pub(super) fn work(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         match self.job {
             Job::Adopt => self.finish(Ok(replica.room.version), replica, env),
-            // One that was closed has left its epoch: what the ledger has of it may be late.
+            // A closed room has left its epoch: the ledger may still have it as open.
             Job::Enter(Command::Join(_)) if replica.room.epoch == 0 && !self.recalled => {
                 self.request(Stage::Recalling, Request::Recall)
             }
             Job::Enter(_) => {
-                // From now on the connection takes its seat at the very update that lets it in.
+                // From now on the update that admits the connection gives it its seat.
                 if let Some(join) = self.join.take() {
                     replica.joining = Some(join);
                 }
@@ -172,7 +172,7 @@ impl<'j, H> Turn<'j, H> {
         }
     }
 
-    /// What the turn is for was committed, or refused, or failed.
+    /// The job was committed, refused, or has failed.
     pub(super) fn worked(
         &mut self,
         before: u64,
@@ -193,7 +193,7 @@ impl<'j, H> Turn<'j, H> {
                 None => self.finish(Err(refusal.into()), replica, env),
             },
             (Job::Tick | Job::Tend(Command::Tick), Ok(version)) if version != before => {
-                // One thing is done at a time, until nothing is due.
+                // One change at a time, until nothing is due.
                 self.decide(Attempt::new(Purpose::Job { before: version }), replica, env, out)
             }
             (Job::Tick, Ok(_)) => {
@@ -208,7 +208,7 @@ impl<'j, H> Turn<'j, H> {
         }
     }
 
-    /// A connection has its seat. Whoever resumes is told what it missed.
+    /// The connection has its seat. For a RESUME, missed updates are replayed.
     pub(super) fn welcome(&mut self, version: u64, replica: &mut Replica<H>, env: &Env<'_>) -> Step {
         match self.job.entrant().and_then(|(user, conn)| replica.session(user, conn)?.replays_from()) {
             Some(from) => self.ask_for_missed(from, version, false),
@@ -216,7 +216,7 @@ impl<'j, H> Turn<'j, H> {
         }
     }
 
-    /// Members that have not reported their position for a while are not watching, one after the other.
+    /// Records one after the other that members without recent position reports do not watch.
     pub(super) fn forget_watchers(
         &mut self,
         mut idle: VecDeque<(UserId, ConnId)>,
@@ -231,7 +231,7 @@ impl<'j, H> Turn<'j, H> {
         self.decide(Attempt::of(Purpose::Watcher { user, conn, idle }, command), replica, env, out)
     }
 
-    /// The turn is over; a room that nobody here needs is let go of.
+    /// Ends the turn; a room that is not needed here is retired.
     pub(super) fn finish(&mut self, result: Result<u64, Failure>, replica: &mut Replica<H>, env: &Env<'_>) -> Step {
         replica.joining = None;
         if !replica.is_unused(env) {
@@ -242,7 +242,7 @@ impl<'j, H> Turn<'j, H> {
         self.request(Stage::Leaving(result), Request::Leave)
     }
 
-    /// What was committed may be in force, or not: the room is loaded before this node lets go of it.
+    /// The commit may have succeeded or not: the room is loaded before it is retired.
     pub(super) fn fail(&mut self, why: Why, failure: Failure, replica: &mut Replica<H>, env: &Env<'_>) -> Step {
         replica.sync.failed(why, env.now);
         replica.touched = true;

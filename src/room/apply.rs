@@ -9,8 +9,8 @@ const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 const SMALL: usize = 8;
 
 impl Room {
-    /// Carries out one change that was decided at `at`, and grows the version by one. Total: a change that does not fit (which no
-    /// node decides) changes nothing else.
+    /// Applies one change that was decided at `at`, and increments the version. It is total: a change that does not fit, which no node
+    /// decides, changes nothing else.
     pub fn apply(&mut self, change: &Change, at: Millis) {
         self.version += 1;
         let mark = self.mark;
@@ -33,7 +33,7 @@ impl Room {
         self.empty_until = None;
         let members = Arc::make_mut(&mut self.members);
         members.insert(member.user.clone(), member.clone());
-        // Most rooms are small, and there are many: no room for members that never come.
+        // Rooms are many and small, so no capacity is reserved.
         if members.len() <= SMALL {
             members.shrink_to_fit();
         }
@@ -47,7 +47,7 @@ impl Room {
         }
     }
 
-    /// A gate waits no longer for somebody.
+    /// Removes a member from the gate.
     pub(super) fn uncount(&mut self, user: &UserId) {
         if let Some(gate) = &mut self.gate {
             gate.forget(user);

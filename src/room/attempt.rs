@@ -6,35 +6,35 @@ use crate::{
     id::{ConnId, UserId},
 };
 
-/// Refused attempts that a room takes down at once.
+/// The burst of refused attempts that a room records.
 const BURST: Millis = 10;
-/// After those, one in this time, in ms.
+/// After the burst, one attempt is recorded in this time, in ms.
 const EVERY: Millis = 10_000;
 
-/// Something that a room refused, as auditors are told of it.
+/// A refused attempt, for auditors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Under which id it was tried: claimed, not proven.
+    /// The claimed user id.
     pub user: UserId,
-    /// On which connection.
+    /// The connection.
     pub conn: ConnId,
-    /// From where.
+    /// The origin.
     pub origin: Digest,
     /// The type of the frame.
     pub what: Box<str>,
-    /// Why it was refused.
+    /// The reason of the refusal.
     pub refusal: Refusal,
 }
 
-/// How many more attempts a room takes down. Everybody who knows a room's name can make attempts, so they may not fill the ledger.
+/// The budget of recorded attempts. It is limited because anyone who knows the id of a room can make attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
-    /// When the whole burst is there again.
+    /// When the budget is full again.
     whole_at: Millis,
 }
 
 impl Attempts {
-    /// After one more; nothing when it is one too many.
+    /// The budget after one more attempt; `None` if it is exceeded.
     pub(super) fn another(before: Option<Self>, now: Millis) -> Option<Self> {
         let whole_at = before.map_or(now, |before| before.whole_at.max(now)) + EVERY;
         (whole_at <= now + BURST * EVERY).then_some(Self { whole_at })

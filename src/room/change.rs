@@ -8,77 +8,77 @@ use crate::{
     id::{ConnId, UserId},
 };
 
-/// One step of a room from a version to the next. It is what nodes send each other, what members are told
-/// ([`crate::protocol::announce`]) and what the ledger writes down ([`crate::ledger::Event`]).
+/// A change of a room from one version to the next. Nodes send changes to each other, members are told of them
+/// ([`crate::protocol::announce`]), and the ledger records them ([`crate::ledger::Event`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields say it; where they do not, there is a comment")]
 pub enum Change {
-    /// The room was made, by the one who joins next.
+    /// The room was created, by the member that joins next.
     Created { epoch: u64, pin: Option<Digest>, by: UserId },
-    /// Somebody came in.
+    /// A user joined.
     Joined { member: Member, host: bool },
-    /// A member came back through the front door, on the same or on another socket.
+    /// A member joined again, on the same socket or on another one.
     Rejoined { member: Member, host: bool, was_away: bool },
     /// A member resumed its seat.
     Back { member: Member, was_away: bool },
-    /// A member's socket dropped, its seat is kept.
+    /// The socket of a member was lost; its seat is kept.
     Away { user: UserId, since: Millis, until: Millis },
-    /// A member is gone. A vacancy keeps its role as host; `empty_until` is set when it was the last.
+    /// A member left. A vacancy keeps its role as host; `empty_until` is set if it was the last one.
     Left { user: UserId, conn: ConnId, reason: LeftReason, vacancy: Option<Vacancy>, empty_until: Option<Millis> },
-    /// There is another host.
+    /// The host changed.
     HostChanged { host: UserId },
-    /// A member has another role.
+    /// The role of a member changed.
     RoleChanged { user: UserId, role: Role, by: UserId },
-    /// Guests may move the film, or no longer.
+    /// Guest control was switched on or off.
     GuestControl { enabled: bool, by: UserId },
-    /// A member has another name.
+    /// The name of a member changed.
     Renamed { user: UserId, username: Box<str> },
     /// The film was started or stopped. `position`, `event` and `rate` are as the sender gave them.
     PlayPause { by: UserId, position: Option<f64>, event: Option<f64>, rate: Option<f64>, timeline: Timeline },
-    /// The film was moved; the gate, if any, waits for the others.
+    /// The film was sought; the gate, if any, waits for the other members.
     Sought { by: UserId, event: Option<f64>, timeline: Timeline, gate: Option<Gate> },
-    /// A member has loaded the sought place.
+    /// A member has loaded the target of the seek.
     Ready { user: UserId },
     /// The gate opened.
     Released { target: f64, opened: Millis, timeline: Timeline },
-    /// The host said where it is, for all to follow.
+    /// The position of the host, for all members to follow.
     Heartbeat { by: UserId, event: Option<f64>, timeline: Timeline },
-    /// The room learnt where the film is; nobody needs to be told.
+    /// The position of the film, which is not announced.
     Corrected { timeline: Timeline },
-    /// A member reports positions, or no longer.
+    /// A member began or stopped reporting positions.
     Watching { user: UserId, watching: bool },
-    /// Something else is watched. `time` is in seconds, if the sender gave one.
+    /// The url changed. `time` is in seconds, if given.
     UrlChanged { by: UserId, url: Arc<str>, time: Option<f64>, timeline: Timeline },
-    /// An application's own message.
+    /// A message of the application.
     Broadcast { by: UserId, event: Box<str>, data: Option<Json> },
-    /// Somebody showed a wrong PIN; nobody is told.
+    /// A wrong PIN was shown; this is not announced.
     PinMissed { misses: Misses },
-    /// Something was refused; nobody in the room is told.
+    /// An attempt was refused; this is not announced.
     Refused { attempt: Attempt, attempts: Attempts },
     /// The room was empty for too long.
     Closed,
 }
 
-/// Why a member is gone.
+/// Why a member left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeftReason {
-    /// It said so.
+    /// The member sent LEAVE.
     Left,
-    /// Its socket dropped, and it cannot resume.
+    /// The socket was lost, and the member cannot resume.
     Disconnected,
-    /// It could have resumed, but did not.
+    /// The resume window has passed.
     Expired,
-    /// It was thrown out.
+    /// The member was kicked.
     Kicked {
-        /// By whom.
+        /// The user who kicked it.
         by: UserId,
-        /// What for.
+        /// The reason.
         note: Option<Box<str>>,
     },
 }
 
 impl LeftReason {
-    /// The word of the wire and of the ledger.
+    /// Its name in frames and in the ledger.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -90,7 +90,7 @@ impl LeftReason {
 }
 
 impl Change {
-    /// Whose seat it changes.
+    /// The user whose seat changes.
     pub fn seat(&self) -> Option<&UserId> {
         match self {
             Self::Joined { member, .. } | Self::Rejoined { member, .. } | Self::Back { member, .. } => {
@@ -118,8 +118,7 @@ impl Change {
         }
     }
 
-    /// Whose negotiations with others are over: whoever leaves, or comes in as if for the first time, negotiates again from the start.
-    /// Signals that were kept for that member go.
+    /// The user whose inbox is cleared: a member that leaves or joins negotiates from the start.
     pub fn ends_negotiations(&self) -> Option<&UserId> {
         match self {
             Self::Left { user, .. } => Some(user),
@@ -128,12 +127,12 @@ impl Change {
         }
     }
 
-    /// Whether somebody may be let in after it who was refused before.
+    /// Whether a refused client may be admitted after it.
     pub fn makes_room(&self) -> bool {
         matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Closed)
     }
 
-    /// About how many bytes it holds on to. Names are short, and most are shared: they do not count.
+    /// The approximate memory of the change, in bytes. Names are short and mostly shared, so they do not count.
     pub(super) fn weight(&self) -> usize {
         let text = match self {
             Self::Broadcast { by: _, event, data } => event.len() + data.as_ref().map_or(0, |data| data.0.get().len()),
@@ -162,7 +161,7 @@ impl Change {
         size_of::<Self>() + text
     }
 
-    /// Carries it out. Each change is taken apart in full: what does not change the room is named.
+    /// Applies the change. Each one is destructured completely, so that ignored fields are explicit.
     pub(super) fn apply_to(&self, room: &mut Room, at: Millis) {
         match self {
             Self::Created { epoch, pin, by: _ } => {

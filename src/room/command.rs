@@ -1,81 +1,81 @@
 use super::{Action, Attempt, Digest, Member, Shown};
 use crate::id::{ConnId, NodeId, UserId};
 
-/// A wish that a room is asked to grant.
+/// A command to a room.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Come in.
+    /// Join the room.
     Join(Join),
-    /// Take a seat again that was left by a dropped socket.
+    /// Resume a seat whose socket was lost.
     Resume(Resume),
-    /// A socket is gone without a word.
+    /// A socket was lost.
     Disconnect {
-        /// Whose it was.
+        /// The member of the socket.
         user: UserId,
-        /// Which; if the member has another by now, nothing happens.
+        /// The id of the socket; if the member has another one by now, nothing happens.
         conn: ConnId,
         /// Whether the seat is kept for the resume window.
         keep_seat: bool,
     },
-    /// Something that only a member may ask for.
+    /// An action of a member.
     Act {
-        /// Who asks.
+        /// The member.
         user: UserId,
-        /// On which socket.
+        /// The socket of the member.
         conn: ConnId,
         action: Action,
     },
-    /// Something was refused: a wrong PIN counts, and auditors are told.
+    /// Record a refusal: a wrong PIN is counted, and auditors see it.
     Refused(Attempt),
-    /// A node is dead: the sockets that it held are gone.
+    /// A node is dead: its sockets are lost.
     Reap { node: NodeId },
-    /// A member whose socket lives was taken for gone: it takes its seat again.
+    /// A member was evicted although its socket lives: it gets its seat again.
     Reseat(Box<Member>),
-    /// Time has passed: do the next thing that is due.
+    /// Run the next timer that is due.
     Tick,
 }
 
-/// Who comes in, and what it shows at the door.
+/// The user who joins, and its credentials.
 #[derive(Debug, Clone)]
 pub struct Join {
     pub user: UserId,
-    /// Its socket.
+    /// The id of its socket.
     pub conn: ConnId,
     /// The node of that socket.
     pub node: NodeId,
-    /// Where it comes from.
+    /// The origin of the client.
     pub origin: Shown,
-    /// What it wants to be called; none keeps the name it has.
+    /// The requested name; `None` keeps the present one.
     pub username: Option<Box<str>>,
-    /// The PIN it shows, or for a new room the PIN to set.
+    /// The PIN that it shows or, for a new room, the PIN to set.
     pub pin: Option<Shown>,
     /// The resume token it shows.
     pub proof: Option<Shown>,
     /// The resume token it will have from now on.
     pub token: Option<Digest>,
-    /// What is known of the socket that has its seat, if that was asked.
+    /// The result of a seat check, if there was one.
     pub asked: Option<Asked>,
-    /// Whether its node asks again for somebody who was refused before.
+    /// Whether this is a retry of a waiting JOIN.
     pub again: bool,
 }
 
-/// A socket was pinged, to see whether its seat is still somebody's.
+/// The result of a seat check: a ping to the socket that holds the seat.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     pub conn: ConnId,
-    /// Whether anything came of it in time.
+    /// Whether the socket answered in time.
     pub answers: bool,
 }
 
-/// Who takes its seat again.
+/// The member that resumes its seat.
 #[derive(Debug, Clone)]
 pub struct Resume {
     pub user: UserId,
-    /// Its new socket.
+    /// The id of its new socket.
     pub conn: ConnId,
     /// The node of that socket.
     pub node: NodeId,
-    /// Where it comes from.
+    /// The origin of the client.
     pub origin: Shown,
     /// The resume token it shows.
     pub proof: Shown,

@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-/// How many sockets there may be, and whether new ones are let in at all.
+/// Limits the number of sockets, and refuses new ones while the node drains or has no shared state.
 #[derive(Debug)]
 pub struct Admission {
     open: AtomicUsize,
@@ -12,12 +12,12 @@ pub struct Admission {
     paused: AtomicBool,
 }
 
-/// One of the places; given back when dropped.
+/// A place for one socket, which is freed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place(Arc<Admission>);
 
 impl Admission {
-    /// With `most` places.
+    /// An admission with `most` places.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             open: AtomicUsize::new(0),
@@ -27,17 +27,17 @@ impl Admission {
         })
     }
 
-    /// No more: the node is being stopped.
+    /// Refuses new sockets for good, because the node stops.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Nobody new for now, or again: shared state cannot be reached, or can.
+    /// Refuses new sockets while shared state cannot be reached.
     pub fn pause(&self, paused: bool) {
         self.paused.store(paused, Ordering::Release);
     }
 
-    /// Whether nobody new is let in for now.
+    /// Whether new sockets are refused for now.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Acquire)
     }
@@ -47,7 +47,7 @@ impl Admission {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Sockets that are open.
+    /// The number of open sockets.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }

@@ -7,42 +7,41 @@ use crate::{
     limit::Bucket,
 };
 
-/// For so long at a stretch a sender that is beyond its budget is only read later. After that its frames are refused.
+/// How long a sender beyond its budget is only read more slowly. After that its frames are refused.
 const DEBT: Duration = Duration::from_secs(2);
-/// A sender that has had this many bursts of frames refused is closed.
+/// A sender is closed after this many bursts of refused frames.
 const PATIENCE: u32 = 10;
 
-/// What the settings allow each socket.
+/// The allowance of each socket, from the settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
-    /// Frames a second.
+    /// Frames per second.
     pub(super) rate: u32,
     /// Frames at once.
     pub(super) burst: u32,
 }
 
-/// How much a socket may still say. A sender that goes beyond that is held back: it is not read until its debt is paid, and what it
-/// sends meanwhile waits in TCP. One that keeps frames waiting for two seconds at a stretch has its frames refused, and one that goes
-/// on even so is closed.
+/// The budget of a socket. A sender that exceeds it is held back: it is not read until its debt is paid, and its frames wait in TCP. If
+/// frames wait for two seconds without a pause, they are refused; a sender that continues even then is closed.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     bucket: Bucket,
-    /// On the heap, and only while it matters: most sockets never come near their budget.
+    /// On the heap and only when needed, because most sockets never come near their budget.
     strain: Option<Box<Strain>>,
 }
 
 #[derive(Debug, Default)]
 struct Strain {
-    /// Nothing is read before then.
+    /// The time before which nothing is read.
     held_until: Option<Instant>,
     /// Since when frames have been waiting to be read, without a pause.
     behind_since: Option<Instant>,
-    /// Frames that were refused, less those that were granted since.
+    /// The number of refused frames, minus those that were granted since.
     refused: u32,
 }
 
 impl Budget {
-    /// Takes `amount` out of the budget, on credit if need be. If it is refused: when it may be tried again, in ms.
+    /// Charges `amount`, on credit if necessary. If it is refused: when to retry, in ms.
     pub(super) fn charge(
         &mut self,
         amount: u32,
@@ -74,29 +73,29 @@ impl Budget {
         }
     }
 
-    /// Whether so much was refused that there is no use in going on.
+    /// Whether so many frames were refused that the socket is to be closed.
     pub(super) fn is_exhausted(&self, allowance: Allowance) -> bool {
         let most = allowance.burst.saturating_mul(PATIENCE);
         self.strain.as_ref().is_some_and(|strain| strain.refused > most)
     }
 
-    /// Until when nothing may be read.
+    /// The time until which nothing may be read.
     pub(super) fn held_until(&self) -> Option<Instant> {
         self.strain.as_ref().and_then(|strain| strain.held_until)
     }
 
-    /// Whether the sender may be read again at `now` and could not before.
+    /// Whether the sender may be read again at `now`, and could not be before.
     pub(super) fn release(&mut self, now: Instant) -> bool {
         let strain = self.strain.as_mut().filter(|strain| strain.held_until.is_some_and(|until| until <= now));
         strain.is_some_and(|strain| strain.held_until.take().is_some())
     }
 
-    /// Whether frames may still be waiting that were sent while nothing was read.
+    /// Whether frames may be waiting that were sent while nothing was read.
     pub(super) fn is_behind(&self) -> bool {
         self.strain.as_ref().is_some_and(|strain| strain.behind_since.is_some())
     }
 
-    /// No frame waits to be read.
+    /// Records that no frame waits to be read.
     pub(super) fn catch_up(&mut self) {
         if let Some(strain) = &mut self.strain {
             strain.behind_since = None;

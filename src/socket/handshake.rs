@@ -22,30 +22,30 @@ use tokio_tungstenite::{
 
 use crate::headers::has_word;
 
-/// A WebSocket of a server.
+/// A WebSocket on the server's side.
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// The only version there is (RFC 6455).
+/// The only version (RFC 6455).
 const VERSION: &str = "13";
-/// Bytes of a key, as they are before they are written as text.
+/// The number of bytes of a decoded key.
 const KEY_BYTES: usize = 16;
-/// Some clients make their keys of random letters: the last one holds two bits, whatever else it says.
+/// Some clients use random letters as keys; the last letter then has more bits than it should.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
-/// What the path takes. HEAD is told what GET would be without an upgrade.
+/// The methods of the path. HEAD gets the answer of a GET without an upgrade.
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
-/// A request that is right for a WebSocket.
+/// A valid WebSocket handshake.
 #[derive(Debug)]
 pub struct Handshake {
     accept: String,
     upgrade: OnUpgrade,
 }
 
-/// What is wrong with one that is not.
+/// Why a request is not a valid handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It could not be one.
+    /// The method or the version of HTTP is wrong.
     #[error("a WebSocket is opened with GET")]
     Method,
     /// A browser's visit, or the work of a proxy.
@@ -55,10 +55,10 @@ pub enum Unfit {
          $http_upgrade, proxy_set_header Connection \"upgrade\")"
     )]
     Plain,
-    /// Another protocol.
+    /// Another version of the protocol.
     #[error("Sec-WebSocket-Version must be 13")]
     Version,
-    /// None, two, or not 16 bytes.
+    /// The key is missing, given twice, or does not have 16 bytes.
     #[error("Sec-WebSocket-Key must be there once, and be 16 bytes in base64")]
     Key,
 }
@@ -69,7 +69,7 @@ pub fn asks_for_socket(headers: &HeaderMap) -> bool {
 }
 
 impl Handshake {
-    /// Reads the client's half.
+    /// Reads the request of the client.
     pub fn read(parts: &mut Parts) -> Result<Self, Unfit> {
         let asks = asks_for_socket(&parts.headers);
         match parts.method {
@@ -95,7 +95,7 @@ impl Handshake {
         Ok(Self { accept, upgrade })
     }
 
-    /// The server's half. The socket is handed to `then` as soon as the client has got it.
+    /// Answers the handshake. The socket is passed to `then` as soon as the client has received the answer.
     pub(super) fn accept<F>(self, config: WebSocketConfig, then: impl FnOnce(Socket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
@@ -123,7 +123,7 @@ impl Handshake {
 }
 
 impl Unfit {
-    /// The answer, which tells what would have been right.
+    /// The answer, which says what would be valid.
     pub fn answer(self) -> Response {
         let status = match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,

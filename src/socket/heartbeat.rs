@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// WebSocket pings, the only judge of whether a peer is alive. Anything that it sends counts as life, a pong too; what its application says
-/// or does not say does not matter.
+/// WebSocket pings decide alone whether a peer is alive. Any frame counts as a sign of life, a pong too; the application of the peer need
+/// not send anything.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     heard: Instant,
@@ -12,14 +12,14 @@ pub(super) struct Heartbeat {
     timeout: Duration,
 }
 
-/// What is to be done when the timer fires.
+/// The action when the timer fires.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Beat {
-    /// Nothing: it has been heard meanwhile.
+    /// Nothing, because there was a sign of life.
     Wait,
     /// Send a ping.
     Ping,
-    /// It is gone.
+    /// Close the socket: the peer is lost.
     Lost,
 }
 
@@ -34,7 +34,7 @@ impl Heartbeat {
         self.heard = now;
     }
 
-    /// The peer is pinged before its time. One that does not answer is lost as soon as after any other ping.
+    /// Records an additional ping. A peer that does not answer it is lost after the usual time.
     pub(super) fn ask(&mut self, now: Instant) {
         if self.pinged.is_none_or(|pinged| pinged < self.heard) {
             self.pinged = Some(now);

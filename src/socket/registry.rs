@@ -5,14 +5,14 @@ use dashmap::DashMap;
 use super::admission::Place;
 use crate::{hub::Outbox, id::ConnId, telemetry::Metrics};
 
-/// All sockets of this node, for what concerns them all: a drain.
+/// All open sockets of this node, for drains and metrics.
 #[derive(Debug)]
 pub struct Registry {
     sockets: DashMap<ConnId, Arc<Outbox>>,
     metrics: Arc<Metrics>,
 }
 
-/// A socket that is open; no longer when this is dropped.
+/// The registration of an open socket, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) conn: ConnId,
@@ -22,7 +22,7 @@ pub(super) struct Open {
 }
 
 impl Registry {
-    /// With nobody in it.
+    /// An empty registry.
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self { sockets: DashMap::new(), metrics })
     }
@@ -35,13 +35,13 @@ impl Registry {
         Open { conn, outbox, registry: Arc::clone(self), _place: place }
     }
 
-    /// Bytes that wait in all outboxes, and in the fullest one. Looked up for each scrape, not kept: it costs less than counting each frame.
+    /// The bytes in all outboxes, and in the fullest one. Summed up for each scrape, which costs less than counting each frame.
     pub fn waiting(&self) -> (usize, usize) {
         let bytes = self.sockets.iter().map(|socket| socket.waiting());
         bytes.fold((0, 0), |(sum, most), bytes| (sum + bytes, most.max(bytes)))
     }
 
-    /// The outboxes of all that are open now.
+    /// The outboxes of all open sockets.
     pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
         self.sockets.iter().map(|entry| Arc::clone(entry.value())).collect()
     }
