@@ -1,36 +1,36 @@
 use super::Code;
 
-/// How the server ends a socket. Clients come back after codes below 4500.
+/// The reasons for which the server closes a socket. Clients reconnect after codes below 4500.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Close {
-    /// The client said LEAVE.
+    /// The client sent LEAVE.
     Left,
-    /// It went on and on past its message budget.
+    /// The client kept exceeding its message budget.
     Policy,
-    /// It sent a frame that is too large to read.
+    /// The client sent a frame that is too large to read.
     TooLarge,
-    /// It broke the rules of RFC 6455.
+    /// The client violated RFC 6455.
     Protocol,
-    /// It sent a text that is no UTF-8.
+    /// The client sent a text that is not UTF-8.
     NotUtf8,
-    /// This node is going away.
+    /// The node drains.
     Draining,
-    /// Its outbox is full.
+    /// The outbox of the client is full.
     SlowConsumer,
-    /// It answers no ping.
+    /// The client does not answer pings.
     HeartbeatLost,
-    /// Its seat was given up while its node could not be reached: it has to take one again.
+    /// The seat was released while the node was cut off; the client has to join again.
     SeatLost,
     /// Shared state cannot be reached, and a client of the first generation would not understand an ERROR.
     TryLater,
-    /// It was thrown out of its room.
+    /// The member was kicked.
     Kicked,
     /// A bug of the server ended the connection.
     Internal,
 }
 
 impl Close {
-    /// All of them, for whoever counts.
+    /// All reasons, for metrics.
     pub const ALL: [Self; 12] = [
         Self::Left,
         Self::Policy,
@@ -46,7 +46,7 @@ impl Close {
         Self::Internal,
     ];
 
-    /// The number of the close frame.
+    /// The code in the close frame.
     pub fn code(self) -> u16 {
         match self {
             Self::Left => 1000,
@@ -63,7 +63,7 @@ impl Close {
         }
     }
 
-    /// The words of the close frame, and the label of the metric.
+    /// The reason in the close frame, and the label of the metric.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -83,7 +83,7 @@ impl Close {
 }
 
 impl Code {
-    /// The one place where an error ends a socket.
+    /// Closes a socket because of an error; no other place does.
     pub fn close(self) -> Option<Close> {
         match self {
             Self::RateLimited => Some(Close::Policy),

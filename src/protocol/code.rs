@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::room::Refusal;
 
-/// The closed list of error codes.
+/// The error codes, a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "docs/protocol.md has the table")]
@@ -23,7 +23,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// All of them, for whoever counts.
+    /// All codes, for metrics.
     pub const ALL: [Self; 13] = [
         Self::InvalidMessage,
         Self::UnknownType,
@@ -40,7 +40,7 @@ impl Code {
         Self::Internal,
     ];
 
-    /// The word on the wire.
+    /// The code in frames.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidMessage => "invalid_message",
@@ -59,7 +59,7 @@ impl Code {
         }
     }
 
-    /// Whether a JOIN that was refused so may be granted later without being sent again: what was in its way goes by itself.
+    /// Whether a JOIN that was refused with this code may be granted later without being sent again, because the reason is temporary.
     pub fn passes(self) -> bool {
         matches!(self, Self::IdentityInUse | Self::RoomFull | Self::PinLocked | Self::RateLimited | Self::Internal)
     }

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::{ServerFrame, ServerFrameType};
 
-/// A frame of the server, written. Cloning shares the bytes: a frame is written once, however many sockets get it.
+/// An encoded frame of the server. Clones share the bytes: a frame is encoded once for all its receivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     text: Utf8Bytes,
@@ -42,7 +42,7 @@ impl fmt::Display for Frame {
     }
 }
 
-/// A frame that another node has written, which begins with its type.
+/// A frame that another node has encoded, which begins with its type.
 impl From<Utf8Bytes> for Frame {
     fn from(text: Utf8Bytes) -> Self {
         let word = text.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split_once('"'));
@@ -69,15 +69,15 @@ impl From<Frame> for Message {
     }
 }
 
-/// Frames that could not be written, since the process began.
+/// The number of frames of this process that could not be encoded.
 static UNENCODABLE: AtomicU64 = AtomicU64::new(0);
 
-/// How many frames could not be written, since the process began.
+/// The number of frames of this process that could not be encoded.
 pub fn unencodable() -> u64 {
     UNENCODABLE.load(Ordering::Relaxed)
 }
 
-/// Writes a frame. Every value in a [`ServerFrame`] can be written; should one not be, its receivers are told `ERROR internal`.
+/// Encodes a frame. Every [`ServerFrame`] can be encoded; if one cannot, its receivers get `ERROR internal`.
 pub fn encode(frame: &ServerFrame<'_>) -> Frame {
     write(frame, frame.kind())
 }
@@ -93,10 +93,10 @@ fn write(frame: &impl Serialize, kind: ServerFrameType) -> Frame {
 }
 
 fn unwritten(kind: ServerFrameType, error: &str) -> Frame {
-    // It is a bug, and one room may come upon it with every frame: the first are enough to find it.
+    // It is a bug that may affect every frame of a room; logging the first ones is enough.
     let before = UNENCODABLE.fetch_add(1, Ordering::Relaxed);
     if before < 10 || before.is_multiple_of(1_000) {
-        // Its type alone: what members say is private.
+        // Only the type, because the content is private.
         tracing::error!(
             frame = kind.as_str(),
             error,

@@ -5,10 +5,10 @@ use serde::Serialize;
 pub struct IceServer {
     /// `stun:`, `stuns:`, `turn:` or `turns:` URLs.
     pub urls: Vec<String>,
-    /// For TURN.
+    /// The credential of a TURN server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// For TURN.
+    /// The credential of a TURN server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }

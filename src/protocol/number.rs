@@ -1,10 +1,10 @@
-//! JSON numbers the way JavaScript writes them: a whole number has no `.0`, anything else keeps all its bits.
+//! Writes JSON numbers as JavaScript does: integers have no `.0`, and all other numbers keep all their bits.
 
 #![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde calls these")]
 
 use serde::Serializer;
 
-/// 2^53: above it not every whole number is an f64.
+/// 2^53: above it not every integer is an f64.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn serialize<S: Serializer>(number: &f64, out: S) -> Result<S::Ok, S::Error> {

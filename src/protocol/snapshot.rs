@@ -7,7 +7,7 @@ use crate::{
     room::Room,
 };
 
-/// ROOM_STATE: all that a newcomer needs to know.
+/// ROOM_STATE: everything that a new member needs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "docs/protocol.md has the table")]
@@ -55,7 +55,7 @@ struct OpenGate {
     deadline: Millis,
 }
 
-/// What a ROOM_STATE says beside the room itself.
+/// The parts of a ROOM_STATE besides the room.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub struct RoomStateParts<'a> {
@@ -69,9 +69,9 @@ pub struct RoomStateParts<'a> {
 }
 
 impl<'a> RoomState<'a> {
-    /// The room as it is at `parts.now`.
+    /// The state of the room at `parts.now`.
     pub fn new(room: &'a Room, parts: &RoomStateParts<'a>) -> Self {
-        // In full, so that the compiler asks of each new field whether members are to know it.
+        // All fields, so that the compiler reports each new one.
         let Room {
             id,
             epoch,

@@ -3,30 +3,31 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Timeline};
 use crate::{clock::Millis, id::UserId};
 
-/// After a seek everybody else loads the new place before the film goes on. The gate knows who is still loading, and ends when
-/// enough are ready or at its deadline, so that nobody who never answers can hold the room.
+/// The ready gate: after a seek the film goes on when the other members have loaded the target. The gate opens when enough members are
+/// ready, or at its deadline, so that a silent member cannot block the room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
-    /// The position that was sought; a READY must name this very number.
+    /// The target of the seek; a READY must name exactly this number.
     pub target: f64,
     /// When the seek was decided: the film runs on from there.
     pub opened: Millis,
-    /// When it opens whatever happens.
+    /// The time at which the gate opens in any case.
     pub deadline: Millis,
-    /// Who is still loading.
+    /// The members that are still loading.
     pub waiting: Vec<UserId>,
-    /// How many are ready.
+    /// The number of ready members.
     pub ready: usize,
 }
 
 impl Gate {
-    /// Whether enough are ready: 60 % of those that were counted and are still here (the share that first-generation clients know).
+    /// Whether enough members are ready: 60 % of those that were counted and are still present, the share that first-generation clients
+    /// know.
     pub fn satisfied(&self) -> bool {
         let counted = self.ready + self.waiting.len();
         self.ready >= (counted * 3).div_ceil(5)
     }
 
-    /// The change that opens it.
+    /// The change that opens the gate.
     pub(super) fn release(&self, timeline: &Timeline) -> Change {
         Change::Released { target: self.target, opened: self.opened, timeline: timeline.clone() }
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// JSON that is passed on as it came.
+/// JSON that is passed on unchanged.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Json(pub Arc<RawValue>);
 

@@ -6,59 +6,59 @@ use crate::{
     id::{ConnId, NodeId, UserId},
 };
 
-/// What a member may do beside watching. The host is not a role here: it is [`super::Room::host`], so that there is one at most.
+/// The rights of a member. The host is not a role here but [`super::Room::host`], so that there is at most one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Watches; controls only when guests may.
+    /// A guest, who controls playback only with guest control.
     Member,
-    /// Controls, and may kick members.
+    /// A co-host, who controls playback and may kick members.
     CoHost,
 }
 
 /// Whether a member has a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
-    /// It has.
+    /// The member has a socket.
     Present,
-    /// Its socket dropped at `since`; its seat is kept until `until`.
+    /// The socket was lost at `since`; the seat is kept until `until`.
     Away {
-        /// When the socket dropped.
+        /// When the socket was lost.
         since: Millis,
-        /// When it is taken for gone.
+        /// When the seat expires.
         until: Millis,
     },
 }
 
-/// Somebody in a room.
+/// A member of a room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     pub user: UserId,
-    /// What the others call it.
+    /// The displayed name.
     pub username: Option<Box<str>>,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// The socket that speaks for it.
+    /// The id of its socket.
     pub conn: ConnId,
-    /// The node that holds that socket.
+    /// The node of that socket.
     pub node: NodeId,
     /// The keyed hash of the address it came from.
     pub origin: Digest,
-    /// The hash of the token that takes the seat again; none for clients that cannot resume.
+    /// The hash of the resume token; `None` for clients that cannot resume.
     pub token: Option<Digest>,
-    /// The one before that: good for one more RESUME, in case the answer to the last never arrived.
+    /// The hash of the previous token, valid for one more RESUME, in case the answer to the last one was lost.
     pub token_before: Option<Digest>,
-    /// The token that was given out when an earlier one was shown last. When that is shown once more, on another socket, nobody knows which of
-    /// the two sockets the client has kept: the token of either is good.
+    /// The hash of the token that was issued when an earlier one was used last. If that is used again on another socket, it is unknown
+    /// which socket the client has kept: either token is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_beside: Option<Digest>,
     /// Whether it has a socket now.
     pub presence: Presence,
-    /// Grows with every member of a room; of a pair the later one is the polite one.
+    /// A number that grows with every member of a room; of two peers the one with the larger number is the polite one.
     pub order: u64,
-    /// Whether it reports positions, so that a ready gate may count on it.
+    /// Whether the member reports positions, so that a ready gate counts it.
     pub watching: bool,
-    /// What a later release has added.
+    /// Fields of a later release.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }

@@ -2,17 +2,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 
-/// Wrong PINs that cost nothing: typing errors.
+/// The number of wrong PINs without a wait, for typing errors.
 const FREE: u32 = 3;
-/// The wait after the first one that does; it doubles with every further one.
+/// The first wait; it doubles with every further wrong PIN.
 const FIRST_WAIT: Millis = 250;
-/// The longest wait.
+/// The maximum wait.
 const MAX_WAIT: Millis = 30_000;
-/// A room without a wrong PIN for this long starts again.
+/// After this time without a wrong PIN the count starts again.
 const FORGET: Millis = 10 * 60_000;
 
-/// Wrong PINs make the next try of that **room** wait, whoever makes it, over however many sockets and nodes: three at once and seven
-/// within five seconds, then fewer and fewer. While a room waits no PIN is looked at, the right one neither, so waiting tells nothing.
+/// Wrong PINs delay the next attempt in that **room**, over all sockets and nodes: three are free, seven are possible within five seconds,
+/// then fewer and fewer. While a room is locked no PIN is checked, not even the right one, so the answer reveals nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misses {
     count: u32,
@@ -21,12 +21,12 @@ pub struct Misses {
 }
 
 impl Misses {
-    /// How long the next try has to wait, if it has to.
+    /// How long the next attempt has to wait, if it has to.
     pub(super) fn wait(&self, now: Millis) -> Option<Millis> {
         self.open_at.checked_sub(now).filter(|wait| *wait > 0)
     }
 
-    /// After one more.
+    /// The count after one more wrong PIN.
     pub(super) fn another(before: Option<Self>, now: Millis) -> Self {
         let recent = before.filter(|misses| now.saturating_sub(misses.last) <= FORGET);
         let count = recent.map_or(0, |misses| misses.count).saturating_add(1);

@@ -5,8 +5,8 @@ const PATHS: [&str; 2] = ["/test-picture", "/local-file"];
 /// The host name that the page gives its own media. Such a host never exists (RFC 2606).
 const NOWHERE: &str = "tandem.invalid";
 
-/// Whether a url stands for something that the page of this server shows by itself. Such a url must lead a member nowhere else than to
-/// this deployment, to its own machine, or nowhere: the host by which a client calls this node is not believed.
+/// Whether a url is media of this server's own page. Such a url must point to this deployment, to the member's own machine, or nowhere. The
+/// host by which the client reached this node is not trusted.
 pub(super) fn is_own_media(url: &str, public_host: Option<&str>) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let is_here = match url.host() {

@@ -1,6 +1,6 @@
 use url::Url;
 
-/// Says through which link a page was found, not which page it is.
+/// The query parameters that name the referring link, not the page.
 const VIA: &str = "trackId";
 
 /// Whether two urls lead to the same page: players write the same address in several ways, with another case of the host, with or without the
@@ -9,7 +9,7 @@ pub(crate) fn is_same_page(one: &str, other: &str) -> bool {
     one == other || Url::parse(one).is_ok_and(|one| Url::parse(other).is_ok_and(|other| essence(one) == essence(other)))
 }
 
-/// `Url` has put the scheme, the host, the port and the dots in a path into their one form.
+/// `Url` has normalized the scheme, the host, the port and the dots in a path.
 fn essence(mut url: Url) -> Url {
     let rest: Vec<_> = url
         .query_pairs()

@@ -4,22 +4,22 @@ use crate::clock::Millis;
 /// A member that has not reported its position for this long is not watching.
 pub const IDLE_WATCHER: Millis = 10_000;
 
-/// The rules of a deployment that rooms live by; the same on every node of a cluster.
+/// The rules of a deployment for its rooms, the same on every node of a cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// How long the seat of a dropped socket is kept for a client that can resume.
     pub resume_window: Millis,
-    /// How long a host that dropped keeps its role.
+    /// How long a host without a socket keeps its role.
     pub host_grace: Millis,
     /// How long an empty room is kept.
     pub empty_grace: Millis,
-    /// How long the ready gate waits at most.
+    /// The maximum wait of the ready gate.
     pub gate_deadline: Millis,
-    /// The most members a room may have, those away counted.
+    /// The maximum number of members of a room, including those that are away.
     pub max_members: usize,
     /// Whether only controllers may move playback.
     pub enforce_control: bool,
-    /// Where the film may be.
+    /// The hosts of allowed urls.
     pub url_hosts: UrlHosts,
 }
 

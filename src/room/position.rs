@@ -2,12 +2,12 @@ use std::fmt;
 
 use super::{Room, Update};
 
-/// A point in the life of a room. Positions of one epoch are ordered by their version; epochs only grow.
+/// A point in the history of a room. Positions of one epoch are ordered by their version; epochs only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StreamPosition {
-    /// Which incarnation of the room.
+    /// The epoch.
     pub epoch: u64,
-    /// The version within that incarnation.
+    /// The version within the epoch.
     pub version: u64,
 }
 
@@ -18,7 +18,7 @@ impl fmt::Display for StreamPosition {
 }
 
 impl Room {
-    /// How far the room has come.
+    /// The present position of the room.
     pub fn position(&self) -> StreamPosition {
         StreamPosition { epoch: self.epoch, version: self.version }
     }

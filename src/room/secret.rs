@@ -3,8 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-/// The keyed hash of something secret (a PIN, a resume token, a client address). The core compares these and never sees the
-/// secret itself. Comparing takes the same time whatever differs.
+/// The keyed hash of a secret (a PIN, a resume token, a client address). The core compares hashes in constant time and never sees the
+/// secret itself.
 #[derive(Clone, Copy, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Digest([u8; 16]);
@@ -17,17 +17,17 @@ impl Digest {
     }
 }
 
-/// The hashes of what somebody shows: with the key of the deployment, and while that is being changed with the one before it too.
+/// The hashes of a secret that a client shows: with the key of the deployment and, while that is being changed, also with the previous one.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
-    /// What is kept of it from now on.
+    /// The hash that is stored from now on.
     pub now: Digest,
-    /// What may have been kept of it.
+    /// The hash that may have been stored before.
     pub before: Option<Digest>,
 }
 
 impl Shown {
-    /// Whether this is what was kept.
+    /// Whether the secret matches a stored hash.
     pub fn fits(&self, kept: Digest) -> bool {
         kept == self.now || Some(kept) == self.before
     }

@@ -9,58 +9,58 @@ use crate::{
     id::{RoomId, UserId},
 };
 
-/// Members in the order in which they came.
+/// The members in the order in which they joined.
 pub type Members = IndexMap<UserId, Member>;
 
-/// The seat of a host that dropped without the means to resume: kept for it until `until`.
+/// The role of a host that left without being able to resume, kept until `until`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vacancy {
-    /// Whose it is.
+    /// The former host.
     pub user: UserId,
     /// The address it must come back from.
     pub origin: Option<Digest>,
-    /// When somebody else is elected.
+    /// When another host is elected.
     pub until: Millis,
 }
 
-/// A room. Cheap to clone: members are shared until one copy changes them.
+/// A room. Clones share the members until one of them changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Room {
-    /// Its name.
+    /// The id of the room.
     pub id: RoomId,
-    /// When this incarnation was made: a room that was closed and made again has another one.
+    /// The epoch: a room that was closed and created again has another one.
     pub epoch: u64,
-    /// Grows by one with every change; 0 means that there is no such room.
+    /// The version, which grows by one with every change; 0 means that the room does not exist.
     pub version: u64,
     /// The keyed hash of its PIN.
     pub pin: Option<Digest>,
     /// The wrong PINs that were tried.
     pub misses: Option<Misses>,
-    /// The refused attempts that were taken down.
+    /// The budget of recorded refusals.
     pub attempts: Option<Attempts>,
-    /// A fingerprint of how it came to its version: two copies of one version that differ in it have lived through different things.
+    /// A hash of the changes that led to this version: if two replicas of one version differ in it, their histories differ.
     pub mark: u64,
-    /// Who is in it, those away included.
+    /// The members, including those that are away.
     pub members: Arc<Members>,
     /// The order of the next member.
     pub next_order: u64,
     /// The host, always a member.
     pub host: Option<UserId>,
-    /// The role of a host that dropped.
+    /// The role of a host that left.
     pub vacancy: Option<Vacancy>,
-    /// Whether everybody may move the film.
+    /// Whether all members may control playback.
     pub guest_control: bool,
-    /// What is being watched.
+    /// The url of the film.
     pub url: Option<Arc<str>>,
-    /// Where the film is.
+    /// The timeline of the film.
     pub timeline: Timeline,
-    /// Whether the room waits for members to load.
+    /// The ready gate, while the room waits for members to load.
     pub gate: Option<Gate>,
     /// When an empty room is closed.
     pub empty_until: Option<Millis>,
-    /// Who may not come back, newest last, [`Room::MAX_KICKED`] at most.
+    /// The kicked users, newest last, at most [`Room::MAX_KICKED`].
     pub kicked: Vec<UserId>,
-    /// What a later release has added.
+    /// Fields of a later release.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }
@@ -69,7 +69,7 @@ impl Room {
     /// How many kicked users a room remembers.
     pub const MAX_KICKED: usize = 64;
 
-    /// The room that does not exist yet.
+    /// A room that does not exist yet.
     pub fn vacant(id: RoomId) -> Self {
         Self {
             id,
@@ -93,23 +93,22 @@ impl Room {
         }
     }
 
-    /// Whether there is such a room.
+    /// Whether the room exists.
     pub fn exists(&self) -> bool {
         self.version > 0
     }
 
-    /// Whether anybody can ask for what it missed: only members with a token can.
+    /// Whether any member can resume: only those with a token can.
     pub fn is_resumable(&self) -> bool {
         self.members.values().any(|member| member.token.is_some())
     }
 
-    /// Who is shown as host: the host, or the one whose role is being kept.
+    /// The user that is shown as host: the host, or the user whose role is being kept.
     pub fn shown_host(&self) -> Option<&UserId> {
         self.host.as_ref().or(self.vacancy.as_ref().map(|vacancy| &vacancy.user))
     }
 
-    /// The url that `user` is told when it asks where the film is. A host that is told one may be led back to the page that it is just
-    /// leaving.
+    /// The url in a SYNC_RESPONSE for `user`. A host gets none, because it might be led back to the page that it is leaving.
     pub fn url_shown_to(&self, user: &UserId) -> Option<&str> {
         if self.is_host(user) { None } else { Some(self.url.as_deref().unwrap_or_default()) }
     }
@@ -124,12 +123,12 @@ impl Room {
         self.is_host(user) || self.members.get(user).is_some_and(|member| member.role == Role::CoHost)
     }
 
-    /// Whether `user` may move the film.
+    /// Whether `user` may control playback.
     pub fn may_control(&self, user: &UserId, policy: &Policy) -> bool {
         !policy.enforce_control || self.guest_control || self.leads(user)
     }
 
-    /// Who becomes host when the host goes: the one present longest, or, if none is present, the one away longest.
+    /// The next host: the member present longest or, if none is present, the one away longest.
     pub(super) fn heir(&self, but: Option<&UserId>) -> Option<&UserId> {
         let mut others = self.members.values().filter(|member| Some(&member.user) != but);
         let first = others.clone().next();

@@ -1,14 +1,14 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// Fields of a stored record that this release does not know: a later one wrote them. They are handed on as they came, so that a change
-/// by this release does not take them away. Costs a pointer where there are none.
+/// Fields of a record that this release does not know, because a later one wrote them. They are passed on unchanged, so that a change by
+/// this release does not remove them. Without such fields this costs one pointer.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(clippy::box_collection, reason = "a map is three times as large as a pointer, and there is none as a rule")]
 pub struct UnknownFields(Option<Box<Map<String, Value>>>);
 
 impl UnknownFields {
-    /// Whether there are none.
+    /// Whether there are no such fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }

@@ -6,15 +6,15 @@ use crate::{clock::Millis, id::RoomId};
 /// The changes of one commit: the first takes the room from `base` to `base + 1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Update {
-    /// Which room.
+    /// The room.
     pub room: RoomId,
-    /// The incarnation that results.
+    /// The resulting epoch.
     pub epoch: u64,
     /// The version that was changed.
     pub base: u64,
     /// When it was decided.
     pub at: Millis,
-    /// What changed, in order.
+    /// The changes, in order.
     pub changes: Vec<Change>,
 }
 
@@ -24,7 +24,7 @@ impl Update {
         self.base + self.changes.len() as u64
     }
 
-    /// About how many bytes it holds on to.
+    /// The approximate memory of the update, in bytes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.changes.iter().map(Change::weight).sum::<usize>()
     }

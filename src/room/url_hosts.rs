@@ -4,17 +4,17 @@ use url::Url;
 
 use super::own_media::is_own_media;
 
-/// The hosts that rooms may watch something on.
+/// The hosts of urls that rooms may watch.
 #[derive(Debug, Clone, Default)]
 pub struct UrlHosts {
-    /// These and their subdomains; all if there are none.
+    /// The allowed hosts and their subdomains; all hosts if the list is empty.
     allowed: Arc<[String]>,
-    /// The host of this deployment, on which its page shows media of its own.
+    /// The host of this deployment, for the media of its own page.
     public: Option<Arc<str>>,
 }
 
 impl UrlHosts {
-    /// What `URL_HOSTS` allows, and the page at `PUBLIC_URL`.
+    /// The hosts of `URL_HOSTS`, and that of `PUBLIC_URL`.
     pub fn new(allowed: &[String], public: Option<&str>) -> Self {
         Self { allowed: allowed.into(), public: public.map(Into::into) }
     }

@@ -1,4 +1,4 @@
-//! The `id` of a frame that cannot be understood.
+//! Reads the `id` of a frame that cannot be decoded.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use super::check;
 use crate::room::Json;
 
-/// The first `id` of a frame, if it can be read: whatever is wrong with the fields, and with all that comes after it.
+/// The first `id` of a frame, if it can be read, whatever is wrong with other fields or after it.
 pub(super) fn id(text: &str) -> Option<Json> {
     let mut found = None;
-    // This fails where the frame is broken. What came before is known by then.
+    // This fails where the frame is broken; the fields before that are known by then.
     let _ = Seeker(&mut found).deserialize(&mut serde_json::Deserializer::from_str(text));
     found
 }

@@ -1,14 +1,14 @@
-//! One walk over a frame's bytes, for what a parser that skips what it does not need would let through.
+//! One pass over the bytes of a frame, for errors that a parser which skips fields would not notice.
 
 use serde_json::Value;
 
-/// How deep a frame may nest. What is sent in earnest is four deep.
+/// The maximum nesting of a frame. Real frames have four levels.
 const MAX_DEPTH: usize = 32;
-/// Digits in a row that no number needs.
+/// More consecutive digits than any number needs.
 const MANY_DIGITS: usize = 40;
 
-/// Refuses what is nested too deep, and what some readers of a relayed frame could not read: half a surrogate pair, a number that
-/// is none of JavaScript's.
+/// Refuses frames that are nested too deeply, or that some receivers of a relayed frame could not parse: half a surrogate pair, or a number
+/// that JavaScript does not have.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let (mut depth, mut digits) = (0_usize, 0_usize);
     let (mut quoted, mut escaped, mut doubtful) = (false, false, false);
@@ -38,7 +38,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
         doubtful |= digits > MANY_DIGITS;
     }
-    // Seldom, so it may cost something.
+    // This is rare, so it may be slow.
     if doubtful && serde_json::from_str::<Value>(text).is_err() {
         return Err("the frame has a text or a number that is none".to_owned());
     }
