@@ -165,11 +165,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "an entry leaves the queue before the ledger has it",
         edits: &[Edit {
             file: PUMP,
-            old: "let done = self.scribe.write(batch).await?;",
+            old: "let done = self.batch_writer.write(batch).await?;",
             new: "if MUTANT {
             self.queue.acknowledge(&batch.iter().collect::<Vec<_>>()).await?;
         }
-        let done = self.scribe.write(batch).await?;",
+        let done = self.batch_writer.write(batch).await?;",
         }],
     },
     Mutant {
@@ -185,12 +185,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "failed-write-acknowledged",
         what: "entries leave the queue though the ledger did not take them",
         edits: &[Edit {
-            file: "src/worker/scribe.rs",
+            file: "src/worker/batch_writer.rs",
             old: "                Err(error) => error,
             };
             let verdict = error.verdict();",
             new: "                Err(_) if MUTANT => {
-                    done.extend(part.iter().map(|(delivery, _)| *delivery));
+                    done.extend(part.iter().map(|(queued, _)| *queued));
                     continue;
                 }
                 Err(error) => error,
