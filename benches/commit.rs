@@ -34,7 +34,7 @@ async fn seated(fixture: &impl Fixture, count: usize) -> Vec<Node> {
 async fn play(node: &mut Node) {
     let action = Action::PlayPause { playing: true, position: Some(41.5), event: None, rate: None };
     assert_eq!(node.commit(&act("ana", action)).await, Commit::Applied);
-    // What a bench never reads would only grow.
+    // A queue that a bench never reads would only grow.
     node.heard.updates.lock().unwrap().clear();
 }
 

@@ -1,4 +1,4 @@
-//! What each step of a frame costs, from text to outbox: `cargo bench --bench steps`.
+//! The time of each step of a frame, from text to outbox: `cargo bench --bench steps`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ use tandem::{
 
 use tandem_testkit::fixture::{NOW, act, join, room};
 
-/// A room of so many, who are all here.
+/// A room with this number of members, all present.
 fn full(members: usize) -> Room {
     let mut full = Room::vacant(room("bench"));
     for number in 0..members {
@@ -99,7 +99,7 @@ fn pushing(c: &mut Criterion) {
     }
 }
 
-/// What the metrics add to a frame that comes, and to a write of so many that go.
+/// The cost of metrics for a received frame, and for a write of this number of frames.
 fn counting(c: &mut Criterion) {
     let mut group = c.benchmark_group("count");
     let metrics = Metrics::new("node");

@@ -3,7 +3,7 @@ use crate::{
     party::{Guest, Party},
 };
 
-/// The tile of somebody shows a picture, and one that moves: pixels of two moments differ.
+/// Checks that the tile of a member shows a moving picture: the pixels at two times differ.
 async fn sees_moving(guest: &Guest, user_id: &str) {
     let video = format!("document.querySelector('video[data-user-id=\"{user_id}\"]')");
     guest.page.until("the tile has a picture", &format!("{video}?.videoWidth > 0 && {video}.checkVisibility()")).await;
@@ -57,13 +57,13 @@ async fn cameras_show_moving_pictures_both_ways() {
     bo.page.click("camera-button").await;
     sees_moving(&ana, &bo_id).await;
 
-    // A reload begins the call anew; the other side's picture is back without a click.
+    // A reload starts the call again; the picture of the other side is back without a click.
     bo.page.reload().await;
     sees_moving(&bo, &ana_id).await;
     bo.page.click("camera-button").await;
     sees_moving(&ana, &bo_id).await;
 
-    // Who leaves takes the tile along.
+    // The tile of a member that leaves is removed.
     bo.page.click("leave-button").await;
     ana.page.until("the tile of one who left is gone", &gone).await;
     ana.sees(&["Ana"]).await;

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 type Answer = Result<Value, String>;
 
-/// One `DevTools` connection: commands out, answers in. What pages print or throw is kept for the failure messages.
+/// A `DevTools` connection. The output and the exceptions of pages are kept for failure messages.
 #[derive(Clone)]
 pub(crate) struct Cdp {
     out: mpsc::UnboundedSender<Message>,
@@ -54,7 +54,7 @@ impl Cdp {
                     reader.take(&serde_json::from_str(&text).expect("DevTools speaks JSON"));
                 }
             }
-            // The browser is gone: whoever waits shall know.
+            // The browser has ended: pending calls fail.
             reader.waiting.lock().unwrap().clear();
         });
         Self { out, shared }
@@ -75,7 +75,7 @@ impl Cdp {
         }
     }
 
-    /// What the page of this session printed and threw.
+    /// The output and the exceptions of the page of this session.
     pub(crate) fn console(&self, session: &str) -> Vec<String> {
         let lines = self.shared.console.lock().unwrap();
         lines.iter().filter(|(of, _)| of == session).map(|(_, line)| line.clone()).collect()

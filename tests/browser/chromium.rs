@@ -22,17 +22,17 @@ const FLAGS: [&str; 17] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    // Cameras that show a moving test image, and nobody to click "allow".
+    // Cameras that show a moving test image, without asking for permission.
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
-    // Host candidates as plain addresses: there is nobody here to resolve mDNS names.
+    // Host candidates with plain addresses, because nothing here resolves mDNS names.
     "--disable-features=WebRtcHideLocalIpsWithMdns",
-    // A headless window is nobody's foreground; it must not be slowed down for that.
+    // A headless window is never in the foreground, and must not be throttled for that.
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     "--remote-debugging-port=0",
-    // Caddy's authority is made for the test, and nobody knows it.
+    // The certificate authority of Caddy is made for the test, and not trusted.
     "--ignore-certificate-errors",
 ];
 
@@ -68,7 +68,7 @@ impl Chromium {
         page
     }
 
-    /// No good-bye to anybody.
+    /// Kills the browser without closing connections.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }

@@ -51,7 +51,7 @@ async fn two_browsers_meet_over_wss_on_two_nodes_and_one_node_dies() {
     }
     let sockets = |server: &Server| server.metric("tandem_connections").to_string();
     assert_eq!((sockets(north), sockets(&south)), ("1".to_owned(), "1".to_owned()), "Caddy spreads them");
-    // What one browser hears of the other goes through both nodes.
+    // Frames between the two browsers pass through both nodes.
     ana.page.click("picture-button").await;
     bo.page.until_visible("test-picture").await;
     ana.page.click("play-button").await;

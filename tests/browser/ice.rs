@@ -1,4 +1,4 @@
-//! What a node takes for ICE servers, a browser takes: one address that it does not makes `new RTCPeerConnection` throw, for everybody.
+//! ICE servers that a node accepts, a browser accepts, too: one invalid address makes `new RTCPeerConnection` throw for all members.
 
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tandem::{clock::Clock, config::IceConfig, id::UserId};
 
 use crate::{chromium::Chromium, page::Page, server::Server};
 
-/// What clients are told, with this as `ICE_SERVERS`.
+/// The servers in ROOM_STATE for this `ICE_SERVERS`.
 fn told(given: &Value) -> Option<Value> {
     let command = IceConfig::augment_args(clap::Command::new("x"));
     let matches = command.try_get_matches_from(["x", "--ice-servers", &given.to_string()]).ok()?;
@@ -14,7 +14,7 @@ fn told(given: &Value) -> Option<Value> {
     Some(json!(config.for_user(&UserId::parse("ana").unwrap(), &Clock::system())))
 }
 
-/// What Chromium has against these servers.
+/// The error of Chromium for these servers.
 async fn complaint(page: &Page, servers: &Value) -> Option<String> {
     let attempt = format!(
         "(() => {{ try {{ new RTCPeerConnection({{ iceServers: {servers} }}).close(); return null; }}

@@ -10,10 +10,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How far two screens may be apart, in seconds.
 const CLOSE: f64 = 0.150;
-/// So many times in a row: once could be two drifting clocks that just pass each other.
+/// The number of consecutive agreements: a single one could be two drifting clocks that pass each other.
 const STEADY: usize = 8;
 
-/// What the visible clock shows, and when that was.
+/// The visible clock, and when it was read.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     clock: f64,
@@ -108,7 +108,7 @@ async fn play_pause_and_seek_reach_every_screen() {
     let quarter = stand_together(&ana, &bo).await;
     assert!((quarter - 900.0).abs() < 60.0, "{quarter}");
 
-    // And one while it runs: everybody waits for everybody, then goes on.
+    // And a seek while it plays: all members wait for each other, then go on.
     ana.page.click("play-button").await;
     run_together(&ana, &bo).await;
     ana.page.click_at(&one("seek-bar"), 0.5).await;

@@ -17,7 +17,7 @@ impl Group {
         &mut self.child
     }
 
-    /// As a power cut: no good-bye, and the kernel closes its sockets.
+    /// Ends it like a power cut: without closing connections in order.
     pub(crate) fn kill(&mut self) {
         self.signal("KILL");
         // Where there is no `kill`, at least the one that we know.

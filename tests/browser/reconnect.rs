@@ -29,7 +29,7 @@ async fn a_short_drop_is_no_farewell() {
     wire.cut();
     ana.page.until("the other is shown as away", &format!("{row}.dataset.state === 'away'")).await;
     until_state(&bo.page, "waiting").await;
-    // What happens meanwhile is told afterwards.
+    // Missed changes are announced afterwards.
     ana.page.click("play-button").await;
     ana.page.until("it plays", "tandem.playing()").await;
 

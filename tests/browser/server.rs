@@ -49,7 +49,7 @@ impl Server {
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }
 
-    /// Whether it takes clients.
+    /// Whether it accepts clients.
     pub(crate) fn is_ready(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
         let mut text = String::new();
@@ -87,7 +87,7 @@ impl Server {
 
 fn command(data: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-    // Neither the settings of whoever runs the tests, nor a .env in the work tree.
+    // Neither the environment of the user, nor a .env in the work tree.
     command.env_clear().current_dir(data.path());
     command.env("TANDEM_DATA_DIR", data.path()).env("LOG_FORMAT", "json");
     command
@@ -100,7 +100,7 @@ fn spawn(data: &TempDir, port: u16, env: &[(&'static str, &'static str)]) -> (Gr
     let mut process = Group::spawn(&mut command).expect("the server starts");
     let stdout = process.child().stdout.take().unwrap();
     let (tell, told) = mpsc::channel();
-    // Reads on to the end: a server whose log nobody reads would stand still when the pipe is full.
+    // The log is read to its end, because a full pipe would block the server.
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{count::Count, facts::Facts};
 
-/// What steps took when that was last written down.
+/// The recorded instruction counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
     /// Where.
@@ -15,7 +15,7 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// One of what was just counted.
+    /// A baseline from the present counts.
     pub(crate) fn new(facts: Facts, counts: &[Count]) -> Self {
         Self { facts, steps: counts.iter().map(|count| (count.name.to_owned(), count.instructions)).collect() }
     }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::step::Step;
 
-/// What a step takes.
+/// The cost of a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Count {
     /// The step's name.
@@ -50,7 +50,7 @@ impl<'a> Counter<'a> {
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--error-exitcode=1"]);
         command.arg(format!("--callgrind-out-file={}", file.display()));
-        // The same settings for everybody.
+        // The same settings on every machine.
         command.arg(&self.program).args(["step", name, &times.to_string()]).env_clear();
         let output = command.output().context("valgrind could not be started (Debian: the package valgrind)")?;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -3,10 +3,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-/// What counts depend on beside the source.
+/// The facts, besides the source, that counts depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    /// As `rustc --version` says.
+    /// The output of `rustc --version`.
     pub(crate) compiler: String,
     /// The target triple.
     pub(crate) target: String,
@@ -14,7 +14,7 @@ pub(crate) struct Facts {
     pub(crate) libc: String,
     /// valgrind decides which of the processor's abilities the C library sees.
     pub(crate) valgrind: String,
-    /// Whether the processor has AVX2: the C library copies with it.
+    /// Whether the processor has AVX2, which the C library uses for copying.
     pub(crate) avx2: bool,
 }
 
@@ -31,7 +31,7 @@ impl Facts {
         })
     }
 
-    /// What differs, a line each.
+    /// The differences, one line for each.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let pairs = [
             ("compiler", &self.compiler, &other.compiler),

@@ -21,7 +21,7 @@ use crate::{
     verdict::{Verdict, is_news},
 };
 
-/// What each step of a frame takes, in instructions, beside what it took when that was last written down.
+/// Counts the instructions of each step of a frame, and compares them with the baseline.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Options {
@@ -46,7 +46,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs one step so many times: what runs under valgrind
+    /// Run one step this number of times, under valgrind
     #[command(hide = true)]
     Step { name: String, times: u64 },
 }

@@ -8,7 +8,7 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// How many times are enough.
     pub(crate) times: u64,
-    /// Prepares it, and does it so many times. What is prepared must not depend on how many.
+    /// Prepares the step, and runs it this number of times. The preparation must not depend on the number.
     pub(crate) run: fn(u64) -> Result<()>,
 }
 

@@ -13,7 +13,7 @@ const STYLE: TableStyle = {
     TableStyle::new().top_border(line).header_separator(line).bottom_border(line)
 };
 
-/// What was counted beside what it was.
+/// The counts, compared with the baseline.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     rows: Vec<Row>,
@@ -27,7 +27,7 @@ struct Row {
     now: Option<f64>,
 }
 
-/// What is to be said of a step.
+/// The result for one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
     Same,
@@ -55,13 +55,13 @@ impl Row {
     }
 }
 
-/// Whether a step that took `before` instructions is out of bounds now, either way.
+/// Whether the count of a step is out of bounds, compared with `before`.
 pub(crate) fn is_news(before: f64, now: f64) -> bool {
     ((now / before - 1.0) * 100.0).abs() > LIMIT
 }
 
 impl Verdict {
-    /// Of `counts`; when those are `all`, steps that only the baseline knows are gone.
+    /// The verdict on `counts`; if these are `all` steps, steps that only the baseline has are reported as missing.
     pub(crate) fn new(old: &Baseline, counts: &[Count], facts: &Facts, all: bool) -> Self {
         let before = |name: &str| old.steps.get(name).copied();
         let row = |it: &Count| Row { step: it.name.to_owned(), before: before(it.name), now: Some(it.instructions) };
@@ -72,7 +72,7 @@ impl Verdict {
         Self { rows, differences: old.facts.differences(facts) }
     }
 
-    /// Whether nothing takes more than it may. Under another compiler that cannot be said, which is only wrong when `strict`.
+    /// Whether no step exceeds its bound. With another compiler this is unknown, which is an error only if `strict`.
     pub(crate) fn passes(&self, strict: bool) -> bool {
         let comparable = self.differences.is_empty();
         let fine = |row: &Row| matches!(row.word(), Word::Same | Word::Less);

@@ -3,7 +3,7 @@
 use super::{ask, connect, field, status};
 use tandem_testkit::{Client, TestApp};
 
-/// What libraries add to every request of a page.
+/// Headers that libraries add to every request of a page.
 const TRACING: &str =
     "traceparent,tracestate,baggage,sentry-trace,x-request-id,x-b3-traceid,uber-trace-id,content-type";
 

@@ -77,7 +77,7 @@ async fn closed(stream: &mut TcpStream) -> (Vec<u16>, bool) {
     (codes, orderly)
 }
 
-/// What was done, the bytes of it, and the code that it ends with.
+/// The violations: a description, the bytes, and the close code.
 fn faults() -> Vec<(String, Vec<u8>, u16)> {
     let mut all: Vec<(String, Vec<u8>, u16)> = Vec::new();
     let mut add = |what: &str, bytes: Vec<u8>, code: u16| all.push((what.to_owned(), bytes, code));
@@ -150,7 +150,7 @@ async fn every_fault_ends_with_its_code_and_is_counted() {
     let mut calm = Client::join(&app, "room", "calm").await;
     for (what, bytes, code) in faults() {
         let mut stream = open(&app).await;
-        // A JOIN before it, so that somebody sees it go.
+        // A JOIN before it, so that another member notices the end.
         let join = json!({"type": "JOIN", "roomId": "room", "userId": "rude", "features": []}).to_string();
         stream.write_all(&frame(FIN | TEXT, join.as_bytes())).await.unwrap();
         calm.until("USER_JOINED").await;
@@ -204,7 +204,7 @@ async fn a_peer_that_goes_on_speaking_reads_why_it_was_closed() {
     }
 }
 
-/// What a peer may do.
+/// Valid behaviour of a peer.
 #[tokio::test]
 async fn right_closes_are_answered_with_their_own_code() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! As many files as the system allows, and no more.
+//! The limit of open files.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn a_node_that_is_full_still_answers() {
     let log = app.log();
     assert_eq!(count(&log, "cannot be accepted"), 0, "{log}");
     assert!(count(&log, "the longest idle ones are closed") <= 3, "{log}");
-    // Who goes makes room for somebody else.
+    // A client that leaves makes room for another one.
     inside.pop().unwrap().vanish();
     let begun = Instant::now();
     while Client::try_connect(&app, Connect::default()).await.is_err() {
@@ -64,7 +64,7 @@ async fn a_node_that_is_full_still_answers() {
     }
 }
 
-/// Less than the node counted on: somebody has lowered the limit, or the whole system is out of files.
+/// Fewer files than the node expected: the limit was lowered, or the whole system is out of files.
 #[tokio::test]
 async fn what_cannot_be_accepted_is_said_once_and_waits() {
     let app = TestApp::start().await;

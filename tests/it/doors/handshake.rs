@@ -3,7 +3,7 @@
 use super::{KEY, ask, connect, field, status};
 use tandem_testkit::TestApp;
 
-/// What Java's client sends with its first request, whatever it asks for.
+/// The headers that the HTTP client of Java sends with its first request.
 const H2C: [&str; 3] =
     ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"];
 
@@ -14,7 +14,7 @@ async fn an_upgrade_to_something_else_is_passed_over() {
         &H2C[..],
         &["Connection: Upgrade", "Upgrade: h2c, TLS/1.0"],
         &["Connection: upgrade", "Upgrade: foo/2"],
-        // Without its word in Connection the header is nobody's.
+        // Without `upgrade` in Connection the header has no meaning.
         &["Upgrade: websocket"],
         &["Connection: keep-alive", "Upgrade: websocket"],
     ] {

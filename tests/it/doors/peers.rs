@@ -1,4 +1,4 @@
-//! Who a client is, by what the proxies in front say. A seat of a client that cannot resume passes to the same address.
+//! The address of a client, as proxies supply it. The seat of a client that cannot resume passes to the same address.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn whose_address_is_not_told_is_nobody_and_shares_nothing() {
         ("_hidden", "_hidden"),
         ("", ""),
         ("1.2.3.4, unknown", "1.2.3.4, unknown"),
-        // The proxy's own address is nobody else's.
+        // No client has the address of the proxy.
         ("unknown", "127.0.0.1"),
         ("127.0.0.1", "unknown"),
         ("not-an-address", "127.0.0.1"),

@@ -144,7 +144,7 @@ async fn a_user_id_belongs_to_who_holds_it() {
     ben.enter("room", "ben", json!({"features": []})).await;
     ana.expect("USER_JOINED").await;
 
-    // Somebody else from elsewhere.
+    // Another client, from another address.
     let mut thief = Client::connect_from(&app, "198.51.100.1").await;
     thief.send_join("room", "ana", json!({"features": []})).await;
     thief.expect_error("identity_in_use").await;
@@ -224,7 +224,7 @@ async fn times_of_live_streams_are_times() {
     first.expect_error("invalid_message").await;
 }
 
-/// A guest that reloads says the url that is on: nobody else is to hear of it.
+/// A guest that reloads repeats the current url: other members must not get it.
 #[tokio::test]
 async fn the_url_that_is_on_is_not_said_again() {
     let app = TestApp::start().await;

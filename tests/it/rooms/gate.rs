@@ -45,7 +45,7 @@ fn releases(frames: &[Frame]) -> usize {
 async fn sixty_percent_of_the_watching_open_it() {
     let app = TestApp::start().await;
     let mut all = party(&app, 5).await;
-    // One who does not watch is not counted.
+    // A member that does not watch is not counted.
     all.push(Client::join(&app, "room", "idle").await);
     fence_all(&mut all.iter_mut().collect::<Vec<_>>()).await;
     seek(&mut all[0], TARGET).await;

@@ -21,7 +21,7 @@ async fn pair(app: &TestApp) -> (Extension, Extension) {
 /// A party of two does not wait seven seconds for the one who sought and never says READY.
 #[tokio::test]
 async fn the_gate_does_not_wait_for_the_one_who_sought() {
-    // Longer than anybody here waits.
+    // Longer than any wait in this test.
     let app = TestApp::start_with(&[("READY_GATE_SECONDS", "60")]).await;
     let (mut alice, mut bob) = pair(&app).await;
     alice.position(15.0, true).await;
@@ -46,7 +46,7 @@ async fn url_change_turns_milliseconds_into_seconds() {
     alice.say(json!({"type": "URL_CHANGE", "url": "https://www.netflix.com/watch/101"})).await;
     let change = bob.expect("URL_CHANGE").await;
     assert!(!change.has("currentTime"), "{change:?}");
-    // One who has `features` speaks seconds.
+    // A client with `features` sends seconds.
     let mut carol = Client::join(&app, ROOM, "carol").await;
     alice.say(json!({"type": "SET_ROLE", "targetUserId": "carol", "role": "co-host"})).await;
     carol.until("ROLE_CHANGED").await;
@@ -72,7 +72,7 @@ async fn a_new_url_starts_at_the_beginning() {
     assert_eq!(sync["isPlaying"], false);
 }
 
-/// A host that is told the room's old url would go back to it.
+/// A host that gets the old url of the room would return to it.
 #[tokio::test]
 async fn the_host_is_told_no_url() {
     let app = TestApp::start().await;

@@ -100,7 +100,7 @@ async fn the_right_pin_has_to_wait_as_well() {
     let app = TestApp::start().await;
     let mut host = locked_room(&app).await;
     let (mut guesser, mut guest) = (Client::connect(&app).await, Client::connect(&app).await);
-    // Until the wait is a long one: the guest has to ask within it.
+    // Until the wait is long enough for the guest to ask within it.
     loop {
         let error = attempt(&mut guesser, "guesser", json!("000000")).await;
         if error["code"] == "pin_locked" {

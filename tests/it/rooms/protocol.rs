@@ -54,7 +54,7 @@ async fn the_first_conversation_of_the_document() {
 #[tokio::test]
 async fn features_in_force_are_the_known_ones_that_were_asked_for() {
     let app = TestApp::start().await;
-    // Each under a name of its own: a seat with `resume` is nobody else's.
+    // Each with its own user id, because a seat with `resume` belongs to one client.
     for (user, (asked, in_force)) in ["ana", "bea", "cleo", "dora"].into_iter().zip([
         (json!([]), json!([])),
         (json!(["clock"]), json!(["clock"])),
@@ -247,13 +247,13 @@ async fn the_hosts_position_corrects_the_timeline() {
     assert!((position(&ben.expect("SYNC_RESPONSE").await) - 100.0).abs() < 0.01);
     // Nor a little.
     ana.send(json!({"type": "POSITION_UPDATE", "currentTime": 100.3, "isPlaying": false})).await;
-    // What ben hears of her after that comes after it, whatever node he is on.
+    // Later frames about her arrive after it, on any node.
     ana.send(json!({"type": "BROADCAST", "event": "said"})).await;
     ben.expect("BROADCAST").await;
     ben.send(json!({"type": "REQUEST_SYNC"})).await;
     assert!((position(&ben.expect("SYNC_RESPONSE").await) - 100.0).abs() < 0.01);
     ana.send(json!({"type": "POSITION_UPDATE", "currentTime": 200, "isPlaying": false})).await;
-    // What ben hears of her after that comes after it, whatever node he is on.
+    // Later frames about her arrive after it, on any node.
     ana.send(json!({"type": "BROADCAST", "event": "said"})).await;
     ben.expect("BROADCAST").await;
     ben.send(json!({"type": "REQUEST_SYNC"})).await;

@@ -10,7 +10,7 @@ use tandem_testkit::{
     now_ms,
 };
 
-/// What a client keeps to come back with.
+/// The data that a client keeps for a RESUME.
 #[derive(Clone, Debug)]
 struct Seat {
     user: String,
@@ -128,7 +128,7 @@ async fn a_token_serves_until_a_later_one_was_shown() {
     ana.until("MEMBER_BACK").await;
     ben.reset();
     ana.until("MEMBER_AWAY").await;
-    // As if the first answer had never arrived.
+    // As if the first answer had been lost.
     let mut again = seat.resume(&app).await;
     let newer = again.expect("RESUMED").await.str("resumeToken").to_owned();
     ana.until("MEMBER_BACK").await;

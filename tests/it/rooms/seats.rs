@@ -1,4 +1,5 @@
-//! Whose seat it is: a token proves it; for clients of the first generation their address, or that nobody else is there any more.
+//! The owner of a seat: the client with its token; for clients of the first generation the one with its address, or another one if the
+//! socket no longer answers.
 
 use std::time::Duration;
 
@@ -165,7 +166,7 @@ async fn who_never_got_its_token_is_not_kept_out_by_its_own_seat() {
         let mut lost = Client::connect_from(&app, HOME).await;
         lost.send_join("room", "guest", join.clone()).await;
         host.until("USER_JOINED").await;
-        // ROOM_STATE is on its way, and nobody reads it.
+        // ROOM_STATE was sent, but is not read.
         let silent = match end {
             "cut" => {
                 lost.reset();

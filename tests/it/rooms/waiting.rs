@@ -25,7 +25,7 @@ async fn a_full_room_lets_the_next_one_in() {
     for (client, user) in [(&mut next, "user_next1"), (&mut other, "user_other")] {
         let error = ask(client, "room", user, Value::Null).await;
         assert_eq!((error.str("code"), &error["retryable"]), ("room_full", &json!(true)));
-        // It is as much outside as anybody, and is answered.
+        // It is outside of the room like any other client, and gets answers.
         client.send(json!({"type": "REQUEST_SYNC"})).await;
         client.expect_error("not_joined").await;
         client.ping().await;
@@ -108,7 +108,7 @@ async fn a_join_beyond_the_budget_is_granted_later() {
     assert_eq!(error["code"], "rate_limited");
     assert!(error.int("retryAfterMs") > 0);
     assert_eq!(ana.until_within("ROOM_STATE", SOON).await["roomId"], "second");
-    // One that came after a flood, which nobody looked at.
+    // A JOIN after a flood, which was not decided yet.
     let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "20"), ("MESSAGE_BURST", "100")]).await;
     let mut ben = Extension::join(&app, "first", "user_ben01").await;
     let flood = (0..290).map(|_| json!({"type": "POSITION_UPDATE", "currentTime": 1, "isPlaying": true}));
@@ -135,7 +135,7 @@ async fn only_what_passes_by_itself_is_waited_for_and_only_by_the_first_generati
         client.send(frame).await;
         client.expect_error(code).await;
     }
-    // One that was thrown out is not let in when there is room.
+    // A kicked member is not admitted when there is room.
     host.send(json!({"type": "KICK", "targetUserId": "guest"})).await;
     guest.closed().await;
     client.send(join("guest", "123456")).await;
@@ -172,6 +172,6 @@ async fn a_later_word_replaces_what_waits() {
         let frames = client.during(Duration::from_secs(6)).await;
         assert!(frames.is_empty(), "{frames:?}");
     }
-    // The seat is free: nobody took it.
+    // The seat is free.
     Client::join(&app, "room", "user_other").await;
 }

@@ -98,7 +98,7 @@ async fn entry() {
     stage.says("dan", join("third", "dan", &json!({"features": [], "id": "no more"}))).await;
     stage.connect("older").await;
     stage.says_and_ends("older", json!({"type": "JOIN", "roomId": "third", "userId": "older"}), &["older"]).await;
-    // Somebody guesses, until no PIN is looked at.
+    // A client guesses until no PIN is checked any more.
     stage.connect("eve").await;
     let mark = stage.mark();
     loop {

@@ -79,7 +79,7 @@ impl Stage {
         self.lines.push(json!({"who": name, "opens": true}));
     }
 
-    /// Sends a frame, and takes down what everybody got until it was dealt with.
+    /// Sends a frame, and records the frames of all clients until it was handled.
     pub(super) async fn says(&mut self, name: &'static str, frame: Value) {
         self.says_and_ends(name, frame, &[]).await;
     }
@@ -121,13 +121,13 @@ impl Stage {
         self.lines.push(json!({"who": name, "drops": true}));
     }
 
-    /// Waits for a frame that nobody asks for, and takes down what everybody else got until then.
+    /// Waits for a frame that is not an answer, and records the frames of the other clients until then.
     pub(super) async fn until(&mut self, name: &'static str, kind: &str) {
         self.only_until(name, kind).await;
         self.settle(name, &[]).await;
     }
 
-    /// Reads one client up to a frame, and asks nobody anything.
+    /// Reads one client up to a frame, without a fence.
     pub(super) async fn only_until(&mut self, name: &'static str, kind: &str) {
         loop {
             match self.actor(name).next().await {
@@ -163,13 +163,13 @@ impl Stage {
         }
     }
 
-    /// The last frame of this type that somebody got, ids and all.
+    /// The last frame of this type of a client, with ids.
     pub(super) fn last(&self, name: &str, kind: &str) -> &Value {
         let actor = self.cast.iter().find(|actor| actor.name == name).unwrap();
         actor.got.iter().rev().find(|frame| frame["type"] == kind).unwrap()
     }
 
-    /// What was taken down about a client that is tried again and again is forgotten from here on.
+    /// Forgets the record of a client that retries, from here on.
     pub(super) fn mark(&self) -> usize {
         self.lines.len()
     }

@@ -9,7 +9,7 @@ use tandem::{
 use super::people::{NOW, conn, full, play, played, user};
 use crate::step::Step;
 
-/// What the rules say, and how it is told to members and to other nodes.
+/// The rules, and the announcement of changes to members and other nodes.
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step { name: "decide/play_of_4", times: 2_000, run: |times| deciding(4, times) },

@@ -22,7 +22,7 @@ use crate::step::Step;
 /// Bytes that may wait for a member.
 const BUDGET: usize = 512 * 1024;
 
-/// After so many changes a room remembers no more of them than before.
+/// After this number of changes the history of a room no longer grows.
 const WARM: u64 = 520;
 
 /// In how many nodes it is done: the hash tables of each have keys of their own, and an average of them is the same each time.
@@ -38,7 +38,7 @@ pub(crate) fn steps() -> Vec<Step> {
     ]
 }
 
-/// Nothing of this waits for anybody, so nothing of a runtime is counted.
+/// Nothing here waits, so no cost of a runtime is counted.
 fn finished(work: impl Future<Output = Result<()>>) -> Result<()> {
     work.now_or_never().context("something waits")?
 }
@@ -97,7 +97,7 @@ impl House {
         Ok((seat, outbox))
     }
 
-    /// Takes what waits for everybody; somebody for whom nothing does was forgotten.
+    /// Takes the waiting frames of all members; a member without any was forgotten.
     fn empty(&self) -> Result<()> {
         let forgotten = self.seats.iter().any(|(_, outbox)| outbox.take().now_or_never().is_none());
         if forgotten {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::people::{full, node, played};
 use crate::step::Step;
 
-/// What the ledger is told of a change, and how it is written.
+/// The ledger entry of a change, and its encoding.
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step { name: "ledger/entry", times: 1_000, run: noting },
@@ -49,7 +49,7 @@ fn writing(times: u64) -> Result<()> {
     for number in 0..times {
         let mut entry = entry.clone();
         for event in &mut entry.events {
-            // As times make them: each after the one before.
+            // Each id after the previous one, as time makes them.
             event.id = Uuid::from_u128(number.into());
         }
         journal.append(entry);

@@ -41,7 +41,7 @@ pub(super) fn join(number: u64) -> Result<Join> {
     })
 }
 
-/// A room of so many, who are all here.
+/// A room with this number of members, all present.
 pub(super) fn full(members: u64) -> Result<Room> {
     let mut full = Room::vacant(room()?);
     for number in 0..members {

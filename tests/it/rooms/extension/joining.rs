@@ -25,7 +25,7 @@ async fn p01_text_frames_at_ws_without_a_subprotocol() {
         let state = client.enter(ROOM, ALICE, json!({})).await;
         assert_eq!(state["roomId"], ROOM);
     }
-    // Whoever asks for one gets in, without it.
+    // A client that asks for a subprotocol is admitted without it.
     let upgrade = format!(
         "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat, superchat\r\n\r\n",
@@ -93,7 +93,7 @@ async fn p04_a_refused_join_is_answered_and_the_socket_reaches_nobody() {
     assert_eq!(error["message"], "Invalid or missing PIN");
     assert_eq!(error["retryable"], false);
 
-    // What the extension goes on to send, and worse.
+    // Frames that the extension continues to send, and worse ones.
     bob.url_change("https://www.netflix.com/watch/666", 0.0).await;
     bob.play_pause("play", 66.0).await;
     bob.seek(66.0, true).await;

@@ -1,4 +1,4 @@
-//! What members of a party send each other.
+//! Frames between the members of a party.
 
 use serde_json::json;
 

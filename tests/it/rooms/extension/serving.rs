@@ -1,4 +1,4 @@
-//! What the server as a whole owes the extension.
+//! Properties of the whole server that the extension needs.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn p22_the_budgets_admit_what_real_parties_send() {
     for frames in fence_all(&mut clients).await {
         assert!(frames.iter().all(|frame| !frame.is("ERROR")), "{frames:?}");
     }
-    // One that flaps.
+    // A client that reconnects again and again.
     for _ in 0..20 {
         let one = Extension::join(&app, ROOM, "user_flap").await;
         one.client.reset();
