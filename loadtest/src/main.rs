@@ -13,7 +13,6 @@ mod report;
 mod scenario;
 mod servers;
 mod units;
-mod users;
 mod workers;
 
 use std::process::ExitCode;
@@ -29,16 +28,13 @@ use tokio::{
 };
 
 use crate::{
-    progress::Progress,
     scenario::{control, idle, limit},
     servers::relay,
-    users::Scenario,
 };
 
 /// Puts load on tandem, checks every delivery, and measures what it costs.
 ///
-/// All commands start their own servers, unless --url names running ones, and only ever connect to loopback addresses. They exit with 1 if
-/// anything was lost, doubled, out of order or refused.
+/// All commands start their own servers, on loopback addresses. They exit with 1 if anything was lost, doubled, out of order or refused.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -52,24 +48,10 @@ enum Command {
     Bench(bench::Options),
     /// Measure idle sockets: memory and CPU of each, and what is given back when all break
     Idle(idle::Options),
-    /// Measure changes: CPU and latency of a delivery, and whether all arrive
+    /// Measure changes: CPU and latency of a delivery, and whether all arrive, also through an outage
     Control(control::Options),
     /// Find the most changes a second that a deployment takes
     Limit(limit::Options),
-    /// Users call each other, with offers, answers and candidates of real sizes
-    Signal(users::Options),
-    /// Users do what they do in an evening: watch, seek, talk, come in, and reload the page
-    Party(users::Options),
-    /// All connections break at once, and all users come back
-    Storm(users::Options),
-    /// Users leave and join
-    Churn(users::Options),
-    /// All nodes are restarted, one after the other
-    Drain(users::Options),
-    /// One user of each room stops reading; the others must not notice
-    Slow(users::Options),
-    /// A long party: does anything grow?
-    Soak(users::Options),
     /// Serve as the bare relay that `bench` compares with
     Relay(relay::Options),
     /// Make a share of a load, as told on stdin
@@ -109,24 +91,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 async fn execute(command: Command) -> Result<ExitCode> {
-    if matches!(command, Command::Worker) {
-        workers::serve().await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let progress = Progress::start();
     match command {
-        Command::Bench(options) => bench::run(&options, &progress).await,
-        Command::Idle(options) => idle::run(&options, &progress).await,
-        Command::Control(options) => control::run(&options, &progress).await,
-        Command::Limit(options) => limit::run(&options, &progress).await,
-        Command::Signal(options) => users::run(Scenario::Signal, &options, &progress).await,
-        Command::Party(options) => users::run(Scenario::Party, &options, &progress).await,
-        Command::Storm(options) => users::run(Scenario::Storm, &options, &progress).await,
-        Command::Churn(options) => users::run(Scenario::Churn, &options, &progress).await,
-        Command::Drain(options) => users::run(Scenario::Drain, &options, &progress).await,
-        Command::Slow(options) => users::run(Scenario::Slow, &options, &progress).await,
-        Command::Soak(options) => users::run(Scenario::Soak, &options, &progress).await,
-        Command::Relay(_) | Command::Worker => bail!("this command runs without a load"),
+        Command::Bench(options) => bench::run(&options).await,
+        Command::Idle(options) => idle::run(&options).await,
+        Command::Control(options) => control::run(&options).await,
+        Command::Limit(options) => limit::run(&options).await,
+        Command::Worker => workers::serve().await.map(|()| ExitCode::SUCCESS),
+        Command::Relay(_) => bail!("this command runs without a load"),
     }
 }
 

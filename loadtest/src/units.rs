@@ -31,16 +31,6 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
-/// By how much `y` grows with each `x`, by least squares; `None` without two sizes.
-pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    let count = u64::try_from(points.len()).ok()?;
-    let mean = |pick: fn(&(f64, f64)) -> f64| per(points.iter().map(pick).sum(), count);
-    let (x, y) = (mean(|it| it.0), mean(|it| it.1));
-    let spread: f64 = points.iter().map(|it| (it.0 - x).powi(2)).sum();
-    let common: f64 = points.iter().map(|it| (it.0 - x) * (it.1 - y)).sum();
-    (spread > f64::EPSILON).then(|| common / spread)
-}
-
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -88,18 +78,5 @@ mod tests {
     fn figures_have_few_digits() {
         let figures = [0.0, 54_000.0, 0.126, -0.5, 12.34].map(number);
         assert_eq!(figures, ["0", "54,000", "0.13", "-0.50", "12.3"]);
-    }
-
-    #[test]
-    fn nothing_per_nothing_is_nothing() {
-        assert!(per(5.0, 0).abs() < f64::EPSILON);
-        assert!((per(5.0, 2) - 2.5).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn the_slope_leaves_out_what_does_not_grow() {
-        assert_eq!(slope(&[(1.0, 107.0), (2.0, 114.0), (4.0, 128.0)]), Some(7.0));
-        assert_eq!(slope(&[(1.0, 107.0)]), None);
-        assert_eq!(slope(&[]), None);
     }
 }

@@ -2,16 +2,14 @@
 
 use anyhow::{Result, ensure};
 
-use super::{
-    cluster::{self, Follower},
-    run::Bench,
-};
+use super::run::Bench;
 use crate::{
-    load::{CORRECT, LoadRun, MEMBERS, Message, Plan, prefix},
+    load::{CORRECT, LoadRun, MEMBERS, Message, Plan, Round, prefix},
     measure::{Spent, compare_rounds},
-    report::{Rule, Shape, Sheet},
-    scenario::zero,
-    servers::{Deployment, Kind},
+    progress::step,
+    report::{Rule, Sheet},
+    scenario::{close, zero},
+    servers::{Deployment, Kind, Ledger},
     units::grouped,
     workers::Workers,
 };
@@ -29,11 +27,19 @@ const MAX_BY_TANDEM: f64 = 10.0;
 /// Bound for the CPU of a delivery of a cluster, divided by that of as many nodes of a peer.
 const MAX_BY_PEER: f64 = 2.0;
 
+/// What a change asks of Redis at most, by INFO: one script, and the commands that it calls.
+const CHANGE: [(&str, f64); 2] = [("change_redis_scripts", 1.2), ("change_redis_commands", 7.5)];
+
+/// What signals ask of Redis at most: one publication to another node, and nothing on the same node.
+const SIGNAL: [(&str, f64); 2] = [("signal_redis_commands", 1.3), ("near_signal_redis_commands", 0.3)];
+
+/// Seconds of signals between members on the same node.
+const NEAR: u32 = 2;
+
 struct Contestant {
     kind: Kind,
     deployment: Deployment,
     run: LoadRun,
-    follower: Option<Follower>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,28 +62,28 @@ pub(super) async fn measure(bench: &mut Bench<'_>) -> Result<()> {
     };
     let kinds = bench.options.kinds();
     let contestants = play(bench, &kinds, load, "changes").await?;
-    let mut sheet = Sheet::new(&format!("Changes in rooms of {MEMBERS}"), Shape::Servers);
+    let mut sheet = Sheet::new(&format!("Changes in rooms of {MEMBERS}"));
     report(bench, &mut sheet, &contestants, "delivery")?;
-    for kind in kinds {
+    for contestant in contestants {
+        let Contestant { kind, deployment, run } = contestant;
+        step(&format!("{}: stopping", kind.name()));
+        let done = [("PLAY_PAUSE", run.outcome().made())];
+        drop(run);
         bench.rules.extend(zero(&format!("{}_", kind.name()), &CORRECT));
+        bench.rules.extend(close(deployment, &done, (&mut sheet, kind.name()), &mut bench.report).await?);
+    }
+    // A worker asks Redis for something, too.
+    if bench.options.cluster && bench.options.servers.ledger == Ledger::Streams {
+        bench.rules.extend(round_trips(&CHANGE));
     }
     bench.report.sheets.push(sheet);
-    for contestant in contestants {
-        let Contestant { kind, deployment, run, follower } = contestant;
-        let made = run.outcome().made();
-        drop(run);
-        if let Some(follower) = follower {
-            cluster::finish(bench, follower, &deployment, made).await?;
-        }
-        stop(bench, kind, deployment).await?;
-    }
     Ok(())
 }
 
 /// Measures signals between members on different nodes, on the servers that have several.
 pub(super) async fn measure_signals(bench: &mut Bench<'_>) -> Result<()> {
     let load = Load {
-        message: bench.options.signal(),
+        message: Message::Candidate { bytes: bench.options.signal_bytes },
         rooms: bench.options.pairs,
         members: 2,
         senders: 2,
@@ -85,44 +91,50 @@ pub(super) async fn measure_signals(bench: &mut Bench<'_>) -> Result<()> {
     };
     let kinds = bench.options.clustered_kinds();
     let contestants = play(bench, &kinds, load, "signals").await?;
-    let mut sheet = Sheet::new("Signals between nodes", Shape::Servers);
+    let mut sheet = Sheet::new("Signals between nodes");
     report(bench, &mut sheet, &contestants, "signal")?;
-    // What a peer loses is shown, but breaks no rule.
-    for kind in kinds.iter().filter(|kind| kind.is_cluster()) {
-        bench.rules.extend(zero(&format!("{}_signal_", kind.name()), &CORRECT));
+    for Contestant { kind, deployment, run } in contestants {
+        drop(run);
+        // What a peer loses is shown, but breaks no rule.
+        if kind.is_cluster() {
+            bench.rules.extend(zero(&format!("{}_signal_", kind.name()), &CORRECT));
+        }
+        if kind == Kind::Cluster {
+            step("cluster: signals on one node");
+            let plan = load.plan(&deployment, 1, bench, kind);
+            let mut run = LoadRun::start(Workers::start(plan, bench.options.workers).await?, &deployment, true).await?;
+            run.round(Round::new(load.per_second, NEAR)).await?;
+            run.report(&mut sheet, kind.name(), "near_signal");
+        }
+        step(&format!("{}: stopping", kind.name()));
+        deployment.stop().await?;
     }
+    bench.rules.extend(round_trips(&SIGNAL));
     bench.report.sheets.push(sheet);
-    for contestant in contestants {
-        drop(contestant.run);
-        stop(bench, contestant.kind, contestant.deployment).await?;
-    }
     Ok(())
 }
 
-async fn stop(bench: &mut Bench<'_>, kind: Kind, deployment: Deployment) -> Result<()> {
-    bench.progress.step(&format!("{}: stopping", kind.name()));
-    bench.report.warnings.extend(deployment.stop().await?);
-    Ok(())
+impl Load {
+    /// Clients on the first so many nodes.
+    fn plan(self, deployment: &Deployment, nodes: usize, bench: &Bench<'_>, kind: Kind) -> Plan {
+        let targets: Vec<_> = deployment.targets().into_iter().take(nodes).collect();
+        let plan = Plan::new(&targets, deployment.peer(), self.rooms, self.members, &bench.options.clients(kind));
+        plan.sending(self.message, self.senders)
+    }
 }
 
 /// Starts all servers, joins and warms up, and plays the rounds in turns; another server goes first in each round.
 async fn play(bench: &mut Bench<'_>, kinds: &[Kind], load: Load, what: &str) -> Result<Vec<Contestant>> {
-    let (progress, seconds, rounds) = (bench.progress, bench.options.load.seconds, bench.options.load.rounds);
+    let (seconds, rounds) = (bench.options.load.seconds, bench.options.load.rounds);
     let mut contestants = Vec::new();
     for kind in kinds {
         contestants.push(prepare(bench, *kind, load, what).await?);
     }
     let rate = grouped(load.per_second);
     for round in 1..=rounds {
-        for Contestant { kind, deployment, run, follower } in &mut contestants {
-            progress.step(&format!("{}: {rate} {what}/s for {seconds} s, round {round} of {rounds}", kind.name()));
-            if let Some(follower) = follower {
-                follower.begin(deployment).await?;
-            }
-            run.round(load.per_second, seconds, progress).await?;
-            if let Some(follower) = follower {
-                follower.end(deployment).await?;
-            }
+        for Contestant { kind, run, .. } in &mut contestants {
+            step(&format!("{}: {rate} {what}/s for {seconds} s, round {round} of {rounds}", kind.name()));
+            run.round(Round::new(load.per_second, seconds)).await?;
         }
         contestants.rotate_left(1);
     }
@@ -131,25 +143,16 @@ async fn play(bench: &mut Bench<'_>, kinds: &[Kind], load: Load, what: &str) -> 
 }
 
 async fn prepare(bench: &Bench<'_>, kind: Kind, load: Load, what: &str) -> Result<Contestant> {
-    let (name, progress) = (kind.name(), bench.progress);
-    let Load { message, rooms, members, senders, per_second } = load;
-    progress.step(&format!("{name}: starting for {what}"));
+    step(&format!("{}: starting for {what}", kind.name()));
     let mut deployment = bench.launcher.start(kind, what).await?;
-    let mut follower = None;
-    if kind.is_cluster() && !message.is_signal() {
-        // The commands are counted before the worker adds its own.
-        if kind == Kind::Cluster {
-            follower = Some(Follower::start(&deployment, progress).await?);
-        }
+    if !load.message.is_signal() {
         deployment.start_worker().await?;
     }
-    progress.step(&format!("{name}: joining {} sockets", grouped(u64::from(rooms * members))));
-    let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, members, &bench.options.clients(kind));
-    let workers = Workers::local(plan.sending(message, senders));
-    let mut run = LoadRun::start(workers, deployment.groups(), progress).await?;
-    progress.detail(&format!("{name}: warming up"));
-    run.warm_up(per_second, progress).await?;
-    Ok(Contestant { kind, deployment, run, follower })
+    let plan = load.plan(&deployment, usize::MAX, bench, kind);
+    step(&format!("{}: joining {} sockets", kind.name(), grouped(plan.sockets().into())));
+    let mut run = LoadRun::start(Workers::start(plan, bench.options.workers).await?, &deployment, true).await?;
+    run.warm_up(load.per_second).await?;
+    Ok(Contestant { kind, deployment, run })
 }
 
 /// Reports all contestants, and compares those of tandem with the others.
@@ -167,6 +170,11 @@ fn report(bench: &mut Bench<'_>, sheet: &mut Sheet, contestants: &[Contestant], 
         bench.bounds.extend(bounds.iter().map(|(_, theirs, figure)| Rule::at_most(figure, bound(*theirs, cluster))));
     }
     Ok(())
+}
+
+/// The rules that a message asks no more of Redis than it has to.
+fn round_trips(most: &[(&str, f64)]) -> Vec<Rule> {
+    most.iter().map(|(figure, most)| Rule::at_most(&format!("{}_{figure}", Kind::Cluster.name()), *most)).collect()
 }
 
 /// The bound for the CPU of tandem, divided by that of another server.
@@ -224,7 +232,7 @@ mod tests {
             .map(|(kind, rounds)| (*kind, rounds.iter().map(|micros| Spent::of_nodes(*micros)).collect()))
             .collect();
         let spent = |kind| servers.iter().find(|it| it.0 == kind).map(|(kind, spent)| (*kind, spent.as_slice()));
-        let mut sheet = Sheet::new("", Shape::Servers);
+        let mut sheet = Sheet::new("");
         let compared = compare(&mut sheet, "delivery", spent).unwrap();
         (sheet, compared)
     }

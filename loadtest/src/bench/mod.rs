@@ -1,10 +1,8 @@
 //! The benchmark: tandem, alone and as a cluster, beside a bare relay and other servers, under the same load in turns.
 
 mod changes;
-mod cluster;
 mod joins;
 mod options;
-mod round_trips;
 mod run;
 
 pub(crate) use options::Options;

@@ -2,10 +2,10 @@ use clap::Args;
 
 use crate::{
     client::ClientOptions,
-    load::Message,
     report::ReportOptions,
     scenario::{LoadOptions, SenderOptions},
     servers::{Kind, PeerOptions, ServerOptions},
+    workers::WorkerOptions,
 };
 
 const SOCKETS: u32 = 8_000;
@@ -28,18 +28,15 @@ pub(crate) struct Options {
     /// Seconds for which the idle sockets are held
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=600))]
     pub(super) settle: u32,
-    /// Pairs of changes a second in each of up to 50 rooms that two members on two nodes send at once; 0: none
-    #[arg(long, value_name = "N", default_value_t = 4, requires = "cluster", value_parser = clap::value_parser!(u32).range(0..=45))]
-    pub(super) clash: u32,
     /// Signals a second between members on different nodes; 0: none
     #[arg(long, value_name = "N", default_value_t = 2_000, requires = "cluster", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(super) signals: u32,
     /// Pairs of members that send signals to each other
     #[arg(long, value_name = "N", default_value_t = 100, requires = "cluster", value_parser = clap::value_parser!(u32).range(1..=5_000))]
     pub(super) pairs: u32,
-    /// Send ICE_CANDIDATE padded to this many bytes [default: calls of offers, answers and candidates as browsers send them]
-    #[arg(long, value_name = "N", requires = "cluster", value_parser = clap::value_parser!(u32).range(1..=16_000))]
-    signal_bytes: Option<u32>,
+    /// Pad each signal (ICE_CANDIDATE) to this many bytes
+    #[arg(long, value_name = "N", default_value_t = 150, requires = "cluster", value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    pub(super) signal_bytes: u32,
     /// Members that join rooms of 4, each on a new socket, as fast as they are let in [default: none; 10000 without a number]
     #[arg(long, value_name = "N", default_value_t = 0, num_args = 0..=1, default_missing_value = "10000", hide_default_value = true, requires = "cluster", value_parser = clap::value_parser!(u32).range(0..=200_000))]
     pub(super) joins: u32,
@@ -54,6 +51,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(super) peers: PeerOptions,
     #[command(flatten)]
+    pub(super) workers: WorkerOptions,
+    #[command(flatten)]
     pub(super) clients: ClientOptions,
     #[command(flatten)]
     pub(super) report: ReportOptions,
@@ -62,10 +61,6 @@ pub(crate) struct Options {
 impl Options {
     pub(super) fn sockets(&self) -> u32 {
         self.sockets.unwrap_or(if self.cluster { 0 } else { SOCKETS })
-    }
-
-    pub(super) fn signal(&self) -> Message {
-        self.signal_bytes.map_or(Message::Call, |bytes| Message::Candidate { bytes })
     }
 
     pub(super) fn kinds(&self) -> Vec<Kind> {
@@ -117,8 +112,8 @@ mod tests {
         let all = options("--cluster --socketio a --centrifugo b --history");
         let names: Vec<_> = all.clustered_kinds().iter().map(|kind| kind.name()).collect();
         assert_eq!(names, ["cluster", "cluster+resume", "socket.io", "centrifugo", "centrifugo+history"]);
-        assert_eq!(all.clients(Kind::ClusterResume).features().unwrap(), ["resume"]);
-        assert!(all.clients(Kind::Cluster).features().unwrap().is_empty());
+        assert_eq!(all.clients(Kind::ClusterResume).features(), ["resume"]);
+        assert!(all.clients(Kind::Cluster).features().is_empty());
     }
 
     #[test]

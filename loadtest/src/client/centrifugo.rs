@@ -1,15 +1,13 @@
 //! The part of Centrifugo's client protocol (version 2, JSON) that the clients here need, over WebSocket only.
 
-use super::{Target, scan};
+use super::scan;
+
+pub(crate) const PATH: &str = "connection/websocket";
 
 /// The ping of the server: an empty command.
 pub(crate) const PING: &str = "{}";
 
 pub(crate) const PONG: &str = "{}";
-
-pub(crate) fn url(target: &Target) -> String {
-    format!("ws://{}/connection/websocket", target.address())
-}
 
 /// Connects and subscribes to a room: two commands in one frame.
 pub(crate) fn enter(room: &str) -> String {

@@ -51,21 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_from_tandem() {
-        let frame = r#"{"type":"PLAY_PAUSE","userId":"u1","control":"play","currentTime":41.5,"timeline":{"position":41.5,"playing":true,"rate":1,"at":1700000000000},"epoch":3,"version":1234,"timestamp":1700000000000}"#;
-        assert_eq!(change(frame), Some(Arrival { sequence: 41, version: Some(1234) }));
-    }
-
-    #[test]
-    fn a_change_from_the_relay_has_no_version() {
-        let frame = r#"{"type":"PLAY_PAUSE","control":"pause","currentTime":7.5}"#;
-        assert_eq!(change(frame), Some(Arrival { sequence: 7, version: None }));
-    }
-
-    #[test]
-    fn the_order_of_the_fields_does_not_matter() {
-        let frame = r#"{"version":9,"currentTime":0.5,"type":"PLAY_PAUSE"}"#;
-        assert_eq!(change(frame), Some(Arrival { sequence: 0, version: Some(9) }));
+    fn a_change_has_a_number_and_a_version_if_it_is_from_tandem() {
+        let tandem = r#"{"type":"PLAY_PAUSE","userId":"u1","control":"play","currentTime":41.5,"timeline":{"position":41.5,"playing":true,"rate":1,"at":1700000000000},"epoch":3,"version":1234,"timestamp":1700000000000}"#;
+        let relay = r#"{"type":"PLAY_PAUSE","control":"pause","currentTime":7.5}"#;
+        let another_order = r#"{"version":9,"currentTime":0.5,"type":"PLAY_PAUSE"}"#;
+        for (frame, sequence, version) in [(tandem, 41, Some(1234)), (relay, 7, None), (another_order, 0, Some(9))] {
+            assert_eq!(change(frame), Some(Arrival { sequence, version }));
+        }
     }
 
     #[test]

@@ -1,21 +1,27 @@
 use std::{
-    future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::mpsc::{self, Sender, channel},
+    sync::{
+        mpsc::{Sender, channel},
+        watch,
+    },
     task::JoinSet,
-    time::sleep,
+    time::{sleep, sleep_until},
 };
 
-use super::{Message, Outcome, Plan, Schedule, pacer::pace, receiver::Receiver};
-use crate::{client::Client, measure::Latency, progress::Progress};
+use super::{Outcome, Plan, Returns, Schedule, member::Member, pacer::pace, receiver::Receiver};
+use crate::{client::Client, measure::Latency};
 
 /// Limit for the last deliveries of a round.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same while members have yet to come back.
+const RETURN: Duration = Duration::from_mins(1);
 
 /// Time after the last delivery in which the work of a server still counts.
 const AFTERMATH: Duration = Duration::from_millis(250);
@@ -26,66 +32,85 @@ const QUEUE: usize = 1024;
 /// The clients of a plan, joined and ready for any number of rounds.
 #[derive(Debug)]
 pub(crate) struct Generator {
-    plan: Plan,
+    plan: Arc<Plan>,
     /// By room and sender.
     senders: Vec<Vec<Sender<u64>>>,
     receiver: Arc<Mutex<Receiver>>,
+    breaks: watch::Sender<Duration>,
     // The clients end with the generator.
     _clients: JoinSet<()>,
     sent_per_room: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Round {
-    pub(crate) start: Instant,
     /// Messages a second of all senders together.
     pub(crate) per_second: u64,
     pub(crate) seconds: u32,
+    /// All connections break in the middle, and the members come back within so many milliseconds.
+    pub(crate) break_within_ms: Option<u64>,
+}
+
+impl Round {
+    pub(crate) fn new(per_second: u64, seconds: u32) -> Self {
+        Self { per_second, seconds, break_within_ms: None }
+    }
 }
 
 impl Generator {
     /// Joins all clients. From then on each reads, and answers pings.
-    pub(crate) async fn join(plan: Plan, progress: &Progress) -> Result<Self> {
-        let sending = usize::try_from(plan.senders)?;
+    pub(crate) async fn join(plan: Plan) -> Result<Self> {
+        let plan = Arc::new(plan);
         let receiver = Arc::new(Mutex::new(Receiver::new(&plan)?));
+        let (breaks, broken) = watch::channel(Duration::ZERO);
         let mut senders = vec![Vec::new(); usize::try_from(plan.rooms)?];
         let mut tasks = JoinSet::new();
-        let room_joined = |place: u32, clients: Vec<(Client, String)>| {
-            let Ok(room) = usize::try_from(place) else { return };
-            for (member, (client, to)) in clients.into_iter().enumerate() {
+        let room_joined = |room: u32, clients: Vec<(Client, String)>| {
+            let own = usize::try_from(room).ok().and_then(|room| senders.get_mut(room));
+            let Some(own) = own else { return };
+            for (place, (client, to)) in (0..).zip(clients) {
                 let mut numbers = None;
-                if member < sending
-                    && let Some(room) = senders.get_mut(room)
-                {
+                if place < plan.senders {
                     let (sender, receiver) = channel(QUEUE);
-                    room.push(sender);
+                    own.push(sender);
                     numbers = Some(receiver);
                 }
-                let own = Member { client, to, numbers, message: plan.message, room, place: member };
-                tasks.spawn(own.live(Arc::clone(&receiver)));
+                let (plan, receiver, breaks) = (Arc::clone(&plan), Arc::clone(&receiver), broken.clone());
+                let (unconfirmed, moved) = (Vec::new(), 0);
+                let member = Member { plan, room, place, client, to, numbers, receiver, breaks, unconfirmed, moved };
+                tasks.spawn(member.live());
             }
         };
-        plan.join(progress, room_joined).await?;
-        Ok(Self { plan, senders, receiver, _clients: tasks, sent_per_room: 0 })
+        plan.join(room_joined).await?;
+        Ok(Self { plan, senders, receiver, breaks, _clients: tasks, sent_per_room: 0 })
     }
 
     /// Sends a round; returns when all messages have arrived, or no more come.
-    pub(crate) async fn round(&mut self, round: Round) -> Result<Outcome> {
-        let Plan { rooms, members, senders, together, message, .. } = self.plan;
-        let schedule = Schedule::new(round.start, rooms, senders, together);
-        let schedule = schedule.lasting(round.per_second, round.seconds, self.sent_per_room);
+    pub(crate) async fn round(&mut self, start: Instant, round: Round) -> Result<Outcome> {
+        let Plan { rooms, members, senders, message, .. } = *self.plan;
+        let schedule =
+            Schedule::new(start, rooms, senders).lasting(round.per_second, round.seconds, self.sent_per_room);
         let (delivered, faults) = {
             let mut receiver = lock(&self.receiver);
             receiver.schedule = Some(schedule);
             receiver.latency = Latency::new()?;
             (receiver.delivered, receiver.faults(self.sent_per_room))
         };
-        let paced = pace(schedule, self.senders.clone()).await?;
+        let (paced, ()) = tokio::join!(pace(schedule, self.senders.clone()), self.break_all(start, round));
+        let paced = paced?;
         self.sent_per_room += schedule.count_per_room();
 
         let expected = schedule.count() * u64::from(message.receivers(members));
-        let deadline = Instant::now() + PATIENCE;
-        while lock(&self.receiver).delivered < delivered + expected && Instant::now() < deadline {
+        let sent = Instant::now();
+        loop {
+            let (missing, away) = {
+                let receiver = lock(&self.receiver);
+                (receiver.delivered < delivered + expected, receiver.returns.away() > 0)
+            };
+            let patience = if away { RETURN } else { PATIENCE };
+            if !(missing || away) || sent.elapsed() > patience {
+                break;
+            }
             sleep(Duration::from_millis(10)).await;
         }
         sleep(AFTERMATH).await;
@@ -99,9 +124,18 @@ impl Generator {
             faults: receiver.faults(self.sent_per_room) - faults,
             errors,
             first_error,
+            returns: std::mem::replace(&mut receiver.returns, Returns::new()?),
             latency: receiver.latency.clone(),
             lag: paced.lag,
         })
+    }
+
+    /// Breaks all connections in the middle of a round that asks for it.
+    async fn break_all(&self, start: Instant, round: Round) {
+        if let Some(within) = round.break_within_ms {
+            sleep_until((start + Duration::from_secs(round.seconds.into()) / 2).into()).await;
+            self.breaks.send_replace(Duration::from_millis(within));
+        }
     }
 
     /// The number of errors since the last round, and the first of them.
@@ -110,46 +144,6 @@ impl Generator {
     }
 }
 
-struct Member {
-    client: Client,
-    /// The address that it sends signals to.
-    to: String,
-    /// The numbers of the messages that it is told to send.
-    numbers: Option<mpsc::Receiver<u64>>,
-    message: Message,
-    room: usize,
-    place: usize,
-}
-
-impl Member {
-    /// Sends what it is told, and records what it receives.
-    async fn live(mut self, receiver: Arc<Mutex<Receiver>>) {
-        if let Err(error) = self.run(&receiver).await {
-            lock(&receiver).fail(format!("{error:#}"));
-        }
-    }
-
-    async fn run(&mut self, receiver: &Mutex<Receiver>) -> Result<()> {
-        let Self { client, to, numbers, message, room, place } = self;
-        loop {
-            let number = async {
-                match numbers {
-                    Some(numbers) => numbers.recv().await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                frame = client.receive() => lock(receiver).receive(&frame?, *room, *place),
-                number = number => match number {
-                    Some(number) if message.is_signal() => client.send_to(to, message.frame(number, to)).await?,
-                    Some(number) => client.send(message.frame(number, to)).await?,
-                    None => return Ok(()),
-                },
-            }
-        }
-    }
-}
-
-fn lock(receiver: &Mutex<Receiver>) -> MutexGuard<'_, Receiver> {
+pub(super) fn lock(receiver: &Mutex<Receiver>) -> MutexGuard<'_, Receiver> {
     receiver.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,22 +5,11 @@ use crate::{
     units::float,
 };
 
-/// Bytes of a session description with one camera and one microphone.
-const SDP_BYTES: usize = 3_000;
-
-/// Bytes of a candidate.
-const CANDIDATE_BYTES: usize = 130;
-
-/// Messages of a call: an offer, its answer, and five candidates from each side.
-const CALL: u64 = 12;
-
 /// What members send. Each message carries its number in the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
     /// PLAY_PAUSE to the whole room, padded to so many bytes.
     Change { bytes: u32 },
-    /// Signals of calls to the next member, in the order and the sizes of browsers.
-    Call,
     /// ICE_CANDIDATE to the next member, padded to so many bytes.
     Candidate { bytes: u32 },
 }
@@ -39,17 +28,14 @@ impl Message {
     pub(super) fn frame(self, number: u64, to: &str) -> String {
         match self {
             Self::Change { bytes } => change(number, bytes),
-            Self::Call => {
-                let kind = match number % CALL {
-                    0 => "OFFER",
-                    1 => "ANSWER",
-                    _ => "ICE_CANDIDATE",
+            Self::Candidate { bytes } => {
+                let frame = |text: &str| {
+                    let candidate = format!(r#"{{"n":{number},"candidate":"{text}"}}"#);
+                    format!(r#"{{"type":"ICE_CANDIDATE","to":"{to}","candidate":{candidate}}}"#)
                 };
-                signal(kind, to, number, 0)
+                let bytes = usize::try_from(bytes).unwrap_or(0);
+                frame(&"v".repeat(bytes.saturating_sub(frame("").len())))
             }
-            Self::Candidate { bytes } => padded_signal("ICE_CANDIDATE", to, number, 0, |empty| {
-                usize::try_from(bytes).unwrap_or(0).saturating_sub(empty)
-            }),
         }
     }
 
@@ -73,32 +59,13 @@ fn change(number: u64, bytes: u32) -> String {
     format!(r#"{begin}{padding}"}}"#)
 }
 
-/// A signal as large as browsers make it. It carries its number, and the moment `since` as the sender counts it.
-pub(crate) fn signal(kind: &str, to: &str, number: u64, since: u64) -> String {
-    let bytes = if kind == "ICE_CANDIDATE" { CANDIDATE_BYTES } else { SDP_BYTES };
-    padded_signal(kind, to, number, since, |_| bytes)
-}
-
-/// `padding` is told the length of the frame without any.
-fn padded_signal(kind: &str, to: &str, number: u64, since: u64, padding: impl Fn(usize) -> usize) -> String {
-    let (field, name) = match kind {
-        "OFFER" => ("offer", "sdp"),
-        "ANSWER" => ("answer", "sdp"),
-        _ => ("candidate", "candidate"),
-    };
-    let frame = |text: &str| {
-        format!(r#"{{"type":"{kind}","to":"{to}","{field}":{{"n":{number},"t0":{since},"{name}":"{text}"}}}}"#)
-    };
-    frame(&"v".repeat(padding(frame("").len())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_receiver_finds_the_number_of_every_message() {
-        for message in [Message::Change { bytes: 0 }, Message::Call, Message::Candidate { bytes: 150 }] {
+        for message in [Message::Change { bytes: 0 }, Message::Candidate { bytes: 150 }] {
             for number in [0, 1, 2, 9_999_999] {
                 let frame = message.frame(number, "user-1");
                 serde_json::from_str::<serde_json::Value>(&frame).unwrap();
@@ -114,13 +81,5 @@ mod tests {
             assert_eq!(Message::Change { bytes: 120 }.frame(number, "").len(), 120);
             assert_eq!(Message::Candidate { bytes: 150 }.frame(number, "user-1").len(), 150);
         }
-    }
-
-    #[test]
-    fn a_call_begins_with_an_offer_and_its_answer() {
-        let kinds = (0..14).map(|number| Message::Call.frame(number, "x"));
-        let kinds: Vec<_> = kinds.map(|frame| scan::text(&frame, "\"type\":").unwrap().to_owned()).collect();
-        assert_eq!(kinds[..3], ["OFFER", "ANSWER", "ICE_CANDIDATE"]);
-        assert_eq!(kinds[11..], ["ICE_CANDIDATE", "OFFER", "ANSWER"]);
     }
 }

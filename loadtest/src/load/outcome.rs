@@ -1,6 +1,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::Returns;
 use crate::{
     measure::{Faults, Latency},
     report::Sheet,
@@ -25,6 +26,7 @@ pub(crate) struct Outcome {
     /// ERROR frames and closed connections.
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
+    pub(crate) returns: Returns,
     /// From the moment a message was due to its arrival.
     pub(crate) latency: Latency,
     /// From the moment a message was due to the moment its sender was told to send it.
@@ -41,6 +43,7 @@ impl Outcome {
             faults: Faults::default(),
             errors: 0,
             first_error: None,
+            returns: Returns::new()?,
             latency: Latency::new()?,
             lag: Latency::new()?,
         })
@@ -61,6 +64,7 @@ impl Outcome {
         if self.first_error.is_none() {
             self.first_error = other.first_error;
         }
+        self.returns.add(&other.returns)?;
         self.latency.add(&other.latency)?;
         self.lag.add(&other.lag)
     }

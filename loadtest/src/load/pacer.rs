@@ -1,13 +1,6 @@
 //! Tells senders to send when the messages of a schedule are due.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Instant,
-};
+use std::{thread, time::Instant};
 
 use anyhow::Result;
 use tokio::sync::mpsc::Sender;
@@ -27,14 +20,9 @@ pub(super) struct Paced {
 /// Runs a schedule on a thread of its own; `senders` are those of each room. The timers of the runtime are accurate to a millisecond
 /// only, and would be late exactly when there is much to do.
 pub(super) async fn pace(schedule: Schedule, senders: Vec<Vec<Sender<u64>>>) -> Result<Paced> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let _guard = CancelOnDrop(Arc::clone(&cancelled));
     tokio::task::spawn_blocking(move || {
         let mut paced = Paced { lag: Latency::new()?, unsent: 0 };
         for slot in schedule.slots() {
-            if cancelled.load(Ordering::Relaxed) {
-                break;
-            }
             let wait = slot.due.saturating_duration_since(Instant::now());
             if !wait.is_zero() {
                 thread::sleep(wait);
@@ -49,14 +37,6 @@ pub(super) async fn pace(schedule: Schedule, senders: Vec<Vec<Sender<u64>>>) -> 
     .await?
 }
 
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc::channel;
@@ -68,7 +48,7 @@ mod tests {
         let (busy, _receiver) = channel(1);
         let (idle, mut numbers) = channel(8);
         // Six messages, three for each room.
-        let schedule = Schedule::new(Instant::now(), 2, 1, false).lasting(6, 1, 4);
+        let schedule = Schedule::new(Instant::now(), 2, 1).lasting(6, 1, 4);
         let paced = pace(schedule, vec![vec![busy], vec![idle]]).await.unwrap();
         assert_eq!((paced.unsent, paced.lag.count()), (2, 6));
         assert_eq!([numbers.recv().await, numbers.recv().await, numbers.recv().await], [Some(4), Some(5), Some(6)]);

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -6,10 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Message;
 use crate::{
-    client::{Client, ClientOptions, Join, Peer, Target},
+    client::{Client, ClientOptions, Entry, Join, Peer, Seat},
     limits::check_open_files,
-    progress::Progress,
-    units::grouped,
 };
 
 pub(crate) const MEMBERS: u32 = 4;
@@ -17,8 +18,8 @@ pub(crate) const MEMBERS: u32 = 4;
 /// Messages a second of one sender at most: tandem allows 100 frames a second, and the sender needs some for others.
 pub(crate) const MAX_RATE: u32 = 90;
 
-/// Rooms that are joined at the same time.
-const CONCURRENT_ROOMS: usize = 32;
+/// Rooms that are joined at the same time, unless it is said otherwise.
+const CONCURRENT_ROOMS: u16 = 32;
 
 static PLANS: AtomicU32 = AtomicU32::new(0);
 
@@ -26,7 +27,7 @@ static PLANS: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// The nodes. The members of a room are on them in turn, and so are the first members of the rooms.
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<SocketAddr>,
     pub(crate) peer: Peer,
     /// The prefix of the names of the rooms.
     pub(crate) name: String,
@@ -36,17 +37,19 @@ pub(crate) struct Plan {
     pub(crate) members: u32,
     /// Members of each room that send, in turn.
     pub(crate) senders: u32,
-    /// Whether the senders of a room send at the same moment instead of in turn.
-    pub(crate) together: bool,
+    /// Whether members come back when they lose their connections. Otherwise that is an error.
+    pub(crate) returns: bool,
     pub(crate) message: Message,
     /// Sockets of all generators.
     pub(crate) all_sockets: u32,
     pub(crate) clients: ClientOptions,
+    /// Rooms that are joined at the same time.
+    pub(crate) at_once: u16,
 }
 
 impl Plan {
     /// Idle clients in rooms with names that nobody used before: a running server may be measured twice.
-    pub(crate) fn new(targets: &[Target], peer: Peer, rooms: u32, members: u32, clients: &ClientOptions) -> Self {
+    pub(crate) fn new(targets: &[SocketAddr], peer: Peer, rooms: u32, members: u32, clients: &ClientOptions) -> Self {
         Self {
             targets: targets.to_vec(),
             peer,
@@ -55,10 +58,11 @@ impl Plan {
             rooms,
             members,
             senders: 0,
-            together: false,
+            returns: false,
             message: Message::Change { bytes: 0 },
             all_sockets: rooms * members,
             clients: clients.clone(),
+            at_once: CONCURRENT_ROOMS,
         }
     }
 
@@ -81,18 +85,27 @@ impl Plan {
         self.rooms * self.members
     }
 
+    /// Joins a member, or takes its seat again if it was kept. The node is the member's own, or so many further on.
+    pub(super) async fn enter(&self, room: u32, member: u32, further: u32, seat: Seat) -> Result<(Client, Entry)> {
+        let (room, features) = (self.first_room + room, self.clients.features());
+        let node = usize::try_from(room + member + further)? % self.targets.len().max(1);
+        let join = Join {
+            server: *self.targets.get(node).context("there is no server")?,
+            peer: self.peer,
+            room: &format!("{}-{room}", self.name),
+            user: &format!("user-{room}-{member}"),
+            features: &features,
+            source: self.clients.source(room, self.all_sockets),
+        };
+        Client::enter(&join, seat).await
+    }
+
     /// Joins all members of a room. Each comes with the address that it sends signals to.
     async fn join_room(&self, room: u32) -> Result<Vec<(Client, String)>> {
-        let features = self.clients.features();
-        let source = self.clients.source(room, self.all_sockets);
-        let name = format!("{}-{room}", self.name);
         let mut clients = Vec::new();
         for member in 0..self.members {
-            let user = format!("user-{room}-{member}");
-            let join = Join { room: &name, user: &user, features: features.as_deref(), source };
-            let node = usize::try_from(room + member)? % self.targets.len().max(1);
-            let target = self.targets.get(node).context("there is no server")?;
-            clients.push(Client::join(target, self.peer, &join).await?);
+            let (client, _) = self.enter(room, member, 0, Seat::default()).await?;
+            clients.push(client);
         }
         if self.message.is_signal() {
             let mut addresses = Vec::new();
@@ -108,29 +121,16 @@ impl Plan {
         Ok(clients.into_iter().map(|client| (client, String::new())).collect())
     }
 
-    /// Connects and joins all clients. Hands over each room, with its place, as soon as it is complete.
-    pub(super) async fn join(
-        &self,
-        progress: &Progress,
-        mut room_joined: impl FnMut(u32, Vec<(Client, String)>),
-    ) -> Result<()> {
-        let (sockets, peer) = (self.sockets(), self.peer.name());
+    /// Connects and joins all clients. Hands over each room as soon as it is complete.
+    pub(crate) async fn join(&self, mut room_joined: impl FnMut(u32, Vec<(Client, String)>)) -> Result<()> {
+        let sockets = self.sockets();
         check_open_files(sockets)?;
         let mut rooms = stream::iter(0..self.rooms)
-            .map(|place| async move { anyhow::Ok((place, self.join_room(self.first_room + place).await?)) })
-            .buffer_unordered(CONCURRENT_ROOMS);
-        let mut done = 0;
-        let context = || format!("cannot join {sockets} clients to {peer}");
-        while let Some((place, clients)) = rooms.try_next().await.with_context(context)? {
-            room_joined(place, clients);
-            done += self.members;
-            if done % 64 < self.members {
-                progress.detail(&format!(
-                    "{peer}: {} of {} sockets joined",
-                    grouped(done.into()),
-                    grouped(sockets.into())
-                ));
-            }
+            .map(|room| async move { anyhow::Ok((room, self.join_room(room).await?)) })
+            .buffer_unordered(self.at_once.into());
+        let context = || format!("cannot join {sockets} clients to {:?}", self.peer);
+        while let Some((room, clients)) = rooms.try_next().await.with_context(context)? {
+            room_joined(room, clients);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::{iter, time::Instant};
 
 use anyhow::Result;
 
-use super::{Message, Plan, Schedule};
+use super::{Message, Plan, Returns, Schedule};
 use crate::{
     client::scan,
     measure::{Faults, Latency, Receipts, VersionLog},
@@ -21,6 +21,7 @@ pub(super) struct Receiver {
     /// ERROR frames and closed connections since they were last taken.
     errors: u64,
     first_error: Option<String>,
+    pub(super) returns: Returns,
     rooms: Vec<Room>,
 }
 
@@ -46,25 +47,26 @@ impl Receiver {
             delivered: 0,
             errors: 0,
             first_error: None,
+            returns: Returns::new()?,
             rooms: iter::repeat_with(room).take(usize::try_from(plan.rooms)?).collect(),
         })
     }
 
     /// Records a frame that a member received just now.
-    pub(super) fn receive(&mut self, frame: &str, room: usize, member: usize) {
+    pub(super) fn receive(&mut self, frame: &str, room: u32, member: u32) {
         let now = Instant::now();
         let Some(arrival) = self.message.arrival(frame) else {
+            self.returns.announced_left += u64::from(scan::is_type(frame, "USER_LEFT"));
             if scan::is_type(frame, "ERROR") {
                 self.fail(frame.to_owned());
             }
             return;
         };
-        let Some(Room { versions, members }) = self.rooms.get_mut(room) else { return };
-        let Some(receipts) = members.get_mut(member) else { return };
+        let Some(Room { versions, members }) = at(&mut self.rooms, room) else { return };
+        let Some(receipts) = at(members, member) else { return };
         if receipts.take(arrival, versions) {
             self.delivered += 1;
-            let due = self.schedule.and_then(|it| it.due(u64::try_from(room).ok()?, arrival.sequence));
-            if let Some(due) = due {
+            if let Some(due) = self.schedule.and_then(|it| it.due(room.into(), arrival.sequence)) {
                 self.latency.record(due, now);
             }
         }
@@ -90,6 +92,10 @@ impl Receiver {
     }
 }
 
+fn at<T>(list: &mut [T], place: u32) -> Option<&mut T> {
+    list.get_mut(usize::try_from(place).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +104,7 @@ mod tests {
     fn receiver(members: u32, senders: u32, message: Message) -> Receiver {
         let plan = Plan { message, ..plan(1, members, senders) };
         let mut receiver = Receiver::new(&plan).unwrap();
-        receiver.schedule = Some(Schedule::new(Instant::now(), 1, senders, false).lasting(1, 1, 0));
+        receiver.schedule = Some(Schedule::new(Instant::now(), 1, senders).lasting(1, 1, 0));
         receiver
     }
 
@@ -114,9 +120,9 @@ mod tests {
 
     #[test]
     fn signals_are_expected_at_the_next_member_only() {
-        let mut receiver = receiver(2, 2, Message::Call);
+        let mut receiver = receiver(2, 2, Message::Candidate { bytes: 0 });
         for (number, member) in [(0, 1), (1, 0)] {
-            receiver.receive(&Message::Call.frame(number, "x"), 0, member);
+            receiver.receive(&receiver.message.frame(number, "x"), 0, member);
         }
         assert_eq!((receiver.faults(2), receiver.faults(4).lost), (Faults::default(), 2));
     }

@@ -2,15 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// An open-loop schedule. The rooms take turns at even intervals, and the senders of a room take turns too, or send at the same moment.
-/// Message `n` of a room is always from its sender `n % senders`.
+/// An open-loop schedule. The rooms take turns at even intervals, and the senders of a room take turns too: message `n` of a room is from
+/// its sender `n % senders`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     start: Instant,
     rooms: u64,
     senders: u64,
-    /// Messages of a room that are due at the same moment: one, or one of each sender.
-    group: u64,
     per_second: u64,
     first: u64,
     count: u64,
@@ -26,18 +24,17 @@ pub(crate) struct Slot {
 }
 
 impl Schedule {
-    /// Without messages; see [`Self::lasting`]. If `together`, the senders of a room send at the same moment.
-    pub(crate) fn new(start: Instant, rooms: u32, senders: u32, together: bool) -> Self {
+    /// Without messages; see [`Self::lasting`].
+    pub(crate) fn new(start: Instant, rooms: u32, senders: u32) -> Self {
         let (rooms, senders) = (u64::from(rooms).max(1), u64::from(senders).max(1));
-        let group = if together { senders } else { 1 };
-        Self { start, rooms, senders, group, per_second: 1, first: 0, count: 0 }
+        Self { start, rooms, senders, per_second: 1, first: 0, count: 0 }
     }
 
     /// Messages at this rate in all rooms together, for so many seconds or as much longer as it takes to give each room equally many. Each
     /// room has had `first` messages before.
     pub(crate) fn lasting(self, per_second: u64, seconds: u32, first: u64) -> Self {
-        let turns = (per_second * u64::from(seconds)).div_ceil(self.rooms * self.group);
-        Self { per_second: per_second.max(1), first, count: turns * self.rooms * self.group, ..self }
+        let turns = (per_second * u64::from(seconds)).div_ceil(self.rooms);
+        Self { per_second: per_second.max(1), first, count: turns * self.rooms, ..self }
     }
 
     /// The number of messages in all rooms together.
@@ -54,21 +51,20 @@ impl Schedule {
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         let it = *self;
         (0..it.count).map(move |index| {
-            let (turn, place) = (index / it.group, index % it.group);
-            let sequence = it.first + turn / it.rooms * it.group + place;
+            let sequence = it.first + index / it.rooms;
             Slot {
-                room: usize::try_from(turn % it.rooms).unwrap_or(usize::MAX),
+                room: usize::try_from(index % it.rooms).unwrap_or(usize::MAX),
                 sender: usize::try_from(sequence % it.senders).unwrap_or(usize::MAX),
                 sequence,
-                due: it.start + it.offset(index - place),
+                due: it.start + it.offset(index),
             }
         })
     }
 
     /// When a message of a room is due; `None` for messages of earlier rounds.
     pub(crate) fn due(&self, room: u64, sequence: u64) -> Option<Instant> {
-        let turn = sequence.checked_sub(self.first)? / self.group;
-        Some(self.start + self.offset((turn * self.rooms + room) * self.group))
+        let turn = sequence.checked_sub(self.first)?;
+        Some(self.start + self.offset(turn * self.rooms + room))
     }
 
     fn offset(&self, index: u64) -> Duration {
@@ -85,7 +81,7 @@ mod tests {
     #[test]
     fn rooms_take_turns_at_even_intervals() {
         let start = Instant::now();
-        let slots: Vec<Slot> = Schedule::new(start, 2, 1, false).lasting(10, 1, 100).slots().collect();
+        let slots: Vec<Slot> = Schedule::new(start, 2, 1).lasting(10, 1, 100).slots().collect();
         assert_eq!(slots.len(), 10);
         for (index, slot) in (0_u32..).zip(&slots) {
             assert_eq!(slot.room, (index % 2) as usize);
@@ -96,8 +92,8 @@ mod tests {
 
     #[test]
     fn the_receiver_finds_when_every_message_was_due() {
-        for (senders, together, first) in [(1, false, 5), (2, true, 6), (3, true, 6), (4, false, 7)] {
-            let schedule = Schedule::new(Instant::now(), 7, senders, together).lasting(42, 11, first);
+        for (senders, first) in [(1, 5), (2, 6), (4, 7)] {
+            let schedule = Schedule::new(Instant::now(), 7, senders).lasting(42, 11, first);
             assert!(schedule.count() >= 462 && schedule.count_per_room() * 7 == schedule.count());
             for slot in schedule.slots() {
                 assert_eq!(schedule.due(slot.room as u64, slot.sequence), Some(slot.due));
@@ -108,25 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn senders_take_turns_or_send_at_the_same_moment() {
+    fn senders_take_turns() {
         let start = Instant::now();
-        let places = |together| {
-            let slots = Schedule::new(start, 2, 2, together).lasting(20, 1, 0).slots();
-            slots.map(|slot| (slot.room, slot.sender, slot.sequence, (slot.due - start).as_millis())).take(5)
-        };
-        let turns: Vec<_> = places(false).collect();
+        let slots = Schedule::new(start, 2, 2).lasting(20, 1, 0).slots();
+        let slots = slots.map(|slot| (slot.room, slot.sender, slot.sequence, (slot.due - start).as_millis()));
+        let turns: Vec<_> = slots.take(5).collect();
         assert_eq!(turns, [(0, 0, 0, 0), (1, 0, 0, 50), (0, 1, 1, 100), (1, 1, 1, 150), (0, 0, 2, 200)]);
-        let moments: Vec<_> = places(true).collect();
-        assert_eq!(moments, [(0, 0, 0, 0), (0, 1, 1, 0), (1, 0, 0, 100), (1, 1, 1, 100), (0, 0, 2, 200)]);
     }
 
     #[test]
     fn a_schedule_neither_drifts_nor_skips_a_room() {
         let start = Instant::now();
-        let last = Schedule::new(start, 3, 1, false).lasting(21, 600, 0).slots().last().unwrap();
+        let last = Schedule::new(start, 3, 1).lasting(21, 600, 0).slots().last().unwrap();
         let expected = Duration::from_mins(10) - Duration::from_nanos(1_000_000_000 / 21);
         assert!((last.due - start).abs_diff(expected) < Duration::from_nanos(2));
-        let slow = Schedule::new(start, 1_000, 1, false).lasting(300, 4, 0);
+        let slow = Schedule::new(start, 1_000, 1).lasting(300, 4, 0);
         assert_eq!((slow.count(), slow.count_per_room()), (2_000, 2));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Cpu, Process};
+use super::Process;
 use crate::{load::prefix, report::Sheet, units::per};
 
 /// Groups that only write the ledger. Their CPU is reported apart from that of the nodes and of Redis.
@@ -32,7 +32,7 @@ impl ProcessGroup {
     }
 
     /// CPU time of all processes so far.
-    pub(crate) fn cpu(&self) -> Result<Cpu> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         self.processes.iter().map(|process| process.cpu()).sum()
     }
 }
@@ -41,7 +41,7 @@ impl ProcessGroup {
 #[derive(Debug)]
 pub(crate) struct CpuMeter<'a> {
     groups: &'a [ProcessGroup],
-    before: Vec<Cpu>,
+    before: Vec<Duration>,
 }
 
 impl<'a> CpuMeter<'a> {
@@ -51,7 +51,7 @@ impl<'a> CpuMeter<'a> {
 
     /// The CPU since the start, in a round of so many operations and seconds.
     pub(crate) fn stop(self, operations: u64, seconds: f64) -> Result<Spent> {
-        let spent = |(group, before): (&ProcessGroup, Cpu)| Ok((group.name, group.cpu()? - before));
+        let spent = |(group, before): (&ProcessGroup, Duration)| Ok((group.name, group.cpu()?.saturating_sub(before)));
         let groups = self.groups.iter().zip(self.before).map(spent).collect::<Result<_>>()?;
         Ok(Spent { groups, operations, seconds })
     }
@@ -60,7 +60,7 @@ impl<'a> CpuMeter<'a> {
 /// The CPU that groups spent in one round.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Spent {
-    groups: Vec<(&'static str, Cpu)>,
+    groups: Vec<(&'static str, Duration)>,
     operations: u64,
     seconds: f64,
 }
@@ -71,7 +71,7 @@ impl Spent {
         per(cpu.as_secs_f64() * 1e6, self.operations)
     }
 
-    fn serving(&self) -> Option<Cpu> {
+    fn serving(&self) -> Option<Duration> {
         if self.groups.is_empty() {
             return None;
         }
@@ -80,17 +80,16 @@ impl Spent {
 
     /// Microseconds of an operation that nodes and Redis spent; `None` if nothing is measured.
     pub(crate) fn serving_micros(&self) -> Option<f64> {
-        Some(self.micros(self.serving()?.total()))
+        Some(self.micros(self.serving()?))
     }
 
     /// A round of one operation that only nodes spent CPU on.
     #[cfg(test)]
     pub(crate) fn of_nodes(micros: u64) -> Self {
-        let cpu = Cpu { user: Duration::from_micros(micros), kernel: Duration::ZERO };
-        Self { groups: vec![("nodes", cpu)], operations: 1, seconds: 1.0 }
+        Self { groups: vec![("nodes", Duration::from_micros(micros))], operations: 1, seconds: 1.0 }
     }
 
-    fn group(&self, name: &str) -> Option<Cpu> {
+    fn group(&self, name: &str) -> Option<Duration> {
         self.groups.iter().find(|(group, _)| *group == name).map(|(_, cpu)| *cpu)
     }
 }
@@ -102,16 +101,14 @@ pub(crate) fn report_cpu(sheet: &mut Sheet, column: &str, operation: &str, round
         sheet.set_rounds(column, &figure, values);
     };
     set(format!("{operation}_cpu_us"), &Spent::serving_micros);
-    set(format!("{operation}_user_cpu_us"), &|it| Some(it.micros(it.serving()?.user)));
-    set(format!("{operation}_kernel_cpu_us"), &|it| Some(it.micros(it.serving()?.kernel)));
     let groups: Vec<&str> = rounds.first().iter().flat_map(|it| &it.groups).map(|(name, _)| *name).collect();
     if groups.iter().any(|name| LEDGER.contains(name)) {
-        let all = |it: &Spent| Some(it.micros(it.groups.iter().map(|(_, cpu)| cpu.total()).sum()));
+        let all = |it: &Spent| Some(it.micros(it.groups.iter().map(|(_, cpu)| cpu).sum()));
         set(format!("{operation}_with_ledger_cpu_us"), &all);
     }
     for name in groups {
-        set(format!("{operation}_{name}_cpu_us"), &|it| Some(it.micros(it.group(name)?.total())));
-        let percent = |it: &Spent| Some(it.group(name)?.total().as_secs_f64() / it.seconds.max(f64::EPSILON) * 100.0);
+        set(format!("{operation}_{name}_cpu_us"), &|it| Some(it.micros(it.group(name)?)));
+        let percent = |it: &Spent| Some(it.group(name)?.as_secs_f64() / it.seconds.max(f64::EPSILON) * 100.0);
         set(format!("{}{name}_cpu_percent", prefix(operation)), &percent);
     }
 }
@@ -128,25 +125,20 @@ pub(crate) fn compare_rounds(ours: &[Spent], theirs: &[Spent]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Shape;
-
-    fn cpu(user: u64, kernel: u64) -> Cpu {
-        Cpu { user: Duration::from_millis(user), kernel: Duration::from_millis(kernel) }
-    }
 
     fn spent(nodes: u64) -> Spent {
-        let groups = vec![("nodes", cpu(nodes, nodes)), ("redis", cpu(10, 0)), ("worker", cpu(100, 0))];
-        Spent { groups, operations: 1_000, seconds: 2.0 }
+        let groups = [("nodes", 2 * nodes), ("redis", 10), ("worker", 100)];
+        let groups = groups.map(|(name, millis)| (name, Duration::from_millis(millis)));
+        Spent { groups: groups.to_vec(), operations: 1_000, seconds: 2.0 }
     }
 
     #[test]
     fn the_ledger_is_reported_apart() {
-        let mut sheet = Sheet::new("", Shape::Single);
+        let mut sheet = Sheet::new("");
         report_cpu(&mut sheet, "", "delivery", &[spent(20), spent(30), spent(400)]);
         let figures: std::collections::BTreeMap<_, _> = sheet.figures().collect();
         let figure = |name: &str| figures[name].round().to_string();
         assert_eq!(figure("delivery_cpu_us"), "70");
-        assert_eq!(figure("delivery_user_cpu_us"), "40");
         assert_eq!(figure("delivery_with_ledger_cpu_us"), "170");
         assert_eq!(figure("delivery_worker_cpu_us"), "100");
         assert_eq!(figure("worker_cpu_percent"), "5");
@@ -155,17 +147,9 @@ mod tests {
     #[test]
     fn servers_are_compared_round_by_round() {
         assert_eq!(compare_rounds(&[spent(20), spent(45)], &[spent(45), spent(20)]), [0.5, 2.0]);
-        let nothing = Spent { groups: vec![("nodes", Cpu::default())], operations: 1, seconds: 1.0 };
+        let nothing = Spent { groups: vec![("nodes", Duration::ZERO)], operations: 1, seconds: 1.0 };
         assert!(compare_rounds(&[spent(20)], &[nothing]).is_empty());
         let unknown = Spent { groups: Vec::new(), operations: 1, seconds: 1.0 };
         assert_eq!(unknown.serving_micros(), None);
-    }
-
-    #[test]
-    fn a_meter_reads_its_groups() {
-        let own = Process::new(std::process::id()).unwrap();
-        let groups = [ProcessGroup::new("nodes", [own]), ProcessGroup::new("redis", [own, own])];
-        let spent = CpuMeter::start(&groups).unwrap().stop(10, 1.0).unwrap();
-        assert_eq!(spent.groups.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["nodes", "redis"]);
     }
 }

@@ -142,34 +142,20 @@ mod tests {
     }
 
     #[test]
-    fn all_in_order_is_no_fault() {
-        let receipts = feed(&[(0, Some(4)), (1, Some(6)), (2, Some(7))]);
-        assert_eq!(receipts.faults(3), Faults::default());
-        assert_eq!(feed(&[(0, None), (1, None)]).faults(2), Faults::default());
-    }
-
-    #[test]
-    fn gaps_and_a_missing_end_are_lost() {
-        let receipts = feed(&[(0, None), (3, None)]);
-        assert_eq!(receipts.faults(6), Faults { lost: 4, ..Faults::default() });
-    }
-
-    #[test]
-    fn a_late_one_is_out_of_order_and_not_lost() {
-        let receipts = feed(&[(0, None), (2, None), (1, None)]);
-        assert_eq!(receipts.faults(3), Faults { out_of_order: 1, ..Faults::default() });
-    }
-
-    #[test]
-    fn a_repeat_is_doubled() {
-        let receipts = feed(&[(0, None), (1, None), (1, None), (0, None)]);
-        assert_eq!(receipts.faults(2), Faults { doubled: 2, ..Faults::default() });
-    }
-
-    #[test]
-    fn a_version_that_does_not_grow_is_out_of_order() {
-        let receipts = feed(&[(0, Some(5)), (1, Some(5)), (2, Some(4))]);
-        assert_eq!(receipts.faults(3).out_of_order, 2);
+    fn gaps_repeats_and_steps_back_are_faults() {
+        let none = Faults::default();
+        let old = |sequence| (sequence, None);
+        for (arrivals, sent, faults) in [
+            (vec![(0, Some(4)), (1, Some(6)), (2, Some(7))], 3, none),
+            (vec![old(0), old(1)], 2, none),
+            (vec![old(0), old(3)], 6, Faults { lost: 4, ..none }),
+            // What came late is not lost.
+            (vec![old(0), old(2), old(1)], 3, Faults { out_of_order: 1, ..none }),
+            (vec![old(0), old(1), old(1), old(0)], 2, Faults { doubled: 2, ..none }),
+            (vec![(0, Some(5)), (1, Some(5)), (2, Some(4))], 3, Faults { out_of_order: 2, ..none }),
+        ] {
+            assert_eq!(feed(&arrivals).faults(sent), faults, "{arrivals:?}");
+        }
     }
 
     #[test]

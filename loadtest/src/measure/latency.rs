@@ -99,7 +99,7 @@ mod tests {
         let start = Instant::now();
         let stall = start + Duration::from_secs(4)..start + Duration::from_secs(5);
         let mut latency = Latency::new().unwrap();
-        for slot in Schedule::new(start, 10, 1, false).lasting(100, 10, 0).slots() {
+        for slot in Schedule::new(start, 10, 1).lasting(100, 10, 0).slots() {
             let arrived = if stall.contains(&slot.due) { stall.end } else { slot.due };
             latency.record(slot.due, arrived + Duration::from_micros(200));
         }

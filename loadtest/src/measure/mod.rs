@@ -1,4 +1,4 @@
-//! What is measured: CPU and memory of processes, latency, deliveries, commands of Redis, and the ledger.
+//! What is measured: CPU and memory of processes, latency, deliveries, counters of Redis, and the ledger.
 
 mod cpu;
 mod deliveries;
@@ -6,14 +6,10 @@ mod latency;
 mod ledger;
 mod procfs;
 mod redis_info;
-mod redis_monitor;
-mod sampler;
 
 pub(crate) use cpu::{CpuMeter, ProcessGroup, Spent, compare_rounds, report_cpu};
 pub(crate) use deliveries::{Faults, Receipts, VersionLog};
 pub(crate) use latency::Latency;
 pub(crate) use ledger::{Audit, Done, audit};
-pub(crate) use procfs::{Cpu, Process};
-pub(crate) use redis_info::RedisInfo;
-pub(crate) use redis_monitor::{Commands, RedisMonitor};
-pub(crate) use sampler::Sampler;
+pub(crate) use procfs::Process;
+pub(crate) use redis_info::RedisMeter;

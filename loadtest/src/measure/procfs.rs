@@ -1,49 +1,8 @@
 //! CPU time and memory of a process, from /proc.
 
-use std::{
-    fs,
-    iter::Sum,
-    ops::{Add, Sub},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
-
-/// CPU time of a process with all its threads.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cpu {
-    pub(crate) user: Duration,
-    /// In the kernel on behalf of the process.
-    pub(crate) kernel: Duration,
-}
-
-impl Cpu {
-    pub(crate) fn total(self) -> Duration {
-        self.user + self.kernel
-    }
-}
-
-impl Sub for Cpu {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self { user: self.user.saturating_sub(earlier.user), kernel: self.kernel.saturating_sub(earlier.kernel) }
-    }
-}
-
-impl Add for Cpu {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { user: self.user + other.user, kernel: self.kernel + other.kernel }
-    }
-}
-
-impl Sum for Cpu {
-    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
-        each.fold(Self::default(), Add::add)
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process {
@@ -59,13 +18,13 @@ impl Process {
     }
 
     /// CPU time so far, with that of the children: PostgreSQL has one for each connection. The kernel counts ticks of 10 ms.
-    pub(crate) fn cpu(self) -> Result<Cpu> {
+    pub(crate) fn cpu(self) -> Result<Duration> {
         // A child that has ended meanwhile is in the figures of its parent.
         let children = self.children().filter_map(|child| child.own_cpu().ok());
-        Ok(self.own_cpu()? + children.sum())
+        Ok(self.own_cpu()? + children.sum::<Duration>())
     }
 
-    fn own_cpu(self) -> Result<Cpu> {
+    fn own_cpu(self) -> Result<Duration> {
         let stat = self.read("stat")?;
         let ticks = rustix::param::clock_ticks_per_second();
         parse_cpu(&stat, ticks).with_context(|| format!("cannot parse /proc/{}/stat", self.pid))
@@ -92,15 +51,11 @@ impl Process {
 
 /// Adds `utime` and `stime`, fields 14 and 15, and those of ended children, 16 and 17. The name in field 2 may contain anything but
 /// ends at the last `)`.
-fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<Cpu> {
+fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let mut span = || {
-        let ticks: u64 = fields.next()?.parse().ok()?;
-        Some(Duration::from_nanos(ticks * 1_000_000_000 / ticks_per_second.max(1)))
-    };
-    let own = Cpu { user: span()?, kernel: span()? };
-    Some(own + Cpu { user: span()?, kernel: span()? })
+    let ticks: Vec<u64> = fields.split_ascii_whitespace().skip(11).take(4).filter_map(|it| it.parse().ok()).collect();
+    (ticks.len() == 4)
+        .then(|| Duration::from_nanos(ticks.iter().sum::<u64>() * 1_000_000_000 / ticks_per_second.max(1)))
 }
 
 fn parse_rss(rollup: &str) -> Option<u64> {
@@ -115,8 +70,7 @@ mod tests {
     #[test]
     fn cpu_of_a_process_with_a_parenthesis_in_its_name() {
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 100 0 0 0 140 30 10 20 20 0 3 0 1";
-        let cpu = parse_cpu(stat, 100).unwrap();
-        assert_eq!((cpu.user, cpu.kernel), (Duration::from_millis(1500), Duration::from_millis(500)));
+        assert_eq!(parse_cpu(stat, 100), Some(Duration::from_secs(2)));
         assert!(parse_cpu("42 (a) S 1", 100).is_none());
     }
 

@@ -1,17 +1,14 @@
 //! The result of a run: figures as tables for the terminal and as JSON, and the rules that they must meet.
 
 mod machine;
-mod options;
 mod rule;
 mod sheet;
 
-pub(crate) use machine::Machine;
-pub(crate) use options::ReportOptions;
-pub(crate) use rule::Rule;
-pub(crate) use sheet::{Shape, Sheet};
+pub(crate) use rule::{ReportOptions, Rule};
+pub(crate) use sheet::Sheet;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::Path,
     process::ExitCode,
@@ -20,8 +17,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 
-use crate::{progress::Progress, units::number};
+use crate::units::number;
 
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -31,8 +29,6 @@ pub(crate) struct Report {
     pub(crate) errors: Vec<String>,
     /// What a reader has to know about the figures.
     pub(crate) notes: Vec<String>,
-    /// Warnings in the logs of the servers.
-    pub(crate) warnings: Vec<String>,
 }
 
 /// A rule and the figure that it was applied to.
@@ -44,25 +40,10 @@ struct Verdict {
     holds: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Saved<'a> {
-    scenario: &'a str,
-    made_at_unix_seconds: u64,
-    command: Vec<String>,
-    machine: Machine,
-    figures: BTreeMap<String, f64>,
-    /// The values of each round, where the figure is their median.
-    rounds: BTreeMap<String, Vec<f64>>,
-    rules: &'a [Verdict],
-    errors: &'a [String],
-    notes: &'a [String],
-    warnings: &'a [String],
-}
-
 impl Report {
     pub(crate) fn new(scenario: &str) -> Self {
-        let (sheets, errors, notes, warnings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { scenario: scenario.to_owned(), sheets, errors, notes, warnings }
+        let (sheets, errors, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { scenario: scenario.to_owned(), sheets, errors, notes }
     }
 
     fn figures(&self) -> BTreeMap<String, f64> {
@@ -77,48 +58,40 @@ impl Report {
     }
 
     /// Prints the report, writes it as JSON if asked to, and returns the exit code of the program: failure if a rule is broken.
-    pub(crate) fn finish(&self, rules: &[Rule], options: &ReportOptions, progress: &Progress) -> Result<ExitCode> {
+    pub(crate) fn finish(&self, rules: &[Rule], options: &ReportOptions) -> Result<ExitCode> {
         let figures = self.figures();
         let all: Vec<Rule> = rules.iter().chain(&options.rules).cloned().collect();
         let verdicts = verdicts(&figures, &all);
-        progress.clear();
         for sheet in &self.sheets {
             println!("{sheet}");
         }
         print_verdicts(&verdicts);
-        let lines = |label: &'static str, lines: &[String]| {
-            lines.iter().map(|line| format!("{label}: {line}")).collect::<Vec<_>>()
-        };
-        let errors = lines("error", &self.errors);
-        for line in errors.into_iter().chain(lines("note", &self.notes)).chain(lines("server log", &self.warnings())) {
-            println!("{line}");
+        for error in &self.errors {
+            println!("error: {error}");
+        }
+        for note in &self.notes {
+            println!("note: {note}");
         }
         if let Some(path) = &options.json {
-            self.save(path, figures, &verdicts)?;
+            self.save(path, &figures, &verdicts)?;
         }
         let passed = verdicts.iter().all(|verdict| verdict.holds);
         Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The warnings of the servers, each once.
-    fn warnings(&self) -> Vec<String> {
-        let unique: BTreeSet<&String> = self.warnings.iter().collect();
-        unique.into_iter().cloned().collect()
-    }
-
-    fn save(&self, path: &Path, figures: BTreeMap<String, f64>, rules: &[Verdict]) -> Result<()> {
-        let saved = Saved {
-            scenario: &self.scenario,
-            made_at_unix_seconds: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            command: std::env::args().collect(),
-            machine: Machine::this(),
-            figures,
-            rounds: self.sheets.iter().flat_map(Sheet::rounds).collect(),
-            rules,
-            errors: &self.errors,
-            notes: &self.notes,
-            warnings: &self.warnings,
-        };
+    fn save(&self, path: &Path, figures: &BTreeMap<String, f64>, rules: &[Verdict]) -> Result<()> {
+        // The rounds are those whose median is the figure.
+        let saved = json!({
+            "scenario": &self.scenario,
+            "made_at_unix_seconds": SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            "command": std::env::args().collect::<Vec<_>>(),
+            "machine": machine::machine(),
+            "figures": figures,
+            "rounds": self.sheets.iter().flat_map(Sheet::rounds).collect::<BTreeMap<_, _>>(),
+            "rules": rules,
+            "errors": &self.errors,
+            "notes": &self.notes,
+        });
         let text = serde_json::to_string_pretty(&saved)? + "\n";
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         println!("figures written to {}", path.display());
@@ -156,7 +129,7 @@ mod tests {
     #[test]
     fn a_missing_figure_breaks_its_rule() {
         let mut report = Report::new("control");
-        let mut sheet = Sheet::new("", Shape::Single);
+        let mut sheet = Sheet::new("");
         sheet.set("", "sent", 3.0);
         sheet.set("", "delivery_p99_ms", 7.5);
         report.sheets.push(sheet);

@@ -1,41 +1,37 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 
-/// How a figure compares with a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Relation {
-    Below,
-    AtMost,
-    Equal,
-    AtLeast,
-    Above,
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportOptions {
+    /// Exit with 1 unless this holds, for example delivery_p99_ms<50; may be given several times
+    #[arg(long = "must", value_name = "FIGURE<NUMBER", help_heading = "Report")]
+    pub(super) rules: Vec<Rule>,
+    /// Write the figures to this file, for scripts and loadtest/compare
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub(super) json: Option<PathBuf>,
 }
 
-const RELATIONS: [(&str, Relation); 5] = [
-    ("<=", Relation::AtMost),
-    (">=", Relation::AtLeast),
-    ("<", Relation::Below),
-    (">", Relation::Above),
-    ("=", Relation::Equal),
-];
+/// How a figure may compare with a number.
+const RELATIONS: [&str; 5] = ["<=", ">=", "<", ">", "="];
 
 /// What must hold of a figure, such as `lost=0` or `delivery_p99_ms<50`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
     figure: String,
-    relation: Relation,
+    relation: &'static str,
     number: f64,
 }
 
 impl Rule {
     /// The figure may be at most so large.
     pub(crate) fn at_most(figure: &str, number: f64) -> Self {
-        Self { figure: figure.to_owned(), relation: Relation::AtMost, number }
+        Self { figure: figure.to_owned(), relation: "<=", number }
     }
 
     pub(crate) fn equal(figure: &str, number: f64) -> Self {
-        Self { figure: figure.to_owned(), relation: Relation::Equal, number }
+        Self { figure: figure.to_owned(), relation: "=", number }
     }
 
     pub(super) fn figure(&self) -> &str {
@@ -44,11 +40,11 @@ impl Rule {
 
     pub(super) fn holds(&self, value: f64) -> bool {
         match self.relation {
-            Relation::Below => value < self.number,
-            Relation::AtMost => value <= self.number,
-            Relation::Equal => (value - self.number).abs() < f64::EPSILON,
-            Relation::AtLeast => value >= self.number,
-            Relation::Above => value > self.number,
+            "<" => value < self.number,
+            "<=" => value <= self.number,
+            ">=" => value >= self.number,
+            ">" => value > self.number,
+            _ => (value - self.number).abs() < f64::EPSILON,
         }
     }
 }
@@ -57,9 +53,9 @@ impl FromStr for Rule {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parts = RELATIONS.iter().find_map(|(sign, relation)| {
-            let (figure, number) = text.split_once(sign)?;
-            Some((figure.trim().to_owned(), *relation, number.trim()))
+        let parts = RELATIONS.into_iter().find_map(|relation| {
+            let (figure, number) = text.split_once(relation)?;
+            Some((figure.trim().to_owned(), relation, number.trim()))
         });
         let (figure, relation, number) = parts.context("a rule looks like FIGURE<NUMBER, with one of < <= = >= >")?;
         ensure!(!figure.is_empty(), "a rule begins with the name of a figure");
@@ -69,8 +65,7 @@ impl FromStr for Rule {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = RELATIONS.iter().find(|(_, relation)| *relation == self.relation).map_or("?", |(sign, _)| sign);
-        write!(f, "{} {sign} {}", self.figure, self.number)
+        write!(f, "{} {} {}", self.figure, self.relation, self.number)
     }
 }
 

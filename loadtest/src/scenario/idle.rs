@@ -9,17 +9,15 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tokio::time::sleep;
 
-use super::{close, zero};
+use super::{ServedOptions, close, zero};
 use crate::{
-    client::{ClientOptions, Peer, Target},
-    http,
-    load::{MEMBERS, Plan},
-    measure::{Done, ProcessGroup},
-    progress::Progress,
-    report::{Report, ReportOptions, Shape, Sheet},
-    servers::{DeploymentOptions, Launcher},
+    client::Peer,
+    measure::ProcessGroup,
+    progress::step,
+    report::{Report, Sheet},
+    servers::Deployment,
     units::{float, grouped, per},
-    workers::{WorkerOptions, Workers},
+    workers::Workers,
 };
 
 /// Limit for the nodes to notice that all connections are gone.
@@ -34,9 +32,6 @@ pub(crate) struct Options {
     /// Sockets, in rooms of --members
     #[arg(long, value_name = "N", default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     sockets: u32,
-    /// Members of each room
-    #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
-    members: u32,
     /// Seconds to hold the sockets: they settle in the first half, and the second half is measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=3_600))]
     seconds: u32,
@@ -44,13 +39,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     rest: u32,
     #[command(flatten)]
-    deployment: DeploymentOptions,
-    #[command(flatten)]
-    workers: WorkerOptions,
-    #[command(flatten)]
-    clients: ClientOptions,
-    #[command(flatten)]
-    report: ReportOptions,
+    served: ServedOptions,
 }
 
 #[derive(Debug)]
@@ -83,52 +72,50 @@ impl GroupCost {
     }
 }
 
-pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
-    let rooms = (options.sockets / options.members).max(1);
-    progress.step("idle: starting servers");
-    let servers = options.deployment.clone().for_rooms_of(options.members);
-    let deployment = Launcher::open(&servers, 1, 1).await?;
+pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
+    let served = &options.served;
+    let rooms = (options.sockets / served.members).max(1);
+    step("idle: starting servers");
+    let deployment = served.start().await?;
     let groups = deployment.groups();
-    let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, options.members, &options.clients);
-    let mut workers = options.workers.start(plan).await?;
+    let mut workers = Workers::start(served.plan(&deployment, rooms), served.workers).await?;
     let hold = Duration::from_secs(options.seconds.into());
 
-    let (mut report, mut sheet) = (Report::new("idle"), Sheet::new("idle", Shape::Single));
-    progress.step(&format!("joining {} sockets", grouped(workers.sockets().into())));
-    let idle = measure(&mut workers, &groups, hold, progress).await?;
-    sheet.set("", "members", f64::from(options.members));
+    let (mut report, mut sheet) = (Report::new("idle"), Sheet::new("idle"));
+    step(&format!("joining {} sockets", grouped(workers.sockets().into())));
+    let idle = measure(&mut workers, &groups, hold).await?;
+    sheet.set("", "members", f64::from(served.members));
     idle.report(&mut sheet, "");
     report.errors.extend(idle.first_error.clone());
 
-    progress.step("breaking all connections");
+    step("breaking all connections");
     let begun = Instant::now();
-    workers.disconnect(progress).await?;
+    workers.disconnect().await?;
     let mut rules = zero("", &["idle_errors", "again_errors"]);
-    if deployment.peer() == Peer::Tandem && !groups.is_empty() {
-        let left = until_gone(deployment.targets()).await?;
+    if deployment.peer() == Peer::Tandem {
+        let left = until_gone(&deployment).await?;
         sheet.set("", "break_noticed_ms", begun.elapsed().as_secs_f64() * 1e3);
         sheet.set("", "ghosts", left);
     }
     sleep(Duration::from_secs(options.rest.into())).await;
-    let left = nodes(&groups).map(ProcessGroup::rss).transpose()?;
+    let nodes = groups.first().context("there are no nodes")?;
+    let left = nodes.rss()?;
 
-    progress.step("joining all sockets again");
-    let joins_per_second = workers.join(progress).await?;
+    step("joining all sockets again");
+    let joins_per_second = workers.join().await?;
     sleep(hold / 2).await;
-    let again = nodes(&groups).map(ProcessGroup::rss).transpose()?;
-    let (errors, first) = workers.errors(progress).await?;
+    let again = nodes.rss()?;
+    let (errors, first) = workers.errors().await?;
     sheet.set("", "again_joins_per_second", joins_per_second);
     sheet.set("", "again_errors", float(errors));
     report.errors.extend(first);
-    if let (Some(left), Some(again)) = (left, again) {
-        idle.report_break(left, again, &mut sheet);
-    }
+    idle.report_break(left, again, &mut sheet);
     drop(workers);
-    progress.step("idle: stopping servers");
-    let done = [Done::times("USER_JOINED", 2 * idle.sockets)];
-    rules.extend(close(deployment, &done, &mut sheet, &mut report).await?);
+    step("idle: stopping servers");
+    let done = [("USER_JOINED", 2 * idle.sockets)];
+    rules.extend(close(deployment, &done, (&mut sheet, ""), &mut report).await?);
     report.sheets.push(sheet);
-    report.finish(&rules, &options.report, progress)
+    report.finish(&rules, &served.report)
 }
 
 impl Idle {
@@ -160,43 +147,28 @@ impl Idle {
     }
 }
 
-fn nodes(groups: &[ProcessGroup]) -> Option<&ProcessGroup> {
-    groups.iter().find(|group| group.name() == "nodes")
-}
-
 /// Joins the sockets, lets them settle for half the time, and measures the other half.
-pub(crate) async fn measure(
-    workers: &mut Workers,
-    groups: &[ProcessGroup],
-    hold: Duration,
-    progress: &Progress,
-) -> Result<Idle> {
+pub(crate) async fn measure(workers: &mut Workers, groups: &[ProcessGroup], hold: Duration) -> Result<Idle> {
     let before = groups.iter().map(ProcessGroup::rss).collect::<Result<Vec<_>>>()?;
-    let joins_per_second = workers.join(progress).await?;
-    progress.detail("all sockets joined, settling");
+    let joins_per_second = workers.join().await?;
     sleep(hold / 2).await;
     let (begun, at_rest) = (Instant::now(), groups.iter().map(ProcessGroup::cpu).collect::<Result<Vec<_>>>()?);
     sleep(hold / 2).await;
     let seconds = begun.elapsed().as_secs_f64();
     let mut costs = Vec::new();
     for ((group, before), cpu) in groups.iter().zip(before).zip(at_rest) {
-        let cpu_percent = (group.cpu()? - cpu).total().as_secs_f64() / seconds * 100.0;
+        let cpu_percent = group.cpu()?.saturating_sub(cpu).as_secs_f64() / seconds * 100.0;
         costs.push(GroupCost { name: group.name(), before, with: group.rss()?, cpu_percent });
     }
-    let (errors, first_error) = workers.errors(progress).await?;
+    let (errors, first_error) = workers.errors().await?;
     Ok(Idle { sockets: workers.sockets().into(), errors, first_error, joins_per_second, groups: costs })
 }
 
 /// Waits until the nodes know that all connections are gone; returns how many they still count.
-async fn until_gone(targets: &[Target]) -> Result<f64> {
+async fn until_gone(deployment: &Deployment) -> Result<f64> {
     let begun = Instant::now();
     loop {
-        let mut open = 0.0;
-        for target in targets {
-            let (_, text) = http::get(target.address(), "/metrics").await?;
-            let metric = "tandem_connections";
-            open += http::metric(&text, metric).with_context(|| format!("{target} has no {metric}"))?;
-        }
+        let open = deployment.metric("tandem_connections").await?;
         if open < 1.0 || begun.elapsed() > GONE {
             return Ok(open);
         }
@@ -213,7 +185,7 @@ mod tests {
         let group = |name, before, with| GroupCost { name, before, with, cpu_percent: 1.5 };
         let groups = vec![group("nodes", 1_000, 9_000), group("redis", 500, 100)];
         let idle = Idle { sockets: 4, errors: 0, first_error: None, joins_per_second: 2.0, groups };
-        let mut sheet = Sheet::new("", Shape::Single);
+        let mut sheet = Sheet::new("");
         idle.report(&mut sheet, "");
         idle.report_break(2_600, 9_000, &mut sheet);
         let figure = |name| sheet.get("", name).map(|value| value.to_string());

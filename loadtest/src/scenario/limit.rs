@@ -6,16 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use tokio::time::sleep;
 
-use super::{SenderOptions, close, search::Search};
+use super::{SenderOptions, ServedOptions, close, search::Search};
 use crate::{
-    client::ClientOptions,
-    load::{MEMBERS, Outcome, Plan},
+    load::{Outcome, Round},
     measure::{CpuMeter, ProcessGroup, report_cpu},
-    progress::Progress,
-    report::{Report, ReportOptions, Shape, Sheet},
-    servers::{DeploymentOptions, Launcher},
+    progress::step,
+    report::{Report, Sheet},
     units::{float, grouped},
-    workers::{WorkerOptions, Workers},
+    workers::Workers,
 };
 
 /// Pause for the servers after a rate that was too high.
@@ -24,25 +22,11 @@ const CALM: Duration = Duration::from_secs(2);
 /// Seconds of the warm-up before each rate.
 const WARM_UP: u32 = 1;
 
-/// The figures of a rate in the table.
-const COLUMNS: [&str; 7] = [
-    "delivery_cpu_us",
-    "delivery_with_ledger_cpu_us",
-    "delivery_nodes_cpu_us",
-    "delivery_redis_cpu_us",
-    "delivery_p50_ms",
-    "delivery_p99_ms",
-    "generator_lag_p99_ms",
-];
-
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Rooms; each sender takes up to 90 changes a second
     #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     rooms: u32,
-    /// Members of each room
-    #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
-    members: u32,
     #[command(flatten)]
     senders: SenderOptions,
     /// The latency that 99 % of the deliveries must stay below, in milliseconds
@@ -61,101 +45,79 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10))]
     tries: u32,
     #[command(flatten)]
-    deployment: DeploymentOptions,
-    #[command(flatten)]
-    workers: WorkerOptions,
-    #[command(flatten)]
-    clients: ClientOptions,
-    #[command(flatten)]
-    report: ReportOptions,
+    served: ServedOptions,
 }
 
-pub(crate) async fn run(options: &Options, progress: &Progress) -> Result<ExitCode> {
-    let Options { rooms, members, senders, .. } = *options;
-    senders.check(rooms, members, 1)?;
-    progress.step("limit: starting servers");
-    let servers = options.deployment.clone().for_rooms_of(members);
-    let deployment = Launcher::open(&servers, 1, 1).await?;
-    let plan = Plan::new(deployment.targets(), deployment.peer(), rooms, members, &options.clients);
-    let mut workers = options.workers.start(plan.sending(senders.message(), senders.senders)).await?;
+pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
+    let Options { rooms, senders, served, .. } = options;
+    senders.check(*rooms, served.members, 1)?;
+    step("limit: starting servers");
+    let deployment = served.start().await?;
+    let plan = served.plan(&deployment, *rooms).sending(senders.message(), senders.senders);
+    let mut workers = Workers::start(plan, served.workers).await?;
     let groups = deployment.groups();
-    let mut points = Sheet::new("changes/s", Shape::Points);
-    let mut search = Search::new(options.from, senders.most(rooms), options.precision);
-    let mut best: Option<(u64, String)> = None;
-    progress.step(&format!("joining {} sockets", grouped(workers.sockets().into())));
-    workers.join(progress).await?;
+    let mut points = Sheet::new("changes/s");
+    let mut search = Search::new(options.from, senders.most(*rooms), options.precision);
+    step(&format!("joining {} sockets", grouped(workers.sockets().into())));
+    workers.join().await?;
     while let Some(rate) = search.next() {
         let mut passed = false;
         for attempt in 1..=options.tries {
-            let point = if attempt > 1 { format!("{rate} try {attempt}") } else { rate.to_string() };
-            let step = Step { rate, seconds: options.seconds, p99_ms: options.p99_ms };
-            let reason = step.measure(&mut workers, &groups, (&mut points, &point), progress).await?;
+            let point = if attempt > 1 { format!("{rate}_try_{attempt}") } else { rate.to_string() };
+            let round = Round::new(rate, options.seconds);
+            let outcome = measure(&mut workers, &groups, round, (&mut points, &point)).await?;
+            let reason = too_high(&outcome, options.p99_ms);
             passed = reason.is_none();
             let word = reason.unwrap_or_else(|| "ok".to_owned());
             let p99 = points.get(&point, "delivery_p99_ms").unwrap_or(0.0);
-            progress.step(&format!("{} changes/s, try {attempt}: p99 {p99:.1} ms, {word}", grouped(rate)));
-            points.remark(&point, &word);
+            step(&format!("{} changes/s, try {attempt}: p99 {p99:.1} ms, {word}", grouped(rate)));
             if passed {
-                best = best.filter(|(known, _)| *known > rate).or(Some((rate, point)));
                 break;
             }
             // The next try must not wait for what is still under way, so the clients join other rooms.
-            workers.disconnect(progress).await?;
+            workers.disconnect().await?;
             sleep(CALM).await;
             workers.use_new_rooms();
-            workers.join(progress).await?;
+            workers.join().await?;
         }
         search.learn(rate, passed);
     }
     drop(workers);
 
-    let (mut report, mut sheet) = (Report::new("limit"), Sheet::new("limit", Shape::Single));
-    sheet.set("", "rooms", f64::from(rooms));
-    sheet.set("", "members", f64::from(members));
+    let (mut report, mut sheet) = (Report::new("limit"), Sheet::new("limit"));
+    sheet.set("", "rooms", f64::from(*rooms));
+    sheet.set("", "members", f64::from(served.members));
     let good = search.good().unwrap_or(0);
     sheet.set("", "limit_changes_per_second", float(good));
-    sheet.set("", "limit_deliveries_per_second", float(good * u64::from(members)));
+    sheet.set("", "limit_deliveries_per_second", float(good * u64::from(served.members)));
     match search.bad() {
         Some(bad) => sheet.set("", "too_high_changes_per_second", float(bad)),
         None => report.notes.push("the senders may not send more, so the limit is higher: use more --rooms".to_owned()),
     }
-    for (figure, value) in best.iter().flat_map(|(_, point)| points.column(point)) {
-        sheet.set("", &format!("limit_{figure}"), value);
-    }
-    progress.step("limit: stopping servers");
+    step("limit: stopping servers");
     // The number of changes at a rate that was too high is not known, so the ledger is only checked for doubled events.
     let mut rules = vec!["limit_changes_per_second>0".parse()?];
-    rules.extend(close(deployment, &[], &mut sheet, &mut report).await?);
-    report.sheets = vec![points.only(&COLUMNS), sheet];
-    report.finish(&rules, &options.report, progress)
+    rules.extend(close(deployment, &[], (&mut sheet, ""), &mut report).await?);
+    report.sheets = vec![points, sheet];
+    report.finish(&rules, &served.report)
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    rate: u64,
-    seconds: u32,
-    p99_ms: f64,
-}
-
-impl Step {
-    /// Plays the rate and reports its figures; returns why it is too high, if it is.
-    async fn measure(
-        self,
-        workers: &mut Workers,
-        groups: &[ProcessGroup],
-        (points, point): (&mut Sheet, &str),
-        progress: &Progress,
-    ) -> Result<Option<String>> {
-        let warm_up = workers.round(self.rate, WARM_UP, progress).await?.without_latency()?;
-        let meter = CpuMeter::start(groups)?;
-        let mut outcome = workers.round(self.rate, self.seconds, progress).await?;
-        let spent = meter.stop(outcome.delivered, float(outcome.sent) / float(self.rate))?;
-        outcome.add(warm_up)?;
-        report_cpu(points, point, "delivery", &[spent]);
-        outcome.latency.report(points, point, "delivery");
-        points.set(point, "generator_lag_p99_ms", outcome.lag.quantile_ms(0.99));
-        Ok(too_high(&outcome, self.p99_ms))
-    }
+/// Plays a rate, and reports its figures.
+async fn measure(
+    workers: &mut Workers,
+    groups: &[ProcessGroup],
+    round: Round,
+    (points, point): (&mut Sheet, &str),
+) -> Result<Outcome> {
+    let warm_up = workers.round(Round::new(round.per_second, WARM_UP)).await?.without_latency()?;
+    let meter = CpuMeter::start(groups)?;
+    let mut outcome = workers.round(round).await?;
+    let spent = meter.stop(outcome.delivered, float(outcome.sent) / float(round.per_second))?;
+    outcome.add(warm_up)?;
+    report_cpu(points, point, "delivery", &[spent]);
+    outcome.latency.report(points, point, "delivery");
+    points.set(point, "generator_lag_p99_ms", outcome.lag.quantile_ms(0.99));
+    Ok(outcome)
 }
 
 /// Why a rate is too high; `None` if it is not.

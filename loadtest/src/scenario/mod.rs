@@ -4,9 +4,10 @@ pub(crate) mod control;
 pub(crate) mod idle;
 pub(crate) mod limit;
 mod options;
+mod outage;
 mod search;
 
-pub(crate) use options::{LoadOptions, SenderOptions};
+pub(crate) use options::{LoadOptions, SenderOptions, ServedOptions};
 
 use anyhow::Result;
 
@@ -20,18 +21,19 @@ use crate::{
 pub(crate) async fn close(
     deployment: Deployment,
     done: &[Done],
-    sheet: &mut Sheet,
+    (sheet, column): (&mut Sheet, &str),
     report: &mut Report,
 ) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     if let Some(audit) = deployment.audit(done).await? {
-        report.errors.extend(audit.report(sheet, ""));
-        rules = Audit::RULES.iter().map(|rule| rule.parse()).collect::<Result<_>>()?;
+        report.errors.extend(audit.report(sheet, column));
+        let prefix = if column.is_empty() { String::new() } else { format!("{column}_") };
+        rules = zero(&prefix, &Audit::CORRECT);
     }
     if let Some(postgres) = deployment.postgres() {
         report.notes.push(format!("PostgreSQL: {}", postgres.durability().await?));
     }
-    report.warnings.extend(deployment.stop().await?);
+    deployment.stop().await?;
     Ok(rules)
 }
 

@@ -1,7 +1,13 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::load::{MAX_RATE, Message};
+use crate::{
+    client::ClientOptions,
+    load::{MAX_RATE, MEMBERS, Message, Plan},
+    report::ReportOptions,
+    servers::{Deployment, DeploymentOptions, Launcher},
+    workers::WorkerOptions,
+};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadOptions {
@@ -58,6 +64,32 @@ impl SenderOptions {
              ({MAX_RATE} a second and socket): use more --rooms or more --senders"
         );
         Ok(())
+    }
+}
+
+/// Who is in the rooms, and who serves them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServedOptions {
+    /// Members of each room
+    #[arg(long, value_name = "N", default_value_t = MEMBERS, value_parser = clap::value_parser!(u32).range(2..=5_000))]
+    pub(super) members: u32,
+    #[command(flatten)]
+    pub(super) deployment: DeploymentOptions,
+    #[command(flatten)]
+    pub(super) workers: WorkerOptions,
+    #[command(flatten)]
+    pub(super) clients: ClientOptions,
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
+}
+
+impl ServedOptions {
+    pub(super) async fn start(&self) -> Result<Deployment> {
+        Launcher::open(&self.deployment.clone().for_rooms_of(self.members)).await
+    }
+
+    pub(super) fn plan(&self, deployment: &Deployment, rooms: u32) -> Plan {
+        Plan::new(&deployment.targets(), deployment.peer(), rooms, self.members, &self.clients)
     }
 }
 

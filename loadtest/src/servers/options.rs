@@ -4,7 +4,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::Kind;
-use crate::client::{Peer, Target};
 
 /// Members that tandem allows in a room by default.
 const DEFAULT_ROOM_SIZE: u32 = 500;
@@ -34,15 +33,15 @@ pub(crate) struct ServerOptions {
     /// One more setting for tandem; may be given several times
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_setting, help_heading = HEADING)]
     pub(super) settings: Vec<(String, String)>,
+    /// Keep the data and the logs of all servers, and say where
+    #[arg(long, help_heading = HEADING)]
+    pub(super) keep: bool,
     /// Threads of each node of tandem, and of the relay [default: CPUs minus one, at least one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = HEADING)]
     threads: Option<u32>,
     /// The ledger of a cluster: entries stay in the streams of Redis, or a worker writes them to PostgreSQL
     #[arg(long, value_enum, default_value_t = Ledger::Streams, help_heading = HEADING)]
-    pub(super) ledger: Ledger,
-    /// Masters of a Redis Cluster for a cluster [default: a single Redis]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16), help_heading = HEADING)]
-    pub(super) redis_masters: Option<u32>,
+    pub(crate) ledger: Ledger,
 }
 
 impl ServerOptions {
@@ -70,18 +69,9 @@ pub(crate) struct PeerOptions {
 /// The servers that a scenario runs on: tandem, or a peer if one is given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeploymentOptions {
-    /// A node that already runs on this machine; may be given several times [default: servers are started]
-    #[arg(long = "url", value_name = "URL", help_heading = HEADING)]
-    pub(super) urls: Vec<Target>,
-    /// Process id of a server behind --url, to measure it; may be given several times
-    #[arg(long = "pid", value_name = "N", requires = "urls", help_heading = HEADING)]
-    pub(super) pids: Vec<u32>,
-    /// The protocol of the servers at --url
-    #[arg(long, value_enum, default_value_t = Peer::Tandem, requires = "urls", help_heading = HEADING)]
-    pub(super) peer: Peer,
-    /// Nodes to start; more than one are a cluster with Redis [default: 1, or 2 for `drain`]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = HEADING)]
-    pub(super) nodes: Option<u32>,
+    /// Nodes; more than one are a cluster with Redis
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64), help_heading = HEADING)]
+    pub(crate) nodes: u32,
     /// Make even a single node a cluster with Redis
     #[arg(long, help_heading = HEADING)]
     pub(super) shared: bool,
@@ -93,21 +83,23 @@ pub(crate) struct DeploymentOptions {
 
 impl DeploymentOptions {
     /// The same with servers that allow rooms of this size.
-    pub(crate) fn for_rooms_of(mut self, members: u32) -> Self {
-        if members > DEFAULT_ROOM_SIZE {
-            self.servers.settings.insert(0, ("ROOM_MAX_MEMBERS".to_owned(), members.to_string()));
-        }
+    pub(crate) fn for_rooms_of(self, members: u32) -> Self {
+        if members > DEFAULT_ROOM_SIZE { self.with("ROOM_MAX_MEMBERS", &members.to_string()) } else { self }
+    }
+
+    /// The same with a setting, unless the options have it too.
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
+        self.servers.settings.insert(0, (key.to_owned(), value.to_owned()));
         self
     }
 
     /// The kind of servers to start.
-    pub(super) fn kind(&self, nodes: u32) -> Kind {
-        let ServerOptions { ledger, redis_masters, .. } = &self.servers;
+    pub(super) fn kind(&self) -> Kind {
         if self.peers.socketio.is_some() {
             Kind::SocketIo
         } else if self.peers.centrifugo.is_some() {
             if self.peers.history { Kind::CentrifugoHistory } else { Kind::Centrifugo }
-        } else if nodes > 1 || self.shared || redis_masters.is_some() || *ledger == Ledger::Postgres {
+        } else if self.nodes > 1 || self.shared || self.servers.ledger == Ledger::Postgres {
             Kind::Cluster
         } else {
             Kind::Tandem

@@ -1,5 +1,4 @@
 use std::{
-    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -10,7 +9,7 @@ use rustix::process::{Signal, geteuid};
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 
-use super::process::{Ready, Server, Spec, command, find, free_port};
+use super::process::{Server, command, find, free_port};
 use crate::measure::Process;
 
 const INIT: Duration = Duration::from_mins(1);
@@ -20,7 +19,7 @@ const USER: &str = "postgres";
 
 const MISSING: &str = "PostgreSQL is missing: install it (Debian: apt install postgresql)";
 
-/// A PostgreSQL server with an empty database of its own. Its durability settings are the defaults: it syncs to disk.
+/// A PostgreSQL server with an empty database. Its durability settings are the defaults: it syncs to disk.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     server: Server,
@@ -30,10 +29,11 @@ impl Postgres {
     /// Creates a database in `folder` and starts the server.
     pub(super) async fn start(folder: &Path) -> Result<Self> {
         let (initdb, postgres) = (program("initdb").context(MISSING)?, program("postgres").context(MISSING)?);
+        std::fs::create_dir_all(folder)?;
         let user = geteuid().is_root().then_some(USER);
         if let Some(user) = user {
-            let (uid, gid) = ids_of(user).context("there is no user postgres")?;
-            chown(folder, Some(uid), Some(gid))?;
+            let given = Command::new("chown").arg(format!("{user}:{user}")).arg(folder).status()?;
+            ensure!(given.success(), "there is no user {user}");
         }
         let data = folder.join("data");
         let mut init = command(&initdb, user, Signal::TERM);
@@ -43,19 +43,9 @@ impl Postgres {
         ensure!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
 
         let port = free_port()?;
-        let arguments = ["-D", &data.to_string_lossy(), "-k", &folder.to_string_lossy(), "-h", "127.0.0.1"];
-        let arguments = arguments.into_iter().map(str::to_owned).chain(["-p".to_owned(), port.to_string()]);
-        let server = Server::start(Spec {
-            name: "postgres",
-            program: &postgres,
-            arguments: arguments.collect(),
-            settings: Vec::new(),
-            folder,
-            user,
-            stop: Signal::INT,
-            ready: Ready::Port(port),
-        });
-        Ok(Self { server: server.await? })
+        let mut server = command(&postgres, user, Signal::INT);
+        server.arg("-D").arg(&data).arg("-k").arg(folder).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+        Ok(Self { server: Server::start("postgres", server, folder, port, Signal::INT).await? })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -82,7 +72,7 @@ impl Postgres {
 
     /// Stops it and closes all its sessions.
     pub(super) async fn stop(self) -> Result<()> {
-        self.server.stop().await.map(|_| ())
+        self.server.stop().await
     }
 }
 
@@ -90,12 +80,4 @@ impl Postgres {
 fn program(name: &str) -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     find(name, &versions.map(|version| version.path().join("bin")).collect::<Vec<_>>())
-}
-
-fn ids_of(user: &str) -> Option<(u32, u32)> {
-    let id = |flag| {
-        let output = Command::new("id").args([flag, user]).output().ok()?;
-        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
-    };
-    Some((id("-u")?, id("-g")?))
 }

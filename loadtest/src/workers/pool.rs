@@ -1,13 +1,12 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use futures_util::future::try_join_all;
 
-use super::{Answer, Local, Request, child::Child};
+use super::child::{Child, Request};
 use crate::{
-    load::{Outcome, Plan},
-    progress::Progress,
+    load::{Outcome, Plan, Round},
     units::{float, micros},
 };
 
@@ -21,88 +20,60 @@ pub(crate) struct WorkerOptions {
     processes: u32,
 }
 
-impl WorkerOptions {
-    /// The workers for a plan. No client has joined yet.
-    pub(crate) async fn start(self, plan: Plan) -> Result<Workers> {
-        if self.processes.min(plan.rooms) <= 1 {
-            return Ok(Workers::local(plan));
-        }
-        let plans = plan.split(self.processes);
-        let rooms = plans.iter().map(|plan| plan.rooms).collect();
-        let children = try_join_all(plans.iter().map(Child::start)).await?;
-        Ok(Workers { place: Place::Children(children), rooms, sockets: plan.sockets(), generation: 0 })
-    }
-}
-
+/// The processes that make a load. They end with this value.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    place: Place,
+    children: Vec<Child>,
     /// Rooms of each worker.
     rooms: Vec<u32>,
     sockets: u32,
     generation: u32,
 }
 
-#[derive(Debug)]
-enum Place {
-    Local(Box<Local>),
-    Children(Vec<Child>),
-}
-
 impl Workers {
-    pub(crate) fn local(plan: Plan) -> Self {
-        let (rooms, sockets) = (vec![plan.rooms], plan.sockets());
-        Self { place: Place::Local(Box::new(Local::new(plan))), rooms, sockets, generation: 0 }
+    /// The workers for a plan. No client has joined yet.
+    pub(crate) async fn start(plan: Plan, options: WorkerOptions) -> Result<Self> {
+        let plans = plan.split(options.processes);
+        let rooms = plans.iter().map(|plan| plan.rooms).collect();
+        let children = try_join_all(plans.iter().map(Child::start)).await?;
+        Ok(Self { children, rooms, sockets: plan.sockets(), generation: 0 })
     }
 
     pub(crate) fn sockets(&self) -> u32 {
         self.sockets
     }
 
-    /// Sends each worker its request; all work at the same time.
-    async fn ask(&mut self, requests: Vec<Request>, progress: &Progress) -> Result<Vec<Answer>> {
-        match &mut self.place {
-            Place::Local(local) => {
-                let mut answers = Vec::new();
-                for request in requests {
-                    answers.push(local.answer(request, progress).await?);
-                }
-                Ok(answers)
-            }
-            Place::Children(children) => {
-                try_join_all(children.iter_mut().zip(requests).map(|(child, request)| child.answer(request))).await
-            }
+    /// Sends each worker its request, and adds up what came of it; all work at the same time.
+    async fn ask(&mut self, requests: Vec<Request>) -> Result<Outcome> {
+        let answers = self.children.iter_mut().zip(requests).map(|(child, request)| child.answer(request));
+        let mut all = Outcome::new()?;
+        for outcome in try_join_all(answers).await? {
+            all.add(outcome)?;
         }
+        Ok(all)
     }
 
-    async fn ask_all(&mut self, request: Request, progress: &Progress) -> Result<Vec<Answer>> {
-        self.ask(vec![request; self.rooms.len()], progress).await
+    async fn ask_all(&mut self, request: Request) -> Result<Outcome> {
+        self.ask(vec![request; self.rooms.len()]).await
     }
 
     /// Joins all clients; returns how many joined in a second.
-    pub(crate) async fn join(&mut self, progress: &Progress) -> Result<f64> {
+    pub(crate) async fn join(&mut self) -> Result<f64> {
         let begun = Instant::now();
-        self.ask_all(Request::Join { generation: self.generation }, progress).await?;
+        self.ask_all(Request::Join { generation: self.generation }).await?;
         Ok(float(self.sockets.into()) / begun.elapsed().as_secs_f64().max(f64::EPSILON))
     }
 
-    /// Sends a round of `per_second` messages a second in all.
-    pub(crate) async fn round(&mut self, per_second: u64, seconds: u32, progress: &Progress) -> Result<Outcome> {
+    /// Sends a round, shared out among the workers.
+    pub(crate) async fn round(&mut self, round: Round) -> Result<Outcome> {
         let at = micros(SystemTime::now().duration_since(UNIX_EPOCH)? + LEAD);
         let mut requests = Vec::new();
-        for (number, share) in (0_u64..).zip(shares(per_second, &self.rooms)) {
+        for (number, share) in (0_u64..).zip(shares(round.per_second, &self.rooms)) {
             // The workers take turns, as the rooms of each do.
-            let at_micros = at + number * 1_000_000 / per_second.max(1);
-            requests.push(Request::Round { at_micros, per_second: share, seconds });
+            let at_micros = at + number * 1_000_000 / round.per_second.max(1);
+            requests.push(Request::Round { at_micros, round: Round { per_second: share, ..round } });
         }
-        let mut all = Outcome::new()?;
-        for answer in self.ask(requests, progress).await? {
-            match answer {
-                Answer::Round(outcome) => all.add(*outcome)?,
-                other => bail!("a worker gave the wrong answer: {other:?}"),
-            }
-        }
-        Ok(all)
+        self.ask(requests).await
     }
 
     /// From the next join on, the clients join rooms that nobody has used.
@@ -110,23 +81,13 @@ impl Workers {
         self.generation += 1;
     }
 
-    pub(crate) async fn disconnect(&mut self, progress: &Progress) -> Result<()> {
-        self.ask_all(Request::Disconnect, progress).await.map(|_| ())
+    pub(crate) async fn disconnect(&mut self) -> Result<()> {
+        self.ask_all(Request::Disconnect).await.map(|_| ())
     }
 
     /// The number of errors since the last round, and the first of them.
-    pub(crate) async fn errors(&mut self, progress: &Progress) -> Result<(u64, Option<String>)> {
-        let (mut all, mut first) = (0, None);
-        for answer in self.ask_all(Request::Errors, progress).await? {
-            match answer {
-                Answer::Errors(count, own) => {
-                    all += count;
-                    first = first.or(own);
-                }
-                other => bail!("a worker gave the wrong answer: {other:?}"),
-            }
-        }
-        Ok((all, first))
+    pub(crate) async fn errors(&mut self) -> Result<(u64, Option<String>)> {
+        self.ask_all(Request::Errors).await.map(|outcome| (outcome.errors, outcome.first_error))
     }
 }
 
