@@ -43,10 +43,10 @@ impl Hub {
         Ok(seat.room.look(|replica| replica.sync(&seat.user, seat.conn, respect_auto_play, now))?)
     }
 
-    /// Gives everybody who knows what to do with it something of this node's own.
-    pub fn tell_modern(&self, frame: impl Fn(&UserId) -> Frame) {
+    /// Sends each member that is connected to this node a frame of this node's own.
+    pub fn send_each(&self, frame: impl Fn(&UserId) -> Frame) {
         for room in self.all() {
-            self.with(&room, |replica, _, out| replica.tell_modern(&frame, out));
+            self.with(&room, |replica, _, out| replica.send_each(&frame, out));
         }
     }
 }

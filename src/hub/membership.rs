@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::{LocalRoom, Outbox};
 use crate::{
     id::{ConnId, UserId},
+    protocol::Generation,
     replica::PendingJoin,
     room::StreamPosition,
 };
@@ -14,8 +15,8 @@ pub struct Arrival {
     pub conn: ConnId,
     /// Its outbox.
     pub outbox: Arc<Outbox>,
-    /// Whether it sent `features`.
-    pub modern: bool,
+    /// Which clients it is one of.
+    pub generation: Generation,
     /// The features in force.
     pub features: &'static [&'static str],
     /// The resume token, in clear for its owner.
@@ -26,8 +27,8 @@ pub struct Arrival {
 
 impl From<Arrival> for PendingJoin<Arc<Outbox>> {
     fn from(arrival: Arrival) -> Self {
-        let Arrival { conn, outbox, modern, features, token, missed } = arrival;
-        Self { conn, budget: outbox.budget(), handle: outbox, modern, features, token, missed }
+        let Arrival { conn, outbox, generation, features, token, missed } = arrival;
+        Self { conn, budget: outbox.budget(), handle: outbox, generation, features, token, missed }
     }
 }
 

@@ -270,6 +270,6 @@ async fn refresh_ice(hub: Arc<Hub>, ice: IceConfig, clock: Clock) {
     let Some(every) = ice.refresh() else { return };
     loop {
         tokio::time::sleep(every).await;
-        hub.tell_modern(|user| encode(&ServerFrame::IceServers { ice_servers: &ice.for_user(user, &clock) }));
+        hub.send_each(|user| encode(&ServerFrame::IceServers { ice_servers: &ice.for_user(user, &clock) }));
     }
 }

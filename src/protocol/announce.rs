@@ -12,10 +12,16 @@ pub enum Audience<'a> {
     All,
     /// Every member but one.
     AllBut(&'a UserId),
-    /// Those that sent no `features`.
-    FirstGeneration,
-    /// One first-generation member.
-    FirstGenerationMember(&'a UserId),
+}
+
+impl Audience<'_> {
+    /// Whether `user` is of it.
+    pub fn includes(self, user: &UserId) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(other) => other != user,
+        }
+    }
 }
 
 /// Which version of which incarnation a frame tells of, and when that was decided.
@@ -52,7 +58,6 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
                 Audience::All,
                 ServerFrame::UserLeft { user_id: user, peer_id: *conn, reason, epoch, version, timestamp },
             );
-            tell(Audience::FirstGeneration, ServerFrame::Leave { user_id: user });
         }
         Change::HostChanged { host } => {
             tell(Audience::All, ServerFrame::HostChanged { host_user_id: host, epoch, version, timestamp });
@@ -83,9 +88,6 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
                 timestamp,
             };
             tell(Audience::All, frame);
-            // First-generation clients repeat the command after 3 s unless somebody confirms it.
-            let confirmed = ServerFrame::PlaybackAck { to: by, control, user_id: SERVER };
-            tell(Audience::FirstGenerationMember(by), confirmed);
         }
         Change::Sought { by, event, timeline, gate } => tell(
             Audience::All,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     ClientFrameType, ClientMessage, Code, Hello, MAX_MESSAGE_BYTES, MemberMessage, Signal, SignalKind, Whisper,
 };
-use crate::room::{Action, Json};
+use crate::room::{Action, Json, UrlTime};
 
 /// The longest explanation of what is wrong, in characters.
 const MAX_EXPLANATION: usize = 160;
@@ -146,7 +146,7 @@ fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage, String> {
         }
         ClientFrameType::UrlChange => {
             let frame: fields::UrlChange = read(text)?;
-            act(Action::ChangeUrl { url: frame.url, time: frame.current_time, legacy: false })
+            act(Action::ChangeUrl { url: frame.url, time: frame.current_time.map(UrlTime::Seconds) })
         }
         ClientFrameType::RequestSync => {
             let frame: fields::RequestSync = read(text)?;

@@ -84,7 +84,7 @@ pub enum ServerFrame<'a> {
         version: u64,
         timestamp: Millis,
     },
-    /// The second word for USER_LEFT: the only one that first-generation clients end a peer connection for.
+    /// The second word for USER_LEFT: see [`super::Generation::also_told`].
     Leave {
         user_id: &'a UserId,
     },

@@ -1,6 +1,6 @@
 //! Updates enter the replica, and go out to the members that are connected to this node.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     effect::{Class, Effect, Env, Source},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     id::{ConnId, UserId},
-    protocol::{Audience, Close, Frame, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
+    protocol::{Close, Frame, Generation, RoomState, RoomStateParts, ServerFrame, Stamp, announce, encode},
     room::{Change, LeftReason, Member, Presence, Room, Update},
 };
 
@@ -93,7 +93,6 @@ impl<H> Replica<H> {
         self.sessions.insert(member.user.clone(), session);
     }
 
-    /// Each frame is written once, and only if somebody here gets it.
     fn tell(&mut self, change: &Change, stamp: Stamp, out: Out<'_, H>) {
         // Whoever was evicted wrongly has not left.
         let spared = match change {
@@ -102,13 +101,13 @@ impl<H> Replica<H> {
         };
         let sessions = &mut self.sessions;
         announce(change, stamp, |audience, frame| {
-            let mut written: Option<Frame> = None;
-            let told =
-                |user: &UserId, session: &Session<H>| Some(user) != spared && is_for(audience, user, session.modern);
-            for (_, session) in sessions.iter_mut().filter(|(user, session)| told(user, session)) {
-                session.push(written.get_or_insert_with(|| encode(&frame)), Class::Room, out);
-            }
+            send(sessions, &frame, |user, _| Some(user) != spared && audience.includes(user), out);
         });
+        let first = Generation::First;
+        if let Some((only, frame)) = first.also_told(change) {
+            let meant = |user: &UserId| Some(user) != spared && only.is_none_or(|only| only == user);
+            send(sessions, &frame, |user, session| session.generation == first && meant(user), out);
+        }
     }
 
     fn is_disputed(&self, user: &UserId) -> bool {
@@ -166,6 +165,19 @@ impl<H> Replica<H> {
     }
 }
 
+/// A frame is written once, and only if somebody here gets it.
+fn send<H>(
+    sessions: &mut HashMap<UserId, Session<H>>,
+    frame: &ServerFrame<'_>,
+    is_for: impl Fn(&UserId, &Session<H>) -> bool,
+    out: Out<'_, H>,
+) {
+    let mut written: Option<Frame> = None;
+    for (_, session) in sessions.iter_mut().filter(|(user, session)| is_for(user, session)) {
+        session.push(written.get_or_insert_with(|| encode(frame)), Class::Room, out);
+    }
+}
+
 /// Whether it changes who is here or away.
 fn moves(change: &Change) -> bool {
     matches!(
@@ -188,9 +200,7 @@ fn start_over<H>(
     env: &Env<'_>,
     out: Out<'_, H>,
 ) {
-    if session.modern {
-        session.push(&encode(&ServerFrame::Discontinuity { reason }), Class::Direct, out);
-    }
+    session.push(&encode(&ServerFrame::Discontinuity { reason }), Class::Direct, out);
     let state = match session.evicted().and_then(|_| room.members.get(user)).filter(|member| !member.present()) {
         // It is about to take its seat again, and nobody tells it of itself that it is back.
         Some(member) => {
@@ -223,14 +233,4 @@ pub(super) fn whole(
         now: env.now,
     };
     encode(&ServerFrame::RoomState(RoomState::new(room, &parts)))
-}
-
-/// Whether `user`, of the first generation or `modern`, is of the audience.
-pub(super) fn is_for(audience: Audience<'_>, user: &UserId, modern: bool) -> bool {
-    match audience {
-        Audience::All => true,
-        Audience::AllBut(other) => other != user,
-        Audience::FirstGeneration => !modern,
-        Audience::FirstGenerationMember(member) => !modern && member == user,
-    }
 }

@@ -45,7 +45,7 @@ impl<H> Replica<H> {
         let session = sessions.get_mut(user).filter(|session| session.conn == conn).ok_or(Refusal::NotJoined)?;
         session.reported = Some(env.now);
         let host = room.is_host(user);
-        if host && !session.modern && session.nudge.is_due(env.now) {
+        if host && session.generation.needs_reminding() && session.nudge.is_due(env.now) {
             let reminder = ServerFrame::HostChanged {
                 host_user_id: user,
                 epoch: room.epoch,

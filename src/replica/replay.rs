@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     effect::{Class, Effect, Env, History, Loss, Request, Resumed},
-    follow::{is_for, whole},
+    follow::whole,
     replica::{Out, Replica},
     session::Replay,
     turn::{Stage, Step, Turn},
@@ -139,7 +139,7 @@ fn frames_for(user: &UserId, updates: &[Arc<Update>], after: u64, until: u64) ->
             }
             let stamp = Stamp { epoch: update.epoch, version, timestamp: update.at };
             announce(change, stamp, |audience, frame| {
-                if is_for(audience, user, true) {
+                if audience.includes(user) {
                     frames.push(encode(&frame));
                 }
             });

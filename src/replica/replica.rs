@@ -158,9 +158,9 @@ impl<H> Replica<H> {
         self.sessions.get_mut(to).map(|session| session.push(frame, Class::Direct, out)).is_some()
     }
 
-    /// Gives every modern client a frame of this node's own.
-    pub fn tell_modern(&mut self, frame: impl Fn(&UserId) -> Frame, out: Out<'_, H>) {
-        for (user, session) in self.sessions.iter_mut().filter(|(_, session)| session.modern) {
+    /// Sends each member that is connected here a frame of this node's own.
+    pub fn send_each(&mut self, frame: impl Fn(&UserId) -> Frame, out: Out<'_, H>) {
+        for (user, session) in &mut self.sessions {
             session.push(&frame(user), Class::Direct, out);
         }
     }

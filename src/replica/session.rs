@@ -5,7 +5,7 @@ use super::{
 use crate::{
     clock::Millis,
     id::ConnId,
-    protocol::Frame,
+    protocol::{Frame, Generation},
     room::{Member, Nudge, StreamPosition},
 };
 
@@ -19,8 +19,8 @@ pub struct PendingJoin<H> {
     pub handle: H,
     /// How many bytes its outbox holds.
     pub budget: usize,
-    /// Whether it sent `features`.
-    pub modern: bool,
+    /// Which clients it is one of.
+    pub generation: Generation,
     /// The features in force.
     pub features: &'static [&'static str],
     /// The resume token, in clear for its owner.
@@ -34,7 +34,7 @@ pub struct PendingJoin<H> {
 pub(super) struct Session<H> {
     pub(super) conn: ConnId,
     pub(super) handle: H,
-    pub(super) modern: bool,
+    pub(super) generation: Generation,
     pub(super) features: &'static [&'static str],
     pub(super) nudge: Nudge,
     /// When it last reported a position.
@@ -93,12 +93,12 @@ impl Replay {
 impl<H> Session<H> {
     /// `watching`: whether its member was last known to watch. Whether it still does is seen from now on. `since`: the room's version.
     pub(super) fn new(join: PendingJoin<H>, watching: bool, since: u64, now: Millis) -> Self {
-        let PendingJoin { conn, handle, budget, modern, features, token, missed } = join;
+        let PendingJoin { conn, handle, budget, generation, features, token, missed } = join;
         let replay = |from| Box::new(Replay { from, since, token, budget, frames: Vec::new(), bytes: 0, lost: None });
         Self {
             conn,
             handle,
-            modern,
+            generation,
             features,
             nudge: Nudge::new(now),
             reported: watching.then_some(now),
@@ -106,7 +106,11 @@ impl<H> Session<H> {
         }
     }
 
+    /// Every frame for a member that is connected here goes through this.
     pub(super) fn push(&mut self, frame: &Frame, class: Class, out: Out<'_, H>) {
+        if !self.generation.gets(frame.kind()) {
+            return;
+        }
         match &mut self.state {
             State::Replaying(replay) => replay.push(frame, class),
             State::WronglyEvicted(eviction) => match &mut eviction.replay {

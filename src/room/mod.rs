@@ -41,7 +41,7 @@ pub use policy::{IDLE_WATCHER, Policy};
 pub use position::StreamPosition;
 pub use secret::{Digest, Shown};
 pub use state::{Members, Room, Vacancy};
-pub use timeline::{MAX_POSITION, Timeline, url_time_in_seconds};
+pub use timeline::{MAX_POSITION, Timeline, UrlTime};
 pub use unknown::UnknownFields;
 pub use update::Update;
 pub use url_hosts::UrlHosts;

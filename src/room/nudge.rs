@@ -5,8 +5,8 @@ const FIRST: Millis = 1_500;
 /// How long a host may send positions but no heartbeat until it is reminded again.
 const SILENCE: Millis = 5_000;
 
-/// When a host of the first generation has to be reminded that it is the host. Its client stops its own heartbeat timer when it starts, and
-/// being told again that it is the host revives it. Its position reports, two a second, are the clock of this.
+/// When a host has to be reminded that it is the host: some clients stop their own heartbeat timer when they start, and being told once more
+/// that they are host revives it. Their position reports, two a second, are the clock of this.
 #[derive(Debug, Clone, Copy)]
 pub struct Nudge {
     due: Millis,

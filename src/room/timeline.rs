@@ -54,13 +54,28 @@ impl Timeline {
     }
 }
 
-/// First-generation clients send the time of a URL change in milliseconds (every other time is in seconds), later ones mend that. Where the room
-/// already knows a position, the reading that lies nearer to it is right; where it knows none, it is milliseconds.
-pub fn url_time_in_seconds(raw: f64, known: Option<f64>) -> f64 {
-    let seconds = raw / 1000.0;
-    match known {
-        Some(known) if known > 0.0 && raw <= MAX_POSITION && (raw - known).abs() < (seconds - known).abs() => raw,
-        _ => seconds,
+/// The time of a URL change. Some clients send it in milliseconds, though every other time is in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum UrlTime {
+    /// Seconds.
+    Seconds(f64),
+    /// Seconds or milliseconds.
+    Unsaid(f64),
+}
+
+impl UrlTime {
+    /// The time in seconds. Where the room knows a position on this page, the reading that is nearer to it is right; where it knows none,
+    /// an unsaid unit is milliseconds.
+    pub fn in_seconds(self, known: Option<f64>) -> f64 {
+        let raw = match self {
+            Self::Seconds(seconds) => return seconds,
+            Self::Unsaid(raw) => raw,
+        };
+        let seconds = raw / 1000.0;
+        match known {
+            Some(known) if known > 0.0 && raw <= MAX_POSITION && (raw - known).abs() < (seconds - known).abs() => raw,
+            _ => seconds,
+        }
     }
 }
 
@@ -79,13 +94,14 @@ mod tests {
 
     #[test]
     fn url_times_are_told_apart() {
-        assert!((url_time_in_seconds(310_347.98, Some(310.0)) - 310.347_98).abs() < 1e-9);
-        assert!((url_time_in_seconds(310.3, Some(309.0)) - 310.3).abs() < 1e-9);
-        assert!((url_time_in_seconds(2_269.3, None) - 2.269_3).abs() < 1e-9);
+        assert!((UrlTime::Seconds(2_269.3).in_seconds(Some(2.0)) - 2_269.3).abs() < 1e-9);
+        assert!((UrlTime::Unsaid(310_347.98).in_seconds(Some(310.0)) - 310.347_98).abs() < 1e-9);
+        assert!((UrlTime::Unsaid(310.3).in_seconds(Some(309.0)) - 310.3).abs() < 1e-9);
+        assert!((UrlTime::Unsaid(2_269.3).in_seconds(None) - 2.269_3).abs() < 1e-9);
         // A live stream, in either unit, and what is too far to be seconds.
         for raw in [1_795_295_285_000.0, 1_795_295_285.0] {
-            assert!((url_time_in_seconds(raw, Some(1_795_295_280.0)) - 1_795_295_285.0).abs() < 1e-3, "{raw}");
+            assert!((UrlTime::Unsaid(raw).in_seconds(Some(1_795_295_280.0)) - 1_795_295_285.0).abs() < 1e-3, "{raw}");
         }
-        assert!((url_time_in_seconds(1.5e10, Some(1e10)) - 1.5e7).abs() < 1e-3);
+        assert!((UrlTime::Unsaid(1.5e10).in_seconds(Some(1e10)) - 1.5e7).abs() < 1e-3);
     }
 }

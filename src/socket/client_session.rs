@@ -106,11 +106,8 @@ impl ClientSession {
         let hub = &self.door.hub;
         let leaves = matches!(message, MemberMessage::Act(Action::Leave));
         let done = match message {
-            MemberMessage::Act(mut action) => {
-                // Clients of the first generation send this time in milliseconds.
-                if let Action::ChangeUrl { legacy, .. } = &mut action {
-                    *legacy = !self.features.modern;
-                }
+            MemberMessage::Act(action) => {
+                let action = self.features.generation.meant(action);
                 let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
                 let done = hub.act(seat, action).await;
                 if let (Ok(_), Some(who)) = (&done, kicked) {

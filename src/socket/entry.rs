@@ -21,8 +21,7 @@ impl ClientSession {
         let features = Features::new(frame.features.as_deref());
         let token = features.resume().then(|| self.door.keys.fresh_token(&frame.user_id));
         let (room, join) = self.entry(frame, token.as_ref());
-        // First-generation clients never ask again.
-        let again = (!features.modern).then(|| join.clone());
+        let again = (!features.generation.joins_again()).then(|| join.clone());
         match self.come_in(&room, join, features, token).await {
             Ok(version) => self.ack(id, version),
             Err(error) => {
@@ -89,7 +88,7 @@ impl ClientSession {
         retry_after: Option<Millis>,
     ) {
         self.pending = None;
-        if features.modern {
+        if features.generation.joins_again() {
             return;
         }
         if why == Code::Unavailable {
@@ -183,7 +182,7 @@ impl ClientSession {
         Arrival {
             conn: self.subject.conn(),
             outbox: Arc::clone(&self.outbox),
-            modern: features.modern,
+            generation: features.generation,
             features: features.names(),
             token: token.map(|token| token.text),
             missed,

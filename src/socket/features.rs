@@ -1,3 +1,5 @@
+use crate::protocol::Generation;
+
 /// What a client may ask for in JOIN, in the order of the bits of [`Features`].
 const NAMES: [&str; 3] = ["resume", "ack", "clock"];
 
@@ -17,8 +19,7 @@ const SETS: [&[&str]; 8] = [
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Features {
     bits: u8,
-    /// Whether it asked at all: if not, it is of the first generation.
-    pub(super) modern: bool,
+    pub(super) generation: Generation,
 }
 
 impl Features {
@@ -26,7 +27,7 @@ impl Features {
     pub(super) fn new(asked: Option<&[Box<str>]>) -> Self {
         let bits =
             (0_u8..).zip(NAMES).filter(|(_, name)| asked.is_some_and(|asked| asked.iter().any(|it| **it == **name)));
-        Self { bits: bits.map(|(bit, _)| 1 << bit).sum(), modern: asked.is_some() }
+        Self { bits: bits.map(|(bit, _)| 1 << bit).sum(), generation: Generation::of(asked) }
     }
 
     pub(super) fn resume(self) -> bool {
@@ -52,8 +53,8 @@ mod tests {
         let asked: Vec<Box<str>> = ["clock", "telepathy", "resume"].map(Box::from).into();
         let features = Features::new(Some(&asked));
         assert_eq!(features.names(), ["resume", "clock"]);
-        assert!(features.resume() && !features.ack() && features.modern);
+        assert!(features.resume() && !features.ack() && features.generation == Generation::Current);
         assert_eq!(Features::new(None), Features::default());
-        assert!(Features::new(Some(&[])).modern);
+        assert_ne!(Features::new(Some(&[])), Features::default(), "none are not none at all");
     }
 }

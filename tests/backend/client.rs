@@ -11,6 +11,7 @@ use tandem::{
     hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
     id::NodeId,
     ledger::Archive,
+    protocol::Generation,
     room::{Action, Command, Digest, Json, Policy, Resume},
     telemetry::Metrics,
 };
@@ -78,7 +79,7 @@ pub fn arrival(socket: &str, outbox: &Arc<Outbox>, missed: Option<Missed>) -> Ar
     Arrival {
         conn: conn(socket),
         outbox: Arc::clone(outbox),
-        modern: true,
+        generation: Generation::Current,
         features: &["resume"],
         token: Some("token".into()),
         missed,

@@ -36,10 +36,7 @@ fn sample() -> Sample {
     for name in ["ana", "ben", "cem"] {
         step(&mut all, &join(name, "node-1", true));
     }
-    step(
-        &mut all,
-        &act("ana", Action::ChangeUrl { url: "https://films.example.org/1".into(), time: None, legacy: false }),
-    );
+    step(&mut all, &act("ana", Action::ChangeUrl { url: "https://films.example.org/1".into(), time: None }));
     step(&mut all, &act("ana", Action::Watching { watching: true }));
     step(&mut all, &act("ana", Action::Seek { position: 61.5, playing: true, event: None }));
     step(&mut all, &drop_socket("ben", true));

@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 use tandem::{
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{
-        ClientFrameType, Code, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType, SignalFrame,
+        ClientFrameType, Code, Generation, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType, SignalFrame,
         SignalKind, Stamp, announce, encode,
     },
     room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline, UnknownFields},
@@ -121,6 +121,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         room.apply(&change, NOW);
         let stamp = Stamp { epoch: NOW, version: room.version, timestamp: NOW };
         announce(&change, stamp, |_, frame| texts.push(encode(&frame)));
+        texts.extend(Generation::First.also_told(&change).map(|(_, frame)| encode(&frame)));
         if room.members.is_empty() {
             room.apply(&Change::Joined { member: member.clone(), host: true }, NOW);
         }

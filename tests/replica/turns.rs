@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tandem::{
     backend::{BackendError, Commit, Inbox},
     id::{ConnId, NodeId, UserId},
+    protocol::Generation,
     replica::{Answer, Effect, Env, Failure, Job, PendingJoin, Replica, Request, Step, Turn, Why},
     room::{Action, Command, Digest, Join, Policy, Refusal, Resume, Room, StreamPosition, Update, decide},
 };
@@ -46,7 +47,7 @@ fn pending(number: u8, missed: Option<StreamPosition>) -> PendingJoin<usize> {
         conn: conn(u128::from(number)),
         handle: number.into(),
         budget: 1 << 20,
-        modern: true,
+        generation: Generation::Current,
         features: &["resume"],
         token: None,
         missed,

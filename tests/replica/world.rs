@@ -11,7 +11,7 @@ use tandem::{
     backend::BackendError,
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    protocol::{Close, Frame, ServerFrame, encode},
+    protocol::{Close, Frame, Generation, ServerFrame, encode},
     replica::{Answer, Effect, Env, Failure, Job, PendingJoin, Replica, Request, Route, Step, Turn},
     room::{Action, Command, Digest, Join, Policy, Resume, Role, StreamPosition},
 };
@@ -402,8 +402,9 @@ impl World {
             entered: false,
         });
         self.connected.insert(number, handle);
+        let generation = if modern { Generation::Current } else { Generation::First };
         let token = modern.then(|| "t".into());
-        PendingJoin { conn, handle, budget: 1 << 20, modern, features: &["resume"], token, missed }
+        PendingJoin { conn, handle, budget: 1 << 20, generation, features: &["resume"], token, missed }
     }
 
     /// Whoever has a connection keeps it: a second one is [`World::drop_connection`] first.

@@ -2,7 +2,7 @@
 
 use tandem::{
     id::{ConnId, NodeId},
-    room::{Action, Asked, Change, Command, Join, LeftReason, Member, Refusal, Resume, Role},
+    room::{Action, Asked, Change, Command, Join, LeftReason, Member, Refusal, Resume, Role, UrlTime},
 };
 
 use crate::world::{Act, Op, World, conn, digest, user};
@@ -380,7 +380,7 @@ fn a_host_that_comes_back_is_crowned_before_all() {
 
 fn change_url(world: &mut World, who: u8, url: &str) -> Vec<Change> {
     let conn = world.room.members[&user(who)].conn;
-    let action = Action::ChangeUrl { url: url.into(), time: Some(5_000.0), legacy: true };
+    let action = Action::ChangeUrl { url: url.into(), time: Some(UrlTime::Unsaid(5_000.0)) };
     world.run(&Command::Act { user: user(who), conn, action }).unwrap()
 }
 

@@ -190,9 +190,7 @@ impl World {
             }
             Act::Report(at, playing) => Action::Report { position: f64::from(*at), playing: *playing },
             Act::Watching(watching) => Action::Watching { watching: *watching },
-            Act::Url(number) => {
-                Action::ChangeUrl { url: format!("https://x.org/{number}").into(), time: None, legacy: true }
-            }
+            Act::Url(number) => Action::ChangeUrl { url: format!("https://x.org/{number}").into(), time: None },
             Act::GuestControl(enabled) => Action::GuestControl { enabled: *enabled },
             Act::Transfer(to) => Action::TransferHost { to: user(*to) },
             Act::Role(to, up) => Action::SetRole { to: user(*to), role: if *up { Role::CoHost } else { Role::Member } },

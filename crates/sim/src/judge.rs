@@ -61,17 +61,13 @@ struct Told {
 enum To {
     All,
     AllBut(UserId),
-    FirstGeneration,
-    FirstGenerationMember(UserId),
 }
 
 impl Told {
-    fn is_for(&self, user: &UserId, modern: bool) -> bool {
+    fn is_for(&self, user: &UserId) -> bool {
         match &self.to {
             To::All => true,
             To::AllBut(other) => other != user,
-            To::FirstGeneration => !modern,
-            To::FirstGenerationMember(member) => !modern && member == user,
         }
     }
 
@@ -123,9 +119,9 @@ impl<'a> Truth<'a> {
     }
 
     /// Whether a member need not have been told anything of a version.
-    fn is_silent(&self, point: (u64, u64), user: &UserId, modern: bool) -> Option<bool> {
+    fn is_silent(&self, point: (u64, u64), user: &UserId) -> Option<bool> {
         let steps = self.steps.get(&point)?;
-        let silent = |step: &Step| step.told.iter().all(|told| !told.is_for(user, modern) || told.is_optional(user));
+        let silent = |step: &Step| step.told.iter().all(|told| !told.is_for(user) || told.is_optional(user));
         Some(steps.iter().any(silent))
     }
 }
@@ -134,8 +130,6 @@ fn to(audience: Audience<'_>) -> To {
     match audience {
         Audience::All => To::All,
         Audience::AllBut(user) => To::AllBut(user.clone()),
-        Audience::FirstGeneration => To::FirstGeneration,
-        Audience::FirstGenerationMember(user) => To::FirstGenerationMember(user.clone()),
     }
 }
 
@@ -279,9 +273,8 @@ impl Court<'_> {
         }
         ear.at = Some(point);
         let steps = self.truth.steps.get(&point).map(Vec::as_slice).unwrap_or_default();
-        let known = steps
-            .iter()
-            .any(|step| step.told.iter().any(|told| told.is_for(&ear.user, ear.modern) && told.frame == *frame));
+        let known =
+            steps.iter().any(|step| step.told.iter().any(|told| told.is_for(&ear.user) && told.frame == *frame));
         let reminder = kind == "HOST_CHANGED" && !ear.modern && frame["hostUserId"] == ear.user.as_str();
         if ear.heard.contains(frame) {
             self.find(Crime::Invented, at, format!("{who} got {kind} {point:?} twice"));
@@ -313,9 +306,7 @@ impl Court<'_> {
             !ear.heard.is_empty()
                 && steps.iter().all(|step| {
                     step.told.iter().any(|told| {
-                        told.is_for(&ear.user, ear.modern)
-                            && !told.is_optional(&ear.user)
-                            && !ear.heard.contains(&told.frame)
+                        told.is_for(&ear.user) && !told.is_optional(&ear.user) && !ear.heard.contains(&told.frame)
                     })
                 })
         });
@@ -323,7 +314,7 @@ impl Court<'_> {
             self.find(Crime::Lost, at, format!("{who} got a part of version {last} only"));
         }
         for version in last + 1..until {
-            match self.truth.is_silent((epoch, version), &ear.user, ear.modern) {
+            match self.truth.is_silent((epoch, version), &ear.user) {
                 Some(true) => {}
                 Some(false) => {
                     let kinds: Vec<_> = self.truth.steps[&(epoch, version)]

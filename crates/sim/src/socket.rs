@@ -7,8 +7,8 @@ use tandem::{
     hub::{Arrival, Batch, HubError, Membership, Missed, Outbox},
     id::{ConnId, RoomId},
     protocol::{
-        ClientMessage, Close, Code, Frame, Hello, Inbound, JoinFrame, MemberMessage, ResumeFrame, ServerFrame, decode,
-        encode,
+        ClientMessage, Close, Code, Frame, Generation, Hello, Inbound, JoinFrame, MemberMessage, ResumeFrame,
+        ServerFrame, decode, encode,
     },
     room::{Action, Join, Json, Refusal, Resume},
 };
@@ -73,7 +73,7 @@ impl Socket {
             conn: ConnId(uuid::Uuid::from_u64_pair(dice.next(), dice.next())),
             address,
             seat: None,
-            modern: false,
+            generation: Generation::First,
         };
         node.spawn(converse(wire, speaker, Line::new(frames)));
         Self { outward, inward: Line::new(inward), last: Instant::now(), dice }
@@ -170,7 +170,7 @@ struct Speaker {
     conn: ConnId,
     address: IpAddr,
     seat: Option<Membership>,
-    modern: bool,
+    generation: Generation,
 }
 
 impl Speaker {
@@ -216,7 +216,7 @@ impl Speaker {
             id,
         };
         self.send(encode(&frame));
-        if code == Code::Unavailable && !self.modern && self.seat.is_none() {
+        if code == Code::Unavailable && !self.generation.joins_again() && self.seat.is_none() {
             self.outbox.close(Close::TryLater);
         }
     }
@@ -225,10 +225,7 @@ impl Speaker {
         let hub = &self.node.hub;
         let leaves = matches!(message, MemberMessage::Act(Action::Leave));
         let done = match message {
-            MemberMessage::Act(Action::ChangeUrl { url, time, .. }) => {
-                hub.act(seat, Action::ChangeUrl { url, time, legacy: !self.modern }).await
-            }
-            MemberMessage::Act(action) => hub.act(seat, action).await,
+            MemberMessage::Act(action) => hub.act(seat, self.generation.meant(action)).await,
             MemberMessage::Position { position, playing } => {
                 hub.report(seat, position, playing).await.map(|()| seat.version())
             }
@@ -248,9 +245,9 @@ impl Speaker {
     }
 
     async fn join(&mut self, frame: JoinFrame) -> Result<u64, HubError> {
-        self.modern = frame.features.is_some();
+        self.generation = Generation::of(frame.features.as_deref());
         let keys = &self.node.keys;
-        let token = self.modern.then(|| keys.fresh_token(&frame.user_id));
+        let token = self.resumes().then(|| keys.fresh_token(&frame.user_id));
         let join = Join {
             conn: self.conn,
             node: self.node.name.clone(),
@@ -268,7 +265,7 @@ impl Speaker {
     }
 
     async fn resume(&mut self, frame: ResumeFrame) -> Result<u64, HubError> {
-        self.modern = true;
+        self.generation = Generation::Current;
         let keys = &self.node.keys;
         let token = keys.fresh_token(&frame.user_id);
         let resume = Resume {
@@ -295,14 +292,20 @@ impl Speaker {
     }
 
     fn arrival(&self, token: Option<Box<str>>, missed: Option<Missed>) -> Arrival {
-        let (conn, outbox, modern) = (self.conn, Arc::clone(&self.outbox), self.modern);
-        Arrival { conn, outbox, modern, features: if modern { FEATURES } else { &[] }, token, missed }
+        let (conn, outbox, generation) = (self.conn, Arc::clone(&self.outbox), self.generation);
+        Arrival { conn, outbox, generation, features: if self.resumes() { FEATURES } else { &[] }, token, missed }
+    }
+
+    /// All clients of the simulation that send `features` can resume.
+    fn resumes(&self) -> bool {
+        self.generation == Generation::Current
     }
 
     async fn depart(self) {
+        let resumes = self.resumes();
         if let Some(seat) = self.seat {
             // What could not be committed is found later.
-            let _ = self.node.hub.disconnect(&seat, self.modern).await;
+            let _ = self.node.hub.disconnect(&seat, resumes).await;
         }
     }
 }

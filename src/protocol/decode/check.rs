@@ -28,7 +28,7 @@ pub(super) fn seconds_option<'de, D: Deserializer<'de>>(from: D) -> Result<Optio
     Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION)).transpose()
 }
 
-/// Seconds or milliseconds: see [`crate::room::url_time_in_seconds`].
+/// Seconds or milliseconds: see [`crate::room::UrlTime`].
 pub(super) fn url_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION * 1000.0)).transpose()
 }

@@ -4,7 +4,7 @@ use super::{Refusal, leave, playback};
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Json, LeftReason, Policy, Role, Room},
+    room::{Change, Json, LeftReason, Policy, Role, Room, UrlTime},
 };
 
 /// What a member may ask for. Positions are seconds, `event` is the sender's own clock as it sent it.
@@ -27,8 +27,8 @@ pub enum Action {
     Report { position: f64, playing: bool },
     /// Begin or cease to report positions.
     Watching { watching: bool },
-    /// Watch something else. `time` is as it was sent: see `room::url_time_in_seconds`.
-    ChangeUrl { url: Box<str>, time: Option<f64>, legacy: bool },
+    /// Watch something else, from a time on.
+    ChangeUrl { url: Box<str>, time: Option<UrlTime> },
     /// Let everybody move the film, or not.
     GuestControl { enabled: bool },
     /// Make somebody else the host.
@@ -65,8 +65,8 @@ pub(super) fn act(
         }
         Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
         Action::ChangeUrl { url, .. } if !policy.url_hosts.allow(url) => Err(Refusal::UrlNotAllowed),
-        Action::ChangeUrl { url, time, legacy } => {
-            control().and_then(|()| playback::change_url(room, user, url, *time, *legacy, now))
+        Action::ChangeUrl { url, time } => {
+            control().and_then(|()| playback::change_url(room, user, url, *time, now))
         }
         Action::GuestControl { enabled } => guest_control(room, user, *enabled),
         Action::TransferHost { to } => transfer_host(room, user, to),

@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Gate, MAX_POSITION, Policy, Room, Timeline, is_same_page, url_time_in_seconds},
+    room::{Change, Gate, MAX_POSITION, Policy, Room, Timeline, UrlTime, is_same_page},
 };
 
 pub(super) fn play_pause(
@@ -111,13 +111,12 @@ pub(super) fn change_url(
     room: &Room,
     by: &UserId,
     url: &str,
-    time: Option<f64>,
-    legacy: bool,
+    time: Option<UrlTime>,
     now: Millis,
 ) -> Result<Vec<Change>, Refusal> {
     let same = room.url.as_deref().is_some_and(|on| is_same_page(on, url));
     let known = same.then(|| room.timeline.position_at(now));
-    let time = if legacy { time.map(|raw| url_time_in_seconds(raw, known)) } else { time };
+    let time = time.map(|time| time.in_seconds(known));
     // The frame was read before it was known whether its time is in seconds.
     if time.is_some_and(|time| time > MAX_POSITION) {
         return Err(Refusal::TooFar);

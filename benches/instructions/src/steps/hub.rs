@@ -8,7 +8,7 @@ use tandem::{
     clock::Clock,
     config::IceConfig,
     hub::{Arrival, Hub, Membership, Outbox, Parts},
-    protocol::{ClientMessage, Frame, MemberMessage, decode},
+    protocol::{ClientMessage, Frame, Generation, MemberMessage, decode},
     room::Policy,
     telemetry::Metrics,
 };
@@ -88,7 +88,7 @@ impl House {
         let arrival = Arrival {
             conn: conn(number),
             outbox: Arc::clone(&outbox),
-            modern: true,
+            generation: Generation::Current,
             features: &[],
             token: Some("token".into()),
             missed: None,
