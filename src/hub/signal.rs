@@ -44,13 +44,11 @@ impl Hub {
 
     /// Relays an application's message to one member.
     pub async fn whisper(&self, seat: &Membership, whisper: &Whisper) -> Result<(), HubError> {
-        let frame = encode(&ServerFrame::Broadcast {
+        let frame = encode(&ServerFrame::Whisper {
             user_id: &seat.user,
             event: &whisper.event,
             data: whisper.data.as_ref(),
-            to: Some(&whisper.to),
-            epoch: None,
-            version: None,
+            to: &whisper.to,
             timestamp: self.now(),
         });
         self.direct(seat, &whisper.to, frame).await

@@ -1,9 +1,161 @@
-use super::{ServerFrame, Standing};
+//! The frames that announce a change of a room, and who gets them.
+
+use serde::Serialize;
+
+use super::{Line, ServerFrame, ServerFrameType, Standing, number};
 use crate::{
     clock::Millis,
-    id::{SERVER, UserId},
-    room::{Change, Member},
+    id::{ConnId, SERVER, UserId},
+    room::{Change, Json, Member, Role},
 };
+
+/// Hands the types of these frames to another macro, the most frequent types first.
+macro_rules! with_announcements {
+    ($then:ident) => {
+        $then! {
+            HostHeartbeat = "HOST_HEARTBEAT",
+            Broadcast = "BROADCAST",
+            PlayPause = "PLAY_PAUSE",
+            SeekPause = "SEEK_PAUSE",
+            UserJoined = "USER_JOINED",
+            UserLeft = "USER_LEFT",
+            MemberAway = "MEMBER_AWAY",
+            MemberBack = "MEMBER_BACK",
+            HostChanged = "HOST_CHANGED",
+            RoleChanged = "ROLE_CHANGED",
+            GuestControl = "GUEST_CONTROL",
+            UsernameUpdated = "USERNAME_UPDATED",
+            UrlChange = "URL_CHANGE",
+        }
+    };
+}
+
+pub(super) use with_announcements;
+
+/// What is told of a change.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[allow(missing_docs, reason = "docs/protocol.md has the table")]
+pub enum Announcement<'a> {
+    UserJoined {
+        user_id: &'a UserId,
+        peer_id: ConnId,
+        username: Option<&'a str>,
+        role: Standing,
+        order: u64,
+    },
+    UserLeft {
+        user_id: &'a UserId,
+        peer_id: ConnId,
+        reason: &'static str,
+    },
+    MemberAway {
+        user_id: &'a UserId,
+        until: Millis,
+    },
+    MemberBack {
+        user_id: &'a UserId,
+        peer_id: ConnId,
+    },
+    HostChanged {
+        host_user_id: &'a UserId,
+    },
+    RoleChanged {
+        user_id: &'a UserId,
+        role: Role,
+    },
+    GuestControl {
+        enabled: bool,
+        user_id: &'a UserId,
+    },
+    UsernameUpdated {
+        user_id: &'a UserId,
+        username: &'a str,
+    },
+    PlayPause {
+        user_id: &'a str,
+        control: &'static str,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        current_time: Option<f64>,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        event_timestamp: Option<f64>,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        rate: Option<f64>,
+        timeline: Line,
+    },
+    SeekPause {
+        user_id: &'a UserId,
+        #[serde(serialize_with = "number::serialize")]
+        current_time: f64,
+        is_playing: bool,
+        #[serde(serialize_with = "number::option::serialize")]
+        event_timestamp: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline: Option<Millis>,
+        timeline: Line,
+    },
+    HostHeartbeat {
+        user_id: &'a UserId,
+        #[serde(serialize_with = "number::serialize")]
+        current_time: f64,
+        is_playing: bool,
+        #[serde(serialize_with = "number::option::serialize")]
+        event_timestamp: Option<f64>,
+        timeline: Line,
+    },
+    UrlChange {
+        user_id: &'a UserId,
+        url: &'a str,
+        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
+        current_time: Option<f64>,
+        timeline: Line,
+    },
+    Broadcast {
+        user_id: &'a UserId,
+        event: &'a str,
+        data: Option<&'a Json>,
+    },
+}
+
+impl Announcement<'_> {
+    pub(super) fn kind(&self) -> ServerFrameType {
+        match self {
+            Self::UserJoined { .. } => ServerFrameType::UserJoined,
+            Self::UserLeft { .. } => ServerFrameType::UserLeft,
+            Self::MemberAway { .. } => ServerFrameType::MemberAway,
+            Self::MemberBack { .. } => ServerFrameType::MemberBack,
+            Self::HostChanged { .. } => ServerFrameType::HostChanged,
+            Self::RoleChanged { .. } => ServerFrameType::RoleChanged,
+            Self::GuestControl { .. } => ServerFrameType::GuestControl,
+            Self::UsernameUpdated { .. } => ServerFrameType::UsernameUpdated,
+            Self::PlayPause { .. } => ServerFrameType::PlayPause,
+            Self::SeekPause { .. } => ServerFrameType::SeekPause,
+            Self::HostHeartbeat { .. } => ServerFrameType::HostHeartbeat,
+            Self::UrlChange { .. } => ServerFrameType::UrlChange,
+            Self::Broadcast { .. } => ServerFrameType::Broadcast,
+        }
+    }
+}
+
+/// Which version of which incarnation a frame tells of, and when that was decided.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the wire")]
+pub struct Stamp {
+    pub epoch: u64,
+    pub version: u64,
+    pub timestamp: Millis,
+}
+
+/// An announcement as it is sent.
+#[derive(Debug, Serialize)]
+pub struct RoomFrame<'a> {
+    /// What is told.
+    #[serde(flatten)]
+    pub what: Announcement<'a>,
+    /// Of when.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
 
 /// Who gets a room frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,136 +176,81 @@ impl Audience<'_> {
     }
 }
 
-/// Which version of which incarnation a frame tells of, and when that was decided.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs, reason = "the names are those of the wire")]
-pub struct Stamp {
-    pub epoch: u64,
-    pub version: u64,
-    pub timestamp: Millis,
-}
-
 /// What members are told of `change`.
 #[allow(clippy::too_many_lines, reason = "one arm a change: the table of docs/protocol.md")]
 pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audience<'a>, ServerFrame<'a>)) {
-    let Stamp { epoch, version, timestamp } = stamp;
+    use Announcement as News;
+    use Audience::{All, AllBut};
+
+    let mut tell = |audience, what| tell(audience, ServerFrame::Room(RoomFrame { what, stamp }));
     match change {
-        Change::Joined { member, host } => tell(Audience::AllBut(&member.user), joined(member, *host, stamp)),
+        Change::Joined { member, host } => tell(AllBut(&member.user), joined(member, *host)),
         Change::Rejoined { member, host, was_away } => {
             if *was_away {
-                tell(Audience::AllBut(&member.user), back(member, stamp));
+                tell(AllBut(&member.user), back(member));
             }
-            tell(Audience::AllBut(&member.user), joined(member, *host, stamp));
+            tell(AllBut(&member.user), joined(member, *host));
         }
-        Change::Back { member, was_away: true } => tell(Audience::AllBut(&member.user), back(member, stamp)),
+        Change::Back { member, was_away: true } => tell(AllBut(&member.user), back(member)),
         Change::Away { user, until, since: _ } => {
-            tell(
-                Audience::AllBut(user),
-                ServerFrame::MemberAway { user_id: user, until: *until, epoch, version, timestamp },
-            );
+            tell(AllBut(user), News::MemberAway { user_id: user, until: *until });
         }
         Change::Left { user, conn, reason, vacancy: _, empty_until: _ } => {
-            let reason = reason.as_str();
-            tell(
-                Audience::All,
-                ServerFrame::UserLeft { user_id: user, peer_id: *conn, reason, epoch, version, timestamp },
-            );
+            tell(All, News::UserLeft { user_id: user, peer_id: *conn, reason: reason.as_str() });
         }
-        Change::HostChanged { host } => {
-            tell(Audience::All, ServerFrame::HostChanged { host_user_id: host, epoch, version, timestamp });
-        }
-        Change::RoleChanged { user, role, by: _ } => {
-            tell(Audience::All, ServerFrame::RoleChanged { user_id: user, role: *role, epoch, version, timestamp });
-        }
-        Change::GuestControl { enabled, by } => {
-            tell(
-                Audience::All,
-                ServerFrame::GuestControl { enabled: *enabled, user_id: by, epoch, version, timestamp },
-            );
-        }
-        Change::Renamed { user, username } => {
-            tell(Audience::All, ServerFrame::UsernameUpdated { user_id: user, username, epoch, version, timestamp });
-        }
-        Change::PlayPause { by, position, event, rate, timeline } => {
-            let control = if timeline.playing { "play" } else { "pause" };
-            let frame = ServerFrame::PlayPause {
+        Change::HostChanged { host } => tell(All, News::HostChanged { host_user_id: host }),
+        Change::RoleChanged { user, role, by: _ } => tell(All, News::RoleChanged { user_id: user, role: *role }),
+        Change::GuestControl { enabled, by } => tell(All, News::GuestControl { enabled: *enabled, user_id: by }),
+        Change::Renamed { user, username } => tell(All, News::UsernameUpdated { user_id: user, username }),
+        Change::PlayPause { by, position, event, rate, timeline } => tell(
+            All,
+            News::PlayPause {
                 user_id: by.as_str(),
-                control,
+                control: if timeline.playing { "play" } else { "pause" },
                 current_time: *position,
                 event_timestamp: *event,
                 rate: *rate,
                 timeline: timeline.into(),
-                epoch,
-                version,
-                timestamp,
-            };
-            tell(Audience::All, frame);
-        }
+            },
+        ),
         Change::Sought { by, event, timeline, gate } => tell(
-            Audience::All,
-            ServerFrame::SeekPause {
+            All,
+            News::SeekPause {
                 user_id: by,
                 current_time: timeline.position,
                 is_playing: timeline.playing,
                 event_timestamp: *event,
                 deadline: gate.as_ref().map(|gate| gate.deadline),
                 timeline: timeline.into(),
-                epoch,
-                version,
-                timestamp,
             },
         ),
         Change::Released { target, opened, timeline } => tell(
-            Audience::All,
-            ServerFrame::PlayPause {
+            All,
+            News::PlayPause {
                 user_id: SERVER,
                 control: "play",
                 current_time: Some(*target),
                 event_timestamp: Some(as_number(*opened)),
                 rate: None,
                 timeline: timeline.into(),
-                epoch,
-                version,
-                timestamp,
             },
         ),
         Change::Heartbeat { by, event, timeline } => tell(
-            Audience::AllBut(by),
-            ServerFrame::HostHeartbeat {
+            AllBut(by),
+            News::HostHeartbeat {
                 user_id: by,
                 current_time: timeline.position,
                 is_playing: timeline.playing,
                 event_timestamp: *event,
                 timeline: timeline.into(),
-                epoch,
-                version,
-                timestamp,
             },
         ),
-        Change::UrlChanged { by, url, time, timeline } => tell(
-            Audience::All,
-            ServerFrame::UrlChange {
-                user_id: by,
-                url,
-                current_time: *time,
-                timeline: timeline.into(),
-                epoch,
-                version,
-                timestamp,
-            },
-        ),
-        Change::Broadcast { by, event, data } => tell(
-            Audience::All,
-            ServerFrame::Broadcast {
-                user_id: by,
-                event,
-                data: data.as_ref(),
-                to: None,
-                epoch: Some(epoch),
-                version: Some(version),
-                timestamp,
-            },
-        ),
+        Change::UrlChanged { by, url, time, timeline } => {
+            tell(All, News::UrlChange { user_id: by, url, current_time: *time, timeline: timeline.into() });
+        }
+        Change::Broadcast { by, event, data } => {
+            tell(All, News::Broadcast { user_id: by, event, data: data.as_ref() });
+        }
         Change::Created { .. }
         | Change::Back { was_away: false, .. }
         | Change::Ready { .. }
@@ -170,25 +267,16 @@ fn as_number(at: Millis) -> f64 {
     at as f64
 }
 
-fn joined(member: &Member, host: bool, stamp: Stamp) -> ServerFrame<'_> {
-    ServerFrame::UserJoined {
+fn joined(member: &Member, host: bool) -> Announcement<'_> {
+    Announcement::UserJoined {
         user_id: &member.user,
         peer_id: member.conn,
         username: member.username.as_deref(),
         role: Standing::new(member.role, host),
         order: member.order,
-        epoch: stamp.epoch,
-        version: stamp.version,
-        timestamp: stamp.timestamp,
     }
 }
 
-fn back(member: &Member, stamp: Stamp) -> ServerFrame<'_> {
-    ServerFrame::MemberBack {
-        user_id: &member.user,
-        peer_id: member.conn,
-        epoch: stamp.epoch,
-        version: stamp.version,
-        timestamp: stamp.timestamp,
-    }
+fn back(member: &Member) -> Announcement<'_> {
+    Announcement::MemberBack { user_id: &member.user, peer_id: member.conn }
 }

@@ -5,20 +5,14 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{
-    ClientFrameType, ClientMessage, Code, Hello, MAX_MESSAGE_BYTES, MemberMessage, Signal, SignalKind, Whisper,
-};
-use crate::room::{Action, Json, UrlTime};
+use super::{ClientFrameType, ClientMessage, Code, MAX_MESSAGE_BYTES, check, client::message};
+use crate::room::Json;
 
 /// The longest explanation of what is wrong, in characters.
 const MAX_EXPLANATION: usize = 160;
 
-mod check;
-mod fields;
 mod salvage;
 mod scan;
-
-pub use fields::{JoinFrame, ResumeFrame};
 
 /// A frame that was understood.
 #[derive(Debug)]
@@ -76,7 +70,7 @@ struct Head<'a> {
 }
 
 /// Reads a frame's fields. What is wrong with them is found out in a second reading, which only those that are wrong pay for.
-fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+pub(super) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     serde_json::from_str(text).or_else(|_| {
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -97,117 +91,10 @@ fn explain(kind: ClientFrameType, message: String) -> String {
     if kind == ClientFrameType::Join && nameless && name { "Missing roomId or userId".to_owned() } else { message }
 }
 
-#[allow(clippy::too_many_lines, reason = "one arm a type: the table of docs/protocol.md")]
-fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage, String> {
-    let hello = |hello| Ok(ClientMessage::Hello(hello));
-    let member = |message| Ok(ClientMessage::Member(message));
-    let act = |action| member(MemberMessage::Act(action));
-    match kind {
-        ClientFrameType::Join => hello(Hello::Join(read(text)?)),
-        ClientFrameType::Resume => hello(Hello::Resume(read(text)?)),
-        ClientFrameType::Ping => {
-            let frame: fields::Ping = read(text)?;
-            Ok(ClientMessage::Ping { t0: frame.t0 })
-        }
-        ClientFrameType::Leave => act(Action::Leave),
-        ClientFrameType::UpdateUsername => {
-            let frame: fields::Username = read(text)?;
-            frame.username.map_or(member(MemberMessage::Ignored), |username| act(Action::Rename { username }))
-        }
-        ClientFrameType::PlayPause => {
-            let frame: fields::PlayPause = read(text)?;
-            let playing = matches!(frame.control, fields::Control::Play);
-            act(Action::PlayPause {
-                playing,
-                position: frame.current_time,
-                event: frame.event_timestamp,
-                rate: frame.rate,
-            })
-        }
-        ClientFrameType::Seek => {
-            let frame: fields::Playback = read(text)?;
-            act(Action::Seek { position: frame.current_time, playing: frame.is_playing, event: frame.event_timestamp })
-        }
-        ClientFrameType::Ready => {
-            let frame: fields::Ready = read(text)?;
-            act(Action::Ready { target: frame.target_time })
-        }
-        ClientFrameType::PositionUpdate => {
-            let frame: fields::Playback = read(text)?;
-            member(MemberMessage::Position { position: frame.current_time, playing: frame.is_playing })
-        }
-        ClientFrameType::HostHeartbeat => {
-            let frame: fields::Playback = read(text)?;
-            act(Action::Heartbeat {
-                position: frame.current_time,
-                playing: frame.is_playing,
-                event: frame.event_timestamp,
-            })
-        }
-        ClientFrameType::UrlChange => {
-            let frame: fields::UrlChange = read(text)?;
-            act(Action::ChangeUrl { url: frame.url, time: frame.current_time.map(UrlTime::Seconds) })
-        }
-        ClientFrameType::RequestSync => {
-            let frame: fields::RequestSync = read(text)?;
-            member(MemberMessage::RequestSync { respect_auto_play: frame.respect_auto_play.unwrap_or(false) })
-        }
-        ClientFrameType::Offer => signal(SignalKind::Offer, text),
-        ClientFrameType::Answer => signal(SignalKind::Answer, text),
-        ClientFrameType::IceCandidate => signal(SignalKind::IceCandidate, text),
-        ClientFrameType::Renegotiate => signal(SignalKind::Renegotiate, text),
-        ClientFrameType::Bye => signal(SignalKind::Bye, text),
-        ClientFrameType::PlaybackAck => signal(SignalKind::PlaybackAck, text),
-        ClientFrameType::Broadcast => {
-            let fields::Broadcast { event, data, to } = read(text)?;
-            match to {
-                Some(to) => member(MemberMessage::Whisper(Whisper { event, data, to })),
-                None => act(Action::Broadcast { event, data }),
-            }
-        }
-        ClientFrameType::ToggleGuestControl => {
-            let frame: fields::GuestControl = read(text)?;
-            act(Action::GuestControl { enabled: frame.enabled })
-        }
-        ClientFrameType::TransferHost => {
-            let frame: fields::Target = read(text)?;
-            act(Action::TransferHost { to: frame.target_user_id })
-        }
-        ClientFrameType::SetRole => {
-            let frame: fields::SetRole = read(text)?;
-            act(Action::SetRole { to: frame.target_user_id, role: frame.role })
-        }
-        ClientFrameType::Kick => {
-            let frame: fields::Kick = read(text)?;
-            act(Action::Kick { who: frame.target_user_id, note: frame.reason })
-        }
-        // Answers to a question that this server answers itself: relaying them would let a member lead another astray.
-        ClientFrameType::SyncResponse | ClientFrameType::SyncPlayback => member(MemberMessage::Ignored),
-    }
-}
-
-fn signal(kind: SignalKind, text: &str) -> Result<ClientMessage, String> {
-    let frame: fields::Directed = read(text)?;
-    let fields::Directed { to, offer, answer, candidate, control, negotiation_id } = frame;
-    let payload = match kind {
-        SignalKind::Offer => offer,
-        SignalKind::Answer => answer,
-        SignalKind::IceCandidate => candidate,
-        SignalKind::PlaybackAck => control,
-        SignalKind::Renegotiate | SignalKind::Bye => None,
-    };
-    if let Some(field) = kind.payload_field() {
-        let payload = payload.as_ref().ok_or_else(|| format!("missing field `{field}`"))?;
-        if !kind.accepts(&payload.0) {
-            return Err(format!("{field}: invalid type"));
-        }
-    }
-    Ok(ClientMessage::Member(MemberMessage::Signal(Signal { kind, payload, to, negotiation_id })))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Hello;
 
     fn code(text: &str) -> Code {
         decode(text).map(|inbound| format!("{inbound:?}")).expect_err(text).code

@@ -20,6 +20,9 @@ pub enum Generation {
 }
 
 impl Generation {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::First, Self::Current];
+
     /// That of a client whose JOIN has these features.
     pub fn of<T>(features: Option<&[T]>) -> Self {
         features.map_or(Self::First, |_| Self::Current)

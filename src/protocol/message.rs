@@ -1,8 +1,10 @@
 //! What clients say, once it is understood.
 
-use super::{JoinFrame, ResumeFrame, Signal};
+use serde::Deserialize;
+
+use super::{Signal, check};
 use crate::{
-    id::UserId,
+    id::{RoomId, UserId},
     room::{Action, Json},
 };
 
@@ -27,6 +29,34 @@ pub enum Hello {
     Join(JoinFrame),
     /// The seat that the client has had before.
     Resume(ResumeFrame),
+}
+
+/// JOIN.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
+pub struct JoinFrame {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    #[serde(default, deserialize_with = "check::username")]
+    pub username: Option<Box<str>>,
+    #[serde(default, deserialize_with = "check::pin")]
+    pub pin: Option<Box<str>>,
+    pub features: Option<Vec<Box<str>>>,
+    pub resume_token: Option<Box<str>>,
+}
+
+/// RESUME.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "docs/protocol.md has them")]
+pub struct ResumeFrame {
+    pub room_id: RoomId,
+    pub user_id: UserId,
+    pub resume_token: Box<str>,
+    pub epoch: u64,
+    pub version: u64,
+    pub features: Option<Vec<Box<str>>>,
 }
 
 /// What a member says.

@@ -1,6 +1,8 @@
 //! Text to typed messages and back. `docs/protocol.md` is the reference; `schema/frames.schema.json` the test.
 
 mod announce;
+mod check;
+mod client;
 mod close;
 mod code;
 mod decode;
@@ -14,15 +16,16 @@ mod server;
 mod signal;
 mod snapshot;
 
-pub use announce::{Audience, Stamp, announce};
+pub use announce::{Announcement, Audience, RoomFrame, Stamp, announce};
+pub use client::ClientFrameType;
 pub use close::Close;
 pub use code::Code;
-pub use decode::{Inbound, JoinFrame, Malformed, ResumeFrame, decode};
+pub use decode::{Inbound, Malformed, decode};
 pub use frame::{Frame, encode, unencodable};
-pub use frame_type::{ClientFrameType, Received, ServerFrameType};
+pub use frame_type::{Received, ServerFrameType};
 pub use ice::IceServer;
 pub use legacy::Generation;
-pub use message::{ClientMessage, Hello, MemberMessage, Whisper};
+pub use message::{ClientMessage, Hello, JoinFrame, MemberMessage, ResumeFrame, Whisper};
 pub use server::{Line, ServerFrame, Standing};
 pub use signal::{Signal, SignalFrame, SignalKind};
 pub use snapshot::{RoomState, RoomStateParts};

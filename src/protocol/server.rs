@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::{Code, IceServer, RoomState, ServerFrameType, SignalFrame, number};
+use super::{Code, IceServer, RoomFrame, RoomState, ServerFrameType, SignalFrame, number};
 use crate::{
     clock::Millis,
     id::{ConnId, UserId},
@@ -66,129 +66,17 @@ pub enum ServerFrame<'a> {
     Discontinuity {
         reason: &'static str,
     },
-    UserJoined {
-        user_id: &'a UserId,
-        peer_id: ConnId,
-        username: Option<&'a str>,
-        role: Standing,
-        order: u64,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    UserLeft {
-        user_id: &'a UserId,
-        peer_id: ConnId,
-        reason: &'static str,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
     /// The second word for USER_LEFT: see [`super::Generation::also_told`].
     Leave {
         user_id: &'a UserId,
     },
-    MemberAway {
-        user_id: &'a UserId,
-        until: Millis,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    MemberBack {
-        user_id: &'a UserId,
-        peer_id: ConnId,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    HostChanged {
-        host_user_id: &'a UserId,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    RoleChanged {
-        user_id: &'a UserId,
-        role: Role,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    GuestControl {
-        enabled: bool,
-        user_id: &'a UserId,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    UsernameUpdated {
-        user_id: &'a UserId,
-        username: &'a str,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    PlayPause {
-        user_id: &'a str,
-        control: &'static str,
-        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
-        current_time: Option<f64>,
-        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
-        event_timestamp: Option<f64>,
-        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
-        rate: Option<f64>,
-        timeline: Line,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    SeekPause {
-        user_id: &'a UserId,
-        #[serde(serialize_with = "number::serialize")]
-        current_time: f64,
-        is_playing: bool,
-        #[serde(serialize_with = "number::option::serialize")]
-        event_timestamp: Option<f64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        deadline: Option<Millis>,
-        timeline: Line,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    HostHeartbeat {
-        user_id: &'a UserId,
-        #[serde(serialize_with = "number::serialize")]
-        current_time: f64,
-        is_playing: bool,
-        #[serde(serialize_with = "number::option::serialize")]
-        event_timestamp: Option<f64>,
-        timeline: Line,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    UrlChange {
-        user_id: &'a UserId,
-        url: &'a str,
-        #[serde(serialize_with = "number::option::serialize", skip_serializing_if = "Option::is_none")]
-        current_time: Option<f64>,
-        timeline: Line,
-        epoch: u64,
-        version: u64,
-        timestamp: Millis,
-    },
-    Broadcast {
+    /// A BROADCAST for one member.
+    #[serde(rename = "BROADCAST")]
+    Whisper {
         user_id: &'a UserId,
         event: &'a str,
         data: Option<&'a Json>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        to: Option<&'a UserId>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        epoch: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        version: Option<u64>,
+        to: &'a UserId,
         timestamp: Millis,
     },
     SyncResponse {
@@ -236,6 +124,8 @@ pub enum ServerFrame<'a> {
         resume: bool,
     },
     #[serde(untagged)]
+    Room(RoomFrame<'a>),
+    #[serde(untagged)]
     Signal(SignalFrame<'a>),
 }
 
@@ -246,20 +136,8 @@ impl ServerFrame<'_> {
             Self::RoomState(_) => ServerFrameType::RoomState,
             Self::Resumed { .. } => ServerFrameType::Resumed,
             Self::Discontinuity { .. } => ServerFrameType::Discontinuity,
-            Self::UserJoined { .. } => ServerFrameType::UserJoined,
-            Self::UserLeft { .. } => ServerFrameType::UserLeft,
             Self::Leave { .. } => ServerFrameType::Leave,
-            Self::MemberAway { .. } => ServerFrameType::MemberAway,
-            Self::MemberBack { .. } => ServerFrameType::MemberBack,
-            Self::HostChanged { .. } => ServerFrameType::HostChanged,
-            Self::RoleChanged { .. } => ServerFrameType::RoleChanged,
-            Self::GuestControl { .. } => ServerFrameType::GuestControl,
-            Self::UsernameUpdated { .. } => ServerFrameType::UsernameUpdated,
-            Self::PlayPause { .. } => ServerFrameType::PlayPause,
-            Self::SeekPause { .. } => ServerFrameType::SeekPause,
-            Self::HostHeartbeat { .. } => ServerFrameType::HostHeartbeat,
-            Self::UrlChange { .. } => ServerFrameType::UrlChange,
-            Self::Broadcast { .. } => ServerFrameType::Broadcast,
+            Self::Whisper { .. } => ServerFrameType::Broadcast,
             Self::SyncResponse { .. } => ServerFrameType::SyncResponse,
             Self::PlaybackAck { .. } => ServerFrameType::PlaybackAck,
             Self::IceServers { .. } => ServerFrameType::IceServers,
@@ -267,6 +145,7 @@ impl ServerFrame<'_> {
             Self::Error { .. } => ServerFrameType::Error,
             Self::Pong { .. } => ServerFrameType::Pong,
             Self::ServerDraining { .. } => ServerFrameType::ServerDraining,
+            Self::Room(frame) => frame.what.kind(),
             Self::Signal(signal) => signal.kind.into(),
         }
     }

@@ -1,7 +1,7 @@
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::RawValue;
 
-use super::ServerFrameType;
+use super::{ServerFrameType, check, decode::read};
 use crate::{id::UserId, room::Json};
 
 /// A directed frame, which the server relays to one member.
@@ -29,13 +29,26 @@ impl SignalKind {
     }
 
     /// Whether a payload is of the JSON type that this kind has.
-    pub(super) fn accepts(self, payload: &RawValue) -> bool {
+    fn accepts(self, payload: &RawValue) -> bool {
         let text = payload.get();
         match self {
             Self::Offer | Self::Answer => text.starts_with('{'),
             Self::IceCandidate => text.starts_with('{') || text == "null",
             Self::PlaybackAck => matches!(text, "\"play\"" | "\"pause\""),
             Self::Renegotiate | Self::Bye => false,
+        }
+    }
+}
+
+impl From<SignalKind> for ServerFrameType {
+    fn from(kind: SignalKind) -> Self {
+        match kind {
+            SignalKind::Offer => Self::Offer,
+            SignalKind::Answer => Self::Answer,
+            SignalKind::IceCandidate => Self::IceCandidate,
+            SignalKind::Renegotiate => Self::Renegotiate,
+            SignalKind::Bye => Self::Bye,
+            SignalKind::PlaybackAck => Self::PlaybackAck,
         }
     }
 }
@@ -51,6 +64,44 @@ pub struct Signal {
     pub to: UserId,
     /// Passed through.
     pub negotiation_id: Option<Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Directed {
+    to: UserId,
+    #[serde(default, deserialize_with = "check::present")]
+    offer: Option<Json>,
+    #[serde(default, deserialize_with = "check::present")]
+    answer: Option<Json>,
+    #[serde(default, deserialize_with = "check::present")]
+    candidate: Option<Json>,
+    #[serde(default, deserialize_with = "check::present")]
+    control: Option<Json>,
+    #[serde(default, deserialize_with = "check::label")]
+    negotiation_id: Option<Json>,
+}
+
+impl Signal {
+    /// Reads a directed frame. Its payload is passed on, so only its type is looked at.
+    pub(super) fn read(kind: SignalKind, text: &str) -> Result<Self, String> {
+        let frame: Directed = read(text)?;
+        let Directed { to, offer, answer, candidate, control, negotiation_id } = frame;
+        let payload = match kind {
+            SignalKind::Offer => offer,
+            SignalKind::Answer => answer,
+            SignalKind::IceCandidate => candidate,
+            SignalKind::PlaybackAck => control,
+            SignalKind::Renegotiate | SignalKind::Bye => None,
+        };
+        if let Some(field) = kind.payload_field() {
+            let payload = payload.as_ref().ok_or_else(|| format!("missing field `{field}`"))?;
+            if !kind.accepts(&payload.0) {
+                return Err(format!("{field}: invalid type"));
+            }
+        }
+        Ok(Self { kind, payload, to, negotiation_id })
+    }
 }
 
 /// A directed frame as its member gets it.

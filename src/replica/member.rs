@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, SERVER, UserId},
-    protocol::{Frame, ServerFrame, encode},
+    protocol::{Announcement, Frame, RoomFrame, ServerFrame, Stamp, encode},
     room::{Action, Command, IDLE_WATCHER, Refusal, decide},
 };
 
@@ -46,13 +46,9 @@ impl<H> Replica<H> {
         session.reported = Some(env.now);
         let host = room.is_host(user);
         if host && session.generation.needs_reminding() && session.nudge.is_due(env.now) {
-            let reminder = ServerFrame::HostChanged {
-                host_user_id: user,
-                epoch: room.epoch,
-                version: room.version,
-                timestamp: env.now,
-            };
-            session.push(&encode(&reminder), Class::Direct, out);
+            let what = Announcement::HostChanged { host_user_id: user };
+            let stamp = Stamp { epoch: room.epoch, version: room.version, timestamp: env.now };
+            session.push(&encode(&ServerFrame::Room(RoomFrame { what, stamp })), Class::Direct, out);
         }
         let mut actions = Vec::new();
         if room.members.get(user).is_some_and(|member| !member.watching) {

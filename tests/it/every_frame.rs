@@ -6,8 +6,8 @@ use serde_json::{Value, value::RawValue};
 use tandem::{
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{
-        ClientFrameType, Code, Generation, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType, SignalFrame,
-        SignalKind, Stamp, announce, encode,
+        ClientFrameType, Code, Generation, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType,
+        SignalFrame, SignalKind, Stamp, announce, decode, encode,
     },
     room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline, UnknownFields},
 };
@@ -159,15 +159,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         ServerFrame::Discontinuity { reason: "epoch_changed" },
         ServerFrame::Discontinuity { reason: "history_gone" },
         ServerFrame::Discontinuity { reason: "history_unavailable" },
-        ServerFrame::Broadcast {
-            user_id: &ana,
-            event: "psst",
-            data: None,
-            to: Some(&ana),
-            epoch: None,
-            version: None,
-            timestamp: NOW,
-        },
+        ServerFrame::Whisper { user_id: &ana, event: "psst", data: None, to: &ana, timestamp: NOW },
         ServerFrame::SyncResponse {
             from_user_id: "server",
             current_time: 1.5,
@@ -222,4 +214,17 @@ fn the_tables_of_frame_types_are_those_of_the_schema() {
     assert_eq!(client.collect::<BTreeSet<_>>(), set(types("client")));
     let server = ServerFrameType::ALL.iter().filter(|kind| **kind != ServerFrameType::Other);
     assert_eq!(server.map(|kind| kind.as_str().to_owned()).collect::<BTreeSet<_>>(), set(types("server")));
+}
+
+#[test]
+fn each_type_is_understood() {
+    let fields = concat!(
+        r#""roomId":"r","userId":"u","resumeToken":"t","epoch":1,"version":1,"currentTime":1,"isPlaying":true,"targetTime":1,"#,
+        r#""control":"play","url":"https://a.example/","to":"v","offer":{},"answer":{},"candidate":{},"event":"e","#,
+        r#""enabled":true,"targetUserId":"v","role":"co-host","username":"n""#
+    );
+    for kind in ClientFrameType::ALL {
+        let text = format!(r#"{{"type":"{}",{fields}}}"#, kind.as_str());
+        assert_eq!(decode(&text).map_err(|error| error.message).unwrap().kind, *kind, "{text}");
+    }
 }

@@ -486,15 +486,9 @@ impl World {
         let (sender, conn, node, to) = (client.user.clone(), client.conn, client.node, user(to));
         let event = format!("s{}", self.signals);
         self.signals += 1;
-        let frame = encode(&ServerFrame::Broadcast {
-            user_id: &sender,
-            event: &event,
-            data: None,
-            to: Some(&to),
-            epoch: None,
-            version: None,
-            timestamp: self.now,
-        });
+        let whisper =
+            ServerFrame::Whisper { user_id: &sender, event: &event, data: None, to: &to, timestamp: self.now };
+        let frame = encode(&whisper);
         let route = self.with(node, |node, _, out| node.replica.direct((&sender, conn), &to, &frame, out));
         match route {
             Ok(Route::Elsewhere(Some(name))) => {
