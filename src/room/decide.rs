@@ -1,49 +1,17 @@
-use super::{Attempt, Attempts, Change, Command, LeftReason, MAX_POSITION, Policy, Presence, Room, Vacancy, due};
-use serde::{Deserialize, Serialize};
+//! What follows from a command. Coming in and coming back are decided here; what members ask for, and how they go, in the files below.
 
-use crate::{
-    clock::Millis,
-    id::{ConnId, NodeId, UserId},
+use super::{
+    Asked, Attempt, Attempts, Change, Command, Digest, Join, Member, Misses, Policy, Presence, Refusal, Resume, Role,
+    Room, Shown, UnknownFields, due,
 };
+use crate::{clock::Millis, id::UserId};
 
 mod action;
-mod enter;
+mod leave;
 mod playback;
 
 pub use action::Action;
-
-/// Why a room says no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each message says it")]
-pub enum Refusal {
-    #[error("not in this room")]
-    NotJoined,
-    #[error("Invalid or missing PIN")]
-    InvalidPin,
-    /// Too many wrong PINs for this room; this one was not looked at.
-    #[error("Invalid or missing PIN")]
-    PinLocked {
-        /// When it may be tried again, in ms.
-        retry_after: Millis,
-    },
-    #[error("this is not the seat's token")]
-    Unauthorized,
-    #[error("not allowed")]
-    Forbidden,
-    #[error("the room is full")]
-    RoomFull,
-    #[error("somebody else is here under this userId")]
-    IdentityInUse,
-    /// It depends on whether the socket that has the seat still answers: see [`super::Asked`].
-    #[error("somebody else is here under this userId")]
-    SeatHeld,
-    #[error("the target is not in the room")]
-    NoSuchMember,
-    #[error("URL_HOSTS does not allow this url")]
-    UrlNotAllowed,
-    #[error("currentTime: is not between 0 and {MAX_POSITION}")]
-    TooFar,
-}
+pub(super) use leave::leave;
 
 /// What a command leads to: the changes, and the room once they are applied. No changes: there was nothing to do.
 #[derive(Debug)]
@@ -57,9 +25,9 @@ pub struct Draft {
 /// Looks at a room and a wish. Changes nothing: the result has still to be committed on the version it was decided on.
 pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> Result<Draft, Refusal> {
     let changes = match command {
-        Command::Join(join) => enter::join(room, join, policy, now)?,
-        Command::Resume(resume) => enter::resume(room, resume)?,
-        Command::Disconnect { user, conn, keep_seat } => disconnect(room, user, *conn, *keep_seat, policy, now),
+        Command::Join(wish) => join(room, wish, policy, now)?,
+        Command::Resume(wish) => resume(room, wish)?,
+        Command::Disconnect { user, conn, keep_seat } => leave::disconnect(room, user, *conn, *keep_seat, policy, now),
         Command::Act { user, conn, action } => {
             let seated = room.members.get(user).is_some_and(|member| member.conn == *conn);
             if !seated {
@@ -68,8 +36,8 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
             action::act(room, user, action, policy, now)?
         }
         Command::Refused(attempt) => refused(room, attempt, now),
-        Command::Reap { node } => reap(room, node, policy, now),
-        Command::Reseat(member) => enter::reseat(room, member, policy, now),
+        Command::Reap { node } => leave::reap(room, node, policy, now),
+        Command::Reseat(member) => reseat(room, member, policy, now),
         Command::Tick => due::decide_tick(room, policy, now),
     };
     let mut after = room.clone();
@@ -79,36 +47,171 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
     Ok(Draft { changes, after })
 }
 
-fn disconnect(room: &Room, user: &UserId, conn: ConnId, keep_seat: bool, policy: &Policy, now: Millis) -> Vec<Change> {
-    let Some(member) = room.members.get(user).filter(|member| member.conn == conn && member.present()) else {
-        return Vec::new();
+fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
+    if !room.exists() {
+        // The clock makes epochs grow without any memory of earlier incarnations; where there is one, whatever the clock says.
+        let epoch = now.max(room.epoch.saturating_add(1));
+        let created = Change::Created { epoch, pin: join.pin.map(|pin| pin.now), by: join.user.clone() };
+        return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
+    }
+    if let Some(seated) = room.members.get(&join.user) {
+        return rejoin(room, join, seated, now);
+    }
+    if room.kicked.contains(&join.user) {
+        return Err(Refusal::Forbidden);
+    }
+    check_pin(room, join, now)?;
+    if room.members.len() >= policy.max_members {
+        return Err(Refusal::RoomFull);
+    }
+    Ok(joined(room, member(join, room.next_order), join.origin, now))
+}
+
+fn joined(room: &Room, member: Member, origin: Shown, now: Millis) -> Vec<Change> {
+    let host = takes_lead(room, &member.user, origin, now);
+    let crown = crown(&member, host && !room.members.is_empty());
+    [Change::Joined { member, host }].into_iter().chain(crown).collect()
+}
+
+/// A host that comes back is announced as host once more: first-generation clients took its crown away when its connection dropped.
+fn crown(member: &Member, is_due: bool) -> Option<Change> {
+    is_due.then(|| Change::HostChanged { host: member.user.clone() })
+}
+
+fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
+    let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
+    let shown = kept(seated, Some(resume.proof)).ok_or(Refusal::Unauthorized)?;
+    let member = Member {
+        conn: resume.conn,
+        node: resume.node.clone(),
+        origin: resume.origin.now,
+        token: Some(resume.token),
+        token_before: Some(shown),
+        token_beside: beside(seated, shown),
+        presence: Presence::Present,
+        ..seated.clone()
     };
-    debug_assert_eq!(member.presence, Presence::Present);
-    if keep_seat {
-        vec![Change::Away { user: user.clone(), since: now, until: now + policy.resume_window }]
-    } else {
-        leave(room, user, LeftReason::Disconnected, policy, now)
+    Ok(vec![Change::Back { member, was_away: !seated.present() }])
+}
+
+fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
+    // The answer may get lost: then the token that was shown is still good.
+    let token_before = kept(seated, join.proof);
+    let proven = seated.conn == join.conn || token_before.is_some();
+    if !proven {
+        // Who can resume has a token. An address is no proof there: a home, an office or all behind a proxy may have one.
+        if seated.token.is_some() {
+            return Err(Refusal::IdentityInUse);
+        }
+        check_pin(room, join, now)?;
+        if !join.origin.fits(seated.origin) && seated.present() {
+            check_silence(join, seated)?;
+        }
+    }
+    let username = join.username.clone().or_else(|| seated.username.clone());
+    let token_beside = token_before.and_then(|shown| beside(seated, shown));
+    let (role, watching) = (seated.role, seated.watching);
+    let unknown = seated.unknown.clone();
+    let member = Member { username, role, token_before, token_beside, watching, unknown, ..member(join, seated.order) };
+    let (host, was_away) = (room.is_host(&join.user), !seated.present());
+    let crown = crown(&member, host && was_away);
+    Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
+}
+
+/// The hash that is kept of the resume token that is shown, if it is the seat's.
+fn kept(seated: &Member, shown: Option<Shown>) -> Option<Digest> {
+    let shown = shown?;
+    let kept = [seated.token, seated.token_before, seated.token_beside];
+    kept.into_iter().flatten().find(|kept| shown.fits(*kept))
+}
+
+/// The seat's newest token, if another one was shown: the client may have got it on a socket that it has kept, while what was said on an
+/// earlier one came late.
+fn beside(seated: &Member, shown: Digest) -> Option<Digest> {
+    seated.token.filter(|token| *token != shown)
+}
+
+/// A client of the first generation whose network changed comes from another address, and its old socket looks alive for a while.
+fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
+    match join.asked {
+        Some(Asked { conn, answers }) if conn == seated.conn => {
+            if answers {
+                Err(Refusal::IdentityInUse)
+            } else {
+                Ok(())
+            }
+        }
+        _ => Err(Refusal::SeatHeld),
     }
 }
 
-/// All whose socket was on `node`, each decided on the room as the one before left it.
-fn reap(room: &Room, node: &NodeId, policy: &Policy, now: Millis) -> Vec<Change> {
-    let mut after = room.clone();
-    let mut changes = Vec::new();
-    for member in room.members.values().filter(|member| member.node == *node && member.present()) {
-        for change in disconnect(&after, &member.user, member.conn, member.token.is_some(), policy, now) {
-            after.apply(&change, now);
-            changes.push(change);
+/// The seat as it was, if nobody has it and nobody took it away. Others were told that its member was gone, and are told that it is back.
+fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
+    let member = Member { presence: Presence::Present, watching: false, ..member.clone() };
+    match room.members.get(&member.user) {
+        Some(seated) if seated.conn == member.conn && !seated.present() => {
+            vec![Change::Back { member: Member { presence: Presence::Present, ..seated.clone() }, was_away: true }]
+        }
+        Some(_) => Vec::new(),
+        None if !room.exists() || room.kicked.contains(&member.user) || room.members.len() >= policy.max_members => {
+            Vec::new()
+        }
+        None => {
+            let origin = Shown::from(member.origin);
+            joined(room, Member { order: room.next_order, role: Role::Member, ..member }, origin, now)
         }
     }
-    changes
+}
+
+fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
+    let Some(pin) = room.pin else { return Ok(()) };
+    match room.misses.and_then(|misses| misses.wait(now)) {
+        Some(retry_after) => Err(Refusal::PinLocked { retry_after }),
+        None if join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),
+        None => Err(Refusal::InvalidPin),
+    }
+}
+
+/// Only rooms that have a PIN count.
+fn miss_pin(room: &Room, now: Millis) -> Vec<Change> {
+    let missed = room.pin.map(|_| Change::PinMissed { misses: Misses::another(room.misses, now) });
+    missed.into_iter().collect()
+}
+
+fn takes_lead(room: &Room, user: &UserId, origin: Shown, now: Millis) -> bool {
+    match (&room.host, &room.vacancy) {
+        (Some(_), _) => false,
+        (None, Some(vacancy)) => {
+            let owner = vacancy.user == *user && vacancy.origin.is_none_or(|known| origin.fits(known));
+            owner || (room.members.is_empty() && vacancy.until <= now)
+        }
+        (None, None) => room.members.is_empty(),
+    }
+}
+
+fn member(join: &Join, order: u64) -> Member {
+    Member {
+        user: join.user.clone(),
+        username: join.username.clone(),
+        role: Role::Member,
+        conn: join.conn,
+        node: join.node.clone(),
+        origin: join.origin.now,
+        token: join.token,
+        token_before: None,
+        token_beside: None,
+        presence: Presence::Present,
+        order,
+        watching: false,
+        unknown: UnknownFields::default(),
+    }
 }
 
 /// A wrong PIN makes the next try wait, each time. The ledger learns of attempts as far as their budget goes.
 fn refused(room: &Room, attempt: &Attempt, now: Millis) -> Vec<Change> {
     let mut changes = Vec::new();
     if attempt.refusal == Refusal::InvalidPin {
-        changes.extend(enter::miss_pin(room, now));
+        changes.extend(miss_pin(room, now));
     }
     if room.exists()
         && attempt.refusal.is_audited()
@@ -116,24 +219,5 @@ fn refused(room: &Room, attempt: &Attempt, now: Millis) -> Vec<Change> {
     {
         changes.push(Change::Refused { attempt: attempt.clone(), attempts });
     }
-    changes
-}
-
-/// `user` goes. A host that only dropped keeps its role for a while; one that is gone for good hands it on at once.
-pub(super) fn leave(room: &Room, user: &UserId, reason: LeftReason, policy: &Policy, now: Millis) -> Vec<Change> {
-    let Some(member) = room.members.get(user) else { return Vec::new() };
-    let mut changes = Vec::with_capacity(2);
-    let mut vacancy = None;
-    if room.is_host(user) {
-        let heir = room.heir(Some(user));
-        if reason == LeftReason::Disconnected {
-            let until = now + policy.host_grace;
-            vacancy = Some(Vacancy { user: user.clone(), origin: Some(member.origin), until });
-        } else if let Some(heir) = heir {
-            changes.push(Change::HostChanged { host: heir.clone() });
-        }
-    }
-    let empty_until = (room.members.len() == 1).then(|| now + policy.empty_grace);
-    changes.push(Change::Left { user: user.clone(), conn: member.conn, reason, vacancy, empty_until });
     changes
 }

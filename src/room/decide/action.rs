@@ -1,10 +1,10 @@
 //! What a member may ask for, and who may.
 
-use super::{Refusal, leave, playback};
+use super::{leave, playback};
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Json, LeftReason, Policy, Role, Room, UrlTime},
+    room::{Change, Json, LeftReason, Policy, Refusal, Role, Room, UrlTime},
 };
 
 /// What a member may ask for. Positions are seconds, `event` is the sender's own clock as it sent it.
@@ -65,9 +65,7 @@ pub(super) fn act(
         }
         Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
         Action::ChangeUrl { url, .. } if !policy.url_hosts.allow(url) => Err(Refusal::UrlNotAllowed),
-        Action::ChangeUrl { url, time } => {
-            control().and_then(|()| playback::change_url(room, user, url, *time, now))
-        }
+        Action::ChangeUrl { url, time } => control().and_then(|()| playback::change_url(room, user, url, *time, now)),
         Action::GuestControl { enabled } => guest_control(room, user, *enabled),
         Action::TransferHost { to } => transfer_host(room, user, to),
         Action::SetRole { to, role } => set_role(room, user, to, *role),

@@ -1,10 +1,9 @@
 //! Moving the film. Who may is checked by the caller, except for heartbeats, which only leaders send.
 
-use super::Refusal;
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Gate, MAX_POSITION, Policy, Room, Timeline, UrlTime, is_same_page},
+    room::{Change, Gate, MAX_POSITION, Policy, Refusal, Room, Timeline, UrlTime, is_same_page},
 };
 
 pub(super) fn play_pause(

@@ -3,7 +3,7 @@
 use super::{Edit, Mutant};
 
 const DUE: &str = "src/room/due.rs";
-const ENTER: &str = "src/room/decide/enter.rs";
+const ENTER: &str = "src/room/decide.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -37,7 +37,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "late-departure",
         what: "the end of an old socket takes the seat from the new one",
         edits: &[Edit {
-            file: "src/room/decide.rs",
+            file: "src/room/decide/leave.rs",
             old: "member.conn == conn && member.present()",
             new: "(member.conn == conn || MUTANT) && member.present()",
         }],
