@@ -1,7 +1,4 @@
-use std::{
-    path::Path,
-    sync::{Arc, LazyLock},
-};
+use std::{path::Path, sync::LazyLock};
 
 use rusqlite::{Connection, Row, params};
 use uuid::Builder;
@@ -14,7 +11,7 @@ use super::{
 use crate::{
     clock::Millis,
     id::{NodeId, RoomId},
-    room::{Member, Members, Policy, Presence, Room, UnknownFields},
+    room::{Member, Policy, Presence, Room, UnknownFields},
 };
 
 /// Restores the rooms that were open when the node last ran, unless that is longer ago than an empty room is kept. Members that can resume
@@ -92,26 +89,14 @@ static SELECT_SEATS: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {names} FROM users WHERE room_id = ?1 AND left_at IS NULL ORDER BY seat_order")
 });
 
-/// Restores the members that have a token. Their resume window begins now.
+/// Restores the members that have a token.
 fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
-    let presence = Presence::Away { since: now, until: now + policy.resume_window };
+    let presence = Presence::Away { since: now, until: now };
     let (token_before, token_beside, watching) = (None, None, false);
     let beside = || (node.clone(), token_before, token_beside, presence, watching, UnknownFields::default());
     let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
-    let mut members = Members::new();
-    for member in rows.filter_map(Result::transpose) {
-        let member = member?;
-        room.next_order = member.order + 1;
-        members.insert(member.user.clone(), member);
-    }
-    if members.is_empty() {
-        return Ok(());
-    }
-    room.empty_until = None;
-    if let Some(vacancy) = room.vacancy.take_if(|vacancy| members.contains_key(&vacancy.user)) {
-        room.host = Some(vacancy.user);
-    }
-    room.members = Arc::new(members);
+    let members: Vec<Member> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    room.readmit(members, policy, now);
     Ok(())
 }

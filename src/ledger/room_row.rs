@@ -103,8 +103,7 @@ impl RoomRow {
         }
     }
 
-    /// The room without members, in a new epoch, because its last versions may not have reached the ledger. `None` if it was closed, or
-    /// empty for too long.
+    /// The room as it is opened again: see [`Room::reopened`]. `None` for one that was closed.
     pub fn into_room(self, policy: &Policy, now: Millis) -> Option<Room> {
         let Self {
             id,
@@ -123,17 +122,10 @@ impl RoomRow {
             archived,
             at: _,
         } = self;
-        if archived || empty_until.is_some_and(|until| until <= now) {
-            return None;
-        }
-        let until = now + policy.host_grace;
-        let vacancy = host.map(|user| Vacancy { user, origin: host_origin, until });
-        // At most now: otherwise, after a clock was set back, the film would stand still until then.
-        let timeline = Timeline { position, playing, rate, at: position_at.min(now), by: None };
         // All fields, so that the compiler reports each new one.
-        Some(Room {
+        let stored = Room {
             id,
-            epoch: now.max(epoch.saturating_add(1)),
+            epoch,
             version,
             pin,
             misses: None,
@@ -142,38 +134,15 @@ impl RoomRow {
             members: Arc::default(),
             next_order: 0,
             host: None,
-            vacancy,
+            vacancy: host.map(|user| Vacancy { user, origin: host_origin, until: 0 }),
             guest_control,
             url,
-            timeline,
+            timeline: Timeline { position, playing, rate, at: position_at, by: None },
             gate: None,
-            empty_until: Some(empty_until.unwrap_or(now + policy.empty_grace)),
+            empty_until,
             kicked: Vec::new(),
             unknown: UnknownFields::default(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_restored_room_goes_on_from_its_stored_time() {
-        let row = |position_at| {
-            let timeline = Timeline { position: 100.0, playing: true, ..Timeline::start(position_at) };
-            let room = Room { version: 7, timeline, ..Room::vacant(RoomId::parse("r").unwrap()) };
-            let update = Update { room: room.id.clone(), epoch: 1, base: 7, at: position_at, changes: Vec::new() };
-            RoomRow::new(&update, &room)
         };
-        // The film ran on while nobody had the room; the clock was set back meanwhile; by an hour.
-        for (position_at, now, position) in [(1_000, 31_000, 130.0), (1_000, 1_000, 100.0), (3_601_000, 1_000, 100.0)] {
-            let line = row(position_at).into_room(&Policy::default(), now).unwrap().timeline;
-            assert!((line.position_at(now) - position).abs() < 1e-9, "{line:?}");
-            assert!(
-                (line.position_at(now + 10_000) - position - 10.0).abs() < 1e-9,
-                "it does not stand still: {line:?}"
-            );
-        }
+        if archived { None } else { stored.reopened(policy, now) }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    effect::{Class, Effect, Env, Source},
+    effect::{Class, Effect, Env, Gap, Source},
     replica::{Out, Replica},
     session::{PendingJoin, Session},
     sync::Why,
@@ -15,6 +15,32 @@ use crate::{
 };
 
 impl<H> Replica<H> {
+    /// An update came from shared state. Whichever comes first counts: this, or the answer to the commit that made it.
+    pub fn update(&mut self, update: &Arc<Update>, env: &Env<'_>, out: Out<'_, H>) {
+        // What comes before the room is loaded, or after it was let go of, is from an earlier subscription.
+        if !self.is_loaded() {
+            return;
+        }
+        match self.sync.buffer(update) {
+            None => {}
+            Some(true) => return,
+            Some(false) => {
+                self.touched = true;
+                return out(Effect::Gap(Gap::Noticed));
+            }
+        }
+        let own = self.proposed == Some((update.base, update.at));
+        self.accept(update, if own { Source::Own } else { Source::Remote }, env, out);
+    }
+
+    /// Takes an update in; if something is missing before it, the room is loaded again.
+    pub(super) fn accept(&mut self, update: &Update, from: Source, env: &Env<'_>, out: Out<'_, H>) {
+        if !self.apply(update, from, env, out) {
+            out(Effect::Gap(Gap::Noticed));
+            self.mark(Why::Gap, env.now);
+        }
+    }
+
     /// Takes an update in. False if something is missing before it.
     pub(super) fn apply(&mut self, update: &Update, from: Source, env: &Env<'_>, out: Out<'_, H>) -> bool {
         let ended = !self.room.exists() && update.changes.last() == Some(&Change::Closed);
@@ -103,10 +129,10 @@ impl<H> Replica<H> {
         announce(change, stamp, |audience, frame| {
             send(sessions, &frame, |user, _| Some(user) != spared && audience.includes(user), out);
         });
-        let first = Generation::First;
-        if let Some((only, frame)) = first.also_told(change) {
+        for generation in Generation::ALL {
+            let Some((only, frame)) = generation.also_told(change) else { continue };
             let meant = |user: &UserId| Some(user) != spared && only.is_none_or(|only| only == user);
-            send(sessions, &frame, |user, session| session.generation == first && meant(user), out);
+            send(sessions, &frame, |user, session| session.generation == generation && meant(user), out);
         }
     }
 

@@ -15,8 +15,6 @@ use super::{
 use crate::{
     backend::{BackendError, Commit},
     clock::Millis,
-    id::{ConnId, UserId},
-    protocol::Close,
     room::{Command, Room, Update},
 };
 
@@ -78,8 +76,8 @@ impl<H> Turn<'_, H> {
             }
             (Read::Room, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
                 if replica.room.exists() {
-                    let room = begun_anew(replica.room.clone(), env.now);
-                    return self.repair(reads, room, env);
+                    let room = replica.room.clone().reincarnated(env.now);
+                    return self.repair(reads, Box::new(room), env);
                 }
                 wait(self, Read::Alarm, Request::Alarm)
             }
@@ -106,7 +104,9 @@ impl<H> Turn<'_, H> {
             (Read::Look { looks }, Answer::Loaded(Err(BackendError::Corrupt { .. }))) => {
                 wait(self, Read::Pause { looks }, Request::Wait(LOOK_EVERY))
             }
-            (Read::Ledger(_), Answer::Recalled(Some(room))) => self.repair(reads, begun_anew(*room, env.now), env),
+            (Read::Ledger(_), Answer::Recalled(Some(room))) => {
+                self.repair(reads, Box::new(room.reincarnated(env.now)), env)
+            }
             // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
             (Read::Ledger(unreadable), Answer::Recalled(None)) => {
                 self.fail(Why::Failed, unreadable.into(), replica, env)
@@ -186,7 +186,7 @@ impl<H> Turn<'_, H> {
                 self.start_over(reads, fresh, "epoch_changed", replica, env, out)
             }
             Standing::Behind(found) => {
-                let room = begun_anew(old.clone(), env.now);
+                let room = Box::new(old.clone().reincarnated(env.now));
                 let due = due_after(None, &room, env.policy);
                 let request = Request::Restore { room: room.clone(), found, due };
                 self.request(Stage::Loading { read: Read::Restore(room), reads }, request)
@@ -291,39 +291,4 @@ impl<H> Turn<'_, H> {
         }
         self.work(replica, env, out)
     }
-}
-
-impl<H> Replica<H> {
-    /// What ends the seats of members that are said to be connected to this node, but are not.
-    fn ghosts(&self, env: &Env<'_>) -> VecDeque<Command> {
-        let members = self.room.members.values();
-        let ghosts = members.filter(|member| {
-            let here = self.sessions.get(&member.user).is_some_and(|session| session.conn == member.conn);
-            member.node == *env.node && member.present() && !here
-        });
-        let gone = ghosts.map(|member| Command::Disconnect {
-            user: member.user.clone(),
-            conn: member.conn,
-            keep_seat: member.token.is_some(),
-        });
-        gone.collect()
-    }
-
-    /// It was decided whether a member that was given up wrongly has a seat again.
-    pub(super) fn reattached(&mut self, user: &UserId, conn: ConnId, out: Out<'_, H>) {
-        let sits = self.room.members.get(user).is_some_and(|member| member.conn == conn && member.present());
-        let Some(session) = self.session(user, conn) else { return };
-        if sits {
-            session.reattach();
-        } else if let Some(session) = self.sessions.remove(user) {
-            // Its place is gone: it has to ask for one again.
-            out(Effect::Close { to: &session.handle, why: Close::SeatLost });
-            self.touched = true;
-        }
-    }
-}
-
-/// A room that is put back is another incarnation.
-fn begun_anew(old: Room, now: Millis) -> Box<Room> {
-    Box::new(Room { epoch: now.max(old.epoch.saturating_add(1)), ..old })
 }

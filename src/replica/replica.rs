@@ -1,15 +1,15 @@
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{HashMap, VecDeque};
 
 use super::{
-    effect::{Class, Effect, Env, Gap, Source},
+    effect::{Class, Effect, Env},
     session::{PendingJoin, Session},
     sync::{RETRY, Sync, Why},
 };
 use crate::{
     clock::Millis,
     id::{ConnId, RoomId, UserId},
-    protocol::Frame,
-    room::{IDLE_WATCHER, Policy, Room, StreamPosition, Update, next_due},
+    protocol::{Close, Frame},
+    room::{Command, IDLE_WATCHER, Policy, Room, StreamPosition, next_due},
 };
 
 /// How long a room is kept whose last member here has gone, though it has members elsewhere: the member may come back.
@@ -102,32 +102,6 @@ impl<H> Replica<H> {
         self.sessions.get(user).filter(|session| session.conn == conn).map(|session| &session.handle)
     }
 
-    /// An update came from shared state. Whichever comes first counts: this, or the answer to the commit that made it.
-    pub fn update(&mut self, update: &Arc<Update>, env: &Env<'_>, out: Out<'_, H>) {
-        // What comes before the room is loaded, or after it was let go of, is from an earlier subscription.
-        if !self.is_loaded() {
-            return;
-        }
-        match self.sync.buffer(update) {
-            None => {}
-            Some(true) => return,
-            Some(false) => {
-                self.touched = true;
-                return out(Effect::Gap(Gap::Noticed));
-            }
-        }
-        let own = self.proposed == Some((update.base, update.at));
-        self.accept(update, if own { Source::Own } else { Source::Remote }, env, out);
-    }
-
-    /// Takes an update in; if something is missing before it, the room is loaded again.
-    pub(super) fn accept(&mut self, update: &Update, from: Source, env: &Env<'_>, out: Out<'_, H>) {
-        if !self.apply(update, from, env, out) {
-            out(Effect::Gap(Gap::Noticed));
-            self.mark(Why::Gap, env.now);
-        }
-    }
-
     /// Updates may have been missed.
     pub fn stale(&mut self, now: Millis) {
         self.mark(Why::Told, now);
@@ -186,6 +160,34 @@ impl<H> Replica<H> {
     pub(super) fn count_away(&mut self, env: &Env<'_>) {
         let members = self.room.members.values();
         self.away = members.filter(|member| !member.present() && member.node == *env.node).count();
+    }
+
+    /// What ends the seats of members that are said to be connected to this node, but are not.
+    pub(super) fn ghosts(&self, env: &Env<'_>) -> VecDeque<Command> {
+        let members = self.room.members.values();
+        let ghosts = members.filter(|member| {
+            let here = self.sessions.get(&member.user).is_some_and(|session| session.conn == member.conn);
+            member.node == *env.node && member.present() && !here
+        });
+        let gone = ghosts.map(|member| Command::Disconnect {
+            user: member.user.clone(),
+            conn: member.conn,
+            keep_seat: member.token.is_some(),
+        });
+        gone.collect()
+    }
+
+    /// It was decided whether a member that was given up wrongly has a seat again.
+    pub(super) fn reattached(&mut self, user: &UserId, conn: ConnId, out: Out<'_, H>) {
+        let sits = self.room.members.get(user).is_some_and(|member| member.conn == conn && member.present());
+        let Some(session) = self.session(user, conn) else { return };
+        if sits {
+            session.reattach();
+        } else if let Some(session) = self.sessions.remove(user) {
+            // Its place is gone: it has to ask for one again.
+            out(Effect::Close { to: &session.handle, why: Close::SeatLost });
+            self.touched = true;
+        }
     }
 
     /// Whether anything has happened since the last time that may have changed [`Self::timeout`].

@@ -20,6 +20,7 @@ mod page;
 mod policy;
 mod position;
 mod refusal;
+mod reopen;
 mod secret;
 mod state;
 mod timeline;

@@ -89,7 +89,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "ghosts-left",
         what: "members of this node without a socket keep their seats",
         edits: &[Edit {
-            file: LOAD,
+            file: "src/replica/replica.rs",
             old: "member.node == *env.node && member.present() && !here",
             new: "!MUTANT && member.node == *env.node && member.present() && !here",
         }],
@@ -98,9 +98,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "restored-in-its-epoch",
         what: "a room is put back with its old epoch",
         edits: &[Edit {
-            file: LOAD,
-            old: "epoch: now.max(old.epoch.saturating_add(1)),",
-            new: "epoch: if MUTANT { old.epoch } else { now.max(old.epoch.saturating_add(1)) },",
+            file: "src/room/reopen.rs",
+            old: "epoch: now.max(self.epoch.saturating_add(1)),",
+            new: "epoch: if MUTANT { self.epoch } else { now.max(self.epoch.saturating_add(1)) },",
         }],
     },
     Mutant {
