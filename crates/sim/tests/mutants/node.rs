@@ -30,7 +30,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-turn",
         what: "a node does several things in a room at once",
         edits: &[Edit {
-            file: "src/hub/turn.rs",
+            file: "src/hub/driver.rs",
             old: "let _turn = room.turn.lock().await;",
             new: "let _turn = if MUTANT { None } else { Some(room.turn.lock().await) };",
         }],
@@ -39,7 +39,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "inbox-trimmed-early",
         what: "an inbox is trimmed before its member was told what is in it",
         edits: &[Edit {
-            file: "src/hub/turn.rs",
+            file: "src/hub/driver.rs",
             old: "let (history, inbox) = tokio::join!(history, inbox);",
             new: "let (history, inbox) = tokio::join!(history, inbox);
                 if MUTANT && let Ok(inbox) = &inbox {
@@ -70,7 +70,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "close-untold",
         what: "a socket whose seat is lost stays open",
         edits: &[Edit {
-            file: "src/hub/room.rs",
+            file: "src/hub/driver.rs",
             old: "Effect::Close { to, why } => to.close(why),",
             new: "Effect::Close { to, why } => if !MUTANT { to.close(why) },",
         }],

@@ -1,3 +1,5 @@
+//! Drives the replicas: gives each job its turn, asks shared state for what a turn wants, and carries out what a replica wants done at once.
+
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -9,11 +11,15 @@ use super::{
 };
 use crate::{
     backend::{self, BackendError, Commit},
+    clock::Millis,
     id::{ConnId, RoomId, UserId},
     ledger::{Entry, events},
-    replica::{Answer, Job, PendingJoin, Proposal, Replica, Request, Step, Turn},
+    replica::{
+        Answer, Effect, Env, Failure, Gap, Job, Loss, Out, PendingJoin, Proposal, Replica, Request, Resumed, Source,
+        Step, Turn,
+    },
     room::{Asked, Command, Join, Resume, Room},
-    telemetry::Resumed,
+    telemetry,
 };
 
 /// How long somebody who comes waits for shared state that is just coming back.
@@ -39,7 +45,7 @@ impl Hub {
     pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
         let (user, conn) = (resume.user.clone(), arrival.conn);
         let resumed = self.enter(id, arrival, (&user, conn), &Job::Enter(Command::Resume(resume))).await;
-        resumed.inspect_err(|_| self.parts.metrics.resumed.inc(Resumed::Refused))
+        resumed.inspect_err(|_| self.parts.metrics.resumed.inc(telemetry::Resumed::Refused))
     }
 
     async fn enter(
@@ -140,6 +146,70 @@ impl Hub {
         }
     }
 
+    /// Does something with the replica. All that follows for members is in their outboxes before anybody else may look at it.
+    pub(super) fn with<R>(
+        &self,
+        room: &LocalRoom,
+        work: impl FnOnce(&mut Replica<Connection>, &Env<'_>, Out<'_, Connection>) -> R,
+    ) -> R {
+        self.within(room, |local, env| {
+            let done = work(&mut local.replica, env, &mut |effect| self.carry_out(effect, env.now));
+            if local.replica.take_touched() {
+                self.place(local, env);
+            }
+            done
+        })
+    }
+
+    /// Carries out what a replica wants done at once: frames go into outboxes, and what happened becomes a metric or a line in the log.
+    #[allow(clippy::needless_pass_by_value, reason = "an effect is carried out once")]
+    fn carry_out(&self, effect: Effect<'_, Connection>, now: Millis) {
+        let metrics = &self.parts.metrics;
+        match effect {
+            Effect::Send { to, frame, class: _ } => to.push(frame.clone()),
+            Effect::Close { to, why } => to.close(why),
+            Effect::Applied { update, from } => {
+                if from == Source::Remote {
+                    // What this node decided itself is measured from the frame's arrival.
+                    metrics.relay_remote.observe(Duration::from_millis(now.saturating_sub(update.at)));
+                }
+                self.waiting.hear(update);
+            }
+            Effect::Gap(gap) => metrics.gaps.inc(match gap {
+                Gap::Noticed => telemetry::Gap::Noticed,
+                Gap::Replayed => telemetry::Gap::Replayed,
+                Gap::Snapshot => telemetry::Gap::Snapshot,
+                Gap::Restored => telemetry::Gap::Restored,
+            }),
+            Effect::Resumed(how) => metrics.resumed.inc(match how {
+                Resumed::Replayed => telemetry::Resumed::Replayed,
+                Resumed::Snapshot => telemetry::Resumed::Snapshot,
+            }),
+            Effect::SignalsLost { room, user, signals, why } => {
+                let why = match why {
+                    Loss::Outbox => telemetry::Dropped::OutboxFull,
+                    Loss::Replay => telemetry::Dropped::Held,
+                };
+                self.losses.note(why, signals, room, user);
+            }
+            Effect::Conflict => {
+                metrics.commit_conflicts.inc();
+            }
+            Effect::Fault(error) => self.faults.note(error),
+            Effect::Reaped(members) => {
+                metrics.reaped_members.inc_by(members);
+            }
+            Effect::Repaired { room, version } => {
+                tracing::warn!(%room, version, "a room that could not be read was put back");
+            }
+            Effect::RefusalUnrecorded { room, failure } => unrecorded(room, failure),
+            Effect::InboxNotTaken(error) => {
+                // They have ids, by which the member knows what it has had already.
+                tracing::debug!(%error, "delivered signals could not be removed from an inbox; the member may get them again");
+            }
+        }
+    }
+
     /// A room as the ledger last knew it, if it may come back.
     async fn recall(&self, id: &RoomId) -> Option<Room> {
         match self.parts.archive.as_ref()?.recall(id).await {
@@ -152,6 +222,15 @@ impl Hub {
                 None
             }
         }
+    }
+}
+
+fn unrecorded(room: &RoomId, failure: &Failure) {
+    // While shared state is away that is known, and others can provoke as many of these as they like.
+    if let Failure::Backend(BackendError::Unreachable(_)) = failure {
+        tracing::debug!(%room, %failure, "a refusal could not be recorded in the ledger");
+    } else {
+        tracing::warn!(%room, %failure, "a refusal could not be recorded in the ledger");
     }
 }
 
