@@ -9,7 +9,7 @@ use axum::{
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::Site;
+use super::AppState;
 use crate::{auth::tidy_code, backend::BackendError, headers::list, id::RoomId, web::DeadLink};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -28,20 +28,20 @@ const STRANGE_BURST: u32 = 5_000;
 
 /// `/api/short-id/<room>`: the code of a room, always the same one. It can be requested before the room exists, because the extension asks
 /// for both at once.
-pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) -> Response {
+pub(super) async fn short_id(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let Some(room) = rest(request.uri(), "/api/short-id/").and_then(|raw| RoomId::parse(&raw).ok()) else {
         return failure(StatusCode::BAD_REQUEST, "not a room id");
     };
-    match claim(&site, &room).await {
+    match claim(&app, &room).await {
         Ok(Claim::Busy(wait)) => {
             let wait = wait.div_ceil(1_000).to_string();
             ([(header::RETRY_AFTER, wait)], failure(StatusCode::TOO_MANY_REQUESTS, "Failed to create short ID"))
                 .into_response()
         }
         Ok(Claim::Code(code)) => {
-            let link = format!("{}/room/{code}", base(&site, &request));
+            let link = format!("{}/room/{code}", base(&app, &request));
             // Another page than this node's is for the extension; this node's page has links of its own.
-            let page = if site.invite_url.starts_with('/') { link.clone() } else { format!("{link}?{TO_PAGE}") };
+            let page = if app.invite_url.starts_with('/') { link.clone() } else { format!("{link}?{TO_PAGE}") };
             Json(json!({ "shortId": code, "roomId": room, "shortUrl": link, "pageUrl": page })).into_response()
         }
         Ok(Claim::Taken) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
@@ -53,11 +53,11 @@ pub(super) async fn short_id(State(site): State<Arc<Site>>, request: Request) ->
 }
 
 /// `/api/room/<code>`: the room of a code, in any case.
-pub(super) async fn by_code(State(site): State<Arc<Site>>, request: Request) -> Response {
+pub(super) async fn by_code(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let Some(code) = rest(request.uri(), "/api/room/").and_then(|raw| tidy_code(&raw)) else {
         return failure(StatusCode::NOT_FOUND, "Room not found");
     };
-    match resolve(&site, &code).await {
+    match resolve(&app, &code).await {
         Ok(Some(room)) => Json(json!({ "roomId": room, "shortId": code })).into_response(),
         Ok(None) => failure(StatusCode::NOT_FOUND, "Room not found"),
         Err(error) => {
@@ -68,14 +68,14 @@ pub(super) async fn by_code(State(site): State<Arc<Site>>, request: Request) -> 
 }
 
 /// `/room/<code>[/<pin>]`: the invite link. It redirects to where the film is watched.
-pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> Response {
+pub(super) async fn invite(State(app): State<Arc<AppState>>, request: Request) -> Response {
     let path = rest(request.uri(), "/room/").unwrap_or_default();
     let mut parts = path.trim_end_matches('/').splitn(2, '/');
     let code = parts.next().and_then(tidy_code);
     let pin = parts.next().filter(|pin| !pin.is_empty());
     let is_pin = |pin: &str| pin.len() <= 64 && pin.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let Some(code) = code.filter(|_| pin.is_none_or(is_pin)) else { return DeadLink::Gone.answer(request.headers()) };
-    match resolve(&site, &code).await {
+    match resolve(&app, &code).await {
         Ok(Some(room)) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("tandemRoom", room.as_str());
@@ -86,7 +86,7 @@ pub(super) async fn invite(State(site): State<Arc<Site>>, request: Request) -> R
             let query = query.finish().replace('+', "%20");
             // A guest who was invited by the page of this node has no extension.
             let to_page = request.uri().query().is_some_and(|query| query.split('&').any(|key| key == TO_PAGE));
-            let target = if to_page { "/" } else { site.invite_url.as_str() };
+            let target = if to_page { "/" } else { app.invite_url.as_str() };
             let joint = if target.contains('?') { '&' } else { '?' };
             let target = format!("{target}{joint}{query}");
             // The link contains a PIN, so nobody on the way may cache it.
@@ -114,34 +114,34 @@ enum Claim {
     Busy(u64),
 }
 
-async fn claim(site: &Site, room: &RoomId) -> Result<Claim, BackendError> {
-    let now = site.clock.now();
-    let life = if site.backend.exists(room).await? {
+async fn claim(app: &AppState, room: &RoomId) -> Result<Claim, BackendError> {
+    let now = app.clock.now();
+    let life = if app.backend.exists(room).await? {
         LIFE
     } else {
-        let mut codes = site.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut codes = app.codes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(wait) = codes.take(1, STRANGE_RATE, STRANGE_BURST, now) {
             return Ok(Claim::Busy(wait));
         }
         SHORT_LIFE
     };
     for attempt in 0..ATTEMPTS {
-        let code = site.keys.short_code(room, attempt);
-        if site.backend.claim_code(&code, room, now + life, now).await? {
+        let code = app.keys.short_code(room, attempt);
+        if app.backend.claim_code(&code, room, now + life, now).await? {
             return Ok(Claim::Code(code));
         }
     }
     Ok(Claim::Taken)
 }
 
-async fn resolve(site: &Site, code: &str) -> Result<Option<RoomId>, BackendError> {
-    let now = site.clock.now();
-    let room = site.backend.resolve_code(code, now).await?;
+async fn resolve(app: &AppState, code: &str) -> Result<Option<RoomId>, BackendError> {
+    let now = app.clock.now();
+    let room = app.backend.resolve_code(code, now).await?;
     if let Some(room) = &room
-        && site.backend.exists(room).await?
+        && app.backend.exists(room).await?
     {
         // A used code stays valid, unless it was made for a room that nobody ever entered. If that cannot be stored, it still leads to its room.
-        let _ = site.backend.claim_code(code, room, now + LIFE, now).await;
+        let _ = app.backend.claim_code(code, room, now + LIFE, now).await;
     }
     Ok(room)
 }
@@ -154,8 +154,8 @@ fn rest(uri: &Uri, prefix: &str) -> Option<String> {
 }
 
 /// The base URL under which clients reach this service.
-fn base(site: &Site, request: &Request) -> String {
-    if let Some(url) = &site.public_url {
+fn base(app: &AppState, request: &Request) -> String {
+    if let Some(url) = &app.public_url {
         return url.as_str().trim_end_matches('/').to_owned();
     }
     let plausible =

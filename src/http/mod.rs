@@ -19,7 +19,7 @@ pub(crate) use listen::bare;
 pub use listen::listen;
 pub use peer::Peer;
 pub use pulse::Patience;
-pub use router::{Site, SiteParts, router};
+pub use router::{AppState, AppStateParts, router};
 pub use serve::{Terms, serve};
 pub use status::{OPEN_METRICS, TEXT};
 

@@ -26,14 +26,22 @@ use crate::{
     id::ConnId,
     ledger::{Database, Journal},
     limit::Bucket,
-    socket::{self, Admission, Door, Handshake},
+    socket::{self, Admission, Gateway, Handshake},
     telemetry::{Metrics, Subject},
     web,
 };
 
 /// What all requests share.
-pub struct Site {
-    parts: SiteParts,
+pub struct AppState {
+    gateway: Arc<Gateway>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) journal: Option<Journal>,
+    pub(super) database: Option<Database>,
+    pub(super) keys: Keys,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) admission: Arc<Admission>,
     pub(super) started: Instant,
     pub(super) status_detail: StatusDetail,
     pub(super) invite_url: String,
@@ -43,10 +51,10 @@ pub struct Site {
     pub(super) codes: Mutex<Bucket>,
 }
 
-/// The parts that a site is made of.
+/// What the state is made of.
 #[allow(missing_docs, reason = "each is its own name")]
-pub struct SiteParts {
-    pub door: Arc<Door>,
+pub struct AppStateParts {
+    pub gateway: Arc<Gateway>,
     pub hub: Arc<Hub>,
     pub backend: Arc<dyn Backend>,
     /// The ledger of a single node.
@@ -59,24 +67,26 @@ pub struct SiteParts {
     pub admission: Arc<Admission>,
 }
 
-impl std::fmt::Debug for Site {
+impl std::fmt::Debug for AppState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Site").field("hub", &self.hub).finish_non_exhaustive()
+        f.debug_struct("AppState").field("hub", &self.hub).finish_non_exhaustive()
     }
 }
 
-impl std::ops::Deref for Site {
-    type Target = SiteParts;
-    fn deref(&self) -> &SiteParts {
-        &self.parts
-    }
-}
-
-impl Site {
-    /// A site with the rules of `config`.
-    pub fn new(parts: SiteParts, config: &Config) -> Self {
+impl AppState {
+    /// The state of a node with the rules of `config`.
+    pub fn new(parts: AppStateParts, config: &Config) -> Self {
+        let AppStateParts { gateway, hub, backend, journal, database, keys, clock, metrics, admission } = parts;
         Self {
-            parts,
+            gateway,
+            hub,
+            backend,
+            journal,
+            database,
+            keys,
+            clock,
+            metrics,
+            admission,
             started: Instant::now(),
             status_detail: config.server.status_detail,
             invite_url: config.server.invite_url.clone(),
@@ -85,10 +95,15 @@ impl Site {
             codes: Mutex::default(),
         }
     }
+
+    /// Bytes that wait in the outboxes of all sockets, and in the fullest one.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        self.gateway.waiting()
+    }
 }
 
 /// All routes. Most accept any method, as in the first generation.
-pub fn router(site: Arc<Site>) -> Router {
+pub fn router(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/ws", any(socket))
         .route("/health", any(probe::health))
@@ -105,30 +120,30 @@ pub fn router(site: Arc<Site>) -> Router {
         .layer(middleware::from_fn(shield::shield))
         .layer(middleware::from_fn(cors::cors))
         .layer(middleware::from_fn(request_id::request_id))
-        .with_state(site)
+        .with_state(app)
 }
 
 async fn socket(
-    State(site): State<Arc<Site>>,
+    State(app): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     Extension(GivenId(request_id)): Extension<GivenId>,
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let address = peer.client(&parts.headers, site.hops);
+    let address = peer.client(&parts.headers, app.hops);
     match Handshake::read(&mut parts) {
         Ok(handshake) => {
             let conn = ConnId::random();
             let name =
                 request_id.as_deref().map_or_else(|| HeaderValue::from_str(&conn.to_string()), HeaderValue::from_str);
             let subject = Subject::socket(conn, request_id);
-            let mut response = socket::upgrade(&site.door, address, &parts.headers, (conn, subject), handshake);
+            let mut response = socket::upgrade(&app.gateway, address, &parts.headers, (conn, subject), handshake);
             if let Ok(name) = name {
                 response.headers_mut().insert(X_REQUEST_ID, name);
             }
             response
         }
-        Err(unfit) => site.door.turn_away(unfit, address),
+        Err(unfit) => app.gateway.turn_away(unfit, address),
     }
 }
 
@@ -140,10 +155,10 @@ async fn sockets_only_at_ws(request: Request, next: Next) -> Response {
 }
 
 /// Any other path: the answer says what this server is.
-async fn elsewhere(State(site): State<Arc<Site>>) -> Response {
+async fn elsewhere(State(app): State<Arc<AppState>>) -> Response {
     let banner = format!(
         "tandem: Signaling server running (node {})\n/ /ws /health /ready /status /metrics /room/<code> /api/short-id/<room> /api/room/<code>\n",
-        site.hub.node()
+        app.hub.node()
     );
     (StatusCode::NOT_FOUND, banner).into_response()
 }

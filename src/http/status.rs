@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::Site;
+use super::AppState;
 use crate::{
     config::StatusDetail,
     headers::{Offer, preferred},
@@ -25,12 +25,12 @@ pub const TEXT: Offer<Format> = Offer { kind: "text/plain", version: "0.0.4", ch
 
 /// `/status`: numbers of this node, in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` it also lists
 /// rooms and members.
-pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
+pub(super) async fn status(State(app): State<Arc<AppState>>) -> Response {
     let mut rooms = Vec::new();
     // Every client asks every two seconds, so without the list no room is visited.
-    if site.status_detail == StatusDetail::Rooms {
-        let now = site.clock.now();
-        site.hub.inspect(|room, sockets| {
+    if app.status_detail == StatusDetail::Rooms {
+        let now = app.clock.now();
+        app.hub.inspect(|room, sockets| {
             if sockets > 0 {
                 rooms.push(listed(room, sockets, now));
             }
@@ -38,12 +38,12 @@ pub(super) async fn status(State(site): State<Arc<Site>>) -> Response {
     }
     let now = jiff::Timestamp::now();
     Json(json!({
-        "nodeId": site.hub.node(),
+        "nodeId": app.hub.node(),
         "timestamp": format!("{now:.3}"),
-        "localConnections": site.admission.open(),
-        "localRooms": site.hub.len(),
+        "localConnections": app.admission.open(),
+        "localRooms": app.hub.len(),
         "rooms": rooms,
-        "uptime": site.started.elapsed().as_secs_f64(),
+        "uptime": app.started.elapsed().as_secs_f64(),
         "memory": shape_of_node(),
     }))
     .into_response()
@@ -76,35 +76,35 @@ fn listed(room: &Room, sockets: usize, now: u64) -> Value {
 }
 
 /// `/metrics`: OpenMetrics or Prometheus text, or the shape of the first generation for `Accept: application/json`.
-pub(super) async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let old = Offer { kind: "application/json", version: "", choice: None };
     let Some(format) = preferred(&headers, &TEXT.map(Some), &[old, OPEN_METRICS.map(Some)]) else {
         return Json(json!({
-            "nodeId": site.hub.node(),
-            "localConnections": site.admission.open(),
-            "localRooms": site.hub.len(),
+            "nodeId": app.hub.node(),
+            "localConnections": app.admission.open(),
+            "localRooms": app.hub.len(),
             "memory": shape_of_node(),
-            "uptime": site.started.elapsed().as_secs_f64(),
+            "uptime": app.started.elapsed().as_secs_f64(),
         }))
         .into_response();
     };
     // Visiting every outbox takes milliseconds on a full node, so it does not happen on a thread that serves sockets.
-    match tokio::task::spawn_blocking(move || format.write(site.metrics.render(snapshot(&site)))).await {
+    match tokio::task::spawn_blocking(move || format.write(app.metrics.render(snapshot(&app)))).await {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-fn snapshot(site: &Site) -> Snapshot {
-    let journal = |count: fn(&Journal) -> u64| site.journal.as_ref().map_or(0, count);
+fn snapshot(app: &AppState) -> Snapshot {
+    let journal = |count: fn(&Journal) -> u64| app.journal.as_ref().map_or(0, count);
     Snapshot {
-        rooms: site.hub.len(),
-        outbox: site.door.registry.waiting(),
+        rooms: app.hub.len(),
+        outbox: app.waiting(),
         journal_waiting: journal(Journal::waiting),
         journal_written: journal(Journal::written),
         journal_lost: journal(Journal::lost),
         journal_failures: journal(Journal::failures),
-        pool: site.database.as_ref().map(Database::connections).unwrap_or_default(),
+        pool: app.database.as_ref().map(Database::connections).unwrap_or_default(),
     }
 }
 

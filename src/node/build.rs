@@ -23,11 +23,11 @@ use crate::{
     backend::{Cluster, Membership as _, RedisNode},
     clock::{Clock, millis},
     config::{Config, IceConfig},
-    http::{self, Patience, Site, SiteParts, Terms},
+    http::{self, AppState, AppStateParts, Patience, Terms},
     hub::{Hub, Parts},
     id::NodeId,
     protocol::{ServerFrame, encode},
-    socket::{Admission, Door, DoorParts, Registry},
+    socket::{Admission, Gateway, GatewayParts, Registry},
     telemetry::{Metrics, contained},
 };
 
@@ -44,7 +44,7 @@ pub struct Node {
     address: SocketAddr,
     clock: Clock,
     hub: Arc<Hub>,
-    site: Arc<Site>,
+    app: Arc<AppState>,
     metrics: Arc<Metrics>,
     admission: Arc<Admission>,
     registry: Arc<Registry>,
@@ -84,7 +84,7 @@ impl Node {
         metrics.connections_max.set(i64::try_from(files.sockets).unwrap_or(i64::MAX));
         let registry = Registry::new(Arc::clone(&metrics));
         let sockets = TaskTracker::new();
-        let door = DoorParts {
+        let gateway = GatewayParts {
             hub: Arc::clone(&hub),
             keys: stores.keys.clone(),
             clock,
@@ -93,8 +93,8 @@ impl Node {
             registry: Arc::clone(&registry),
             tasks: sockets.clone(),
         };
-        let parts = SiteParts {
-            door: Arc::new(Door::new(door, &config)),
+        let parts = AppStateParts {
+            gateway: Arc::new(Gateway::new(gateway, &config)),
             hub: Arc::clone(&hub),
             backend: Arc::clone(hub.shared()),
             journal: stores.journal(),
@@ -104,14 +104,14 @@ impl Node {
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
         };
-        let site = Arc::new(Site::new(parts, &config));
+        let app = Arc::new(AppState::new(parts, &config));
         Ok(Self {
             config,
             listener,
             address,
             clock,
             hub,
-            site,
+            app,
             metrics,
             admission,
             registry,
@@ -138,7 +138,7 @@ impl Node {
         self.admission.pause(redis.is_some());
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
-        let router = http::router(Arc::clone(&self.site));
+        let router = http::router(Arc::clone(&self.app));
         let server = &self.config.server;
         let (head, keep_alive) = (server.header_timeout, server.keep_alive);
         let terms = Terms {

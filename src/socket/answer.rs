@@ -25,7 +25,7 @@ impl ClientSession {
     }
 
     pub(super) fn error(&self, id: Option<&Json>, code: Code, message: &str, retry_after_ms: Option<Millis>) {
-        self.door.metrics.errors.inc(code);
+        self.gateway.metrics.errors.inc(code);
         let retryable = code.retryable();
         self.send(encode(&ServerFrame::Error { code, message, retryable, retry_after_ms, id }));
     }
@@ -40,7 +40,7 @@ impl ClientSession {
         if let HubError::Backend(cause) = error {
             // Whoever talks to shared state says it once, and counts it: not here, for everybody.
             tracing::debug!(error = %cause, "a member's command could not be committed");
-        } else if let Some(skipped) = self.door.refusals.pass(self.door.clock.now()) {
+        } else if let Some(skipped) = self.gateway.refusals.pass(self.gateway.clock.now()) {
             tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), skipped, "refused");
         }
         self.error(id, code, &error.to_string(), error.retry_after());

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{answer::Outcome, budget::Budget, features::Features, pending::Pending, upgrade::Door};
+use super::{answer::Outcome, budget::Budget, features::Features, pending::Pending, upgrade::Gateway};
 use crate::{
     clock::Millis,
     hub::{HubError, Membership, Outbox},
@@ -14,7 +14,7 @@ use crate::{
 /// What the server knows of the client at the other end of a connection, and what it does with its frames.
 #[derive(Debug)]
 pub(super) struct ClientSession {
-    pub(super) door: Arc<Door>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) origin: Shown,
     /// What the log lines of this connection are about.
@@ -32,9 +32,9 @@ pub(super) struct ClientSession {
 }
 
 impl ClientSession {
-    pub(super) fn new(door: Arc<Door>, outbox: Arc<Outbox>, origin: Shown, subject: Arc<Subject>) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, outbox: Arc<Outbox>, origin: Shown, subject: Arc<Subject>) -> Self {
         Self {
-            door,
+            gateway,
             outbox,
             origin,
             subject,
@@ -54,7 +54,7 @@ impl ClientSession {
 
     /// The answer to PING, which goes ahead of everything that waits.
     pub(super) fn pong(&self, t0: Option<f64>, received: Millis) -> Frame {
-        let now = self.door.clock.now();
+        let now = self.gateway.clock.now();
         let (t1, t2) = (t0.map(|_| received), t0.map(|_| now));
         encode(&ServerFrame::Pong { timestamp: now, t0, t1, t2 })
     }
@@ -64,13 +64,13 @@ impl ClientSession {
         let Inbound { id, kind, message } = match decode(text) {
             Ok(inbound) => inbound,
             Err(error) => {
-                self.door.metrics.received.inc(Received::Invalid);
+                self.gateway.metrics.received.inc(Received::Invalid);
                 self.malformed(&error);
                 return None;
             }
         };
         self.hearing = kind.into();
-        self.door.metrics.received.inc(self.hearing);
+        self.gateway.metrics.received.inc(self.hearing);
         tracing::trace!(r#type = kind.as_str(), bytes = text.len(), "frame");
         let id = id.as_ref();
         let outcome = match message {
@@ -96,14 +96,14 @@ impl ClientSession {
             }
         };
         if outcome == Outcome::Granted && kind.is_relayed() {
-            self.door.metrics.relay.observe(came.elapsed());
+            self.gateway.metrics.relay.observe(came.elapsed());
         }
         None
     }
 
     /// Does what a member asks for.
     async fn act(&mut self, seat: &Membership, message: MemberMessage, id: Option<&Json>) -> Outcome {
-        let hub = &self.door.hub;
+        let hub = &self.gateway.hub;
         let leaves = matches!(message, MemberMessage::Act(Action::Leave));
         let done = match message {
             MemberMessage::Act(action) => {
@@ -146,7 +146,7 @@ impl ClientSession {
     pub(super) async fn depart(mut self) {
         let keep_seat = self.can_come_back();
         let Some(seat) = self.seat else { return };
-        if let Err(error) = self.door.hub.disconnect(&seat, keep_seat).await {
+        if let Err(error) = self.gateway.hub.disconnect(&seat, keep_seat).await {
             tracing::warn!(%error, "a departure could not be committed; the seat is given up when the lease or the window ends");
         }
     }
@@ -155,7 +155,7 @@ impl ClientSession {
     fn can_come_back(&mut self) -> bool {
         match &mut self.received_state {
             Some(received) => received.try_recv().is_ok(),
-            None => self.features.resume() || self.door.admission.is_closed(),
+            None => self.features.resume() || self.gateway.admission.is_closed(),
         }
     }
 }

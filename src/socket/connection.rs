@@ -13,7 +13,7 @@ use super::{
     heartbeat::{Beat, Heartbeat},
     registry::Open,
     transport::Transport,
-    upgrade::Door,
+    upgrade::Gateway,
     write::{Done, done},
 };
 use crate::{
@@ -39,16 +39,16 @@ pub(super) fn run(
 ) -> impl Future<Output = ()> + Send {
     async move {
         let mut heart =
-            Heartbeat::new(Instant::now(), session.door.ping_interval, session.door.ping_timeout, rand::random());
-        let door = Arc::clone(&session.door);
+            Heartbeat::new(Instant::now(), session.gateway.ping_interval, session.gateway.ping_timeout, rand::random());
+        let gateway = Arc::clone(&session.gateway);
         let mut connection =
-            Connection { socket: &mut socket, outbox: &open.outbox, door: &door, prompt: None, asked: None };
+            Connection { socket: &mut socket, outbox: &open.outbox, gateway: &gateway, prompt: None, asked: None };
         let end = if let Some(end) = contained(connection.converse(&mut session, &mut heart)).await {
             end
         } else {
             // What the bug left behind in the room is not to be trusted.
             if let Some(room) = session.subject.room() {
-                door.hub.distrust(&room);
+                gateway.hub.distrust(&room);
             }
             End::Close(Close::Internal)
         };
@@ -62,7 +62,7 @@ pub(super) fn run(
 pub(super) struct Connection<'a, T> {
     pub(super) socket: &'a mut T,
     pub(super) outbox: &'a Outbox,
-    pub(super) door: &'a Door,
+    pub(super) gateway: &'a Gateway,
     /// What other tasks want of this one, until it gets to that.
     pub(super) prompt: Option<Box<Prompt>>,
     /// Tasks that wait for a sign of life of the peer, which was pinged for them.
@@ -196,7 +196,7 @@ impl<T: Transport> Connection<'_, T> {
 
     /// Hands a frame to the session. While that takes time, the connection goes on writing.
     fn answer<'a>(&'a mut self, session: &'a mut ClientSession, text: Utf8Bytes, came: Instant) -> Done<'a> {
-        let received = self.door.clock.now();
+        let received = self.gateway.clock.now();
         if let Err(wait) = session.admit(text.len(), received) {
             let pong = session.turn_away(&text, wait, received);
             return self.pong(pong);
@@ -222,15 +222,15 @@ impl<T: Transport> Connection<'_, T> {
             }
             Message::Close(_) => return Err(End::Closed),
             Message::Binary(_) => {
-                self.door.metrics.received.inc(Received::Invalid);
-                let now = self.door.clock.now();
+                self.gateway.metrics.received.inc(Received::Invalid);
+                let now = self.gateway.clock.now();
                 match session.admit(0, now) {
                     Ok(()) => session.error(None, Code::InvalidMessage, "binary frames have no meaning here", None),
                     Err(wait) => session.limited(None, false, wait, now),
                 }
             }
             _ => {
-                let now = self.door.clock.now();
+                let now = self.gateway.clock.now();
                 if let Err(wait) = session.admit(0, now) {
                     session.limited(None, false, wait, now);
                 }

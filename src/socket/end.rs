@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::{task::unconstrained, time::timeout};
 use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protocol::CloseFrame};
 
-use super::{client_session::ClientSession, transport::Transport, upgrade::Door};
+use super::{client_session::ClientSession, transport::Transport, upgrade::Gateway};
 use crate::{
     protocol::{Close, Code, Received, ServerFrame, ServerFrameType, decode, encode},
     telemetry::PeerDisconnect,
@@ -33,24 +33,24 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
     let close = match end {
         End::Close(close) | End::Broken(close) => close,
         End::Closed => {
-            session.door.metrics.peer_disconnects.inc(PeerDisconnect::Closed);
+            session.gateway.metrics.peer_disconnects.inc(PeerDisconnect::Closed);
             tracing::info!(by = "client", "closed");
             // The peer's close frame has its answer waiting.
             let _ = tokio::join!(timeout(FAREWELL, socket.flush()), session.depart());
             return;
         }
         End::Gone => {
-            session.door.metrics.peer_disconnects.inc(PeerDisconnect::Gone);
+            session.gateway.metrics.peer_disconnects.inc(PeerDisconnect::Gone);
             tracing::info!(by = "network", reason = "gone without a close frame", "closed");
             return session.depart().await;
         }
     };
-    let door = Arc::clone(&session.door);
-    door.metrics.closes.inc(close);
+    let gateway = Arc::clone(&session.gateway);
+    gateway.metrics.closes.inc(close);
     tracing::info!(by = "server", code = close.code(), reason = close.reason(), "closed");
     let frame = CloseFrame { code: close.code().into(), reason: close.reason().into() };
     let farewell = async {
-        let told = answer_the_rest(&mut socket, &door, close).await.is_ok()
+        let told = answer_the_rest(&mut socket, &gateway, close).await.is_ok()
             && socket.send(Message::Close(Some(frame))).await.is_ok();
         if is_broken {
             // A close frame with a bad code has its answer waiting, as any other has.
@@ -62,7 +62,7 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
             // What it sent before it knew; not more than it could have. It cannot be answered any more.
             for _ in 0..LAST_FRAMES {
                 match socket.next().await {
-                    Some(Ok(Message::Text(_))) => door.metrics.received.inc(Received::Dropped),
+                    Some(Ok(Message::Text(_))) => gateway.metrics.received.inc(Received::Dropped),
                     Some(Ok(_)) => {}
                     _ => break,
                 }
@@ -73,7 +73,11 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
 }
 
 /// Answers the frames that have arrived already, if they have an `id`: nothing can be said after a close frame.
-async fn answer_the_rest(socket: &mut impl Transport, door: &Door, close: Close) -> Result<(), tungstenite::Error> {
+async fn answer_the_rest(
+    socket: &mut impl Transport,
+    gateway: &Gateway,
+    close: Close,
+) -> Result<(), tungstenite::Error> {
     let code = match close {
         Close::Left | Close::Kicked | Close::SeatLost => Code::NotJoined,
         Close::Policy => Code::RateLimited,
@@ -89,13 +93,13 @@ async fn answer_the_rest(socket: &mut impl Transport, door: &Door, close: Close)
     for _ in 0..LAST_FRAMES {
         let Some(Some(Ok(frame))) = unconstrained(socket.next()).now_or_never() else { break };
         let Message::Text(text) = frame else { continue };
-        door.metrics.received.inc(Received::Dropped);
+        gateway.metrics.received.inc(Received::Dropped);
         let id = decode(&text).map_or_else(|error| error.id, |inbound| inbound.id);
         if id.is_none() {
             continue;
         }
-        door.metrics.errors.inc(code);
-        door.metrics.sent.inc(ServerFrameType::Error);
+        gateway.metrics.errors.inc(code);
+        gateway.metrics.sent.inc(ServerFrameType::Error);
         let (retryable, id) = (code.retryable(), id.as_ref());
         let error = ServerFrame::Error { code, message: close.reason(), retryable, retry_after_ms: None, id };
         socket.feed(encode(&error).into()).await?;

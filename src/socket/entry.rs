@@ -19,7 +19,7 @@ impl ClientSession {
         // The latest JOIN counts: one that waits is replaced.
         self.pending = None;
         let features = Features::new(frame.features.as_deref());
-        let token = features.resume().then(|| self.door.keys.fresh_token(&frame.user_id));
+        let token = features.resume().then(|| self.gateway.keys.fresh_token(&frame.user_id));
         let (room, join) = self.entry(frame, token.as_ref());
         let again = (!features.generation.joins_again()).then(|| join.clone());
         match self.come_in(&room, join, features, token).await {
@@ -36,10 +36,10 @@ impl ClientSession {
 
     /// The room of a JOIN, and the JOIN as the room takes it.
     pub(super) fn entry(&self, frame: JoinFrame, token: Option<&ResumeToken>) -> (RoomId, Join) {
-        let keys = &self.door.keys;
+        let keys = &self.gateway.keys;
         let join = Join {
             conn: self.subject.conn(),
-            node: self.door.hub.node().clone(),
+            node: self.gateway.hub.node().clone(),
             origin: self.origin,
             username: frame.username,
             pin: frame.pin.map(|pin| keys.pin(&frame.room_id, &pin)),
@@ -62,14 +62,14 @@ impl ClientSession {
         // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
         let elsewhere = self.seat.clone().filter(|seat| seat.room.id != *room || seat.user != join.user);
         if let Some(seat) = elsewhere {
-            match self.door.hub.act(&seat, Action::Leave).await {
+            match self.gateway.hub.act(&seat, Action::Leave).await {
                 Ok(_) | Err(HubError::Refused(Refusal::NotJoined)) => self.seat = None,
                 Err(error) => return Err(error),
             }
         }
         self.subject.sit(room, &join.user);
         let arrival = self.arrival(features, token, None);
-        let (seat, version) = self.door.hub.join(room, join, arrival).await?;
+        let (seat, version) = self.gateway.hub.join(room, join, arrival).await?;
         tracing::info!(version, features = ?features.names(), "joined");
         // The ping follows ROOM_STATE: its answer says that the token has arrived.
         self.received_state = features.resume().then(|| self.outbox.ask());
@@ -96,7 +96,7 @@ impl ClientSession {
             // is refused, after which it waits longer and longer.
             self.outbox.close(Close::TryLater);
         } else if why.passes() {
-            let wait = self.door.hub.wait(&room, self.subject.conn(), &self.outbox);
+            let wait = self.gateway.hub.wait(&room, self.subject.conn(), &self.outbox);
             self.pending = Some(Box::new(Pending::new(room, join, why, retry_after, wait)));
         }
     }
@@ -124,7 +124,7 @@ impl ClientSession {
         let Some(mut pending) = self.pending.take() else { return };
         // It was not paid for yet.
         if pending.why == Code::RateLimited
-            && let Err(wait) = self.charge(1 + ClientFrameType::Join.extra_cost(), self.door.clock.now())
+            && let Err(wait) = self.charge(1 + ClientFrameType::Join.extra_cost(), self.gateway.clock.now())
         {
             pending.refused(Code::RateLimited, Some(wait));
             self.pending = Some(pending);
@@ -155,19 +155,19 @@ impl ClientSession {
         }
         self.subject.sit(&frame.room_id, &frame.user_id);
         let features = Features::new(Some(frame.features.as_deref().unwrap_or(&["resume".into(), "ack".into()])));
-        let keys = &self.door.keys;
+        let keys = &self.gateway.keys;
         let token = keys.fresh_token(&frame.user_id);
         let resume = Resume {
             user: frame.user_id.clone(),
             conn: self.subject.conn(),
-            node: self.door.hub.node().clone(),
+            node: self.gateway.hub.node().clone(),
             origin: self.origin,
             proof: keys.token(&frame.user_id, &frame.resume_token),
             token: token.digest,
         };
         let missed = Missed { epoch: frame.epoch, version: frame.version };
         let arrival = self.arrival(features, Some(token), Some(missed));
-        match self.door.hub.resume(&frame.room_id, resume, arrival).await {
+        match self.gateway.hub.resume(&frame.room_id, resume, arrival).await {
             Ok((seat, version)) => {
                 tracing::info!(version, missed = version.saturating_sub(frame.version), "resumed");
                 self.features = features;

@@ -21,11 +21,11 @@ impl ClientSession {
     }
 
     pub(super) fn charge(&mut self, amount: u32, now: Millis) -> Result<(), Millis> {
-        let allowance = Allowance { rate: self.door.rate, burst: self.door.burst };
+        let allowance = Allowance { rate: self.gateway.rate, burst: self.gateway.burst };
         let free = self.budget.held_until().is_none();
         let charged = self.budget.charge(amount, allowance, now, Instant::now());
         if free && self.budget.held_until().is_some() {
-            self.door.metrics.reads_delayed.inc();
+            self.gateway.metrics.reads_delayed.inc();
         }
         if charged.is_err()
             && self.budget.is_exhausted(allowance)
@@ -41,7 +41,7 @@ impl ClientSession {
         let fresh = now.saturating_sub(self.complained) >= COMPLAINT;
         if fresh {
             self.complained = now;
-            if let Some(skipped) = self.door.refusals.pass(now) {
+            if let Some(skipped) = self.gateway.refusals.pass(now) {
                 tracing::info!(
                     code = Code::RateLimited.as_str(),
                     wait,
@@ -62,7 +62,7 @@ impl ClientSession {
             Err(error) => (error.id, None),
         };
         let pings = matches!(message, Some(ClientMessage::Ping { .. }));
-        self.door.metrics.received.inc(if pings { ClientFrameType::Ping.into() } else { Received::Dropped });
+        self.gateway.metrics.received.inc(if pings { ClientFrameType::Ping.into() } else { Received::Dropped });
         match message {
             Some(ClientMessage::Ping { t0 }) => return Some(self.pong(t0, received)),
             Some(ClientMessage::Hello(hello)) => self.turn_away_hello(hello, id.as_ref(), wait, received),

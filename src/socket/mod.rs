@@ -24,4 +24,4 @@ pub use admitted::Admitted;
 pub use handshake::{Handshake, Unfit, asks_for_socket};
 pub use registry::Registry;
 pub use transport::Transport;
-pub use upgrade::{Door, DoorParts, upgrade};
+pub use upgrade::{Gateway, GatewayParts, upgrade};

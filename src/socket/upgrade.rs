@@ -30,10 +30,16 @@ const REFUSALS_PER_SECOND: u32 = 50;
 /// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
 const RETRY_AFTER: &str = "2";
 
-/// The way in for sockets: what all of them share.
+/// What all sockets of this node share.
 #[derive(Debug)]
-pub struct Door {
-    parts: DoorParts,
+pub struct Gateway {
+    pub(super) hub: Arc<Hub>,
+    pub(super) keys: Keys,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) registry: Arc<Registry>,
+    tasks: TaskTracker,
     pub(super) rate: u32,
     pub(super) burst: u32,
     pub(super) ping_interval: Duration,
@@ -46,10 +52,10 @@ pub struct Door {
     pub(super) strangers: Throttle,
 }
 
-/// What a door is made of.
+/// What a gateway is made of.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "each is its own name")]
-pub struct DoorParts {
+pub struct GatewayParts {
     pub hub: Arc<Hub>,
     pub keys: Keys,
     pub clock: Clock,
@@ -59,17 +65,18 @@ pub struct DoorParts {
     pub tasks: TaskTracker,
 }
 
-impl std::ops::Deref for Door {
-    type Target = DoorParts;
-    fn deref(&self) -> &DoorParts {
-        &self.parts
-    }
-}
-
-impl Door {
-    /// A door with the rules of `config`.
-    pub fn new(parts: DoorParts, config: &Config) -> Self {
+impl Gateway {
+    /// A gateway with the rules of `config`.
+    pub fn new(parts: GatewayParts, config: &Config) -> Self {
+        let GatewayParts { hub, keys, clock, metrics, admission, registry, tasks } = parts;
         Self {
+            hub,
+            keys,
+            clock,
+            metrics,
+            admission,
+            registry,
+            tasks,
             rate: config.socket.messages_per_second,
             burst: config.socket.message_burst,
             ping_interval: config.socket.ping_interval,
@@ -78,11 +85,15 @@ impl Door {
             origins: config.server.allowed_origins.clone(),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
             strangers: Throttle::new(1, 1),
-            parts,
         }
     }
 
-    /// Counts a refused upgrade and writes it to the log, of which a crowd at the door cannot make a flood.
+    /// Bytes that wait in the outboxes of all sockets, and in the fullest one.
+    pub fn waiting(&self) -> (usize, usize) {
+        self.registry.waiting()
+    }
+
+    /// Counts a refused upgrade and writes it to the log, of which a crowd cannot make a flood.
     pub(super) fn refuse(&self, why: Refused, address: Option<IpAddr>) {
         self.metrics.upgrades_refused.inc(why);
         if let Some(skipped) = self.refusals.pass(self.clock.now()) {
@@ -111,17 +122,17 @@ impl Door {
 
 /// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
 pub fn upgrade(
-    door: &Arc<Door>,
+    gateway: &Arc<Gateway>,
     address: Option<IpAddr>,
     headers: &HeaderMap,
     client: (ConnId, Arc<Subject>),
     handshake: Handshake,
 ) -> Response {
-    if !door.allows_origin(headers) {
-        door.refuse(Refused::Origin, address);
+    if !gateway.allows_origin(headers) {
+        gateway.refuse(Refused::Origin, address);
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
-    let admitted = match Admitted::new(door, address, client) {
+    let admitted = match Admitted::new(gateway, address, client) {
         Ok(admitted) => admitted,
         Err(why) => {
             let text = match why {
@@ -137,10 +148,10 @@ pub fn upgrade(
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(door.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
+        .max_write_buffer_size(gateway.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
         .max_message_size(Some(MAX_TRANSPORT_BYTES))
         .max_frame_size(Some(MAX_TRANSPORT_BYTES));
-    let tasks = door.tasks.clone();
+    let tasks = gateway.tasks.clone();
     handshake.accept(config, move |socket| async move {
         // A task of its own: that of the handshake would hold what it needed for as long as the socket lives.
         tasks.spawn(admitted.serve(socket));

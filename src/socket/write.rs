@@ -29,8 +29,8 @@ pub(super) fn done<'a>(how: Result<(), End>) -> Done<'a> {
 impl<T: Transport> Connection<'_, T> {
     pub(super) fn pong(&mut self, pong: Option<Frame>) -> Done<'_> {
         let Some(pong) = pong else { return done(Ok(())) };
-        self.door.metrics.sent.inc(pong.kind());
-        self.door.metrics.writes.inc();
+        self.gateway.metrics.sent.inc(pong.kind());
+        self.gateway.metrics.writes.inc();
         self.feed([pong.into()], None)
     }
 
@@ -57,9 +57,9 @@ impl<T: Transport> Connection<'_, T> {
             while kinds.next_if_eq(&kind).is_some() {
                 more += 1;
             }
-            self.door.metrics.sent.add(kind, more);
+            self.gateway.metrics.sent.add(kind, more);
         }
-        self.door.metrics.writes.inc();
+        self.gateway.metrics.writes.inc();
     }
 
     /// Goes on writing until `work` is done. Neither waits for the other: `work` may be holding a room's turn, which a slow reader must
@@ -89,13 +89,13 @@ impl<T: Transport> Connection<'_, T> {
     where
         I: IntoIterator<Item = Message, IntoIter: Send + 'a>,
     {
-        let Self { socket, outbox, door, .. } = self;
+        let Self { socket, outbox, gateway, .. } = self;
         let mut messages = messages.into_iter();
         let end = close.map_or(Ok(()), |close| Err(End::Close(close)));
         match put(socket, &mut messages).now_or_never() {
             Some(written) => done(written.map_err(|_| End::Gone).and(end)),
             None => Either::Right(Box::pin(async move {
-                patiently(put(socket, &mut messages), outbox, door.ping_timeout).await.and(end)
+                patiently(put(socket, &mut messages), outbox, gateway.ping_timeout).await.and(end)
             })),
         }
     }

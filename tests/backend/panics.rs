@@ -10,9 +10,9 @@ use tandem::{
     backend::Proposal,
     clock::Clock,
     config::Config,
-    http::{self, Patience, Site, SiteParts, Terms},
+    http::{self, AppState, AppStateParts, Patience, Terms},
     room::Change,
-    socket::{Admission, Door, DoorParts, Registry},
+    socket::{Admission, Gateway, GatewayParts, Registry},
     telemetry::{HttpMetrics, Metrics},
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -89,7 +89,7 @@ async fn serve() -> (String, Arc<Metrics>) {
     let (clock, keys) = (Clock::system(), Keys::new(b"sixteen bytes or more"));
     let admission = Admission::new(100);
     let registry = Registry::new(Arc::clone(&metrics));
-    let door = DoorParts {
+    let gateway = GatewayParts {
         hub: Arc::clone(&hub),
         keys: keys.clone(),
         clock,
@@ -98,8 +98,8 @@ async fn serve() -> (String, Arc<Metrics>) {
         registry,
         tasks: TaskTracker::new(),
     };
-    let parts = SiteParts {
-        door: Arc::new(Door::new(door, &config)),
+    let parts = AppStateParts {
+        gateway: Arc::new(Gateway::new(gateway, &config)),
         hub,
         backend,
         journal: None,
@@ -109,7 +109,7 @@ async fn serve() -> (String, Arc<Metrics>) {
         metrics: Arc::clone(&metrics),
         admission,
     };
-    let router = http::router(Arc::new(Site::new(parts, &config)));
+    let router = http::router(Arc::new(AppState::new(parts, &config)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let patience = Patience { head: PATIENCE, keep_alive: PATIENCE, write: PATIENCE };
