@@ -69,7 +69,7 @@ struct Import {
 }
 
 /// The source without comments and without its unit tests, which stand at its end.
-fn production(text: &str) -> String {
+pub fn production(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
     let lines = text[..end].lines().map(|line| line.find("//").map_or(line, |at| &line[..at]));
     lines.collect::<Vec<_>>().join("\n")

@@ -10,6 +10,7 @@
 
 mod documents;
 mod imports;
+mod legacy;
 mod members;
 mod toolchain;
 
