@@ -3,9 +3,9 @@
 //!
 //! - A node registers the highest version that it [reads](Codec::reads) with its lease, and writes the lowest of all live nodes.
 //! - A new field needs no new version if nodes that do not know it can pass it on (see [`UnknownFields`](crate::room::UnknownFields)) and
-//! if it is set by changes of its own.
+//!   if it is set by changes of its own.
 //! - Any other change of a layout makes a new version. `tests/backend/golden` has records of every version, and each release must read
-//! them.
+//!   them.
 //!
 //! | Record | Text |
 //! |---|---|
