@@ -2,9 +2,6 @@
 
 use super::{Edit, Mutant};
 
-const AGENT: &str = "src/node/agent.rs";
-const PUMP: &str = "src/worker/pump.rs";
-
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "session-outlives-socket",
@@ -24,27 +21,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         if let Some(room) = self.find(room) {",
             new: "fn stale(&self, room: &RoomId) {
         if !MUTANT && let Some(room) = self.find(room) {",
-        }],
-    },
-    Mutant {
-        name: "no-turn",
-        what: "a node does several things in a room at once",
-        edits: &[Edit {
-            file: "src/hub/driver.rs",
-            old: "let _turn = room.turn.lock().await;",
-            new: "let _turn = if MUTANT { None } else { Some(room.turn.lock().await) };",
-        }],
-    },
-    Mutant {
-        name: "inbox-trimmed-early",
-        what: "an inbox is trimmed before its member was told what is in it",
-        edits: &[Edit {
-            file: "src/hub/driver.rs",
-            old: "let (history, inbox) = tokio::join!(history, inbox);",
-            new: "let (history, inbox) = tokio::join!(history, inbox);
-                if MUTANT && let Ok(inbox) = &inbox {
-                    let _ = state.taken(id, &user, inbox).await;
-                }",
         }],
     },
     Mutant {
@@ -76,15 +52,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "timer-gives-up",
-        what: "a room's timer that could not do what was due is not tried again",
-        edits: &[Edit {
-            file: "src/hub/timer.rs",
-            old: "self.postpone(&room, RETRY);",
-            new: "if !MUTANT { self.postpone(&room, RETRY); }",
-        }],
-    },
-    Mutant {
         name: "base-ignored",
         what: "a commit is taken in whatever version it was decided on",
         edits: &[Edit {
@@ -104,81 +71,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         entry.events.truncate(1);
     }
     Ok(entry)",
-        }],
-    },
-    Mutant {
-        name: "entry-taken-for-gone",
-        what: "a long entry of the ledger's queue counts as deleted",
-        edits: &[Edit {
-            file: "src/backend/ports/ledger.rs",
-            old: "let text = self.text.as_deref()?;",
-            new: "let text = self.text.as_deref().filter(|text| !MUTANT || text.len() < 1_500)?;",
-        }],
-    },
-    Mutant {
-        name: "dead-not-reaped",
-        what: "nobody gives up the seats of a dead node",
-        edits: &[Edit {
-            file: AGENT,
-            old: "dead.send_replace(renewal.dead);",
-            new: "if !MUTANT { dead.send_replace(renewal.dead); }",
-        }],
-    },
-    Mutant {
-        name: "removed-before-reaped",
-        what: "a dead node is forgotten though some of its seats could not be given up",
-        edits: &[Edit {
-            file: AGENT,
-            old: "if self.parts.hub.reap(node, rooms).await {",
-            new: "if self.parts.hub.reap(node, rooms).await || MUTANT {",
-        }],
-    },
-    Mutant {
-        name: "lease-ignored",
-        what: "a node does not mind that its lease had run out",
-        edits: &[Edit {
-            file: AGENT,
-            old: "if renewal.lost && !first {",
-            new: "if renewal.lost && !first && !MUTANT {",
-        }],
-    },
-    Mutant {
-        name: "namesake-believed",
-        what: "a process that starts leaves the seats of the one before it",
-        edits: &[Edit {
-            file: AGENT,
-            old: "Ok(self.parts.hub.reap(self.parts.hub.node(), rooms).await)",
-            new: "Ok(MUTANT || self.parts.hub.reap(self.parts.hub.node(), rooms).await)",
-        }],
-    },
-    Mutant {
-        name: "never-ready-again",
-        what: "a node that has lost shared state for a while lets nobody in afterwards",
-        edits: &[Edit {
-            file: AGENT,
-            old: "self.parts.admission.pause(false);",
-            new: "if !MUTANT { self.parts.admission.pause(false); }",
-        }],
-    },
-    Mutant {
-        name: "acknowledged-before-written",
-        what: "an entry leaves the queue before the ledger has it",
-        edits: &[Edit {
-            file: PUMP,
-            old: "let done = self.batch_writer.write(batch).await?;",
-            new: "if MUTANT {
-            self.queue.acknowledge(&batch.iter().collect::<Vec<_>>()).await?;
-        }
-        let done = self.batch_writer.write(batch).await?;",
-        }],
-    },
-    Mutant {
-        name: "dead-worker-believed",
-        what: "nobody takes over what a dead worker had in hand",
-        edits: &[Edit {
-            file: PUMP,
-            old: "let taken = self.queue.take_over(self.claim).await?;",
-            new: "let taken = if MUTANT { Vec::new() } else { self.queue.take_over(self.claim).await? };",
         }],
     },
     Mutant {

@@ -6,32 +6,9 @@ const COMMIT: &str = "src/replica/commit.rs";
 const FOLLOW: &str = "src/replica/follow.rs";
 const LOAD: &str = "src/replica/load.rs";
 const REPLAY: &str = "src/replica/replay.rs";
-const SESSION: &str = "src/replica/session.rs";
 const STANDING: &str = "src/replica/standing.rs";
-const SYNC: &str = "src/replica/sync.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
-    Mutant {
-        name: "missed-gap",
-        what: "an update is applied though the one before it is missing",
-        edits: &[Edit { file: FOLLOW, old: "if !follows {", new: "if !follows && !MUTANT {" }],
-    },
-    Mutant {
-        name: "skipped-fence",
-        what: "a command is decided on a room that is known to be stale",
-        edits: &[
-            Edit {
-                file: COMMIT,
-                old: "if replica.sync.needs_load() && attempt.purpose.may_wait()",
-                new: "if !MUTANT && replica.sync.needs_load() && attempt.purpose.may_wait()",
-            },
-            Edit {
-                file: "src/replica/turn.rs",
-                old: "(_, sync) if sync.needs_load() =>",
-                new: "(_, sync) if sync.needs_load() && !MUTANT =>",
-            },
-        ],
-    },
     Mutant {
         name: "lost-retry",
         what: "a command that lost the race for a version is not decided again, and acknowledged",
@@ -63,44 +40,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "lost-seat-untold",
-        what: "a room was put back with an older socket in a seat, and the newer socket is not closed",
-        edits: &[Edit { file: FOLLOW, old: "if reborn {", new: "if reborn && !MUTANT {" }],
-    },
-    Mutant {
-        name: "shown-as-away",
-        what: "a member that is about to take its seat again is shown to itself as away",
-        edits: &[Edit {
-            file: FOLLOW,
-            old: ".filter(|member| !member.present()) {",
-            new: ".filter(|member| !member.present() && !MUTANT) {",
-        }],
-    },
-    Mutant {
         name: "not-reattached",
         what: "a member that was evicted wrongly does not take its seat again",
         edits: &[Edit {
             file: LOAD,
             old: "find_map(|session| session.evicted()) {",
             new: "find_map(|session| session.evicted().filter(|_| !MUTANT)) {",
-        }],
-    },
-    Mutant {
-        name: "ghosts-left",
-        what: "members of this node without a socket keep their seats",
-        edits: &[Edit {
-            file: "src/replica/replica.rs",
-            old: "member.node == *env.node && member.present() && !here",
-            new: "!MUTANT && member.node == *env.node && member.present() && !here",
-        }],
-    },
-    Mutant {
-        name: "restored-in-its-epoch",
-        what: "a room is put back with its old epoch",
-        edits: &[Edit {
-            file: "src/room/reopen.rs",
-            old: "epoch: now.max(self.epoch.saturating_add(1)),",
-            new: "epoch: if MUTANT { self.epoch } else { now.max(self.epoch.saturating_add(1)) },",
         }],
     },
     Mutant {
@@ -111,69 +56,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             old: "(Ordering::Less, _) | (Ordering::Equal, Ordering::Less) =>",
             new: "(Ordering::Less, _) | (Ordering::Equal, Ordering::Less) if MUTANT => Standing::Other,
         (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) =>",
-        }],
-    },
-    Mutant {
-        name: "version-is-enough",
-        what: "the same version counts as the same room, whatever its mark",
-        edits: &[Edit {
-            file: STANDING,
-            old: "if fresh.mark == old.mark =>",
-            new: "if fresh.mark == old.mark || MUTANT =>",
-        }],
-    },
-    Mutant {
-        name: "history-believed",
-        what: "history is replayed though it does not lead to the room that was read",
-        edits: &[Edit {
-            file: STANDING,
-            old: "return room.mark == fresh.mark;",
-            new: "return room.mark == fresh.mark || MUTANT;",
-        }],
-    },
-    Mutant {
-        name: "doubt-forgotten",
-        what: "a doubt that comes up while the room is read is forgotten",
-        edits: &[Edit {
-            file: SYNC,
-            old: "Self::Loading(loading) => loading.again = Some(why),",
-            new: "Self::Loading(loading) => loading.again = Some(why).filter(|_| !MUTANT),",
-        }],
-    },
-    Mutant {
-        name: "load-not-repeated",
-        what: "a room that could not be read is taken for current",
-        edits: &[Edit {
-            file: SYNC,
-            old: "Self::Loading(_) => *self = Self::Resync { why, at: now + RETRY },",
-            new: "Self::Loading(_) if MUTANT => *self = Self::Live,
-            Self::Loading(_) => *self = Self::Resync { why, at: now + RETRY },",
-        }],
-    },
-    Mutant {
-        name: "replay-lets-through",
-        what: "a frame passes a resuming client that is still told what it missed",
-        edits: &[Edit {
-            file: SESSION,
-            old: "            State::Replaying(replay) => replay.push(frame, class),
-            State::WronglyEvicted(eviction) => match",
-            new: "            State::Replaying(_) if MUTANT => out(Effect::Send { to: &self.handle, frame, class }),
-            State::Replaying(replay) => replay.push(frame, class),
-            State::WronglyEvicted(eviction) => match",
-        }],
-    },
-    Mutant {
-        name: "replayed-twice",
-        what: "a replay goes on past the beginning of the session",
-        edits: &[Edit { file: REPLAY, old: "|| version >= until {", new: "|| (version >= until && !MUTANT) {" }],
-    },
-    Mutant {
-        name: "waiting-dropped",
-        what: "what happened during a replay is not told after it",
-        edits: &[Edit {
-            file: REPLAY,
-            old: "for (frame, class) in &waited {",
-            new: "for (frame, class) in waited.iter().filter(|_| !MUTANT) {",
         }],
     },
     Mutant {

@@ -2,78 +2,14 @@
 
 use super::{Edit, Mutant};
 
-const DUE: &str = "src/room/due.rs";
 const ENTER: &str = "src/room/decide.rs";
 
-pub(super) const MUTANTS: &[Mutant] = &[
-    Mutant {
-        name: "token-unchanged",
-        what: "a client that resumes is given a token, and the seat keeps the old one",
-        edits: &[Edit {
-            file: ENTER,
-            old: "token: Some(resume.token),",
-            new: "token: if MUTANT { seated.token } else { Some(resume.token) },",
-        }],
-    },
-    Mutant {
-        name: "shown-token-forgotten",
-        what: "the token that was shown is no longer good, though the answer with the new one may be lost",
-        edits: &[Edit {
-            file: ENTER,
-            old: "token_before: Some(shown),",
-            new: "token_before: (!MUTANT).then_some(shown),",
-        }],
-    },
-    Mutant {
-        name: "token-beside-forgotten",
-        what: "a RESUME that comes late takes the token away that its client has got elsewhere",
-        edits: &[Edit {
-            file: ENTER,
-            old: "token_beside: beside(seated, shown),",
-            new: "token_beside: beside(seated, shown).filter(|_| !MUTANT),",
-        }],
-    },
-    Mutant {
-        name: "late-departure",
-        what: "the end of an old socket takes the seat from the new one",
-        edits: &[Edit {
-            file: "src/room/decide/leave.rs",
-            old: "member.conn == conn && member.present()",
-            new: "(member.conn == conn || MUTANT) && member.present()",
-        }],
-    },
-    Mutant {
-        name: "departed-host",
-        what: "a host that is gone stays the host",
-        edits: &[Edit {
-            file: "src/room/apply.rs",
-            old: "if self.is_host(user) {",
-            new: "if self.is_host(user) && !MUTANT {",
-        }],
-    },
-    Mutant {
-        name: "no-election",
-        what: "a host that does not come back is not replaced",
-        edits: &[
-            Edit {
-                file: DUE,
-                old: "(None, Some(Vacancy { until, .. })) => Some(*until),",
-                new: "(None, Some(Vacancy { until, .. })) => (!MUTANT).then_some(*until),",
-            },
-            Edit {
-                file: DUE,
-                old: "Some(since + policy.host_grace)",
-                new: "(!MUTANT).then_some(since + policy.host_grace)",
-            },
-        ],
-    },
-    Mutant {
-        name: "away-for-ever",
-        what: "a seat that is kept for a RESUME is kept for ever",
-        edits: &[Edit {
-            file: DUE,
-            old: "Some((until, Due::Expire(&member.user))),",
-            new: "(!MUTANT).then_some((until, Due::Expire(&member.user))),",
-        }],
-    },
-];
+pub(super) const MUTANTS: &[Mutant] = &[Mutant {
+    name: "token-unchanged",
+    what: "a client that resumes is given a token, and the seat keeps the old one",
+    edits: &[Edit {
+        file: ENTER,
+        old: "token: Some(resume.token),",
+        new: "token: if MUTANT { seated.token } else { Some(resume.token) },",
+    }],
+}];
