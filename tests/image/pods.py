@@ -2,7 +2,8 @@
 
 What podman 4.3 does not know is put into words that it does: a StatefulSet becomes a Pod, a Secret the values of its keys, a claim or an
 emptyDir a volume whose owner is fsGroup, names of Services an entry in /etc/hosts, since all pods have the network of this test. Users,
-rights, read-only roots, limits, settings, commands and images' entry points stay as they are rendered. Probes are left to the checks.
+rights, read-only roots, limits, settings, commands and images' entry points stay as they are rendered. What a kubelet does, this does in its
+place: it asks each probe, and calls what is to be called before a stop.
 """
 
 import base64
@@ -11,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 import yaml
 
@@ -20,6 +22,7 @@ from stand_ins import ROOT
 VENV = ROOT / "target/deploy-venv"
 # In the order in which they are started.
 WORKLOADS = ("postgres", "redis", "node", "worker")
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
 def image_here(name):
@@ -29,7 +32,7 @@ def image_here(name):
 class Translation:
     def __init__(self, docs, make_volume):
         self.make_volume = make_volume
-        self.secrets = {}
+        self.secrets, self.probes, self.before_stop = {}, {}, {}
         for doc in docs:
             if doc["kind"] == "Secret":
                 data = {key: base64.b64decode(value).decode() for key, value in (doc.get("data") or {}).items()}
@@ -38,8 +41,13 @@ class Translation:
 
     def container(self, container, pod):
         container["image"], container["imagePullPolicy"] = image_here(container["image"]), "Never"
-        for gone in ("livenessProbe", "startupProbe", "readinessProbe", "lifecycle", "resizePolicy", "ports"):
-            container.pop(gone, None)
+        ports = {port.get("name"): port["containerPort"] for port in container.pop("ports", [])}
+        for kind in PROBES:
+            if probe := container.pop(kind, None):
+                self.probes[pod, kind] = (f"{pod}-{container['name']}", probe, ports)
+        if hook := container.pop("lifecycle", {}).get("preStop"):
+            self.before_stop[pod] = (f"{pod}-{container['name']}", hook["exec"]["command"])
+        container.pop("resizePolicy", None)
         for mount in container.get("volumeMounts", []):
             # podman puts a folder in memory on /run, which /var/run is.
             mount["mountPath"] = re.sub("^/var/run/", "/run/", mount["mountPath"])
@@ -95,6 +103,16 @@ def tell(check, wait, get, store):
         made.append(name)
         return name
 
+    def answers(pod, kind):
+        container, probe, ports = translation.probes[pod, kind]
+        if "exec" in probe:
+            return podman("exec", container, *probe["exec"]["command"]).returncode == 0
+        port = probe["httpGet"]["port"]
+        return 200 <= get(f"http://127.0.0.1:{ports.get(port, port)}{probe['httpGet']['path']}")[0] < 400
+
+    def state(container, field):
+        return podman("inspect", "--format", f"{{{{.State.{field}}}}}", container).stdout.strip()
+
     rendered = subprocess.run([VENV / "bin/kubectl", "kustomize", ROOT / "overlays/dev"], text=True, capture_output=True, check=True).stdout
     docs = [doc for doc in yaml.safe_load_all(rendered) if doc]
     workloads = {doc["metadata"]["name"]: doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet")}
@@ -116,14 +134,23 @@ def tell(check, wait, get, store):
             if name == "postgres":
                 ask = ("exec", "postgres-postgres", "pg_isready", "-h", "127.0.0.1", "-U", "tandem", "-d", "tandem")
                 check("PostgreSQL is ready", wait(lambda: podman(*ask).returncode == 0), podman("pod", "logs", "postgres").stdout[-1500:])
+        for pod, kind in translation.probes:
+            check(f"{kind} of {pod} is answered", wait(lambda asked=(pod, kind): answers(*asked), 60), podman("pod", "logs", pod).stdout[-1500:])
         tables = podman("exec", "postgres-postgres", "psql", "-h", "/var/run/postgresql", "-U", "tandem", "-Atc", "SELECT count(*) FROM information_schema.tables WHERE table_name IN ('rooms', 'users', 'room_events')")
         check("the worker's pod has migrated", tables.stdout.strip() == "3", tables.stdout + tables.stderr)
-        check("the node is ready", wait(lambda: get("http://127.0.0.1:4001/ready")[0] == 200, 60), podman("pod", "logs", "node").stdout[-1500:])
-        check("the worker is ready", wait(lambda: get("http://127.0.0.1:4002/ready")[0] == 200, 60), podman("pod", "logs", "worker").stdout[-1500:])
         done = subprocess.run([sys.executable, ROOT / "scripts/smoke-test", "ws://127.0.0.1:4001/ws"], text=True, capture_output=True, check=False)
         check("the smoke test passes", done.returncode == 0, done.stderr)
         query = ("exec", "postgres-postgres", "psql", "-h", "/var/run/postgresql", "-U", "tandem", "-Atc", "SELECT count(*) FROM room_events WHERE event_type = 'BROADCAST'")
         check("and the worker writes down what was said", wait(lambda: podman(*query).stdout.strip() == "3", 60), podman(*query).stdout)
+        begun = time.monotonic()
+        container, command = translation.before_stop["node"]
+        check("a node that is about to be stopped is waited for", podman("exec", container, *command).returncode == 0 and time.monotonic() - begun >= 5, time.monotonic() - begun)
+        podman("stop", "redis-redis")
+        for pod in ("node", "worker"):
+            check(f"without Redis {pod} is not ready, but lives", wait(lambda pod=pod: not answers(pod, "readinessProbe"), 60) and answers(pod, "livenessProbe"))
+        container, command = translation.before_stop["postgres"]
+        podman("exec", container, *command)
+        check("PostgreSQL ends well although it is in use", wait(lambda: state(container, "Status") == "exited", 60) and state(container, "ExitCode") == "0", podman("logs", container).stderr[-1500:])
     finally:
         for name in WORKLOADS:
             podman("pod", "rm", "--force", "--time", "1", name)
