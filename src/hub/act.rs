@@ -1,4 +1,4 @@
-//! What members ask for, and say, while they are in a room.
+//! Commands and reports of members in a room.
 
 use super::{Hub, HubError, membership::Membership};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Hub {
-    /// Does what a member asks for. The version that resulted.
+    /// Runs a command of a member, and returns the resulting version.
     pub async fn act(&self, seat: &Membership, action: Action) -> Result<u64, HubError> {
         if let Action::Heartbeat { .. } = action {
             self.with(&seat.room, |replica, env, _| replica.heartbeat(&seat.user, seat.conn, env.now));
@@ -18,15 +18,16 @@ impl Hub {
         self.take_turn(&seat.room, &Job::Command(command)).await
     }
 
-    /// A socket is gone.
+    /// Removes a socket.
     pub async fn disconnect(&self, seat: &Membership, keep_seat: bool) -> Result<(), HubError> {
-        // At once, before the room's turn: nothing more is meant for it. And only so a departure that others decide is known to be wrong.
+        // At once, before the turn of the room: no more frames are meant for the socket. And only because of this order is a departure that
+        // other nodes decide known to be wrong.
         self.with(&seat.room, |replica, _, _| replica.disconnect(&seat.user, seat.conn));
         let command = Command::Disconnect { user: seat.user.clone(), conn: seat.conn, keep_seat };
         self.take_turn(&seat.room, &Job::Command(command)).await.map(|_| ())
     }
 
-    /// A member says where its player is.
+    /// Handles the position of a member's player.
     pub async fn report(&self, seat: &Membership, position: f64, playing: bool) -> Result<(), HubError> {
         let report = (position, playing);
         let actions =
@@ -37,13 +38,13 @@ impl Hub {
         Ok(())
     }
 
-    /// SYNC_RESPONSE for a member.
+    /// The SYNC_RESPONSE for a member.
     pub fn sync(&self, seat: &Membership, respect_auto_play: bool) -> Result<Frame, HubError> {
         let now = self.now();
         Ok(seat.room.look(|replica| replica.sync(&seat.user, seat.conn, respect_auto_play, now))?)
     }
 
-    /// Sends each member that is connected to this node a frame of this node's own.
+    /// Sends a frame of this node to each connected member.
     pub fn send_each(&self, frame: impl Fn(&UserId) -> Frame) {
         for room in self.all() {
             self.with(&room, |replica, _, out| replica.send_each(&frame, out));

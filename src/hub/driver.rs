@@ -1,4 +1,4 @@
-//! Drives the replicas: gives each job its turn, asks shared state for what a turn wants, and carries out what a replica wants done at once.
+//! The driver of replicas: it gives each job its turn, sends the requests of a turn to shared state, and carries out effects.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ use crate::{
     telemetry,
 };
 
-/// How long somebody who comes waits for shared state that is just coming back.
+/// How long a JOIN or RESUME waits for shared state to come back.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 impl Hub {
-    /// Lets somebody in. The answer, ROOM_STATE, goes through the outbox of `arrival`.
+    /// Admits a user. The answer, ROOM_STATE, goes through the outbox of `arrival`.
     pub async fn join(&self, id: &RoomId, join: Join, arrival: Arrival) -> Result<(Membership, u64), HubError> {
         let (user, socket) = (join.user.clone(), arrival.conn);
         let mut job = Job::Enter(Command::Join(join));
@@ -41,7 +41,7 @@ impl Hub {
         self.enter(id, arrival, (&user, socket), &job).await
     }
 
-    /// Lets somebody back into its seat: RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
+    /// Resumes a seat: the client gets RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
     pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
         let (user, conn) = (resume.user.clone(), arrival.conn);
         let resumed = self.enter(id, arrival, (&user, conn), &Job::Enter(Command::Resume(resume))).await;
@@ -55,7 +55,7 @@ impl Hub {
         (user, conn): (&UserId, ConnId),
         job: &Job,
     ) -> Result<(Membership, u64), HubError> {
-        // Nobody's turn is held for this.
+        // No turn is held meanwhile.
         self.backend().until_up(PATIENCE).await;
         loop {
             let room = self.open(id);
@@ -68,8 +68,7 @@ impl Hub {
         }
     }
 
-    /// Does a job in a room of this node, once it is this job's turn. Calls go from here to the replica and to shared state; what they say
-    /// comes back here.
+    /// Runs a job in a room of this node when it gets its turn.
     pub(super) async fn take_turn(&self, room: &LocalRoom, job: &Job) -> Result<u64, HubError> {
         let _turn = room.turn.lock().await;
         self.run_turn(room, job, None).await
@@ -97,7 +96,7 @@ impl Hub {
         }
     }
 
-    /// Each call has a deadline of its own. Most are commits; for the others there is a future on the heap.
+    /// Each call has its own deadline. Most are commits; the others use a future on the heap.
     async fn ask_state(&self, room: &LocalRoom, request: Request) -> Answer {
         match request {
             Request::Commit(proposal) => Answer::Committed(self.commit(*proposal).await),
@@ -105,7 +104,7 @@ impl Hub {
         }
     }
 
-    /// Not an `async fn`: those keep their arguments twice.
+    /// Not an `async fn`, which would store its arguments twice.
     fn commit(&self, proposal: Proposal) -> impl Future<Output = Result<Commit, BackendError>> {
         let Proposal { update, after, due } = proposal;
         let entry = Entry::new(&update, events(&update, self.node()), &after);
@@ -139,14 +138,14 @@ impl Hub {
                 if let Err(error) = state.unsubscribe(id).await {
                     tracing::warn!(room = %id, %error, "a room could not be left");
                 }
-                // Last: whoever opens it again subscribes again, and that must not be undone by the above.
+                // Last, because a task that opens the room again subscribes again, and that must not be undone.
                 self.forget(room);
                 Answer::Left
             }
         }
     }
 
-    /// Does something with the replica. All that follows for members is in their outboxes before anybody else may look at it.
+    /// Runs `work` with the replica. Its effects are in the outboxes before the room is unlocked.
     pub(super) fn with<R>(
         &self,
         room: &LocalRoom,
@@ -161,7 +160,7 @@ impl Hub {
         })
     }
 
-    /// Carries out what a replica wants done at once: frames go into outboxes, and what happened becomes a metric or a line in the log.
+    /// Carries out an effect: frames go to outboxes, the rest becomes metrics and log lines.
     #[allow(clippy::needless_pass_by_value, reason = "an effect is carried out once")]
     fn carry_out(&self, effect: Effect<'_, Connection>, now: Millis) {
         let metrics = &self.parts.metrics;
@@ -170,7 +169,7 @@ impl Hub {
             Effect::Close { to, why } => to.close(why),
             Effect::Applied { update, from } => {
                 if from == Source::Remote {
-                    // What this node decided itself is measured from the frame's arrival.
+                    // For its own decisions the node measures from the arrival of the frame.
                     metrics.relay_remote.observe(Duration::from_millis(now.saturating_sub(update.at)));
                 }
                 self.waiting.hear(update);
@@ -204,18 +203,18 @@ impl Hub {
             }
             Effect::RefusalUnrecorded { room, failure } => unrecorded(room, failure),
             Effect::InboxNotTaken(error) => {
-                // They have ids, by which the member knows what it has had already.
+                // Signals have ids, by which the member recognizes repeated ones.
                 tracing::debug!(%error, "delivered signals could not be removed from an inbox; the member may get them again");
             }
         }
     }
 
-    /// A room as the ledger last knew it, if it may come back.
+    /// Looks up a room in the ledger, if it may be restored.
     async fn recall(&self, id: &RoomId) -> Option<Room> {
         match self.parts.archive.as_ref()?.recall(id).await {
             Ok(row) => row?.into_room(&self.parts.policy, self.now()),
             Err(error) => {
-                // While the ledger is away every room that is made would be a line.
+                // While the ledger is unreachable, every new room would be logged.
                 if let Some(skipped) = self.recalls.pass(self.now()) {
                     tracing::warn!(room = %id, %error, skipped, "a room could not be looked up in the ledger; if it was there, it is created again without its past");
                 }
@@ -226,7 +225,7 @@ impl Hub {
 }
 
 fn unrecorded(room: &RoomId, failure: &Failure) {
-    // While shared state is away that is known, and others can provoke as many of these as they like.
+    // An outage of shared state is logged elsewhere, and clients can provoke any number of these.
     if let Failure::Backend(BackendError::Unreachable(_)) = failure {
         tracing::debug!(%room, %failure, "a refusal could not be recorded in the ledger");
     } else {

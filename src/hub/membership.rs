@@ -8,10 +8,10 @@ use crate::{
     room::StreamPosition,
 };
 
-/// A socket that is about to take a seat.
+/// The socket of a JOIN or RESUME.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// The socket.
+    /// The id of the socket.
     pub conn: ConnId,
     /// Its outbox.
     pub outbox: Arc<Outbox>,
@@ -21,7 +21,7 @@ pub struct Arrival {
     pub features: &'static [&'static str],
     /// The resume token, in clear for its owner.
     pub token: Option<Box<str>>,
-    /// For a socket that resumes: the last that it has seen.
+    /// For a RESUME: the last position that the client has seen.
     pub missed: Option<StreamPosition>,
 }
 
@@ -32,19 +32,19 @@ impl From<Arrival> for PendingJoin<Arc<Outbox>> {
     }
 }
 
-/// Which seat a socket speaks for.
+/// The seat of a socket.
 #[derive(Debug, Clone)]
 pub struct Membership {
     /// The room.
     pub room: Arc<LocalRoom>,
     /// The member.
     pub user: UserId,
-    /// The socket.
+    /// The id of the socket.
     pub conn: ConnId,
 }
 
 impl Membership {
-    /// The room's version as this node knows it.
+    /// The version of the room on this node.
     pub fn version(&self) -> u64 {
         self.room.look(|replica| replica.room().version)
     }

@@ -1,9 +1,8 @@
-//! The rooms that this node takes part in: the driver of their replicas.
+//! The rooms of this node, and the driver of their replicas.
 //!
-//! What a room does is decided in [`crate::replica`]. In here is what drives it: a map of rooms (`hub.rs`), a fair turn and a lock in each
-//! (`room.rs`), what a turn asks shared state for and what a replica does at once (`driver.rs`), a timer, and the outboxes of sockets. Calls
-//! go from a socket through [`Hub::join`] or [`Hub::act`] to the replica; what shared state says comes back as the next call, or through
-//! [`crate::backend::RoomEvents`].
+//! Rooms are decided in [`crate::replica`]. The hub drives it: a map of rooms (`hub.rs`), a fair turn and a lock in each (`room.rs`), the
+//! requests of turns and the effects (`driver.rs`), a timer, and the outboxes of sockets. Calls go from a socket through [`Hub::join`] or
+//! [`Hub::act`] to the replica; results of shared state come back as the next call, or through [`crate::backend::RoomEvents`].
 
 mod act;
 mod driver;

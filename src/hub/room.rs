@@ -8,28 +8,27 @@ use crate::{
     telemetry::{GaugeGuard, Metrics},
 };
 
-/// A room that this node takes part in.
+/// A room on this node.
 #[derive(Debug)]
 pub struct LocalRoom {
-    /// Its name.
+    /// The id of the room.
     pub id: RoomId,
-    /// Whoever does something in this room on this node holds it until that is committed. Fair, so that each socket's commands stay in
-    /// order.
+    /// The turn: held from a decision until it is committed. It is fair, so that the commands of each socket stay in order.
     pub(super) turn: tokio::sync::Mutex<()>,
     state: Mutex<Local>,
 }
 
-/// What a driver of a room knows a connection by.
+/// The handle of a connection.
 pub(super) type Connection = Arc<Outbox>;
 
 #[derive(Debug)]
 pub(super) struct Local {
     pub(super) replica: Replica<Connection>,
-    /// Where the room stands in the schedule.
+    /// The time of the room in the schedule.
     scheduled: Option<Millis>,
-    /// Members that are connected to this node.
+    /// The number of members that are connected to this node.
     present: GaugeGuard,
-    /// Members that are away and were last on this node.
+    /// The number of members that are away and were last on this node.
     away: GaugeGuard,
 }
 
@@ -44,19 +43,20 @@ impl LocalRoom {
         Self { id, turn: tokio::sync::Mutex::default(), state: Mutex::new(local) }
     }
 
-    /// Short, and never across an await. After a panic under it the room is loaded again ([`Hub::distrust`]), so the lock is used on.
+    /// Held briefly, and never across an await. After a panic under it the room is loaded again ([`Hub::distrust`]), so poisoning
+    /// is ignored.
     fn local(&self) -> MutexGuard<'_, Local> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the replica.
+    /// Reads the replica.
     pub(super) fn look<R>(&self, look: impl FnOnce(&Replica<Connection>) -> R) -> R {
         look(&self.local().replica)
     }
 }
 
 impl Hub {
-    /// The room is locked meanwhile.
+    /// Runs `work` with the room locked.
     pub(super) fn within<R>(&self, room: &LocalRoom, work: impl FnOnce(&mut Local, &Env<'_>) -> R) -> R {
         let parts = &self.parts;
         let ice = |user: &UserId| parts.ice.for_user(user, &parts.clock);
@@ -70,7 +70,7 @@ impl Hub {
         work(&mut room.local(), &env)
     }
 
-    /// The timer goes by the replica as it is now.
+    /// Sets the time of the room in the schedule from its replica.
     pub(super) fn place(&self, local: &mut Local, env: &Env<'_>) {
         local.present.set(count(local.replica.sessions()));
         local.away.set(count(local.replica.away()));
@@ -79,17 +79,17 @@ impl Hub {
         local.scheduled = next;
     }
 
-    /// The timer has taken the room out of the schedule.
+    /// Records that the timer has removed the room from the schedule.
     pub(super) fn unscheduled(room: &LocalRoom, at: Millis) {
         room.local().scheduled.take_if(|scheduled| *scheduled == at);
     }
 
-    /// The room goes back into the schedule.
+    /// Puts the room back into the schedule.
     pub(super) fn reschedule(&self, room: &LocalRoom) {
         self.within(room, |local, env| self.place(local, env));
     }
 
-    /// The room could not do what was due: it waits this long for its next try.
+    /// Delays the next attempt of a room whose timer failed.
     pub(super) fn postpone(&self, room: &LocalRoom, wait: Millis) {
         self.within(room, |local, env| {
             let next = Some(env.now + wait);

@@ -10,7 +10,7 @@ use crate::{
     telemetry::Dropped,
 };
 
-/// Marks that tell a directed frame from its repetition: a start of this node, and a number.
+/// Ids of signals, so that receivers recognize a repeated one: a random part for this start of the node, and a number.
 #[derive(Debug)]
 pub(super) struct SignalIds {
     start: u32,
@@ -28,7 +28,7 @@ impl SignalIds {
 }
 
 impl Hub {
-    /// Relays a signal to one member, with the true sender. Changes no state: a member on this node gets it at once.
+    /// Sends a signal to one member, with its true sender. It changes no state; a member on this node gets it at once.
     pub async fn signal(&self, seat: &Membership, signal: &Signal) -> Result<(), HubError> {
         let frame = encode(&ServerFrame::Signal(SignalFrame {
             kind: signal.kind,
@@ -42,7 +42,7 @@ impl Hub {
         self.direct(seat, &signal.to, frame).await
     }
 
-    /// Relays an application's message to one member.
+    /// Sends a BROADCAST with `to` to one member.
     pub async fn whisper(&self, seat: &Membership, whisper: &Whisper) -> Result<(), HubError> {
         let frame = encode(&ServerFrame::Whisper {
             user_id: &seat.user,
@@ -67,7 +67,7 @@ impl Hub {
         }
     }
 
-    /// Peers go on sending for a while to somebody who has left: that is counted, but no reason for a line in everybody's log.
+    /// Peers continue to send for a while to a member that has left. This is counted, but not logged at level info.
     fn nobody(&self, seat: &Membership, to: &UserId) -> HubError {
         self.parts.metrics.signals_dropped.inc(Dropped::Nobody);
         tracing::debug!(room = %seat.room.id, %to, "a directed frame was dropped because its target is not in the room");

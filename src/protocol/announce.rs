@@ -9,7 +9,7 @@ use crate::{
     room::{Change, Json, Member, Role},
 };
 
-/// Hands the types of these frames to another macro, the most frequent types first.
+/// Passes the types of these frames to another macro, the most frequent ones first.
 macro_rules! with_announcements {
     ($then:ident) => {
         $then! {
@@ -32,7 +32,7 @@ macro_rules! with_announcements {
 
 pub(super) use with_announcements;
 
-/// What is told of a change.
+/// The announcement of a change.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 #[allow(missing_docs, reason = "docs/protocol.md has the table")]
@@ -137,7 +137,7 @@ impl Announcement<'_> {
     }
 }
 
-/// Which version of which incarnation a frame tells of, and when that was decided.
+/// The epoch and version that a frame announces, and the time of the decision.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[allow(missing_docs, reason = "the names are those of the wire")]
 pub struct Stamp {
@@ -146,28 +146,28 @@ pub struct Stamp {
     pub timestamp: Millis,
 }
 
-/// An announcement as it is sent.
+/// An announcement with its stamp, as it is sent.
 #[derive(Debug, Serialize)]
 pub struct RoomFrame<'a> {
-    /// What is told.
+    /// The announcement.
     #[serde(flatten)]
     pub what: Announcement<'a>,
-    /// Of when.
+    /// Its stamp.
     #[serde(flatten)]
     pub stamp: Stamp,
 }
 
-/// Who gets a room frame.
+/// The members that get a frame of the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience<'a> {
     /// Every member.
     All,
-    /// Every member but one.
+    /// Every member except one.
     AllBut(&'a UserId),
 }
 
 impl Audience<'_> {
-    /// Whether `user` is of it.
+    /// Whether it includes `user`.
     pub fn includes(self, user: &UserId) -> bool {
         match self {
             Self::All => true,
@@ -176,7 +176,7 @@ impl Audience<'_> {
     }
 }
 
-/// What members are told of `change`.
+/// The frames that announce `change`.
 #[allow(clippy::too_many_lines, reason = "one arm a change: the table of docs/protocol.md")]
 pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audience<'a>, ServerFrame<'a>)) {
     use Announcement as News;

@@ -1,4 +1,4 @@
-//! What a value must be like, beyond its type.
+//! Checks of values, beyond their types.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const MAX_PIN_BYTES: usize = 64;
 const MAX_URL_BYTES: usize = 2_048;
 pub(super) const MAX_USERNAME_CHARS: usize = 64;
 const MAX_NOTE_CHARS: usize = 200;
-/// 2^53: beyond it a clock in JavaScript does not tick any more.
+/// 2^53: beyond it a clock in JavaScript no longer advances by single milliseconds.
 const MAX_STAMP: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
@@ -33,7 +33,7 @@ pub(super) fn url_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>
     Option::<f64>::deserialize(from)?.map(|number| in_range(number, MAX_POSITION * 1000.0)).transpose()
 }
 
-/// The sender's clock, in milliseconds, as it sent it.
+/// The clock of the sender, in milliseconds, unchanged.
 pub(super) fn stamp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     match Option::<f64>::deserialize(from)? {
         Some(stamp) if !(0.0..=MAX_STAMP).contains(&stamp) => {
@@ -45,7 +45,7 @@ pub(super) fn stamp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D
 
 fn in_range<E: serde::de::Error>(number: f64, most: f64) -> Result<f64, E> {
     if (0.0..=most).contains(&number) {
-        // -0.0 is in range, and would come out as another number.
+        // -0.0 is in range, but would be encoded differently.
         Ok(number.abs())
     } else {
         Err(E::custom(format_args!("is not between 0 and {most}")))
@@ -67,7 +67,7 @@ pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>
     }
 }
 
-/// A text that people see is cleaned and cut rather than refused: the clients that send it do not look at errors.
+/// A text for people is cleaned and cut instead of refused, because the clients that send it ignore errors.
 pub(super) fn username<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
     Ok(Option::<Cow<'de, str>>::deserialize(from)?.and_then(|name| text::clean(&name, MAX_USERNAME_CHARS)))
 }
@@ -96,8 +96,8 @@ pub(super) fn web_url<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D:
     }
 }
 
-/// `Url` mends what people type (`https:/x`, `https:\\x`); clients that read the text less kindly would go elsewhere than
-/// the host that was checked, so it has to be in order as it came.
+/// `Url` repairs typing errors (`https:/x`, `https:\\x`). Clients with a stricter parser would go to another host than the one that was
+/// checked, so the text must be valid as it is.
 fn is_web(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.starts_with(['/', '?', '#']))
@@ -105,7 +105,7 @@ fn is_web(text: &str) -> bool {
         && Url::parse(text).is_ok_and(|url| url.has_host())
 }
 
-/// A field that is there, even if it is null.
+/// A field that is present, even if it is null.
 pub(super) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(from).map(Some)
 }
@@ -117,7 +117,7 @@ pub(super) fn label<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, 
     }
 }
 
-/// What a frame, or a negotiation, may be marked with.
+/// The `id` of a frame or of a negotiation.
 pub(super) fn mark(raw: &RawValue) -> Result<Json, &'static str> {
     let text = raw.get();
     let fits = text.len() <= MAX_LABEL_BYTES + 2

@@ -1,4 +1,4 @@
-//! What clients send: the type of each frame, its fields, and what its sender asks for.
+//! The frames of clients: their types, their fields, and the actions that they request.
 
 use serde::Deserialize;
 
@@ -10,22 +10,22 @@ use crate::{
     room::{Action, Json, Role, UrlTime},
 };
 
-/// The table of types: how many messages a frame costs beside those for its bytes, and whether other members mostly get something for it,
-/// which is what the relay time is about.
+/// The table of types: how many messages a frame costs besides those for its bytes, and whether it is usually relayed to other members,
+/// which the relay time is about.
 macro_rules! client_frame_types {
     ($($variant:ident = $word:literal, costs $cost:literal, relayed $relayed:literal;)*) => {
         frame_types! {
-            /// What clients send. Decoding, metrics and the cost of a frame follow this table.
+            /// The types of client frames. Decoding, metrics and the cost of a frame follow this table.
             ClientFrameType { $($variant = $word,)* }
         }
 
         impl ClientFrameType {
-            /// How many messages a frame of this type costs beside those for its bytes.
+            /// How many messages a frame of this type costs besides those for its bytes.
             pub const fn extra_cost(self) -> u32 {
                 match self { $(Self::$variant => $cost,)* }
             }
 
-            /// Whether other members mostly get something for it.
+            /// Whether it is usually relayed to other members.
             pub const fn is_relayed(self) -> bool {
                 match self { $(Self::$variant => $relayed,)* }
             }
@@ -33,7 +33,7 @@ macro_rules! client_frame_types {
     };
 }
 
-// The most frequent types first. JOIN and RESUME make rooms, and their answers are as long as the room is large.
+// The most frequent types first. JOIN and RESUME cost more because they create rooms, and because their answers grow with the room.
 client_frame_types! {
     HostHeartbeat = "HOST_HEARTBEAT", costs 0, relayed true;
     PositionUpdate = "POSITION_UPDATE", costs 0, relayed false;
@@ -72,7 +72,7 @@ impl ClientFrameType {
             Action::Seek { .. } => Self::Seek,
             Action::Ready { .. } => Self::Ready,
             Action::Heartbeat { .. } => Self::HostHeartbeat,
-            // Both follow from a position.
+            // Both actions follow from position reports.
             Action::Report { .. } | Action::Watching { .. } => Self::PositionUpdate,
             Action::ChangeUrl { .. } => Self::UrlChange,
             Action::GuestControl { .. } => Self::ToggleGuestControl,
@@ -168,7 +168,7 @@ pub(super) fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage
             let frame: Kick = read(text)?;
             act(Action::Kick { who: frame.target_user_id, note: frame.reason })
         }
-        // Answers to a question that this server answers itself: relaying them would let a member lead another astray.
+        // Answers to requests that this server answers itself: if they were relayed, a member could mislead another one.
         ClientFrameType::SyncResponse | ClientFrameType::SyncPlayback => member(MemberMessage::Ignored),
     }
 }

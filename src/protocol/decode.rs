@@ -1,4 +1,4 @@
-//! Bytes from a socket to a [`ClientMessage`]. Whatever comes in, the answer is a value: nothing in here can fail otherwise.
+//! Decodes the text of a frame to a [`ClientMessage`]. Every input gives a message or an error value.
 
 use std::borrow::Cow;
 
@@ -8,42 +8,42 @@ use serde_json::value::RawValue;
 use super::{ClientFrameType, ClientMessage, Code, MAX_MESSAGE_BYTES, check, client::message};
 use crate::room::Json;
 
-/// The longest explanation of what is wrong, in characters.
+/// The maximum length of an explanation, in characters.
 const MAX_EXPLANATION: usize = 160;
 
 mod salvage;
 mod scan;
 
-/// A frame that was understood.
+/// A decoded frame.
 #[derive(Debug)]
 pub struct Inbound {
-    /// What the sender wants its answer to be marked with: a JSON string or integer.
+    /// The `id` for the answer: a JSON string or integer.
     pub id: Option<Json>,
     /// Its type.
     pub kind: ClientFrameType,
-    /// What it says.
+    /// The message.
     pub message: ClientMessage,
 }
 
-/// A frame that was not.
+/// A frame that cannot be decoded.
 #[derive(Debug)]
 pub struct Malformed {
-    /// Its mark, if that could be read.
+    /// Its `id`, if that could be read.
     pub id: Option<Json>,
     /// `invalid_message`, `unknown_type` or `too_large`.
     pub code: Code,
-    /// What is wrong with it.
+    /// The explanation.
     pub message: String,
 }
 
-/// Understands one text frame.
+/// Decodes one text frame.
 pub fn decode(text: &str) -> Result<Inbound, Malformed> {
     let refuse = |code, message: String| Malformed { id: salvage::id(text), code, message };
     if text.len() > MAX_MESSAGE_BYTES {
         let message = format!("the frame has {} bytes, {MAX_MESSAGE_BYTES} are allowed", text.len());
         return Err(refuse(Code::TooLarge, message));
     }
-    // serde would take an array for an object's fields in order.
+    // serde would accept an array as the fields of an object, in order.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(refuse(Code::InvalidMessage, "a frame is one JSON object".to_owned()));
     }
@@ -69,14 +69,14 @@ struct Head<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// Reads a frame's fields. What is wrong with them is found out in a second reading, which only those that are wrong pay for.
+/// Decodes the fields of a frame. Only invalid frames pay for a second pass, which finds the error.
 pub(super) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     serde_json::from_str(text).or_else(|_| {
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
             let what = error.into_inner().to_string();
-            // Where in the text does not help anybody; it may also hold all that was sent.
+            // The position in the text does not help, and the rest of the message may contain what was sent.
             let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
             let what: String = what.chars().take(MAX_EXPLANATION).collect();
             if path == "." { what } else { format!("{path}: {what}") }
@@ -84,7 +84,7 @@ pub(super) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String
     })
 }
 
-/// The text that first-generation clients know for a JOIN that does not say who or where; for all else what is wrong.
+/// The explanation. First-generation clients know a certain text for a JOIN without user or room.
 fn explain(kind: ClientFrameType, message: String) -> String {
     let nameless = ["missing field", "is empty", "invalid type: null"].iter().any(|what| message.contains(what));
     let name = ["roomId", "userId"].iter().any(|name| message.contains(name));

@@ -1,6 +1,6 @@
 use super::{ClientFrameType, announce::with_announcements};
 
-/// A table of frame types: each has a name here, a word on the wire, and what else is known of every frame of the type.
+/// A table of frame types: for each its name in the code, its name in frames, and its properties.
 macro_rules! frame_types {
     (
         $(#[$about:meta])*
@@ -12,15 +12,15 @@ macro_rules! frame_types {
         pub enum $name { $($variant,)* }
 
         impl $name {
-            /// All of them. `as usize` is the place in this list.
+            /// All types. `as usize` is the index in this list.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The word on the wire.
+            /// The name in frames.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// The type with this word, if there is one.
+            /// The type with this name, if there is one.
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => None }
             }
@@ -34,7 +34,7 @@ pub(super) use frame_types;
 macro_rules! server_frame_types {
     ($($announcements:tt)*) => {
         frame_types! {
-            /// What the server sends.
+            /// The types of server frames.
             ServerFrameType {
                 $($announcements)*
                 IceCandidate = "ICE_CANDIDATE",
@@ -53,7 +53,7 @@ macro_rules! server_frame_types {
                 ServerDraining = "SERVER_DRAINING",
                 Renegotiate = "RENEGOTIATE",
                 Bye = "BYE",
-                // A type that this release does not know, from a node of a later one.
+                // A type of a later release, which this one does not know.
                 Other = "other",
             }
         }
@@ -63,22 +63,22 @@ macro_rules! server_frame_types {
 with_announcements!(server_frame_types);
 
 impl ServerFrameType {
-    /// Whether a frame of this type makes an earlier one unnecessary that still waits in the same outbox.
+    /// Whether a frame of this type replaces an earlier one that still waits in the same outbox.
     pub const fn is_coalescable(self) -> bool {
         matches!(self, Self::HostHeartbeat)
     }
 }
 
-/// How a frame of a client is counted.
+/// The label of a received frame in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    /// It was understood.
+    /// The frame was decoded.
     Frame(ClientFrameType),
-    /// It was understood, and nothing follows from frames of its type.
+    /// The frame was decoded, and its type has no effect.
     Ignored,
-    /// It was not understood.
+    /// The frame could not be decoded.
     Invalid,
-    /// It was refused unread, or came too late.
+    /// The frame was beyond the budget, or arrived too late.
     Dropped,
 }
 
@@ -86,7 +86,7 @@ pub enum Received {
 const COUNTED: usize = ClientFrameType::SyncResponse as usize;
 
 impl Received {
-    /// All of them.
+    /// All labels.
     #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
     pub const ALL: [Self; COUNTED + 3] = {
         let mut all = [Self::Ignored; COUNTED + 3];
@@ -100,7 +100,7 @@ impl Received {
         all
     };
 
-    /// The word in metrics and logs.
+    /// The value in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Frame(kind) => kind.as_str(),
@@ -110,7 +110,7 @@ impl Received {
         }
     }
 
-    /// The place in [`Received::ALL`].
+    /// The index in [`Received::ALL`].
     pub const fn place(self) -> usize {
         match self {
             Self::Frame(kind) => kind as usize,

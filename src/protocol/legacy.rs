@@ -1,7 +1,7 @@
-//! Clients of the first generation: everything that is different for them on the wire is said here, and only here.
+//! The adapter for clients of the first generation: everything that is different for them on the wire is here, and only here.
 //!
-//! Such a client sends no `features`, ignores types and fields that it does not know, and cannot be changed any more. It has no resume
-//! token: that a seat has none is known to the room.
+//! Such a client sends no `features`, ignores unknown types and fields, and can no longer be changed. It has no resume token, which the
+//! room knows of its seat.
 
 use super::{ServerFrame, ServerFrameType};
 use crate::{
@@ -9,32 +9,32 @@ use crate::{
     room::{Action, Change, UrlTime},
 };
 
-/// Which clients a connection is one of. Others do not compare it, but ask it what they need to know.
+/// The generation of a client. Other modules do not compare it, but call its methods.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Generation {
-    /// Those that send no `features`.
+    /// Clients without `features`.
     #[default]
     First,
-    /// All others.
+    /// All other clients.
     Current,
 }
 
 impl Generation {
-    /// All there are.
+    /// Both generations.
     pub const ALL: [Self; 2] = [Self::First, Self::Current];
 
-    /// That of a client whose JOIN has these features.
+    /// The generation of a client with these features in its JOIN.
     pub fn of<T>(features: Option<&[T]>) -> Self {
         features.map_or(Self::First, |_| Self::Current)
     }
 
-    /// Whether the client is sent frames of this type. One of the first generation would not know what to do with these two: it takes
-    /// each ROOM_STATE for the truth anyway, and opens its peer connections with the first ICE servers that it got.
+    /// Whether the client gets frames of this type. The first generation does not know these two: it replaces its state with each
+    /// ROOM_STATE anyway, and opens its peer connections with the first ICE servers that it got.
     pub fn gets(self, kind: ServerFrameType) -> bool {
         self == Self::Current || !matches!(kind, ServerFrameType::Discontinuity | ServerFrameType::IceServers)
     }
 
-    /// Whether the client sends a refused JOIN again by itself. One that does not shows a party that it is not in, for ever.
+    /// Whether the client repeats a refused JOIN by itself. Otherwise it shows a party that it is not in, for ever.
     pub fn joins_again(self) -> bool {
         self == Self::Current
     }
@@ -44,7 +44,7 @@ impl Generation {
         self == Self::First
     }
 
-    /// What the client means by `action`, which was decoded as if the client were a current one.
+    /// Converts `action`, which was decoded as if from a current client, to what this client means.
     pub fn meant(self, action: Action) -> Action {
         match action {
             Action::ChangeUrl { url, time: Some(UrlTime::Seconds(time)) } if self == Self::First => {
@@ -54,13 +54,13 @@ impl Generation {
         }
     }
 
-    /// What clients of this generation are told of a change, after what everybody is told: one of them, or all.
+    /// The additional announcements of a change to clients of this generation: to one of them, or to all.
     pub fn also_told(self, change: &Change) -> Option<(Option<&UserId>, ServerFrame<'_>)> {
         match change {
             _ if self == Self::Current => None,
-            // The only frame for which they end a peer connection.
+            // They end a peer connection only for this frame.
             Change::Left { user, .. } => Some((None, ServerFrame::Leave { user_id: user })),
-            // They repeat the command after 3 s unless somebody confirms it.
+            // They repeat the command after 3 s unless it is confirmed.
             Change::PlayPause { by, timeline, .. } => {
                 let control = if timeline.playing { "play" } else { "pause" };
                 Some((Some(by), ServerFrame::PlaybackAck { to: by, control, user_id: SERVER }))

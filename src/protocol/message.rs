@@ -1,4 +1,4 @@
-//! What clients say, once it is understood.
+//! The decoded frames of clients.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::{
     room::{Action, Json},
 };
 
-/// A frame of a client.
+/// The message of a client.
 #[derive(Debug)]
 pub enum ClientMessage {
     /// Asks for a seat in a room.
@@ -18,16 +18,16 @@ pub enum ClientMessage {
         /// The client's clock.
         t0: Option<f64>,
     },
-    /// Something that only a member may say.
+    /// A message that only members may send.
     Member(MemberMessage),
 }
 
-/// A request for a seat.
+/// A JOIN or RESUME.
 #[derive(Debug)]
 pub enum Hello {
-    /// A seat in a room.
+    /// A JOIN.
     Join(JoinFrame),
-    /// The seat that the client has had before.
+    /// A RESUME.
     Resume(ResumeFrame),
 }
 
@@ -59,28 +59,28 @@ pub struct ResumeFrame {
     pub features: Option<Vec<Box<str>>>,
 }
 
-/// What a member says.
+/// The message of a member.
 #[derive(Debug)]
 pub enum MemberMessage {
-    /// Where is the film?
+    /// A request for the timeline.
     RequestSync {
         /// Echoed in the answer.
         respect_auto_play: bool,
     },
-    /// Where the player of the sender is.
+    /// The position of the sender's player.
     Position {
         /// Seconds.
         position: f64,
-        /// Whether it runs.
+        /// Whether the player is playing.
         playing: bool,
     },
-    /// A directed frame.
+    /// A signal.
     Signal(Signal),
     /// A BROADCAST for one member.
     Whisper(Whisper),
-    /// Something that the room decides.
+    /// An action that the room decides.
     Act(Action),
-    /// Nothing follows from it.
+    /// A frame without effect.
     Ignored,
 }
 

@@ -30,8 +30,8 @@ pub use server::{Line, ServerFrame, Standing};
 pub use signal::{Signal, SignalFrame, SignalKind};
 pub use snapshot::{RoomState, RoomStateParts};
 
-/// The largest frame that is understood, in bytes. What first-generation clients send stays well below.
+/// The maximum size of a frame that is decoded, in bytes. Frames of first-generation clients are much smaller.
 pub const MAX_MESSAGE_BYTES: usize = 65_536;
 
-/// Frames over this many bytes are not even read: the socket is closed with 1009.
+/// The maximum size of a frame that is read, in bytes; beyond it the socket is closed with 1009.
 pub const MAX_TRANSPORT_BYTES: usize = 4 * MAX_MESSAGE_BYTES;

@@ -7,15 +7,15 @@ use crate::{
     room::{Json, Role, Timeline},
 };
 
-/// Where the film is, for clients that keep the room's clock.
+/// The timeline, for clients that follow the clock of the room.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Line {
-    /// Seconds at `at`.
+    /// The position at `at`, in seconds.
     #[serde(serialize_with = "number::serialize")]
     pub position: f64,
-    /// Whether it runs.
+    /// Whether the film is playing.
     pub playing: bool,
-    /// Film seconds per second.
+    /// The playback rate.
     #[serde(serialize_with = "number::serialize")]
     pub rate: f64,
     /// The server's clock.
@@ -28,7 +28,7 @@ impl From<&Timeline> for Line {
     }
 }
 
-/// The role of a member as others see it: being the host is one, too.
+/// The role of a member in frames, where the host is a role, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "each is its own name")]
@@ -48,7 +48,7 @@ impl Standing {
     }
 }
 
-/// Everything the server can say.
+/// All frames of the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 #[allow(missing_docs, reason = "docs/protocol.md has the table")]

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use super::{ServerFrameType, check, decode::read};
 use crate::{id::UserId, room::Json};
 
-/// A directed frame, which the server relays to one member.
+/// A signal: a frame that the server relays to one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/protocol.md has them")]
 pub enum SignalKind {
@@ -17,7 +17,7 @@ pub enum SignalKind {
 }
 
 impl SignalKind {
-    /// The field that holds its payload, if it has one.
+    /// The field with its payload, if it has one.
     pub const fn payload_field(self) -> Option<&'static str> {
         match self {
             Self::Offer => Some("offer"),
@@ -28,7 +28,7 @@ impl SignalKind {
         }
     }
 
-    /// Whether a payload is of the JSON type that this kind has.
+    /// Whether a payload has the JSON type of this kind.
     fn accepts(self, payload: &RawValue) -> bool {
         let text = payload.get();
         match self {
@@ -53,16 +53,16 @@ impl From<SignalKind> for ServerFrameType {
     }
 }
 
-/// A directed frame of a client. It is relayed as it is, but for the sender, whom the server stamps on it.
+/// A signal of a client. It is relayed unchanged, except that the server sets the sender.
 #[derive(Debug)]
 pub struct Signal {
-    /// Which frame it is.
+    /// The kind of the signal.
     pub kind: SignalKind,
-    /// What [`SignalKind::payload_field`] holds.
+    /// The payload, from the field [`SignalKind::payload_field`].
     pub payload: Option<Json>,
-    /// The member that gets it.
+    /// The target.
     pub to: UserId,
-    /// Passed through.
+    /// Relayed unchanged.
     pub negotiation_id: Option<Json>,
 }
 
@@ -83,7 +83,7 @@ struct Directed {
 }
 
 impl Signal {
-    /// Reads a directed frame. Its payload is passed on, so only its type is looked at.
+    /// Decodes a signal. Of its payload only the type is checked.
     pub(super) fn read(kind: SignalKind, text: &str) -> Result<Self, String> {
         let frame: Directed = read(text)?;
         let Directed { to, offer, answer, candidate, control, negotiation_id } = frame;
@@ -104,7 +104,7 @@ impl Signal {
     }
 }
 
-/// A directed frame as its member gets it.
+/// A signal as the target gets it.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "docs/protocol.md has the table")]
 pub struct SignalFrame<'a> {

@@ -1,4 +1,4 @@
-//! Updates enter the replica, and go out to the members that are connected to this node.
+//! Applies updates to the replica, and announces them to the members that are connected to this node.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl<H> Replica<H> {
-    /// An update came from shared state. Whichever comes first counts: this, or the answer to the commit that made it.
+    /// Handles an update from shared state. If this node committed it, the answer to the commit may have come before.
     pub fn update(&mut self, update: &Arc<Update>, env: &Env<'_>, out: Out<'_, H>) {
-        // What comes before the room is loaded, or after it was let go of, is from an earlier subscription.
+        // Before the room is loaded, or after it was retired, updates are from an earlier subscription.
         if !self.is_loaded() {
             return;
         }
@@ -33,7 +33,7 @@ impl<H> Replica<H> {
         self.accept(update, if own { Source::Own } else { Source::Remote }, env, out);
     }
 
-    /// Takes an update in; if something is missing before it, the room is loaded again.
+    /// Applies an update; if one before it is missing, the room is loaded again.
     pub(super) fn accept(&mut self, update: &Update, from: Source, env: &Env<'_>, out: Out<'_, H>) {
         if !self.apply(update, from, env, out) {
             out(Effect::Gap(Gap::Noticed));
@@ -41,7 +41,7 @@ impl<H> Replica<H> {
         }
     }
 
-    /// Takes an update in. False if something is missing before it.
+    /// Applies an update. False if one before it is missing.
     pub(super) fn apply(&mut self, update: &Update, from: Source, env: &Env<'_>, out: Out<'_, H>) -> bool {
         let ended = !self.room.exists() && update.changes.last() == Some(&Change::Closed);
         if ended || self.knows(update.position()) {
@@ -66,8 +66,8 @@ impl<H> Replica<H> {
         true
     }
 
-    /// This node takes a session away before the departure of its member is decided. So if there still is one, others decided, and they
-    /// are wrong.
+    /// This node removes a session before the departure of its member is decided. A departure of a member that still has a session was
+    /// therefore decided by another node, wrongly.
     fn dispute(&mut self, change: &Change, env: &Env<'_>) {
         let (Change::Away { user, .. }
         | Change::Left { user, reason: LeftReason::Disconnected | LeftReason::Expired, .. }) = change
@@ -81,7 +81,7 @@ impl<H> Replica<H> {
         }
     }
 
-    /// A newcomer on this node gets its session, and the room as it is now.
+    /// Gives a new member on this node its session and its ROOM_STATE.
     fn seat(&mut self, change: &Change, env: &Env<'_>, out: Out<'_, H>) {
         let (Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. }) = change
         else {
@@ -92,17 +92,17 @@ impl<H> Replica<H> {
             return;
         }
         let Some(session) = self.sessions.get_mut(&member.user).filter(|session| session.conn == member.conn) else {
-            // The seat was taken by a connection that is not about to take one here.
+            // The seat belongs to a connection that is not joining here.
             self.sessions.remove(&member.user);
             if member.node == *env.node {
-                // That connection gave up waiting for the answer.
+                // That connection has given up waiting for the answer.
                 self.mark(Why::Ghost, env.now);
             }
             return;
         };
         session.reattach();
         if matches!(change, Change::Joined { .. }) {
-            // Its place was given up meanwhile, and it has another one.
+            // The connection has lost its place meanwhile, and has another one.
             start_over(session, &self.room, &member.user, "history_gone", env, out);
         }
     }
@@ -120,7 +120,7 @@ impl<H> Replica<H> {
     }
 
     fn tell(&mut self, change: &Change, stamp: Stamp, out: Out<'_, H>) {
-        // Whoever was evicted wrongly has not left.
+        // A member that was wrongly evicted has not left.
         let spared = match change {
             Change::Left { user, .. } if self.is_disputed(user) => Some(user),
             _ => None,
@@ -152,17 +152,17 @@ impl<H> Replica<H> {
         }
     }
 
-    /// Takes another room in the place of this one. Whoever is connected here is told that it missed something, and how things are now.
+    /// Replaces the replica. Connected members get DISCONTINUITY and ROOM_STATE.
     pub(super) fn replace(&mut self, fresh: Room, reason: &'static str, env: &Env<'_>, out: Out<'_, H>) {
         let old = std::mem::replace(&mut self.room, fresh);
         let room = &self.room;
-        // Another room of this name, with another PIN, is not theirs to come back to.
+        // A different room with the same id and another PIN is not theirs to return to.
         let same = room.exists() && room.pin == old.pin;
         let reborn = room.epoch != old.epoch;
         self.sessions.retain(|user, session| match room.members.get(user) {
             Some(member) if member.conn != session.conn => {
-                // Whoever has another connection by now sits elsewhere. But a room that was put back may be older than what this node had:
-                // then that other connection is one from before, and nobody else would tell this one.
+                // A member with another connection is elsewhere. But a restored room may be older than the replica: then that connection is
+                // an earlier one, and this one would otherwise not be told.
                 if reborn {
                     out(Effect::Close { to: &session.handle, why: Close::SeatLost });
                 }
@@ -191,7 +191,7 @@ impl<H> Replica<H> {
     }
 }
 
-/// A frame is written once, and only if somebody here gets it.
+/// Encodes a frame once, and only if a member on this node gets it.
 fn send<H>(
     sessions: &mut HashMap<UserId, Session<H>>,
     frame: &ServerFrame<'_>,
@@ -204,7 +204,7 @@ fn send<H>(
     }
 }
 
-/// Whether it changes who is here or away.
+/// Whether the change affects who is present or away.
 fn moves(change: &Change) -> bool {
     matches!(
         change,
@@ -217,7 +217,7 @@ fn moves(change: &Change) -> bool {
     )
 }
 
-/// What a session was told so far does not lead to how things are now.
+/// The session cannot continue from the frames that it got so far.
 fn start_over<H>(
     session: &mut Session<H>,
     room: &Room,
@@ -228,7 +228,7 @@ fn start_over<H>(
 ) {
     session.push(&encode(&ServerFrame::Discontinuity { reason }), Class::Direct, out);
     let state = match session.evicted().and_then(|_| room.members.get(user)).filter(|member| !member.present()) {
-        // It is about to take its seat again, and nobody tells it of itself that it is back.
+        // The member is about to be reattached, and gets no frame about its own return.
         Some(member) => {
             let mut shown = room.clone();
             let back = Member { presence: Presence::Present, ..member.clone() };

@@ -1,6 +1,6 @@
-//! A room is loaded: for the first time, or because something may be missing. The replica becomes what shared state says, or shared state
-//! what the replica says where that has lost something. Members that are connected here get what they missed, or are told that they
-//! missed something; then those that were given up wrongly take their seats again.
+//! Loads a room, for the first time or because updates may be missing. The replica is set to the state in shared state, or restores it
+//! where shared state has lost something. Connected members get the missed updates or DISCONTINUITY; then members that were wrongly evicted
+//! are reattached.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,31 +18,31 @@ use crate::{
     room::{Command, Room, Update},
 };
 
-/// How often a room is read again because it goes on meanwhile in a way that is not heard of.
+/// Maximum number of reads while the room changes in ways that do not reach this node.
 const READS: usize = 8;
-/// How often it is looked whether another node has put back a room that cannot be read.
+/// Maximum number of checks whether another node has restored a record that cannot be decoded.
 const LOOKS: u32 = 10;
-/// How long to wait before each of these looks, in ms.
+/// Pause before each of these checks, in ms.
 const LOOK_EVERY: Millis = 100;
 
-/// What a room that is being loaded waits for.
+/// The step of a load that is in progress.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// The room itself.
+    /// Reading the room.
     Room,
-    /// The updates that lead from the replica to this.
+    /// Reading the updates from the replica to this state.
     History(Box<Room>),
-    /// That the replica is put back as this.
+    /// Restoring the room as this.
     Restore(Box<Room>),
-    /// That other nodes are asked for a room that cannot be read.
+    /// Asking other nodes for a room whose record cannot be decoded.
     Alarm,
-    /// Some time; then it is looked whether another node has put the room back.
+    /// Waiting before the next check of whether another node has restored it.
     Pause { looks: u32 },
-    /// The room itself, which may be readable by now.
+    /// Reading the room again.
     Look { looks: u32 },
-    /// The room as the ledger has it.
+    /// Looking the room up in the ledger.
     Ledger(BackendError),
-    /// That this takes the place of a room that cannot be read.
+    /// Replacing the record that cannot be decoded by this.
     Repair(Box<Room>),
 }
 
@@ -107,7 +107,7 @@ impl<H> Turn<'_, H> {
             (Read::Ledger(_), Answer::Recalled(Some(room))) => {
                 self.repair(reads, Box::new(room.reincarnated(env.now)), env)
             }
-            // Nobody has it. It is not made anew over what is there: somebody may still be able to read that.
+            // No node has the room. It is not created again over the record, which another release may be able to decode.
             (Read::Ledger(unreadable), Answer::Recalled(None)) => {
                 self.fail(Why::Failed, unreadable.into(), replica, env)
             }
@@ -130,7 +130,7 @@ impl<H> Turn<'_, H> {
         }
     }
 
-    /// The ledger was asked for a room that nobody holds any more: one that is found comes back when somebody joins it.
+    /// Handles the answer of the ledger; a room that is found there is restored when a client joins it.
     pub(super) fn recalled(
         &mut self,
         found: Option<Box<Room>>,
@@ -145,7 +145,7 @@ impl<H> Turn<'_, H> {
         self.request(Stage::Returning(room), request)
     }
 
-    /// A room from the ledger was put into shared state, or was there already.
+    /// A room from the ledger was restored, or existed already.
     pub(super) fn returned(
         &mut self,
         room: Box<Room>,
@@ -217,7 +217,7 @@ impl<H> Turn<'_, H> {
         self.start_over(reads, fresh, "history_gone", replica, env, out)
     }
 
-    /// Takes in what was missed, then what came meanwhile.
+    /// Applies the missed updates, then the buffered ones.
     fn go_on(
         &mut self,
         reads: usize,
@@ -231,7 +231,7 @@ impl<H> Turn<'_, H> {
         self.follow(reads, &updates, replica, env, out)
     }
 
-    /// Takes the room as it was read, then what came meanwhile.
+    /// Replaces the replica by the room that was read, then applies the buffered updates.
     fn start_over(
         &mut self,
         reads: usize,
@@ -243,13 +243,13 @@ impl<H> Turn<'_, H> {
     ) -> Step {
         let mut buffered = replica.sync.loaded(env.now);
         replica.replace(*fresh, reason, env, out);
-        // What led to another epoch is void.
+        // Updates of another epoch do not count.
         let room = &replica.room;
         buffered.retain(|update| update.epoch == room.epoch || !room.exists());
         self.follow(reads, &buffered, replica, env, out)
     }
 
-    /// Takes in what came while the room was read.
+    /// Applies the updates that were buffered while the room was read.
     pub(super) fn follow(
         &mut self,
         reads: usize,
@@ -268,7 +268,7 @@ impl<H> Turn<'_, H> {
         self.give_up_ghosts(ghosts, replica, env, out)
     }
 
-    /// Members of this node without a connection go, one after the other.
+    /// Releases the seats of members of this node without a connection, one after the other.
     pub(super) fn give_up_ghosts(
         &mut self,
         mut left: VecDeque<Command>,
@@ -282,7 +282,7 @@ impl<H> Turn<'_, H> {
         }
     }
 
-    /// Members that were given up wrongly take their seats again, one after the other; then the room is as it should be.
+    /// Reattaches members that were wrongly evicted, one after the other; then the load is complete.
     pub(super) fn reattach(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         if let Some(member) = replica.sessions.values().find_map(|session| session.evicted()) {
             let purpose = Purpose::Reattach { user: member.user.clone(), conn: member.conn };

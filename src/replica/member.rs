@@ -1,4 +1,4 @@
-//! What a member that is connected to this node says and asks without a turn: it changes no room, or it is only seen whether it would.
+//! Reports and requests of connected members that need no turn: they change no room, or only check whether they would.
 
 use std::collections::VecDeque;
 
@@ -13,14 +13,14 @@ use crate::{
     room::{Action, Command, IDLE_WATCHER, Refusal, decide},
 };
 
-/// Where a frame for one member goes.
+/// The destination of a frame for one member.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
-    /// It is connected to this node, and has the frame.
+    /// The member is connected to this node, and got the frame.
     Here,
-    /// It was last connected to that node; none: it is away.
+    /// The member was last connected to that node; `None`: it is away.
     Elsewhere(Option<NodeId>),
-    /// There is no such member.
+    /// The member is not in the room.
     Nobody,
 }
 
@@ -32,7 +32,7 @@ impl<H> Replica<H> {
         }
     }
 
-    /// A member says where its player is. The actions that follow: what the room needs to know of that is little, and seldom.
+    /// Handles the position of a member's player. Returns the actions that follow, which are few: the room needs little of it.
     pub fn report(
         &mut self,
         user: &UserId,
@@ -55,7 +55,7 @@ impl<H> Replica<H> {
             actions.push(Action::Watching { watching: true });
         }
         if host {
-            // Only what the room would take as news.
+            // Only if it would change the room.
             let action = Action::Report { position, playing };
             let command = Command::Act { user: user.clone(), conn, action: action.clone() };
             if decide(room, &command, env.policy, env.now).is_ok_and(|draft| !draft.changes.is_empty()) {
@@ -65,7 +65,7 @@ impl<H> Replica<H> {
         Ok(actions)
     }
 
-    /// SYNC_RESPONSE for a member.
+    /// The SYNC_RESPONSE for a member.
     pub fn sync(&self, user: &UserId, conn: ConnId, respect_auto_play: bool, now: Millis) -> Result<Frame, Refusal> {
         self.handle(user, conn).ok_or(Refusal::NotJoined)?;
         let room = &self.room;
@@ -96,7 +96,7 @@ impl<H> Replica<H> {
         Ok(member.map_or(Route::Nobody, |member| Route::Elsewhere(member.present().then(|| member.node.clone()))))
     }
 
-    /// Members that have not reported their position for a while.
+    /// The members that have not reported their position for a while.
     pub(super) fn idle_watchers(&self, now: Millis) -> VecDeque<(UserId, ConnId)> {
         let stale = |at: Millis| now.saturating_sub(at) >= IDLE_WATCHER;
         let idle = self.sessions.iter().filter(|(_, session)| session.reported.is_some_and(stale));

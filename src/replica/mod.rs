@@ -1,46 +1,47 @@
-//! A room on a node, sans IO: the copy of the room that this node decides on, and the sessions of the members that are connected to it.
+//! A room on a node, sans-IO: the copy of the room that this node decides on, and the sessions of the members that are connected to it.
 //!
-//! Nothing in here waits, reads a clock, rolls dice, takes a lock, counts or logs. A driver (in production [`crate::hub`]) calls in, and
-//! results come back as the next call:
+//! Nothing in here waits, reads a clock, uses randomness, takes a lock, counts or logs. A driver (in production [`crate::hub`]) calls it,
+//! and results come back as the next call:
 //!
-//! - A [`Turn`] does one [`Job`], alone in its room: [`Turn::begin`] and [`Turn::answer`] return a [`Step`], which is one [`Request`] to
-//!   shared state or the end. The driver hands the [`Answer`] back. Between the two it holds no lock.
-//! - What comes from elsewhere enters at any time, also between a request and its answer: [`Replica::update`], [`Replica::stale`],
+//! - A [`Turn`] runs one [`Job`], and is alone in its room: [`Turn::begin`] and [`Turn::answer`] return a [`Step`], which is one [`Request`] to
+//!   shared state or the end. The driver passes the [`Answer`] back. Between the two it holds no lock.
+//! - Events from elsewhere enter at any time, also between a request and its answer: [`Replica::update`], [`Replica::stale`],
 //!   [`Replica::signal`], [`Replica::disconnect`].
-//! - What members are sent, and what is counted, goes out as [`Effect`]s, in order, before the call returns.
-//! - [`Replica::timeout`] says when the room wants a [`Job::Tick`].
+//! - Frames for members and facts for metrics are returned as [`Effect`]s, in order, before the call returns.
+//! - [`Replica::timeout`] says when the room needs a [`Job::Tick`].
 //! - A turn that ends early, because its task panicked or was dropped, ends with [`Replica::abandon`].
 //!
-//! # Whether the replica is what shared state says
+//! # The states of a replica
 //!
-//! | state | left when | for |
+//! | state | event | next state |
 //! |---|---|---|
 //! | Unloaded | a turn begins | Loading |
-//! | Loading: updates wait | the room was read, and what waited follows | Live |
-//! | | the room was read, but after the read began something may have been missed | Resync at once |
-//! | | the room was read, but what waited does not follow, or a restore came too late | Loading, 8 times at most |
+//! | Loading: updates are buffered | the room was read, and the buffered updates follow | Live |
+//! | | the room was read, but updates may have been missed after the read began | Resync at once |
+//! | | the room was read, but the buffered updates do not follow, or a restore came too late | Loading, at most 8 times |
 //! | | shared state does not answer | Resync in a second; Unloaded if nothing was loaded before |
-//! | Live: updates are applied | an update does not follow, shared state says that some were lost, somebody was wrongly evicted | Resync at once |
-//! | | a commit has no answer, a bug broke a turn off | Resync in a second |
-//! | | nobody here needs the room | Retired |
+//! | Live: updates are applied | an update does not follow, shared state reports lost updates, or a member was wrongly evicted | Resync at once |
+//! | | a commit has no answer, or a turn panicked | Resync in a second |
+//! | | the room is not needed on this node | Retired |
 //! | Resync: updates are applied if they follow | a turn begins: a command, or the tick at the time of the resync | Loading |
-//! | Retired | never: whoever still wants the room opens it again | |
+//! | Retired | none; the room has to be opened again | |
 //!
-//! A room that was read is compared with the replica (`standing.rs`): it is the same, ahead (the missing updates are taken from the history,
-//! or everybody gets DISCONTINUITY and the whole room), behind (shared state has lost something: the replica is put back), or another one.
+//! A room that was read is compared with the replica (`standing.rs`). It is the same; ahead (the missing updates are read from the history,
+//! or all members get DISCONTINUITY and ROOM_STATE); behind (shared state has lost updates, and the replica restores it); or a different
+//! room.
 //!
-//! # What a member's connection is in
+//! # The states of a member's connection
 //!
-//! | state | left when | for |
+//! | state | event | next state |
 //! |---|---|---|
-//! | Joining: in [`Job::Enter`], no session yet | the update comes that lets it in: it gets ROOM_STATE of that very version | Live |
+//! | Joining: in [`Job::Enter`], no session yet | the update that admits it is applied: it gets ROOM_STATE of that very version | Live |
 //! | | the same, but it resumes | Replaying |
 //! | | it is refused | no session |
-//! | Replaying: frames wait | it was told what it missed | Live |
-//! | Live: it gets each frame at once | its connection is gone, it leaves, it is kicked, its user comes in elsewhere | no session |
-//! | any of these two | others give its member up, though its connection lives | WronglyEvicted |
-//! | WronglyEvicted: spared its own USER_LEFT | the next load gives it its seat back | what it was before |
-//! | | its seat cannot be given back | no session, closed with 1012 |
+//! | Replaying: frames are buffered | it has got what it missed | Live |
+//! | Live: frames are sent at once | it ends, its member leaves or is kicked, or the user joins elsewhere | no session |
+//! | Replaying or Live | another node releases the seat although the connection lives | WronglyEvicted |
+//! | WronglyEvicted: it does not get its own USER_LEFT | the next load reattaches it | the state before |
+//! | | it cannot be reattached | no session, closed with 1012 |
 
 mod commit;
 mod effect;

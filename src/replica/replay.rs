@@ -1,4 +1,4 @@
-//! A resuming member is told what it missed.
+//! Replays missed updates and signals to a resuming member.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl<H> Turn<'_, H> {
         }
     }
 
-    /// What the member missed was read, or could not be.
+    /// Handles the answer with the missed updates and signals.
     pub(super) fn hand_over(
         &mut self,
         version: u64,
@@ -39,7 +39,7 @@ impl<H> Turn<'_, H> {
     ) -> Step {
         let inbox = inbox.ok();
         let Some((user, conn)) = self.job.entrant() else { return self.finish(Ok(version), replica, env) };
-        // If its session has gone meanwhile, what was kept for it stays where it is.
+        // If the session has ended meanwhile, the inbox is kept.
         let told = replica.tell_missed(user, conn, history, inbox.as_ref(), env, out);
         match inbox.filter(|inbox| told && (inbox.lost || !inbox.frames.is_empty())) {
             Some(inbox) => {
@@ -52,8 +52,8 @@ impl<H> Turn<'_, H> {
 }
 
 impl<H> Replica<H> {
-    /// RESUMED and each missed frame, or DISCONTINUITY and ROOM_STATE; then signals that were kept, and what happened meanwhile. False if
-    /// there is nobody to tell.
+    /// Sends RESUMED and the missed frames, or DISCONTINUITY and ROOM_STATE; then the inbox, and the buffered frames. False if the session
+    /// has ended.
     fn tell_missed(
         &mut self,
         user: &UserId,
@@ -69,7 +69,7 @@ impl<H> Replica<H> {
         let Replay { from, since: version, token, budget, frames: mut waited, lost: lost_waiting, .. } = *replay;
         let unknown = history.is_err() || inbox.is_none();
         let signals = inbox.map(|inbox| inbox.frames.as_slice()).unwrap_or_default();
-        // What would fill the outbox at once would only close the connection again.
+        // A replay that fills the outbox would only close the connection again.
         let space = budget / 2;
         let complete = !unknown && lost_waiting.is_none() && inbox.is_some_and(|inbox| !inbox.lost);
         let fits = |frames: &Vec<Frame>| complete && bytes(frames) + bytes(signals) <= space;
@@ -96,10 +96,10 @@ impl<H> Replica<H> {
             };
             told.push(encode(&ServerFrame::Discontinuity { reason }));
             told.push(whole(room, conn, session.features, token.as_deref(), user, env));
-            // The snapshot has them already.
+            // The snapshot includes these.
             waited.retain(|(_, class)| *class == Class::Direct);
             out(Effect::Resumed(Resumed::Snapshot));
-            // The newest signals are told: older ones belong to a negotiation that has moved on.
+            // The newest signals are delivered; older ones belong to a finished negotiation.
             let mut left = bytes(signals);
             while left > space {
                 left -= signals.get(first).map_or(left, |frame| frame.len());
@@ -129,7 +129,7 @@ fn bytes(frames: &[Frame]) -> usize {
     frames.iter().map(|frame| frame.len()).sum()
 }
 
-/// The room frames that `user` would have got between two versions.
+/// The frames of the room for `user` between two versions.
 fn frames_for(user: &UserId, updates: &[Arc<Update>], after: u64, until: u64) -> Vec<Frame> {
     let mut frames = Vec::new();
     for update in updates {

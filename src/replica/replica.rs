@@ -12,34 +12,34 @@ use crate::{
     room::{Command, IDLE_WATCHER, Policy, Room, StreamPosition, next_due},
 };
 
-/// How long a room is kept whose last member here has gone, though it has members elsewhere: the member may come back.
+/// How long a room without members on this node is kept, though it has members elsewhere: a member may come back.
 const LINGER: Millis = 1_000;
 
-/// Where effects go: they are carried out in this order, before the room is unlocked.
+/// The list of effects, which are carried out in this order before the room is unlocked.
 pub type Out<'o, H> = &'o mut dyn FnMut(Effect<'_, H>);
 
-/// A room as this node has it: a copy of the room itself, and the sessions of the members that are connected to this node.
+/// A room on this node: a copy of the room, and the sessions of the members that are connected to this node.
 ///
-/// What a [`super::Turn`] does in it, one at a time, and what comes from elsewhere meanwhile, both end here.
+/// Both turns ([`super::Turn`], one at a time) and events from elsewhere change it.
 #[derive(Debug)]
 pub struct Replica<H> {
     pub(super) room: Room,
     pub(super) sync: Sync,
     pub(super) sessions: HashMap<UserId, Session<H>>,
-    /// Whom the turn in progress lets in.
+    /// The connection that the current turn admits.
     pub(super) joining: Option<PendingJoin<H>>,
-    /// The version that this node last decided on, and when: that tells its own updates from others'.
+    /// The version that this node last decided on, and when: this distinguishes its own updates from those of others.
     pub(super) proposed: Option<(u64, Millis)>,
-    /// Members that are away and whose last connection was to this node.
+    /// The members that are away and whose last connection was to this node.
     away: usize,
-    /// Since when nobody here needs the room.
+    /// Since when the room is not needed on this node.
     unused_since: Option<Millis>,
     /// Whether [`Self::timeout`] may have changed.
     pub(super) touched: bool,
 }
 
 impl<H> Replica<H> {
-    /// Nothing is known of the room yet.
+    /// A replica that is not loaded yet.
     pub fn new(id: RoomId) -> Self {
         Self {
             room: Room::vacant(id),
@@ -53,32 +53,32 @@ impl<H> Replica<H> {
         }
     }
 
-    /// The room, as far as this node knows it.
+    /// The room as this node knows it.
     pub fn room(&self) -> &Room {
         &self.room
     }
 
-    /// How many members are connected to this node.
+    /// The number of members that are connected to this node.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Members that are away, and whose last connection was to this node.
+    /// The number of members that are away, and whose last connection was to this node.
     pub fn away(&self) -> usize {
         self.away
     }
 
-    /// Whether this node has let go of the room.
+    /// Whether the replica is retired.
     pub fn is_retired(&self) -> bool {
         matches!(self.sync, Sync::Retired)
     }
 
-    /// Whether the room was loaded, and not let go of.
+    /// Whether the room was loaded, and is not retired.
     pub fn is_loaded(&self) -> bool {
         self.sync.is_loaded()
     }
 
-    /// Why the room has to be loaded again, if it has to.
+    /// The reason for which the room must be loaded again, if any.
     pub fn resync(&self) -> Option<Why> {
         match self.sync {
             Sync::Resync { why, .. } => Some(why),
@@ -86,7 +86,7 @@ impl<H> Replica<H> {
         }
     }
 
-    /// Whether the replica has come as far as this position.
+    /// Whether the replica has reached this position.
     pub fn knows(&self, position: StreamPosition) -> bool {
         let is = self.room.position();
         self.room.exists() && is.epoch == position.epoch && is.version >= position.version
@@ -97,29 +97,29 @@ impl<H> Replica<H> {
         self.sessions.get_mut(user).filter(|session| session.conn == conn)
     }
 
-    /// What the driver knows a member's connection by.
+    /// The driver's handle of a member's connection.
     pub fn handle(&self, user: &UserId, conn: ConnId) -> Option<&H> {
         self.sessions.get(user).filter(|session| session.conn == conn).map(|session| &session.handle)
     }
 
-    /// Updates may have been missed.
+    /// Records that updates may have been missed.
     pub fn stale(&mut self, now: Millis) {
         self.mark(Why::Told, now);
     }
 
-    /// The room is not to be trusted: it is loaded again before anything else is decided in it, and soon.
+    /// Has the room loaded again soon, and before anything else is decided in it.
     pub fn resync_soon(&mut self, why: Why, now: Millis) {
         self.mark(why, now + RETRY);
     }
 
-    /// The turn in progress ends here, whatever it has done: its task panicked, or was dropped.
+    /// Ends the current turn early, because its task panicked or was dropped.
     pub fn abandon(&mut self, now: Millis) {
         self.joining = None;
         self.sync.failed(Why::Broken, now);
         self.touched = true;
     }
 
-    /// A connection is gone: nothing more is meant for it. If shared state cannot be told now, the seat that is left there is found later.
+    /// Removes a connection. If shared state cannot be updated now, the next load finds the seat that is left.
     pub fn disconnect(&mut self, user: &UserId, conn: ConnId) {
         if self.session(user, conn).is_some() {
             self.sessions.remove(user);
@@ -127,12 +127,12 @@ impl<H> Replica<H> {
         }
     }
 
-    /// A frame for one member. False if it is not connected to this node.
+    /// Sends a frame to one member. False if it is not connected to this node.
     pub fn signal(&mut self, to: &UserId, frame: &Frame, out: Out<'_, H>) -> bool {
         self.sessions.get_mut(to).map(|session| session.push(frame, Class::Direct, out)).is_some()
     }
 
-    /// Sends each member that is connected here a frame of this node's own.
+    /// Sends each connected member a frame of this node.
     pub fn send_each(&mut self, frame: impl Fn(&UserId) -> Frame, out: Out<'_, H>) {
         for (user, session) in &mut self.sessions {
             session.push(&frame(user), Class::Direct, out);
@@ -144,12 +144,12 @@ impl<H> Replica<H> {
         self.touched = true;
     }
 
-    /// Whether the room is not needed here, and its end is not this node's to see to.
+    /// Whether the room is not needed here, and another node is responsible for its end.
     pub(super) fn is_unused(&self, env: &Env<'_>) -> bool {
         let idle = self.sessions.is_empty()
             && self.joining.is_none()
             && matches!(self.sync, Sync::Live | Sync::Unloaded | Sync::Retired);
-        // A node looks after a room as long as a member of it was last on this node.
+        // A node keeps a room as long as a member of it was last on this node.
         idle && (!self.room.exists() || !self.room.members.is_empty() && !self.is_home(env))
     }
 
@@ -162,7 +162,7 @@ impl<H> Replica<H> {
         self.away = members.filter(|member| !member.present() && member.node == *env.node).count();
     }
 
-    /// What ends the seats of members that are said to be connected to this node, but are not.
+    /// The commands that release seats on this node without a connection.
     pub(super) fn ghosts(&self, env: &Env<'_>) -> VecDeque<Command> {
         let members = self.room.members.values();
         let ghosts = members.filter(|member| {
@@ -177,25 +177,25 @@ impl<H> Replica<H> {
         gone.collect()
     }
 
-    /// It was decided whether a member that was given up wrongly has a seat again.
+    /// Handles the outcome of reattaching a member.
     pub(super) fn reattached(&mut self, user: &UserId, conn: ConnId, out: Out<'_, H>) {
         let sits = self.room.members.get(user).is_some_and(|member| member.conn == conn && member.present());
         let Some(session) = self.session(user, conn) else { return };
         if sits {
             session.reattach();
         } else if let Some(session) = self.sessions.remove(user) {
-            // Its place is gone: it has to ask for one again.
+            // The seat is lost: the client has to join again.
             out(Effect::Close { to: &session.handle, why: Close::SeatLost });
             self.touched = true;
         }
     }
 
-    /// Whether anything has happened since the last time that may have changed [`Self::timeout`].
+    /// Whether [`Self::timeout`] may have changed since the last call.
     pub fn take_touched(&mut self) -> bool {
         std::mem::take(&mut self.touched)
     }
 
-    /// When the room has something to do by itself: it wants a [`super::Job::Tick`] then.
+    /// When the room needs a [`super::Job::Tick`].
     pub fn timeout(&mut self, env: &Env<'_>) -> Option<Millis> {
         if self.is_retired() {
             return None;
@@ -207,7 +207,7 @@ impl<H> Replica<H> {
         [due, watcher, self.sync.resync_at(), unused].into_iter().flatten().min()
     }
 
-    /// When the room itself has something to do.
+    /// When the room itself is due.
     pub fn next_due(&self, policy: &Policy) -> Option<Millis> {
         next_due(&self.room, policy)
     }

@@ -9,27 +9,27 @@ use crate::{
     room::{Member, Nudge, StreamPosition},
 };
 
-/// A connection that is about to take a seat. It does so at the very update that lets it in: its ROOM_STATE is of that version, and
-/// it misses nothing after it.
+/// A connection that is joining. It gets its seat with the very update that admits it: its ROOM_STATE has that version, and it misses
+/// nothing after it.
 #[derive(Debug, Clone)]
 pub struct PendingJoin<H> {
     /// The connection.
     pub conn: ConnId,
-    /// What the driver knows the connection by.
+    /// The driver's handle of the connection.
     pub handle: H,
-    /// How many bytes its outbox holds.
+    /// The capacity of its outbox, in bytes.
     pub budget: usize,
-    /// Which clients it is one of.
+    /// The generation of the client.
     pub generation: Generation,
     /// The features in force.
     pub features: &'static [&'static str],
     /// The resume token, in clear for its owner.
     pub token: Option<Box<str>>,
-    /// For a connection that resumes: the last that it has seen.
+    /// For a RESUME: the last position that the client has seen.
     pub missed: Option<StreamPosition>,
 }
 
-/// A member's connection to this node.
+/// The connection of a member to this node.
 #[derive(Debug)]
 pub(super) struct Session<H> {
     pub(super) conn: ConnId,
@@ -37,43 +37,43 @@ pub(super) struct Session<H> {
     pub(super) generation: Generation,
     pub(super) features: &'static [&'static str],
     pub(super) nudge: Nudge,
-    /// When it last reported a position.
+    /// When the member last reported a position.
     pub(super) reported: Option<Millis>,
     pub(super) state: State,
 }
 
-/// What a session is in.
+/// The state of a session.
 #[derive(Debug)]
 pub(super) enum State {
-    /// It gets each frame at once.
+    /// Frames are sent at once.
     Live,
-    /// It is told what it missed; what happens meanwhile waits.
+    /// Missed updates are being replayed; new frames are buffered.
     Replaying(Box<Replay>),
-    /// Others gave its member up, though its socket lives. Its member takes its seat again.
+    /// Other nodes released the seat although its socket lives. The member is to be reattached.
     WronglyEvicted(Box<Eviction>),
 }
 
-/// A member that was given up wrongly.
+/// A member that was wrongly evicted.
 #[derive(Debug)]
 pub(super) struct Eviction {
-    /// As it was.
+    /// The member before the eviction.
     pub(super) member: Member,
     replay: Option<Box<Replay>>,
 }
 
-/// A resuming client that is told what it missed.
+/// A resuming client to which missed updates are replayed.
 #[derive(Debug)]
 pub(super) struct Replay {
     pub(super) from: StreamPosition,
-    /// The version at which its session began: what came after it waits here.
+    /// The version at which its session began; later frames are buffered.
     pub(super) since: u64,
     pub(super) token: Option<Box<str>>,
-    /// How many bytes its outbox holds.
+    /// The capacity of its outbox, in bytes.
     pub(super) budget: usize,
-    /// What waits, in order.
+    /// The buffered frames, in order.
     pub(super) frames: Vec<(Frame, Class)>,
     bytes: usize,
-    /// More came than may wait: all of it is gone, and so many frames of it were for this member alone.
+    /// The buffer overflowed and was dropped; this is the number of dropped frames that were for this member alone.
     pub(super) lost: Option<u64>,
 }
 
@@ -91,7 +91,7 @@ impl Replay {
 }
 
 impl<H> Session<H> {
-    /// `watching`: whether its member was last known to watch. Whether it still does is seen from now on. `since`: the room's version.
+    /// `watching`: whether the member was last known to watch; this is observed anew from now on. `since`: the version of the room.
     pub(super) fn new(join: PendingJoin<H>, watching: bool, since: u64, now: Millis) -> Self {
         let PendingJoin { conn, handle, budget, generation, features, token, missed } = join;
         let replay = |from| Box::new(Replay { from, since, token, budget, frames: Vec::new(), bytes: 0, lost: None });
@@ -106,7 +106,7 @@ impl<H> Session<H> {
         }
     }
 
-    /// Every frame for a member that is connected here goes through this.
+    /// All frames for a connected member pass here.
     pub(super) fn push(&mut self, frame: &Frame, class: Class, out: Out<'_, H>) {
         if !self.generation.gets(frame.kind()) {
             return;
@@ -121,7 +121,7 @@ impl<H> Session<H> {
         }
     }
 
-    /// Others gave its member up.
+    /// Records that other nodes have evicted the member.
     pub(super) fn evict(&mut self, member: Member) {
         let replay = match std::mem::replace(&mut self.state, State::Live) {
             State::Live => None,
@@ -131,14 +131,14 @@ impl<H> Session<H> {
         self.state = State::WronglyEvicted(Box::new(Eviction { member, replay }));
     }
 
-    /// Its member has its seat.
+    /// Records that the member has its seat again.
     pub(super) fn reattach(&mut self) {
         if let State::WronglyEvicted(eviction) = &mut self.state {
             self.state = eviction.replay.take().map_or(State::Live, State::Replaying);
         }
     }
 
-    /// The member that was given up wrongly.
+    /// The member that was wrongly evicted.
     pub(super) fn evicted(&self) -> Option<&Member> {
         match &self.state {
             State::WronglyEvicted(eviction) => Some(&eviction.member),
@@ -146,7 +146,7 @@ impl<H> Session<H> {
         }
     }
 
-    /// From where it is told what it missed.
+    /// The position from which missed updates are replayed.
     pub(super) fn replays_from(&self) -> Option<StreamPosition> {
         match &self.state {
             State::Replaying(replay) => Some(replay.from),
@@ -155,7 +155,7 @@ impl<H> Session<H> {
         }
     }
 
-    /// It is told what it missed now: nothing waits any longer.
+    /// Ends the replay, and returns the buffered frames.
     pub(super) fn end_replay(&mut self) -> Option<Box<Replay>> {
         match &mut self.state {
             State::WronglyEvicted(eviction) => eviction.replay.take(),

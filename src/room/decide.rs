@@ -1,4 +1,4 @@
-//! What follows from a command. Coming in and coming back are decided here; what members ask for, and how they go, in the files below.
+//! Decides commands. JOIN and RESUME are decided here; actions of members and departures in the submodules.
 
 use super::{
     Asked, Attempt, Attempts, Change, Command, Digest, Join, Member, Misses, Policy, Presence, Refusal, Resume, Role,
@@ -13,16 +13,16 @@ mod playback;
 pub use action::Action;
 pub(super) use leave::leave;
 
-/// What a command leads to: the changes, and the room once they are applied. No changes: there was nothing to do.
+/// The decision on a command: the changes, and the room after them. Without changes there is nothing to commit.
 #[derive(Debug)]
 pub struct Draft {
-    /// In order.
+    /// The changes, in order.
     pub changes: Vec<Change>,
-    /// The room after them.
+    /// The room after the changes.
     pub after: Room,
 }
 
-/// Looks at a room and a wish. Changes nothing: the result has still to be committed on the version it was decided on.
+/// Decides a command on a room, and changes nothing: the result must be committed on the version that it was decided on.
 pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> Result<Draft, Refusal> {
     let changes = match command {
         Command::Join(wish) => join(room, wish, policy, now)?,
@@ -49,7 +49,7 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
 
 fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Change>, Refusal> {
     if !room.exists() {
-        // The clock makes epochs grow without any memory of earlier incarnations; where there is one, whatever the clock says.
+        // The clock makes epochs grow even if earlier ones are forgotten; a known one counts whatever the clock says.
         let epoch = now.max(room.epoch.saturating_add(1));
         let created = Change::Created { epoch, pin: join.pin.map(|pin| pin.now), by: join.user.clone() };
         return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
@@ -73,7 +73,7 @@ fn joined(room: &Room, member: Member, origin: Shown, now: Millis) -> Vec<Change
     [Change::Joined { member, host }].into_iter().chain(crown).collect()
 }
 
-/// A host that comes back is announced as host once more: first-generation clients took its crown away when its connection dropped.
+/// A host that comes back is announced as host again, because first-generation clients removed its mark when its connection was lost.
 fn crown(member: &Member, is_due: bool) -> Option<Change> {
     is_due.then(|| Change::HostChanged { host: member.user.clone() })
 }
@@ -95,11 +95,11 @@ fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
 }
 
 fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
-    // The answer may get lost: then the token that was shown is still good.
+    // The answer may be lost, so the token that was shown stays valid.
     let token_before = kept(seated, join.proof);
     let proven = seated.conn == join.conn || token_before.is_some();
     if !proven {
-        // Who can resume has a token. An address is no proof there: a home, an office or all behind a proxy may have one.
+        // A client that can resume has a token. An address proves nothing: a home, an office or all clients behind a proxy may share one.
         if seated.token.is_some() {
             return Err(Refusal::IdentityInUse);
         }
@@ -118,20 +118,20 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
 }
 
-/// The hash that is kept of the resume token that is shown, if it is the seat's.
+/// The stored hash that the shown resume token matches, if any.
 fn kept(seated: &Member, shown: Option<Shown>) -> Option<Digest> {
     let shown = shown?;
     let kept = [seated.token, seated.token_before, seated.token_beside];
     kept.into_iter().flatten().find(|kept| shown.fits(*kept))
 }
 
-/// The seat's newest token, if another one was shown: the client may have got it on a socket that it has kept, while what was said on an
-/// earlier one came late.
+/// The newest token of the seat, if an older one was shown: the client may have received it on a socket that it has kept, while a RESUME on
+/// an earlier socket came late.
 fn beside(seated: &Member, shown: Digest) -> Option<Digest> {
     seated.token.filter(|token| *token != shown)
 }
 
-/// A client of the first generation whose network changed comes from another address, and its old socket looks alive for a while.
+/// A first-generation client on another network has a new address, while its old socket seems alive for a while.
 fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
     match join.asked {
         Some(Asked { conn, answers }) if conn == seated.conn => {
@@ -145,7 +145,7 @@ fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
     }
 }
 
-/// The seat as it was, if nobody has it and nobody took it away. Others were told that its member was gone, and are told that it is back.
+/// The seat of a member that is away. Its departure was announced, so its return is, too.
 fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
     let member = Member { presence: Presence::Present, watching: false, ..member.clone() };
     match room.members.get(&member.user) {
@@ -172,7 +172,7 @@ fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
     }
 }
 
-/// Only rooms that have a PIN count.
+/// Attempts count only in rooms with a PIN.
 fn miss_pin(room: &Room, now: Millis) -> Vec<Change> {
     let missed = room.pin.map(|_| Change::PinMissed { misses: Misses::another(room.misses, now) });
     missed.into_iter().collect()
@@ -207,7 +207,7 @@ fn member(join: &Join, order: u64) -> Member {
     }
 }
 
-/// A wrong PIN makes the next try wait, each time. The ledger learns of attempts as far as their budget goes.
+/// Each wrong PIN delays the next attempt. The ledger records attempts within their budget.
 fn refused(room: &Room, attempt: &Attempt, now: Millis) -> Vec<Change> {
     let mut changes = Vec::new();
     if attempt.refusal == Refusal::InvalidPin {

@@ -1,8 +1,8 @@
-//! The pure core. All rules of a room live here, once: who may enter, who is host, who may move the film, what is due when.
+//! The pure core. All rules of a room are here, once: who may enter, who is host, who may control playback, what is due when.
 //!
-//! [`decide`] looks at a [`Room`] and a [`Command`] and says which [`Change`]s follow, or why not; [`Room::apply`] carries one
-//! change out. Nothing in here waits, reads a clock, rolls dice or knows a socket: time and randomness are arguments. So every
-//! node that applies the same changes holds the same room.
+//! [`decide`] takes a [`Room`] and a [`Command`] and returns the [`Change`]s that follow, or a refusal; [`Room::apply`] applies one change.
+//! Nothing in here waits, reads a clock, uses randomness or knows a socket: time and randomness are arguments. So every node that applies
+//! the same changes has the same room.
 
 mod apply;
 mod attempt;

@@ -1,6 +1,6 @@
 use crate::clock::Millis;
 
-/// How long after it came in a host is reminded first.
+/// How long after it joined a host is reminded for the first time.
 const FIRST: Millis = 1_500;
 /// How long a host may send positions but no heartbeat until it is reminded again.
 const SILENCE: Millis = 5_000;
@@ -13,17 +13,17 @@ pub struct Nudge {
 }
 
 impl Nudge {
-    /// For a host that comes in now.
+    /// The state for a host that joins now.
     pub fn new(now: Millis) -> Self {
         Self { due: now + FIRST }
     }
 
-    /// It sent a heartbeat.
+    /// Records a heartbeat.
     pub fn heard(&mut self, now: Millis) {
         self.due = now + SILENCE;
     }
 
-    /// It reported a position: whether to remind it.
+    /// Records a position report, and returns whether to remind the host.
     pub fn is_due(&mut self, now: Millis) -> bool {
         let due = now >= self.due;
         if due {

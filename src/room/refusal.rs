@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::MAX_POSITION;
 use crate::clock::Millis;
 
-/// Why a room says no.
+/// Why a room refuses a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each message says it")]
 pub enum Refusal {
@@ -11,10 +11,10 @@ pub enum Refusal {
     NotJoined,
     #[error("Invalid or missing PIN")]
     InvalidPin,
-    /// Too many wrong PINs for this room; this one was not looked at.
+    /// There were too many wrong PINs in this room; this one was not checked.
     #[error("Invalid or missing PIN")]
     PinLocked {
-        /// When it may be tried again, in ms.
+        /// When to retry, in ms.
         retry_after: Millis,
     },
     #[error("this is not the seat's token")]

@@ -1,4 +1,4 @@
-//! What becomes of a room that has outlived the nodes that held it.
+//! Rooms that are opened again after the loss of their nodes.
 
 use std::sync::Arc;
 
@@ -6,25 +6,25 @@ use super::{Member, Policy, Presence, Room, Timeline, Vacancy};
 use crate::clock::Millis;
 
 impl Room {
-    /// The same room in another incarnation: its last versions may be known elsewhere.
+    /// The room in a new epoch, because its last versions may be known elsewhere.
     #[must_use]
     pub fn reincarnated(self, now: Millis) -> Self {
         Self { epoch: now.max(self.epoch.saturating_add(1)), ..self }
     }
 
-    /// The room as it was stored, empty, in another incarnation. Nothing for one that was empty for too long. Its vacancy says who was host.
+    /// The stored room without members, in a new epoch. `None` if it was empty for too long. Its vacancy names the former host.
     pub fn reopened(self, policy: &Policy, now: Millis) -> Option<Self> {
         if self.empty_until.is_some_and(|until| until <= now) {
             return None;
         }
         let vacancy = self.vacancy.clone().map(|vacancy| Vacancy { until: now + policy.host_grace, ..vacancy });
-        // Not later than now: where a clock was set back meanwhile the film would stand still until then.
+        // At most now: otherwise, after a clock was set back, the film would stand still until then.
         let timeline = Timeline { at: self.timeline.at.min(now), ..self.timeline.clone() };
         let empty_until = Some(self.empty_until.unwrap_or(now + policy.empty_grace));
         Some(Self { vacancy, timeline, empty_until, ..self }.reincarnated(now))
     }
 
-    /// Members whose token still opens their seat are away, for as long as if their sockets had dropped now.
+    /// Adds the members with a token as away. Their resume window begins now.
     pub fn readmit(&mut self, members: Vec<Member>, policy: &Policy, now: Millis) {
         let Some(last) = members.last() else { return };
         self.next_order = last.order + 1;

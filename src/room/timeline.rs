@@ -2,33 +2,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::Millis, id::UserId};
 
-/// The furthest position in a film that is believed, in seconds. Players of live streams count from 1970, so today is at 1.8e9.
+/// The maximum position in a film, in seconds. Players of live streams count from 1970, so today is at 1.8e9.
 pub const MAX_POSITION: f64 = 10_000_000_000.0;
 
-/// A report that differs by less than this from the room's own idea of the position changes nothing, in seconds. It is the drift
-/// at which first-generation clients correct themselves.
+/// A report that differs by less than this from the position of the room, in seconds, changes nothing. First-generation clients correct
+/// themselves at the same drift.
 const TOLERANCE: f64 = 0.5;
 
-/// Reports of the host are ignored for this long after somebody else moved the film: they may have left before it heard of that.
+/// Reports of the host are ignored for this long after another member moved the film, because the host may have sent them before it knew.
 const SETTLE: Millis = 2_000;
 
-/// Where the film is: at `at` it stood at `position`, and since then it has run at `rate` if `playing`.
+/// The timeline of the film: at `at` it was at `position`, and since then it has advanced at `rate` if `playing`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
-    /// Seconds, at the moment `at`.
+    /// The position at the time `at`, in seconds.
     pub position: f64,
-    /// Whether it runs.
+    /// Whether the film is playing.
     pub playing: bool,
-    /// Film seconds per second.
+    /// The playback rate.
     pub rate: f64,
     /// The server's clock.
     pub at: Millis,
-    /// Who moved it last.
+    /// The user who moved it last.
     pub by: Option<UserId>,
 }
 
 impl Timeline {
-    /// A film that has not begun.
+    /// A film that has not started.
     pub fn start(at: Millis) -> Self {
         Self { position: 0.0, playing: false, rate: 1.0, at, by: None }
     }
@@ -43,7 +43,7 @@ impl Timeline {
         (self.position + elapsed * self.rate).min(MAX_POSITION)
     }
 
-    /// Whether `user`'s word about the position may be taken at `now`.
+    /// Whether a position report of `user` counts at `now`.
     pub(super) fn trusts(&self, user: &UserId, now: Millis) -> bool {
         self.by.as_ref().is_none_or(|by| by == user) || now.saturating_sub(self.at) >= SETTLE
     }

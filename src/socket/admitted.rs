@@ -7,10 +7,10 @@ use crate::{
     telemetry::{Refused, Subject},
 };
 
-/// That the proxies tell no address is said again after so many seconds.
+/// Interval, in seconds, of the log line that proxies supply no address.
 const STRANGERS_SECONDS: u64 = 30;
 
-/// A client that was let in and has no connection yet.
+/// A client that was admitted and has no connection yet.
 #[derive(Debug)]
 pub struct Admitted {
     gateway: Arc<Gateway>,
@@ -21,7 +21,7 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Lets a client in, if there is a place for it.
+    /// Admits a client, if there is a place for it.
     pub fn new(
         gateway: &Arc<Gateway>,
         address: Option<IpAddr>,

@@ -6,12 +6,12 @@ use crate::{
     room::Json,
 };
 
-/// What became of a frame.
+/// The outcome of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It was done.
+    /// The frame was granted.
     Granted,
-    /// It was not, and its sender was told.
+    /// The frame was refused, and its sender got an ERROR.
     Refused,
 }
 
@@ -38,7 +38,7 @@ impl ClientSession {
     pub(super) fn refused(&self, id: Option<&Json>, error: &HubError) -> Outcome {
         let code = error.code();
         if let HubError::Backend(cause) = error {
-            // Whoever talks to shared state says it once, and counts it: not here, for everybody.
+            // The back end logs and counts the outage, so it is not logged for every client.
             tracing::debug!(error = %cause, "a member's command could not be committed");
         } else if let Some(skipped) = self.gateway.refusals.pass(self.gateway.clock.now()) {
             tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), skipped, "refused");

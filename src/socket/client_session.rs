@@ -11,23 +11,23 @@ use crate::{
     telemetry::Subject,
 };
 
-/// What the server knows of the client at the other end of a connection, and what it does with its frames.
+/// The state of the client at the other end of a connection, and the handling of its frames.
 #[derive(Debug)]
 pub(super) struct ClientSession {
     pub(super) gateway: Arc<Gateway>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) origin: Shown,
-    /// What the log lines of this connection are about.
+    /// The ids in the log lines of this connection.
     pub(super) subject: Arc<Subject>,
-    /// The type of the frame in hand.
+    /// The type of the current frame.
     pub(super) hearing: Received,
     pub(super) seat: Option<Membership>,
-    /// Answered once the client has its ROOM_STATE, and in it the token to resume with. Only where its seat depends on that.
+    /// Answered when the client has received its ROOM_STATE, and in it the resume token. Only if its seat depends on that.
     pub(super) received_state: Option<oneshot::Receiver<()>>,
     pub(super) features: Features,
     pub(super) budget: Budget,
     pub(super) complained: Millis,
-    /// A JOIN that waits. It is on the heap: few wait.
+    /// The waiting JOIN, on the heap because few clients have one.
     pub(super) pending: Option<Box<Pending>>,
 }
 
@@ -52,14 +52,14 @@ impl ClientSession {
         self.outbox.push(frame);
     }
 
-    /// The answer to PING, which goes ahead of everything that waits.
+    /// The answer to PING, which precedes all waiting frames.
     pub(super) fn pong(&self, t0: Option<f64>, received: Millis) -> Frame {
         let now = self.gateway.clock.now();
         let (t1, t2) = (t0.map(|_| received), t0.map(|_| now));
         encode(&ServerFrame::Pong { timestamp: now, t0, t1, t2 })
     }
 
-    /// Does what a frame asks for that came at `received`, or `came` by the clock that never jumps. Returns the PONG for a PING.
+    /// Handles a frame that arrived at `received`, or at `came` by the monotonic clock. Returns the PONG for a PING.
     pub(super) async fn hear(&mut self, text: &str, received: Millis, came: Instant) -> Option<Frame> {
         let Inbound { id, kind, message } = match decode(text) {
             Ok(inbound) => inbound,
@@ -101,7 +101,7 @@ impl ClientSession {
         None
     }
 
-    /// Does what a member asks for.
+    /// Runs a command of a member.
     async fn act(&mut self, seat: &Membership, message: MemberMessage, id: Option<&Json>) -> Outcome {
         let hub = &self.gateway.hub;
         let leaves = matches!(message, MemberMessage::Act(Action::Leave));
@@ -129,7 +129,7 @@ impl ClientSession {
         let left = leaves && done.is_ok();
         let outcome = match done {
             Ok(version) => self.ack(id, version),
-            // To write to a peer that has just left is no mistake: only a client that asked for an answer is told.
+            // A frame to a peer that has just left is no mistake of the client: it gets an error only if it asked for an answer.
             Err(HubError::Refused(Refusal::NoSuchMember)) if id.is_none() && !self.features.ack() => Outcome::Refused,
             Err(error) => self.refused(id, &error),
         };
@@ -141,8 +141,8 @@ impl ClientSession {
         outcome
     }
 
-    /// The connection is gone. Clients that can resume keep their seat for a while. While the node is being stopped all clients do, since
-    /// all of them come back.
+    /// Handles the end of the connection. The seats of clients that can resume are kept for a while. During a drain all seats are kept,
+    /// because all clients come back.
     pub(super) async fn depart(mut self) {
         let keep_seat = self.can_come_back();
         let Some(seat) = self.seat else { return };
@@ -150,8 +150,8 @@ impl ClientSession {
             tracing::warn!(%error, "a departure could not be committed; the seat is given up when the lease or the window ends");
         }
     }
-    /// Whether a seat that is kept serves the client. A client that never got its token could neither resume nor join: the seat would
-    /// keep out the very client that it is kept for.
+    /// Whether keeping the seat helps the client. A client that never got its token can neither resume nor join: a kept seat would lock it
+    /// out.
     fn can_come_back(&mut self) -> bool {
         match &mut self.received_state {
             Some(received) => received.try_recv().is_ok(),

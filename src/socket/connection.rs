@@ -22,12 +22,12 @@ use crate::{
     telemetry::contained,
 };
 
-/// How many frames a peer may send before the other tasks of its thread have a turn. Otherwise peers that have filled their sockets would
-/// fill the outboxes of their room before any task there could write.
+/// Number of frames after which a peer yields to the other tasks of its thread. Otherwise peers with full sockets would fill the outboxes
+/// of their room before any task could write.
 const FRAMES_PER_TURN: usize = 16;
-/// This many bytes count as one more frame.
+/// The number of bytes that count as one more frame.
 const BYTES_PER_FRAME: usize = 256;
-/// What tungstenite itself answers to a close frame whose code may not be sent, and then shows in its place.
+/// The code that tungstenite substitutes for an invalid one in a close frame.
 const BAD_CLOSE_CODE: &str = "Protocol violation";
 
 /// Reads, answers and writes until one side ends the connection. Not an `async fn`: those keep their arguments twice.
@@ -46,13 +46,13 @@ pub(super) fn run(
         let end = if let Some(end) = contained(connection.converse(&mut session, &mut heart)).await {
             end
         } else {
-            // What the bug left behind in the room is not to be trusted.
+            // The panic may have left the room in a wrong state.
             if let Some(room) = session.subject.room() {
                 gateway.hub.distrust(&room);
             }
             End::Close(Close::Internal)
         };
-        // What is needed once is on the heap: idle sockets, which are most, stay small.
+        // Rarely used state is on the heap, so that idle sockets, which are most, stay small.
         Box::pin(part(socket, session, end)).await;
         drop(open);
     }
@@ -63,9 +63,9 @@ pub(super) struct Connection<'a, T> {
     pub(super) socket: &'a mut T,
     pub(super) outbox: &'a Outbox,
     pub(super) gateway: &'a Gateway,
-    /// What other tasks want of this one, until it gets to that.
+    /// Requests of other tasks that are not handled yet.
     pub(super) prompt: Option<Box<Prompt>>,
-    /// Tasks that wait for a sign of life of the peer, which was pinged for them.
+    /// Tasks that wait for a sign of life after a ping.
     asked: Option<Box<Prompt>>,
 }
 
@@ -76,7 +76,7 @@ impl<T: Transport> Connection<'_, T> {
         let timer = sleep_until(heart.next());
         tokio::pin!(timer);
         loop {
-            // As a rule that is what the task was woken for: no need to look at everything else before.
+            // Normally the task was woken for this, so the rest need not be checked first.
             if let Some(batch) = self.outbox.try_take()
                 && let Err(end) = self.write(batch).await
             {
@@ -98,7 +98,7 @@ impl<T: Transport> Connection<'_, T> {
             }
             let held = session.budget.held_until().is_some();
             if session.budget.is_behind() && !held {
-                // Frames that were sent while nothing was read. Once there are none the sender has its credit back.
+                // Frames that were sent while nothing was read. After the last one the sender is no longer behind.
                 if let Some(frame) = unconstrained(self.socket.next()).now_or_never() {
                     if let Err(end) = self.hear(session, heart, frame, &mut taken).await {
                         return end;
@@ -112,13 +112,13 @@ impl<T: Transport> Connection<'_, T> {
             {
                 timer.as_mut().reset(at);
             }
-            // In no fixed order: neither a room that never rests nor a sender that never rests keeps the rest waiting.
+            // In random order, so that neither a busy room nor a busy sender starves the rest.
             let step = tokio::select! {
                 batch = self.outbox.take() => self.write(batch),
                 () = &mut timer => {
                     let now = Instant::now();
                     if session.budget.release(now) {
-                        // While nothing was read nothing could be heard.
+                        // While nothing was read no sign of life could be noticed.
                         heart.heard(now);
                     }
                     let until = session.budget.held_until();
@@ -138,7 +138,7 @@ impl<T: Transport> Connection<'_, T> {
         }
     }
 
-    /// Takes in what came from the peer, or its end.
+    /// Handles a message of the peer, or its end.
     fn hear<'a>(
         &'a mut self,
         session: &'a mut ClientSession,
@@ -150,12 +150,12 @@ impl<T: Transport> Connection<'_, T> {
         heart.heard(came);
         match frame {
             Some(Ok(frame)) => {
-                // A close frame says neither that the peer stays nor that it has read anything.
+                // A close frame is no sign of life: the peer need not have read anything.
                 if !frame.is_close()
                     && let Some(asked) = self.asked.take()
                 {
                     for asker in asked.askers {
-                        // Whoever gave up waiting does not hear it.
+                        // The task that asked may have given up.
                         let _ = asker.send(());
                     }
                 }
@@ -172,7 +172,7 @@ impl<T: Transport> Connection<'_, T> {
         }
     }
 
-    /// Does what other tasks want of this one.
+    /// Handles the requests of other tasks.
     fn heed(&mut self, prompt: Prompt, session: &mut ClientSession, heart: &mut Heartbeat) -> Done<'_> {
         if prompt.try_again {
             session.prompt();
@@ -185,7 +185,7 @@ impl<T: Transport> Connection<'_, T> {
         self.feed([Message::Ping(bytes::Bytes::new())], None)
     }
 
-    /// Decides a JOIN that waits once more. While that takes time, the connection goes on writing.
+    /// Retries the waiting JOIN. Meanwhile the connection continues to write.
     fn try_again<'a>(&'a mut self, session: &'a mut ClientSession) -> Done<'a> {
         let mut work = Box::pin(async move { session.try_again().await });
         match (&mut work).now_or_never() {
@@ -194,7 +194,7 @@ impl<T: Transport> Connection<'_, T> {
         }
     }
 
-    /// Hands a frame to the session. While that takes time, the connection goes on writing.
+    /// Passes a frame to the session. Meanwhile the connection continues to write.
     fn answer<'a>(&'a mut self, session: &'a mut ClientSession, text: Utf8Bytes, came: Instant) -> Done<'a> {
         let received = self.gateway.clock.now();
         if let Err(wait) = session.admit(text.len(), received) {
@@ -211,7 +211,7 @@ impl<T: Transport> Connection<'_, T> {
         }
     }
 
-    /// Deals with a frame that is no text.
+    /// Handles a frame that is not text.
     fn other(&self, session: &mut ClientSession, frame: &Message) -> Result<(), End> {
         match frame {
             Message::Close(Some(frame))

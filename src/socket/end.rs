@@ -10,9 +10,9 @@ use crate::{
     telemetry::PeerDisconnect,
 };
 
-/// Frames of a peer that are still read after the close frame was sent, until the peer's own close frame comes.
+/// Maximum number of frames that are read after the close frame was sent, until the peer's close frame arrives.
 const LAST_FRAMES: usize = 1_000;
-/// How long the last frames to a peer may take.
+/// Deadline for the last frames to a peer.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a connection is over.
@@ -21,9 +21,9 @@ pub(super) enum End {
     Gone,
     /// The peer sent a close frame.
     Closed,
-    /// This side ends it.
+    /// This side closes the connection.
     Close(Close),
-    /// The peer has done what RFC 6455 forbids, so that nothing more of it can be read.
+    /// The peer has violated RFC 6455, so nothing more of it can be read.
     Broken(Close),
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
         End::Closed => {
             session.gateway.metrics.peer_disconnects.inc(PeerDisconnect::Closed);
             tracing::info!(by = "client", "closed");
-            // The peer's close frame has its answer waiting.
+            // The library has queued the answer to the peer's close frame.
             let _ = tokio::join!(timeout(FAREWELL, socket.flush()), session.depart());
             return;
         }
@@ -53,13 +53,13 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
         let told = answer_the_rest(&mut socket, &gateway, close).await.is_ok()
             && socket.send(Message::Close(Some(frame))).await.is_ok();
         if is_broken {
-            // A close frame with a bad code has its answer waiting, as any other has.
+            // The library has queued the answer to a close frame with an invalid code, too.
             if !told {
                 let _ = socket.flush().await;
             }
             socket.discard().await;
         } else if told {
-            // What it sent before it knew; not more than it could have. It cannot be answered any more.
+            // Reads what the peer sent before it knew of the close, within a bound. It cannot be answered any more.
             for _ in 0..LAST_FRAMES {
                 match socket.next().await {
                     Some(Ok(Message::Text(_))) => gateway.metrics.received.inc(Received::Dropped),
@@ -72,7 +72,7 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
     let (_, ()) = tokio::join!(timeout(FAREWELL, farewell), session.depart());
 }
 
-/// Answers the frames that have arrived already, if they have an `id`: nothing can be said after a close frame.
+/// Answers frames with an `id` that have already arrived, because nothing can be sent after a close frame.
 async fn answer_the_rest(
     socket: &mut impl Transport,
     gateway: &Gateway,
@@ -82,7 +82,7 @@ async fn answer_the_rest(
         Close::Left | Close::Kicked | Close::SeatLost => Code::NotJoined,
         Close::Policy => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
-        // Such a socket cannot be read any further, or does not read.
+        // Such a socket cannot be read, or its peer does not read.
         Close::TooLarge
         | Close::Protocol
         | Close::NotUtf8
@@ -107,7 +107,7 @@ async fn answer_the_rest(
     Ok(())
 }
 
-/// How a connection ends that can no longer be read. RFC 6455 has a close code for each way in which a peer can break it.
+/// The end of a connection that can no longer be read, with the close code of RFC 6455 for the violation.
 pub(super) fn broken(error: &tungstenite::Error) -> End {
     let close = match error {
         tungstenite::Error::Capacity(_) => Close::TooLarge,

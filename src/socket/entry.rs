@@ -1,4 +1,4 @@
-//! JOIN and RESUME, and the JOINs that wait.
+//! JOIN, RESUME, and waiting JOINs.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 
 impl ClientSession {
     pub(super) async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) -> Outcome {
-        // The latest JOIN counts: one that waits is replaced.
+        // The latest JOIN counts, and replaces a waiting one.
         self.pending = None;
         let features = Features::new(frame.features.as_deref());
         let token = features.resume().then(|| self.gateway.keys.fresh_token(&frame.user_id));
@@ -34,7 +34,7 @@ impl ClientSession {
         }
     }
 
-    /// The room of a JOIN, and the JOIN as the room takes it.
+    /// The room of a JOIN, and the command for it.
     pub(super) fn entry(&self, frame: JoinFrame, token: Option<&ResumeToken>) -> (RoomId, Join) {
         let keys = &self.gateway.keys;
         let join = Join {
@@ -59,7 +59,7 @@ impl ClientSession {
         features: Features,
         token: Option<ResumeToken>,
     ) -> Result<u64, HubError> {
-        // A first-generation client comes in again and again on the same socket, and an older one of its kind without its name and PIN.
+        // A first-generation client repeats JOIN on the same socket; older ones omit their name and PIN then.
         let elsewhere = self.seat.clone().filter(|seat| seat.room.id != *room || seat.user != join.user);
         if let Some(seat) = elsewhere {
             match self.gateway.hub.act(&seat, Action::Leave).await {
@@ -71,7 +71,7 @@ impl ClientSession {
         let arrival = self.arrival(features, token, None);
         let (seat, version) = self.gateway.hub.join(room, join, arrival).await?;
         tracing::info!(version, features = ?features.names(), "joined");
-        // The ping follows ROOM_STATE: its answer says that the token has arrived.
+        // The ping follows ROOM_STATE: its pong shows that the token has arrived.
         self.received_state = features.resume().then(|| self.outbox.ask());
         self.features = features;
         self.seat = Some(seat);
@@ -92,8 +92,8 @@ impl ClientSession {
             return;
         }
         if why == Code::Unavailable {
-            // It would show a party that it is not in, for ever. A closed socket it opens again, and if this goes on the upgrade
-            // is refused, after which it waits longer and longer.
+            // The client would show a party that it is not in, for ever. It reopens a closed socket, and if the upgrade is refused it backs
+            // off.
             self.outbox.close(Close::TryLater);
         } else if why.passes() {
             let wait = self.gateway.hub.wait(&room, self.subject.conn(), &self.outbox);
@@ -101,28 +101,28 @@ impl ClientSession {
         }
     }
 
-    /// When something is to be done that no frame asks for: when a socket that is held back may be read again, or a JOIN that waits is tried.
+    /// The time of the next action without a frame: reading again, or retrying the waiting JOIN.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let tried = self.pending.as_ref().map(|pending| pending.next);
         [self.budget.held_until(), tried].into_iter().flatten().min()
     }
 
-    /// The room that a JOIN waits for has changed.
+    /// Prompts the waiting JOIN, because its room has changed.
     pub(super) fn prompt(&mut self) {
         if let Some(pending) = &mut self.pending {
             pending.prompt();
         }
     }
 
-    /// Whether a JOIN that waits is to be tried at `now`.
+    /// Whether the waiting JOIN is to be retried at `now`.
     pub(super) fn is_due(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.next <= Instant::now())
     }
 
-    /// Decides the JOIN that waits once more. Its client is told when it is in, or when it is kept out by something else than before.
+    /// Retries the waiting JOIN. Its client gets a frame if it is admitted, or if the reason has changed.
     pub(super) async fn try_again(&mut self) {
         let Some(mut pending) = self.pending.take() else { return };
-        // It was not paid for yet.
+        // The retry was not charged yet.
         if pending.why == Code::RateLimited
             && let Err(wait) = self.charge(1 + ClientFrameType::Join.extra_cost(), self.gateway.clock.now())
         {

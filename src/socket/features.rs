@@ -1,9 +1,9 @@
 use crate::protocol::Generation;
 
-/// What a client may ask for in JOIN, in the order of the bits of [`Features`].
+/// The features that a client may request in JOIN, in the order of the bits of [`Features`].
 const NAMES: [&str; 3] = ["resume", "ack", "clock"];
 
-/// Every set of features, so that each is there once and for ever: the index is the set of bits.
+/// All sets of features, as static lists; the index is the set of bits.
 const SETS: [&[&str]; 8] = [
     &[],
     &["resume"],
@@ -23,7 +23,7 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Those asked for that there are.
+    /// The known ones of the requested features.
     pub(super) fn new(asked: Option<&[Box<str>]>) -> Self {
         let bits =
             (0_u8..).zip(NAMES).filter(|(_, name)| asked.is_some_and(|asked| asked.iter().any(|it| **it == **name)));

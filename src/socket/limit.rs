@@ -1,4 +1,4 @@
-//! What a client may send, and how it is told that it sends too much.
+//! Charges the frames of a client, and answers those beyond its budget.
 
 use tokio::time::Instant;
 
@@ -9,13 +9,13 @@ use crate::{
     room::Json,
 };
 
-/// A frame counts as one message for each of these bytes that it has begun: what is passed on to many must cost its sender something.
+/// The number of bytes that cost as much as one message, because a large frame that is relayed to many must cost its sender something.
 const BYTES_PER_MESSAGE: usize = 4_096;
-/// Between two ERROR rate_limited for frames without an `id`, in ms.
+/// Minimum interval, in ms, between two ERROR rate_limited for frames without an `id`.
 const COMPLAINT: Millis = 1_000;
 
 impl ClientSession {
-    /// Charges another frame of `bytes`. If it is beyond the budget: when it would not be, in ms.
+    /// Charges a frame of `bytes`. If it is beyond the budget: when to retry, in ms.
     pub(super) fn admit(&mut self, bytes: usize, now: Millis) -> Result<(), Millis> {
         self.charge(u32::try_from(1 + bytes / BYTES_PER_MESSAGE).unwrap_or(u32::MAX), now)
     }
@@ -55,7 +55,7 @@ impl ClientSession {
         self.error(id, Code::RateLimited, "too many messages, this one was dropped", Some(wait));
     }
 
-    /// Refuses a frame that is beyond the budget. A PING is answered all the same: its sender must not take the server for dead.
+    /// Refuses a frame beyond the budget. A PING is answered all the same, so that the client does not take the server for dead.
     pub(super) fn turn_away(&mut self, text: &str, wait: Millis, received: Millis) -> Option<Frame> {
         let (id, message) = match decode(text) {
             Ok(inbound) => (inbound.id, Some(inbound.message)),
@@ -71,7 +71,7 @@ impl ClientSession {
         None
     }
 
-    /// Refuses a JOIN or RESUME that is beyond the budget.
+    /// Refuses a JOIN or RESUME beyond the budget.
     pub(super) fn turn_away_hello(&mut self, hello: Hello, id: Option<&Json>, wait: Millis, now: Millis) {
         self.limited(id, true, wait, now);
         match hello {

@@ -1,4 +1,4 @@
-//! What a member may ask for, and who may.
+//! The actions of members, and the rights that they need.
 
 use super::{leave, playback};
 use crate::{
@@ -7,37 +7,37 @@ use crate::{
     room::{Change, Json, LeftReason, Policy, Refusal, Role, Room, UrlTime},
 };
 
-/// What a member may ask for. Positions are seconds, `event` is the sender's own clock as it sent it.
+/// The actions of members. Positions are in seconds; `event` is the clock of the sender, unchanged.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields are those of the frames, which docs/protocol.md describes")]
 pub enum Action {
-    /// Go, for good.
+    /// Leave the room.
     Leave,
-    /// Be called something else.
+    /// Change the displayed name.
     Rename { username: Box<str> },
-    /// Start or stop the film.
+    /// Start or pause the film.
     PlayPause { playing: bool, position: Option<f64>, event: Option<f64>, rate: Option<f64> },
-    /// Jump to a place in the film.
+    /// Seek to a position.
     Seek { position: f64, playing: bool, event: Option<f64> },
-    /// Say that the sought place is loaded.
+    /// Report that the target of the seek is loaded.
     Ready { target: f64 },
-    /// Say, as host, where the film is, for everybody to follow.
+    /// As host, report the position for all members to follow.
     Heartbeat { position: f64, playing: bool, event: Option<f64> },
-    /// Say, as host, where the film is, for the room to know.
+    /// As host, report the position for the room only.
     Report { position: f64, playing: bool },
-    /// Begin or cease to report positions.
+    /// Begin or stop reporting positions.
     Watching { watching: bool },
-    /// Watch something else, from a time on.
+    /// Change the url, with a start time.
     ChangeUrl { url: Box<str>, time: Option<UrlTime> },
-    /// Let everybody move the film, or not.
+    /// Switch guest control on or off.
     GuestControl { enabled: bool },
-    /// Make somebody else the host.
+    /// Transfer the role of the host.
     TransferHost { to: UserId },
-    /// Make somebody co-host, or no longer.
+    /// Make a member co-host, or a guest again.
     SetRole { to: UserId, role: Role },
-    /// Throw somebody out.
+    /// Kick a member.
     Kick { who: UserId, note: Option<Box<str>> },
-    /// Tell everybody something that only the application understands.
+    /// Send a message of the application to all members.
     Broadcast { event: Box<str>, data: Option<Json> },
 }
 

@@ -1,4 +1,4 @@
-//! Going: by one's own wish or another's, or because a socket or a node is gone.
+//! Departures: LEAVE, a kick, or the loss of a socket or a node.
 
 use crate::{
     clock::Millis,
@@ -6,7 +6,7 @@ use crate::{
     room::{Change, LeftReason, Policy, Presence, Room, Vacancy},
 };
 
-/// `user` goes. A host that only dropped keeps its role for a while; one that is gone for good hands it on at once.
+/// Removes `user`. A host whose socket was lost keeps its role for a while; a host that left passes it on at once.
 pub(in crate::room) fn leave(
     room: &Room,
     user: &UserId,
@@ -50,7 +50,7 @@ pub(super) fn disconnect(
     }
 }
 
-/// All whose socket was on `node`, each decided on the room as the one before left it.
+/// Removes all members of `node`, each decided on the room after the previous departure.
 pub(super) fn reap(room: &Room, node: &NodeId, policy: &Policy, now: Millis) -> Vec<Change> {
     let mut after = room.clone();
     let mut changes = Vec::new();

@@ -1,4 +1,4 @@
-//! Moving the film. Who may is checked by the caller, except for heartbeats, which only leaders send.
+//! Playback. The caller checks the rights, except for heartbeats, which only leaders send.
 
 use crate::{
     clock::Millis,
@@ -48,7 +48,7 @@ pub(super) fn seek(
         waiting,
         ready: 0,
     });
-    // A gate that has nobody to wait for opens at once: somebody who is not known to watch may have stopped all the same.
+    // A gate without members to wait for opens at once: members that do not report positions may have paused all the same.
     let release = gate.as_ref().filter(|gate| gate.satisfied()).map(|gate| gate.release(&timeline));
     let mut changes = vec![Change::Sought { by: by.clone(), event, timeline, gate }];
     changes.extend(release);
@@ -84,7 +84,7 @@ pub(super) fn heartbeat(
     if policy.enforce_control && !room.leads(by) {
         return Err(Refusal::Forbidden);
     }
-    // While members load a new place, or just after somebody else moved the film, a heartbeat would undo that.
+    // A heartbeat would undo a seek while members load, or just after another member moved the film.
     if room.gate.is_some() || !room.timeline.trusts(by, now) {
         return Ok(Vec::new());
     }
@@ -94,7 +94,7 @@ pub(super) fn heartbeat(
 
 pub(super) fn report(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Vec<Change> {
     let heard = room.is_host(by) && room.gate.is_none() && room.timeline.trusts(by, now);
-    // 0 is what a player says before it has loaded.
+    // Players report 0 before they have loaded.
     if !heard || position <= 0.0 || !room.timeline.disagrees(position, playing, now) {
         return Vec::new();
     }
