@@ -112,9 +112,10 @@ impl<T: Transport> Connection<'_, T> {
             {
                 timer.as_mut().reset(at);
             }
-            // In random order, so that neither a busy room nor a busy sender starves the rest.
+            // Neither a room that never rests nor a sender that never rests keeps the rest waiting: the outbox was looked at above. The
+            // order is fixed so that a simulation can be repeated.
             let step = tokio::select! {
-                batch = self.outbox.take() => self.write(batch),
+                biased;
                 () = &mut timer => {
                     let now = Instant::now();
                     if session.budget.release(now) {
@@ -131,6 +132,7 @@ impl<T: Transport> Connection<'_, T> {
                     }
                 }
                 frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut taken),
+                batch = self.outbox.take() => self.write(batch),
             };
             if let Err(end) = step.await {
                 return end;

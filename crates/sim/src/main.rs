@@ -59,7 +59,6 @@ struct Found {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     match options.replay {
         Some(seed) => replay(seed, options.whole),
         None => play_all(&options),

@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 use tandem::{
     auth::Keys,
     clock::{Clock, Millis},
-    config::IceConfig,
+    config::{Config, IceConfig},
     hub::{Hub, Parts},
     id::NodeId,
     node::{AgentParts, ClusterAgent},
     room::Policy,
-    socket::Admission,
+    socket::{Admission, Gateway, GatewayParts, Registry},
     telemetry::Metrics,
 };
 use tokio::{task::AbortHandle, time::Instant};
+use tokio_util::task::TaskTracker;
 
 use crate::{bus::Shared, chance::Dice, gate::Gate, port::Port};
 
@@ -27,6 +28,8 @@ pub struct Deployment {
     pub policy: Policy,
     pub ice: IceConfig,
     pub keys: Keys,
+    /// The rules of sockets.
+    pub config: Arc<Config>,
     /// What time it is when the story begins.
     pub start: Millis,
 }
@@ -36,9 +39,7 @@ pub struct Node {
     pub hub: Arc<Hub>,
     pub port: Arc<Port>,
     pub gate: Arc<Gate>,
-    pub clock: Clock,
-    pub keys: Keys,
-    admission: Arc<Admission>,
+    pub gateway: Arc<Gateway>,
     tasks: std::sync::Mutex<Vec<AbortHandle>>,
 }
 
@@ -54,7 +55,7 @@ impl Node {
             clock,
             policy: of.policy.clone(),
             metrics: Arc::clone(&metrics),
-            ping_interval: 25_000,
+            ping_interval: u64::try_from(of.config.socket.ping_interval.as_millis()).unwrap_or_default(),
             ice: of.ice.clone(),
             archive: None,
         };
@@ -69,7 +70,7 @@ impl Node {
             cluster: Arc::clone(&port) as _,
             hub: Arc::clone(&hub),
             admission: Arc::clone(&admission),
-            metrics,
+            metrics: Arc::clone(&metrics),
             clock,
             fingerprints: of.keys.fingerprints(),
             lease: LEASE,
@@ -77,14 +78,21 @@ impl Node {
         });
         // Nobody is let in before there is somewhere to put them.
         admission.pause(true);
+        let gateway = GatewayParts {
+            hub: Arc::clone(&hub),
+            keys: of.keys.clone(),
+            clock,
+            registry: Registry::new(Arc::clone(&metrics)),
+            metrics,
+            admission,
+            tasks: TaskTracker::new(),
+        };
         let node = Arc::new(Self {
             name: name.clone(),
             hub: Arc::clone(&hub),
             port: Arc::clone(&port),
             gate,
-            clock,
-            keys: of.keys.clone(),
-            admission,
+            gateway: Arc::new(Gateway::new(gateway, &of.config)),
             tasks: std::sync::Mutex::default(),
         });
         node.spawn(Arc::clone(&port).run());
@@ -99,11 +107,6 @@ impl Node {
         let mut tasks = self.tasks.lock().unwrap();
         tasks.retain(|task| !task.is_finished());
         tasks.push(task.abort_handle());
-    }
-
-    /// Whether a client that comes now is let in.
-    pub fn is_ready(&self) -> bool {
-        !self.admission.is_paused()
     }
 
     /// The process is gone.

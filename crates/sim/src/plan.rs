@@ -133,8 +133,30 @@ pub enum Act {
     Say(usize, Word),
     Drop(usize),
     Vanish(usize),
+    /// Another socket while the old one is open.
+    Overlap(usize),
+    /// Another socket, and a wrong PIN on it.
+    Guess(usize),
+    /// More frames at once than a socket may send.
+    Flood(usize),
     Leave(usize),
     Fault(Fault),
+}
+
+impl Act {
+    /// Who is to do it; nobody, if it is a fault.
+    pub fn client(self) -> Option<usize> {
+        match self {
+            Self::Say(client, _)
+            | Self::Drop(client)
+            | Self::Vanish(client)
+            | Self::Overlap(client)
+            | Self::Guess(client)
+            | Self::Flood(client)
+            | Self::Leave(client) => Some(client),
+            Self::Fault(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,13 +172,15 @@ pub struct Plan {
     pub nodes: Vec<i64>,
     /// Whether each client is of the present generation.
     pub clients: Vec<bool>,
+    /// Whether the room has a PIN.
+    pub pin: bool,
     pub steps: Vec<Step>,
     /// Clients that take part at all: fewer, when a story is made smaller.
     pub present: Vec<usize>,
 }
 
 /// How long clients are busy, in milliseconds.
-pub const BUSY: u64 = 60_000;
+pub const BUSY: u64 = 45_000;
 
 impl Plan {
     pub fn draw(seed: u64) -> Self {
@@ -166,11 +190,14 @@ impl Plan {
         let mut steps = Vec::new();
         for _ in 0..200 {
             let client = dice.index(clients.len());
-            let act = if dice.percent(5) {
-                match dice.between(0, 9) {
-                    0..=4 => Act::Drop(client),
-                    5..=7 => Act::Vanish(client),
-                    8 => Act::Leave(client),
+            let act = if dice.percent(6) {
+                match dice.between(0, 15) {
+                    0..=5 => Act::Drop(client),
+                    6..=8 => Act::Vanish(client),
+                    9..=11 => Act::Overlap(client),
+                    12 => Act::Guess(client),
+                    13 => Act::Flood(client),
+                    14 => Act::Leave(client),
                     _ => Act::Say(client, Word::Kick),
                 }
             } else {
@@ -184,7 +211,8 @@ impl Plan {
         }
         steps.sort_by_key(|step| step.at);
         let present = (0..clients.len()).collect();
-        Self { seed, nodes, clients, steps, present }
+        let pin = dice.percent(40);
+        Self { seed, nodes, clients, pin, steps, present }
     }
 
     fn fault(dice: &mut Dice) -> Fault {

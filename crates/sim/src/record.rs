@@ -28,6 +28,8 @@ pub enum Event {
     Loss { since: u64 },
     /// A node ended, with all that only it knew.
     Died { node: NodeId },
+    /// The program panicked.
+    Panic { what: String },
     /// A fault began, and how long it lasts.
     Fault { what: &'static str, during: u64 },
     /// A client opened a socket at a node.

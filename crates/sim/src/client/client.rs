@@ -1,5 +1,3 @@
-//! A client of either generation, as it behaves in the field: it comes back after every end of its socket, with RESUME where it can.
-
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
@@ -9,6 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::over::Over;
 use crate::{
     chance::Dice,
     node::Node,
@@ -20,6 +19,10 @@ use crate::{
 
 /// A client that is not answered for so long opens another socket.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// One of the first generation that is kept out waits for so long until it is tried anew by hand.
+const WAITS: Duration = Duration::from_secs(20);
+/// Twice as many frames as a socket may send at once.
+const FLOOD: usize = 120;
 
 pub struct Client {
     pub number: usize,
@@ -30,28 +33,33 @@ pub struct Client {
     pub nodes: Nodes,
     pub record: Record,
     pub dice: Dice,
-    sockets: u32,
-    words: u64,
-    token: Option<String>,
-    seen: Option<(u64, u64)>,
-    host: Option<String>,
-    gate: Option<f64>,
-    gone: bool,
+    pub(super) sockets: u32,
+    pub(super) words: u64,
+    pub(super) token: Option<String>,
+    pub(super) seen: Option<(u64, u64)>,
+    pub(super) host: Option<String>,
+    pub(super) gate: Option<f64>,
+    pub(super) gone: bool,
     /// Whether it means to be in the room at all.
-    wants: bool,
+    pub(super) wants: bool,
+    /// Whether the room has a PIN, and whether it tries another one than that.
+    pub(super) pin: bool,
+    pub(super) guesses: bool,
 }
 
 /// What a client does until its socket ends.
-struct Open {
-    socket: Socket,
-    node: Arc<Node>,
-    line: (usize, u32),
+pub(super) struct Open {
+    pub(super) socket: Socket,
+    pub(super) node: Arc<Node>,
+    pub(super) line: (usize, u32),
     /// What it said that waits for an answer, and until when it waits for the first of them.
-    asked: BTreeSet<u64>,
-    patience: Option<Instant>,
-    entered: bool,
-    entry: u64,
-    resumes: bool,
+    pub(super) asked: BTreeSet<u64>,
+    pub(super) patience: Option<Instant>,
+    pub(super) entered: bool,
+    pub(super) entry: u64,
+    pub(super) resumes: bool,
+    /// Its JOIN was refused, and its node is to try it again.
+    pub(super) waits: bool,
 }
 
 /// What a client is told to do.
@@ -62,6 +70,12 @@ pub enum Order {
     Drop,
     /// It is gone without a word, and comes back on another socket.
     Vanish,
+    /// It opens another socket while this one is open.
+    Overlap,
+    /// It comes in anew, with a wrong PIN.
+    Guess,
+    /// It says more than it may.
+    Flood,
     /// It goes, and comes back later.
     Leave,
     /// The story is over: no more.
@@ -73,6 +87,7 @@ impl Client {
         number: usize,
         room: RoomId,
         modern: bool,
+        pin: bool,
         peers: Vec<UserId>,
         nodes: Nodes,
         record: Record,
@@ -96,6 +111,8 @@ impl Client {
             gate: None,
             gone: false,
             wants: true,
+            pin,
+            guesses: false,
         }
     }
 
@@ -118,7 +135,7 @@ impl Client {
             let pause = match self.connect() {
                 None => 1_000,
                 Some(mut open) => match self.talk(&mut open, &mut orders).await {
-                    Some(end) => end.part(open, &self),
+                    Some(end) => end.part(open, &mut self),
                     None => return,
                 },
             };
@@ -126,16 +143,17 @@ impl Client {
         }
     }
 
-    fn connect(&mut self) -> Option<Open> {
+    pub(super) fn connect(&mut self) -> Option<Open> {
         let nodes: Vec<_> = self.nodes.lock().unwrap().values().cloned().collect();
         let node = self.dice.pick(&nodes).clone()?;
-        if node.gate.is_shut() || !node.is_ready() {
+        if node.gate.is_shut() {
             return None;
         }
         self.sockets += 1;
         let line = (self.number, self.sockets);
-        let address = IpAddr::from([10, 0, 0, u8::try_from(self.number).unwrap_or(255)]);
-        let socket = Socket::open(&node, address, self.dice.branch(u64::from(self.sockets)));
+        // Some come from another address now and then.
+        let address = IpAddr::from([10, 0, u8::from(self.dice.percent(20)), u8::try_from(self.number).unwrap_or(255)]);
+        let socket = Socket::open(&node, address, self.dice.branch(u64::from(self.sockets)))?;
         let (user, modern) = (self.user.clone(), self.modern);
         self.record.add(Event::Open { line, user, modern, node: node.name.clone() });
         let mut open = Open {
@@ -147,12 +165,13 @@ impl Client {
             entered: false,
             entry: 0,
             resumes: false,
+            waits: false,
         };
         self.come_in(&mut open);
         Some(open)
     }
 
-    fn come_in(&mut self, open: &mut Open) {
+    pub(super) fn come_in(&mut self, open: &mut Open) {
         let (room, user) = (self.room.as_str(), self.user.as_str());
         let frame = match (&self.token, self.seen) {
             (Some(token), Some((epoch, version))) => {
@@ -162,6 +181,11 @@ impl Client {
             _ => {
                 open.resumes = false;
                 let mut join = json!({"type": "JOIN", "roomId": room, "userId": user, "username": user});
+                match (self.guesses, self.pin) {
+                    (true, _) => join["pin"] = json!("654321"),
+                    (false, true) => join["pin"] = json!("123456"),
+                    (false, false) => {}
+                }
                 if self.modern {
                     join["features"] = json!(["resume", "ack"]);
                 }
@@ -172,7 +196,7 @@ impl Client {
     }
 
     /// Says something that is to be answered.
-    fn say(&mut self, open: &mut Open, mut frame: Value) -> u64 {
+    pub(super) fn say(&mut self, open: &mut Open, mut frame: Value) -> u64 {
         self.words += 1;
         let id = self.number as u64 * 1_000_000 + self.words;
         frame["id"] = json!(id);
@@ -194,7 +218,7 @@ impl Client {
     }
 
     /// Why the conversation is over; nothing when the story is.
-    async fn talk(&mut self, open: &mut Open, orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Over> {
+    pub(super) async fn talk(&mut self, open: &mut Open, orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Over> {
         loop {
             let patience = open.patience;
             tokio::select! {
@@ -220,6 +244,16 @@ impl Client {
                     },
                     Order::Drop => return Some(Over::Dropped),
                     Order::Vanish => return Some(Over::Vanished),
+                    Order::Overlap => return Some(Over::Overlapped),
+                    Order::Guess => {
+                        (self.token, self.seen, self.guesses) = (None, None, true);
+                        return Some(Over::Dropped);
+                    }
+                    Order::Flood => if open.entered {
+                        for _ in 0..FLOOD {
+                            self.say(open, json!({"type": "REQUEST_SYNC"}));
+                        }
+                    },
                     Order::Leave => if open.entered {
                         self.wants = false;
                         self.token = None;
@@ -234,7 +268,7 @@ impl Client {
         }
     }
 
-    fn hear(&mut self, open: &mut Open, frame: &Value) -> Option<Over> {
+    pub(super) fn hear(&mut self, open: &mut Open, frame: &Value) -> Option<Over> {
         self.record.add(Event::Got { line: open.line, frame: frame.clone() });
         let kind = frame["type"].as_str().unwrap_or_default();
         if let Some(id) = frame["id"].as_u64()
@@ -245,6 +279,9 @@ impl Client {
         match kind {
             "ROOM_STATE" | "RESUMED" => {
                 open.entered = true;
+                if std::mem::take(&mut open.waits) {
+                    open.patience = None;
+                }
                 if let Some(token) = frame["resumeToken"].as_str() {
                     self.token = Some(token.to_owned());
                 }
@@ -255,7 +292,16 @@ impl Client {
             "HOST_CHANGED" => self.host = frame["hostUserId"].as_str().map(str::to_owned),
             "SEEK_PAUSE" if frame["deadline"].is_u64() => self.gate = frame["currentTime"].as_f64(),
             "ERROR" if frame["id"].as_u64() == Some(open.entry) => {
-                if open.resumes && !matches!(frame["code"].as_str(), Some("unavailable")) {
+                let code = frame["code"].as_str().unwrap_or_default();
+                if code == "invalid_pin" {
+                    self.guesses = !self.guesses;
+                }
+                if !self.modern && matches!(code, "identity_in_use" | "room_full" | "pin_locked" | "rate_limited") {
+                    open.waits = true;
+                    open.patience = Some(Instant::now() + WAITS);
+                    return None;
+                }
+                if open.resumes && matches!(code, "not_joined" | "unauthorized") {
                     // Its seat is gone.
                     (self.token, self.seen) = (None, None);
                     self.come_in(open);
@@ -264,7 +310,13 @@ impl Client {
                 self.gone |= frame["code"] == "forbidden";
                 return Some(Over::Refused);
             }
-            "ERROR" if open.entered && frame["code"] == "not_joined" => {}
+            // It was kept out by something else than before.
+            "ERROR" if open.waits && frame["id"].is_null() => {
+                if frame["code"] == "invalid_pin" {
+                    self.guesses = !self.guesses;
+                    return Some(Over::Refused);
+                }
+            }
             _ => {}
         }
         if !matches!(kind, "ACK" | "RESUMED")
@@ -273,70 +325,5 @@ impl Client {
             self.seen = Some((epoch, version));
         }
         None
-    }
-
-    fn peer(&mut self) -> &str {
-        let others: Vec<_> = (0..self.peers.len()).filter(|peer| *peer != self.number).collect();
-        let peer = *self.dice.pick(&others);
-        self.peers[peer].as_str()
-    }
-
-    fn word(&mut self, word: Word) -> Option<Value> {
-        let position = f64::from(u32::try_from(self.dice.between(1, 5_000)).unwrap_or_default());
-        let playing = self.dice.percent(60);
-        Some(match word {
-            Word::Ping => json!({"type": "PING", "t0": 1}),
-            Word::PlayPause => {
-                json!({"type": "PLAY_PAUSE", "control": if playing { "play" } else { "pause" }, "currentTime": position})
-            }
-            Word::Seek => json!({"type": "SEEK", "currentTime": position, "isPlaying": playing}),
-            Word::Ready => json!({"type": "READY", "targetTime": self.gate.unwrap_or(position)}),
-            Word::Position => json!({"type": "POSITION_UPDATE", "currentTime": position, "isPlaying": playing}),
-            Word::Heartbeat => json!({"type": "HOST_HEARTBEAT", "currentTime": position, "isPlaying": playing}),
-            Word::Url => json!({"type": "URL_CHANGE", "url": format!("https://example.org/{position}")}),
-            Word::Sync => json!({"type": "REQUEST_SYNC"}),
-            Word::Name => json!({"type": "UPDATE_USERNAME", "username": format!("{} {position}", self.user)}),
-            Word::Broadcast => json!({"type": "BROADCAST", "event": "e"}),
-            Word::Whisper => json!({"type": "BROADCAST", "event": "e", "to": self.peer()}),
-            Word::Offer => json!({"type": "OFFER", "offer": {}, "to": self.peer()}),
-            Word::Answer => json!({"type": "ANSWER", "answer": {}, "to": self.peer()}),
-            Word::Candidate => json!({"type": "ICE_CANDIDATE", "candidate": {}, "to": self.peer()}),
-            Word::Renegotiate => json!({"type": "RENEGOTIATE", "to": self.peer()}),
-            Word::Bye => json!({"type": "BYE", "to": self.peer()}),
-            Word::PlaybackAck => json!({"type": "PLAYBACK_ACK", "control": "play", "to": self.peer()}),
-            Word::GuestControl => json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": playing}),
-            Word::TransferHost => json!({"type": "TRANSFER_HOST", "targetUserId": self.peer()}),
-            Word::SetRole => {
-                json!({"type": "SET_ROLE", "targetUserId": self.peer(), "role": if playing { "co-host" } else { "member" }})
-            }
-            Word::Kick => json!({"type": "KICK", "targetUserId": self.peer()}),
-        })
-    }
-}
-
-/// How a conversation ended.
-enum Over {
-    Closed(Option<u16>),
-    Silence,
-    Refused,
-    Dropped,
-    Vanished,
-}
-
-impl Over {
-    /// Ends the socket. How long the client waits before it comes back, in milliseconds.
-    fn part(self, open: Open, client: &Client) -> u64 {
-        let code = if let Self::Closed(code) = self { code } else { None };
-        client.record.add(Event::Shut { line: open.line, code });
-        match self {
-            Self::Vanished | Self::Silence => open.socket.vanish(),
-            _ => drop(open),
-        }
-        match code {
-            // Some stay away until their seat is gone.
-            Some(1000) => 3_000 + client.dice.clone().between(0, 20_000),
-            _ if client.dice.clone().percent(15) => 3_000 + client.dice.clone().between(0, 40_000),
-            _ => 200,
-        }
     }
 }

@@ -1,15 +1,15 @@
-//! Plays a story: nodes, clients, and what the plan does to them, in one thread on virtual time.
-
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
+use clap::Parser;
 use tandem::{
     auth::Keys,
     backend::Retention,
-    config::IceConfig,
+    config::{Config, IceConfig},
     id::{NodeId, RoomId, UserId},
     room::Policy,
     worker::{Pump, PumpParts, WorkerMetrics},
@@ -36,41 +36,82 @@ use crate::{
 pub type Nodes = Arc<Mutex<BTreeMap<usize, Option<Arc<Node>>>>>;
 
 /// Long enough for every lease, window and lost socket to be over.
-const QUIET: Duration = Duration::from_secs(90);
+const QUIET: Duration = Duration::from_secs(55);
 /// Sunday, 1 November 2026.
 const START: u64 = 1_793_491_200_000;
 
+/// The settings of all nodes: sockets are pinged often, so that a story need not wait for long, and a flood is one with few frames.
+const SETTINGS: [&str; 11] = [
+    "sim",
+    "--ping-interval-seconds",
+    "10",
+    "--ping-timeout-seconds",
+    "8",
+    "--messages-per-second",
+    "20",
+    "--message-burst",
+    "60",
+    "--outbox-bytes",
+    "524288",
+];
+
+thread_local! {
+    /// Panics of a story. Most are contained by what they happen in.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Plays it on a thread of its own, so that nothing is left of an earlier story.
 pub fn play(plan: &Plan) -> Vec<Entered> {
+    static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
+    let config = Arc::clone(CONFIG.get_or_init(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
+        }));
+        Arc::new(Settings::parse_from(SETTINGS).config)
+    }));
     let plan = plan.clone();
     let story = std::thread::Builder::new().name(format!("story {}", plan.seed)).spawn(move || {
         sow(plan.seed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(World::run(plan))
+        let mut events = runtime.block_on(World::run(plan, config));
+        drop(runtime);
+        let at = events.last().map_or(0, |last| last.at);
+        let panics = PANICS.take().into_iter().map(|what| Entered { at, event: Event::Panic { what } });
+        // The end stays the last.
+        let last = events.len().saturating_sub(1);
+        events.splice(last..last, panics);
+        events
     });
     story.unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-struct World {
-    plan: Plan,
-    deployment: Deployment,
-    nodes: Nodes,
-    record: Record,
-    dice: Dice,
-    began: Instant,
-    processes: u64,
-    ledger: Arc<Ledger>,
-    worker: Option<AbortHandle>,
+#[derive(Parser)]
+struct Settings {
+    #[command(flatten)]
+    config: Config,
+}
+
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) deployment: Deployment,
+    pub(super) nodes: Nodes,
+    pub(super) record: Record,
+    pub(super) dice: Dice,
+    pub(super) began: Instant,
+    pub(super) processes: u64,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) worker: Option<AbortHandle>,
 }
 
 impl World {
-    async fn run(plan: Plan) -> Vec<Entered> {
+    async fn run(plan: Plan, config: Arc<Config>) -> Vec<Entered> {
         let dice = Dice::new(plan.seed).branch(2);
         let record = Record::begin();
         let store = Store::keeping(Retention::default());
         let bus = Bus::new(store, record.clone(), dice.branch(1), START);
         let deployment =
-            Deployment { bus, policy: Policy::default(), ice: ice(), keys: Keys::new(b"simulation"), start: START };
+            Deployment { bus, policy: policy(), ice: ice(), keys: Keys::new(b"simulation"), config, start: START };
         let nodes = Nodes::default();
         let mut world = Self {
             plan,
@@ -102,7 +143,7 @@ impl World {
         world.record.take()
     }
 
-    fn start(&mut self, number: usize) {
+    pub(super) fn start(&mut self, number: usize) {
         self.processes += 1;
         let name = name(number);
         let skew = self.plan.nodes[number];
@@ -110,7 +151,7 @@ impl World {
         self.nodes.lock().unwrap().insert(number, Some(node));
     }
 
-    fn start_worker(&mut self) {
+    pub(super) fn start_worker(&mut self) {
         self.processes += 1;
         let queue = Consumer::new(&self.deployment.bus, self.processes, self.dice.branch(1_000 + self.processes));
         let pump = Pump::new(PumpParts {
@@ -125,7 +166,7 @@ impl World {
         self.worker = Some(tokio::spawn(pump.run()).abort_handle());
     }
 
-    fn node(&self, number: usize) -> Option<Arc<Node>> {
+    pub(super) fn node(&self, number: usize) -> Option<Arc<Node>> {
         self.nodes.lock().unwrap().get(&number).cloned().flatten()
     }
 
@@ -140,6 +181,7 @@ impl World {
                 number,
                 room.clone(),
                 self.plan.clients[number],
+                self.plan.pin,
                 users.clone(),
                 Arc::clone(&self.nodes),
                 self.record.clone(),
@@ -187,6 +229,9 @@ impl World {
             Act::Say(client, word) => (client, Order::Say(word)),
             Act::Drop(client) => (client, Order::Drop),
             Act::Vanish(client) => (client, Order::Vanish),
+            Act::Overlap(client) => (client, Order::Overlap),
+            Act::Guess(client) => (client, Order::Guess),
+            Act::Flood(client) => (client, Order::Flood),
             Act::Leave(client) => (client, Order::Leave),
             Act::Fault(fault) => {
                 self.record.add(Event::Fault { what: fault.name(), during: fault.during() });
@@ -197,103 +242,6 @@ impl World {
             let _ = orders.send(order);
         }
         None
-    }
-
-    /// When it is to be mended.
-    fn strike(&mut self, fault: Fault) -> Option<(u64, Fault)> {
-        let bus = &self.deployment.bus;
-        match fault {
-            Fault::Cut { node, .. } => {
-                lock(bus).cut_off.insert(name(node));
-                if let Some(node) = self.node(node) {
-                    node.port.is_cut();
-                }
-            }
-            Fault::Deaf { node } => {
-                lock(bus).deafen(&name(node));
-                return None;
-            }
-            Fault::Slow { node, .. } => {
-                lock(bus).slow.insert(name(node));
-            }
-            Fault::Kill { node, .. } => {
-                let dead = self.nodes.lock().unwrap().insert(node, None).flatten()?;
-                dead.kill();
-                self.record.add(Event::Died { node: dead.name.clone() });
-            }
-            Fault::Pause { node, .. } => self.node(node)?.gate.shut(),
-            Fault::Away { .. } => {
-                lock(bus).away = true;
-                self.cut_all();
-            }
-            Fault::FallBack { back } => {
-                lock(bus).away = true;
-                self.cut_all();
-                lock(bus).fall_back(Duration::from_millis(back));
-                return Some((self.dice.between(20, 1_500), Fault::Away { during: 0 }));
-            }
-            Fault::LoseAll => {
-                lock(bus).away = true;
-                self.cut_all();
-                lock(bus).lose_all();
-                return Some((self.dice.between(20, 1_500), Fault::Away { during: 0 }));
-            }
-            Fault::Ledger { .. } => self.ledger.away.store(true, Ordering::Relaxed),
-            Fault::Worker { .. } => self.worker.take()?.abort(),
-        }
-        Some((fault.during(), fault))
-    }
-
-    fn cut_all(&self) {
-        let nodes: Vec<_> = self.nodes.lock().unwrap().values().flatten().cloned().collect();
-        nodes.iter().for_each(|node| node.port.is_cut());
-        lock(&self.deployment.bus).disconnect_all();
-    }
-
-    fn mend(&mut self, fault: Fault) {
-        match fault {
-            Fault::Cut { node, .. } => {
-                lock(&self.deployment.bus).cut_off.remove(&name(node));
-            }
-            Fault::Slow { node, .. } => {
-                lock(&self.deployment.bus).slow.remove(&name(node));
-            }
-            Fault::Kill { node, .. } => {
-                if self.node(node).is_none() {
-                    self.start(node);
-                }
-            }
-            Fault::Pause { node, .. } => {
-                if let Some(node) = self.node(node) {
-                    node.gate.open();
-                }
-            }
-            Fault::Away { .. } => lock(&self.deployment.bus).away = false,
-            Fault::Ledger { .. } => self.ledger.away.store(false, Ordering::Relaxed),
-            Fault::Worker { .. } => {
-                if self.worker.is_none() {
-                    self.start_worker();
-                }
-            }
-            Fault::Deaf { .. } | Fault::FallBack { .. } | Fault::LoseAll => {}
-        }
-    }
-
-    fn heal(&mut self) {
-        {
-            let mut bus = lock(&self.deployment.bus);
-            bus.cut_off.clear();
-            bus.slow.clear();
-            bus.away = false;
-        }
-        self.mend(Fault::Ledger { during: 0 });
-        self.mend(Fault::Worker { during: 0 });
-        for number in 0..self.plan.nodes.len() {
-            match self.node(number) {
-                Some(node) => node.gate.open(),
-                None => self.start(number),
-            }
-        }
     }
 
     async fn end(&self, orders: &BTreeMap<usize, mpsc::UnboundedSender<Order>>) {
@@ -316,17 +264,17 @@ impl World {
 }
 
 /// What the story has still before it.
-enum Later {
+pub(super) enum Later {
     BackUp,
     Step(usize),
     Mend(Fault),
 }
 
-fn name(number: usize) -> NodeId {
+pub(super) fn name(number: usize) -> NodeId {
     NodeId::parse(&format!("n{number}")).unwrap()
 }
 
-fn ice() -> IceConfig {
+pub(super) fn ice() -> IceConfig {
     IceConfig {
         ice_servers: None,
         stun_urls: Vec::new(),
@@ -334,4 +282,9 @@ fn ice() -> IceConfig {
         turn_secret: None,
         turn_ttl: Duration::from_hours(1),
     }
+}
+
+/// Shorter times than the defaults, so that a story need not wait for long.
+fn policy() -> Policy {
+    Policy { resume_window: 15_000, host_grace: 8_000, ..Policy::default() }
 }

@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+
+use super::{
+    ear::Ear,
+    field::number,
+    truth::Truth,
+    verdict::{Crime, Verdict},
+};
+use crate::record::{Entered, Event, Line};
+
+/// Says what was wrong with a story.
+pub fn judge(events: &[Entered]) -> Vec<Verdict> {
+    let truth = Truth::of(events);
+    let mut court = Court { truth, verdicts: Vec::new(), ears: BTreeMap::new() };
+    for Entered { at, event } in events {
+        court.witness(*at, event);
+    }
+    court.acknowledged(events);
+    court.signals(events);
+    if let Some(Entered { at, event: Event::End { rooms, replicas, clients, ledger } }) = events.last() {
+        court.end(*at, rooms, replicas, clients, events);
+        court.ledger(*at, ledger, events);
+    }
+    court.verdicts.sort_by_key(|verdict| verdict.at);
+    court.verdicts
+}
+
+pub(super) struct Court<'a> {
+    pub(super) truth: Truth<'a>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) ears: BTreeMap<Line, Ear>,
+}
+
+impl Court<'_> {
+    pub(super) fn find(&mut self, crime: Crime, at: u64, what: String) {
+        self.verdicts.push(Verdict { crime, at, what });
+    }
+
+    pub(super) fn witness(&mut self, at: u64, event: &Event) {
+        match event {
+            Event::Open { line, user, modern, node } => {
+                let ear = Ear {
+                    user: user.clone(),
+                    modern: *modern,
+                    node: node.clone(),
+                    at: None,
+                    heard: Vec::new(),
+                    session: None,
+                    view: BTreeMap::new(),
+                    host: None,
+                    resume: None,
+                    resumed: false,
+                };
+                self.ears.insert(*line, ear);
+            }
+            Event::Sent { line, frame } if frame["type"] == "RESUME" => {
+                if let Some(ear) = self.ears.get_mut(line) {
+                    let point = (number(frame, "epoch"), number(frame, "version"));
+                    ear.resume = Some((number(frame, "id"), point));
+                }
+            }
+            Event::Panic { what } => self.find(Crime::Panic, at, what.clone()),
+            Event::Got { line, frame } => self.told(at, *line, frame),
+            _ => {}
+        }
+    }
+}

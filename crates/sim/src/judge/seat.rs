@@ -1,0 +1,29 @@
+use serde_json::Value;
+use tandem::room::Change;
+
+use super::{court::Court, ear::Ear, verdict::Crime};
+
+impl Court<'_> {
+    /// A seat goes when its window is over, when its member leaves or is thrown out, or with the room.
+    pub(super) fn resume_refused(&mut self, at: u64, ear: &Ear, frame: &Value) {
+        let mut seated = None;
+        for commit in self.truth.commits.iter().filter(|commit| commit.at <= at) {
+            for change in &commit.update.changes {
+                match change {
+                    Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. }
+                        if member.user == ear.user =>
+                    {
+                        seated = Some(commit.at);
+                    }
+                    Change::Left { user, .. } if *user == ear.user => seated = None,
+                    Change::Closed => seated = None,
+                    _ => {}
+                }
+            }
+        }
+        if let Some(since) = seated {
+            let what = format!("{} has had its seat since {since}, but is refused: {frame}", ear.user);
+            self.find(Crime::KeptSeat, at, what);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The connection of a node, from its end: what it asks, and what it hears.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tandem::{
+    backend::{BackendError, Membership as _, answered},
+    id::RoomId,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::AbortHandle,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::port::Port;
+use crate::bus::{Bus, Down, Job, Shared, lock};
+
+/// How often a link is probed.
+const PROBE: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Link {
+    pub(super) connection: Option<Connection>,
+    pub(super) rooms: BTreeSet<RoomId>,
+}
+
+pub(super) struct Connection {
+    pub(super) generation: u64,
+    pub(super) jobs: Arc<Queue>,
+    pub(super) last: Instant,
+    pub(super) tasks: [AbortHandle; 2],
+}
+
+/// What was asked and has not arrived.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) jobs: Mutex<VecDeque<(Instant, Job)>>,
+    pub(super) more: Notify,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Port {
+    pub(super) async fn keep_link(self: &Arc<Self>) {
+        let mut wait = 50;
+        loop {
+            if self.establish().await.is_err() {
+                self.hang_up();
+                let pause = self.dice.lock().unwrap().between(wait / 2, wait);
+                sleep(Duration::from_millis(pause)).await;
+                wait = (wait * 2).min(2_000);
+                continue;
+            }
+            wait = 50;
+            self.up.send_replace(true);
+            while self.probe().await {
+                sleep(PROBE).await;
+            }
+            self.up.send_replace(false);
+            self.hang_up();
+        }
+    }
+
+    /// Connects and listens to everything that was listened to before. Whatever was said meanwhile was missed.
+    pub(super) async fn establish(self: &Arc<Self>) -> Result<(), BackendError> {
+        sleep(Duration::from_millis(2)).await;
+        if !lock(&self.bus).can_connect(&self.name) {
+            return Err(unreachable());
+        }
+        let rooms = {
+            let mut link = self.link.lock().unwrap();
+            let rooms = link.rooms.clone();
+            let (down, inbound) = mpsc::unbounded_channel();
+            let generation = lock(&self.bus).connect(&self.name, rooms.clone(), down);
+            let jobs = Arc::<Queue>::default();
+            let hears = tokio::spawn(self.gate.through(Arc::clone(self).hear_all(inbound)));
+            let carries = tokio::spawn(carry(Arc::clone(&self.bus), Arc::clone(&jobs)));
+            let tasks = [hears.abort_handle(), carries.abort_handle()];
+            link.connection = Some(Connection { generation, jobs, last: Instant::now(), tasks });
+            rooms
+        };
+        if let Some(sink) = self.sink() {
+            rooms.iter().for_each(|room| sink.stale(room));
+        }
+        self.announce_rooms().await?;
+        self.append_lost().await
+    }
+
+    /// Whether the link answers and hears.
+    pub(super) async fn probe(&self) -> bool {
+        let name = self.name.clone();
+        matches!(self.ask(move |bus| bus.hears(&name)).await, Ok(true))
+    }
+
+    /// The connection is no more: of what has not arrived yet a part still may.
+    pub fn hang_up(&self) {
+        let connection = self.link.lock().unwrap().connection.take();
+        let Some(connection) = connection else { return };
+        let mut bus = lock(&self.bus);
+        if bus.is_connected(&self.name, connection.generation) {
+            bus.disconnect(&self.name);
+        }
+        let jobs = std::mem::take(&mut *connection.jobs.jobs.lock().unwrap());
+        let arrive = self.dice.lock().unwrap().index(jobs.len() + 1);
+        if !bus.away {
+            jobs.into_iter().take(arrive).for_each(|(_, job)| job(&mut bus));
+        }
+    }
+
+    /// The network or the store ended the connection, and the node notices at once.
+    pub fn is_cut(&self) {
+        self.up.send_replace(false);
+        self.hang_up();
+    }
+
+    pub(super) async fn hear_all(self: Arc<Self>, mut inbound: mpsc::UnboundedReceiver<(Instant, Down)>) {
+        while let Some((at, what)) = inbound.recv().await {
+            sleep_until(at).await;
+            self.hear(what);
+        }
+    }
+
+    pub(super) fn hear(self: &Arc<Self>, what: Down) {
+        let Some(sink) = self.sink() else { return };
+        match what {
+            Down::Update(update) => {
+                if !sink.knows(&update.room, update.position()) {
+                    sink.update(&update);
+                }
+            }
+            Down::Replaced(room, point) => {
+                if !sink.knows(&room, point) {
+                    sink.stale(&room);
+                }
+            }
+            Down::Signal(stray) => {
+                if !sink.signal(&stray.room, &stray.to, &stray.frame) {
+                    let _ = self.strays.send(stray);
+                }
+            }
+            Down::Ask { room, user, conn, from, answer } => {
+                let (port, asked) = (Arc::clone(self), sink.ask(&room, &user, conn));
+                tokio::spawn(self.gate.through(async move {
+                    let answers = answered(asked).await;
+                    let reply = move |bus: &mut Bus| {
+                        bus.send(&from, Down::Answer(Box::new(move || answer.send(answers).map_or((), |()| ()))));
+                    };
+                    let _ = port.ask(reply).await;
+                }));
+            }
+            Down::Answer(answer) => answer(),
+        }
+    }
+}
+
+/// Carries what was asked to the store, in order.
+pub(super) async fn carry(bus: Shared, queue: Arc<Queue>) {
+    loop {
+        let next = queue.jobs.lock().unwrap().front().map(|(at, _)| *at);
+        match next {
+            None => queue.more.notified().await,
+            Some(at) => {
+                sleep_until(at).await;
+                let job = queue.jobs.lock().unwrap().pop_front();
+                if let Some((_, job)) = job {
+                    job(&mut lock(&bus));
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn unreachable() -> BackendError {
+    BackendError::Unreachable("the link is cut".to_owned())
+}

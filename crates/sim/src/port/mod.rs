@@ -1,0 +1,12 @@
+//! A node's door to the store: what `backend/redis` is in production, on the network of [`crate::bus`].
+
+mod ledger_feed;
+mod link;
+mod membership;
+#[expect(clippy::module_inception, reason = "the noun of this module")]
+mod port;
+mod room_store;
+mod short_codes;
+mod signal_bus;
+
+pub use self::port::Port;

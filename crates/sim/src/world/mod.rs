@@ -1,0 +1,7 @@
+//! Plays a story: nodes, clients, and what the plan does to them, in one thread on virtual time.
+
+mod strike;
+#[expect(clippy::module_inception, reason = "the noun of this module")]
+mod world;
+
+pub use self::world::{Nodes, play};
