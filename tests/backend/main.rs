@@ -1,5 +1,4 @@
-//! What every back end must do. The cases know only the trait: another implementation runs the same ones by adding a line to the
-//! end of this file.
+//! Back ends: the conformance suite of [`tandem_testkit`] on each of them, and what is true of some of them only.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +8,6 @@
     unreachable_pub
 )]
 
-mod cases;
 mod client;
 mod corrupt;
 mod double;
@@ -17,62 +15,22 @@ mod formats;
 mod golden;
 mod hubs;
 mod inboxes;
-mod membership;
 mod panics;
-mod queue;
 
-use tandem_testkit::fixture;
+use tandem_testkit::{conformance, fixture, room_conformance};
 
-/// One test for each case, and each back end.
-macro_rules! conformance {
-    ($of:ident, [$($module:ident: $fixture:expr),* $(,)?], $cases:tt) => {
-        $(conformance!(@one $of, $module, $fixture, $cases);)*
-    };
-    (@one $of:ident, $module:ident, $fixture:expr, [$($case:ident),* $(,)?]) => {
-        mod $module {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    crate::$of::$case(&$fixture).await;
-                }
-            )*
-        }
-    };
-}
-
-conformance!(
-    cases,
+room_conformance!(
+    tokio::test,
     [
         in_memory: crate::fixture::MemoryFixture::default(),
         in_memory_cluster: crate::fixture::MemoryCluster::default(),
         in_redis: crate::fixture::RedisFixture::standalone(),
         in_redis_cluster: crate::fixture::RedisFixture::cluster(),
-    ],
-    [
-        a_code_belongs_to_one_room_until_it_expires,
-        a_commit_reaches_every_subscriber_in_order,
-        a_room_that_was_closed_begins_anew,
-        a_room_that_was_lost_is_put_back_once,
-        a_signal_finds_its_target_wherever_it_was_thought_to_be,
-        a_signal_reaches_the_node_of_its_target,
-        a_socket_is_asked_on_its_own_node,
-        a_stale_commit_changes_nothing_and_tells_how_the_room_is,
-        an_inbox_goes_with_its_member,
-        an_inbox_keeps_the_newest_and_says_that_it_has_lost_some,
-        an_unknown_room_is_vacant,
-        entries_reach_the_ledger_once_and_only_when_committed,
-        five_hundred_members_fit_into_a_room,
-        history_is_complete_or_absent,
-        names_of_any_kind_do_not_run_into_each_other,
-        nothing_comes_after_unsubscribing,
-        of_two_founders_one_wins,
-        racing_nodes_never_skip_or_repeat_a_version,
-        signals_for_one_that_is_away_wait_in_order_and_once,
-        what_is_missed_is_kept_for_as_long_as_the_seat,
     ]
 );
 
 conformance!(
+    tokio::test,
     membership,
     [
         members_in_memory: crate::fixture::MemoryCluster::default(),
@@ -93,6 +51,7 @@ conformance!(
 );
 
 conformance!(
+    tokio::test,
     queue,
     [
         queue_in_memory: crate::fixture::MemoryCluster::default(),

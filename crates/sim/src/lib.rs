@@ -10,13 +10,15 @@
 //! - `madsim` replaces tokio under a `cfg`, which would be another build of everything, and the C library's `getrandom`. Only the latter is
 //!   done here ([`chance`]).
 //!
-//! [`plan`] draws a story, [`world`] plays it, [`record`] is what happened, [`judge`] says what was wrong with it, [`shrink`] makes it smaller.
+//! [`plan`] draws a story, [`world`] plays it, [`record`] is what happened, [`judge`] says what was wrong with it, [`shrink`] makes it smaller, and
+//! [`coverage`] says which frames have met which faults.
 #![allow(missing_docs, reason = "a tool of this repository")]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a broken simulation is to stop")]
 
 pub mod bus;
 pub mod chance;
 pub mod client;
+pub mod coverage;
 pub mod gate;
 pub mod judge;
 pub mod node;

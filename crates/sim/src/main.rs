@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken simulation is to stop")]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     process::ExitCode,
     sync::{
         Mutex,
@@ -14,13 +14,16 @@ use std::{
 
 use clap::Parser;
 use sim::{
+    coverage::Coverage,
     judge::{Verdict, judge},
-    plan::{Fault, Plan},
+    plan::Plan,
     record::{Entered, Event, digest},
     shrink::shrink,
     world::play,
 };
 
+/// Over as many stories each fault meets each frame type.
+const ENOUGH: u64 = 1_000;
 /// Every so many seeds are played twice, and have to give the same story.
 const TWICE: u64 = 50;
 
@@ -38,6 +41,9 @@ struct Options {
     /// Stop at the first story that goes wrong
     #[arg(long)]
     first: bool,
+    /// Print how often each frame type was sent during each fault
+    #[arg(long)]
+    table: bool,
     /// Play this seed alone, tell what happened, and make it smaller if it goes wrong
     #[arg(long)]
     replay: Option<u64>,
@@ -49,9 +55,7 @@ struct Options {
 #[derive(Default)]
 struct Found {
     wrong: BTreeMap<u64, Vec<Verdict>>,
-    /// Which frames clients sent while which fault lasted.
-    met: BTreeMap<(&'static str, String), u64>,
-    frames: BTreeSet<String>,
+    coverage: Coverage,
     virtual_ms: u64,
     playing: Duration,
     judging: Duration,
@@ -91,18 +95,22 @@ fn play_all(options: &Options) -> ExitCode {
     let of =
         |time: Duration| time.as_secs_f64() * 1_000.0 / f64::from(u32::try_from(played.max(1)).unwrap_or(u32::MAX));
     println!(
-        "{played} stories, {hours:.1} virtual hours, {wall:.1} s: {:.1} ms each to play, {:.1} ms to judge",
+        "{played} of {} stories, {hours:.1} virtual hours, {wall:.1} s: {:.1} ms each to play, {:.1} ms to judge",
+        options.seeds,
         of(found.playing),
         of(found.judging)
     );
     for (seed, verdicts) in &found.wrong {
-        println!("seed {seed} went wrong (cargo run -p sim -- --replay {seed}):");
+        println!("seed {seed} went wrong (cargo run --profile sim -p sim -- --replay {seed}):");
         for verdict in verdicts.iter().take(3) {
             println!("  {:?} at {} ms: {}", verdict.crime, verdict.at, verdict.what);
         }
     }
     // A few stories need not have seen everything.
-    let unmet = if played >= 1_000 { unmet(&found) } else { Vec::new() };
+    let unmet = if played >= ENOUGH { found.coverage.unmet() } else { Vec::new() };
+    if options.table {
+        println!("{}", found.coverage);
+    }
     for (fault, frame) in &unmet {
         println!("no {frame} was sent during `{fault}`");
     }
@@ -126,7 +134,7 @@ fn try_one(seed: u64, found: &Mutex<Found>) -> bool {
         verdicts.push(Verdict { crime: sim::judge::Crime::Unsteady, at: 0, what });
     }
     let mut found = found.lock().unwrap();
-    note_met(&mut found, &events);
+    found.coverage.add(&events);
     found.playing += played;
     found.judging += judged;
     found.virtual_ms += events.last().map_or(0, |last| last.at);
@@ -135,35 +143,6 @@ fn try_one(seed: u64, found: &Mutex<Found>) -> bool {
         found.wrong.insert(seed, verdicts);
     }
     wrong
-}
-
-fn note_met(found: &mut Found, events: &[Entered]) {
-    let mut lasting: Vec<(&'static str, u64)> = Vec::new();
-    for Entered { at, event } in events {
-        match event {
-            Event::Fault { what, during } => lasting.push((what, at + during)),
-            Event::Sent { frame, .. } => {
-                let kind = frame["type"].as_str().unwrap_or_default().to_owned();
-                for (fault, _) in lasting.iter().filter(|(_, until)| at <= until) {
-                    *found.met.entry((fault, kind.clone())).or_default() += 1;
-                }
-                found.frames.insert(kind);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn unmet(found: &Found) -> Vec<(&'static str, String)> {
-    let mut unmet = Vec::new();
-    for fault in Fault::NAMES {
-        for frame in &found.frames {
-            if !found.met.contains_key(&(fault, frame.clone())) {
-                unmet.push((fault, frame.clone()));
-            }
-        }
-    }
-    unmet
 }
 
 fn replay(seed: u64, whole: bool) -> ExitCode {

@@ -26,6 +26,9 @@ pub enum Word {
     TransferHost,
     SetRole,
     Kick,
+    /// What servers of the first generation relayed, and nobody heeds any more.
+    SyncResponse,
+    SyncPlayback,
 }
 
 /// Each as often as it stands here. Whoever is kicked does not come back, so that is rare.
@@ -66,6 +69,8 @@ const WORDS: &[Word] = &[
     Word::GuestControl,
     Word::TransferHost,
     Word::SetRole,
+    Word::SyncResponse,
+    Word::SyncPlayback,
 ];
 
 /// What goes wrong. Times are in milliseconds.

@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use tandem::{
     backend::{BackendError, LedgerQueue, QueueLevel, QueueReading, QueuedEntry},
+    clock::Millis,
     ledger::{DeadLetter, Entry, EventStore, LedgerError},
 };
 use tokio::time::{Instant, sleep};
@@ -31,8 +32,9 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn append(&mut self, entry: &Arc<Entry>) -> u64 {
-        self.last += 1;
+    /// The number is made of the time, as in a stream of Redis: a queue that has lost its end gives no number twice.
+    pub fn append(&mut self, entry: &Arc<Entry>, now: Millis) -> u64 {
+        self.last = (self.last + 1).max(now * 1_000);
         self.entries.insert(self.last, Arc::clone(entry));
         self.last
     }
@@ -152,7 +154,10 @@ impl LedgerQueue for Consumer {
     }
 
     async fn level(&mut self) -> Result<Option<QueueLevel>, BackendError> {
-        Ok(None)
+        self.reach().await?;
+        let bus = lock(&self.bus);
+        let length = usize::try_from(bus.store.queue.len()).unwrap_or(usize::MAX);
+        Ok(Some(QueueLevel { partitions: vec![(length, None)], now: bus.now() }))
     }
 
     async fn forget_workers(&mut self, _idle: Duration) -> Result<u64, BackendError> {
@@ -201,5 +206,28 @@ impl EventStore for Ledger {
 
     async fn takes_entries(&self) -> Result<(), LedgerError> {
         self.reach().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem::{
+        id::RoomId,
+        room::{Change, Room, Update},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_queue_that_has_lost_its_end_gives_no_number_twice() {
+        let room = Room::vacant(RoomId::parse("r").unwrap());
+        let update = Update { room: room.id.clone(), epoch: 1, base: 0, at: 0, changes: vec![Change::Closed] };
+        let entry = Arc::new(Entry::new(&update, Vec::new(), &room).unwrap());
+        let mut queue = Queue::default();
+        queue.append(&entry, 5);
+        let backup = queue.clone();
+        let lost = queue.append(&entry, 5);
+        queue = backup;
+        assert!(queue.append(&entry, 6) > lost);
     }
 }

@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// The number of the entry in the ledger's queue, if the update had one.
-    pub fn commit(&mut self, proposal: &Proposal) -> (Commit, Option<u64>) {
+    pub fn commit(&mut self, proposal: &Proposal, now: Millis) -> (Commit, Option<u64>) {
         let (update, after) = (&proposal.update, &proposal.after);
         let stored = self.rooms.entry(update.room.clone()).or_insert_with(|| Stored::new(&update.room));
         let before = &stored.room;
@@ -92,7 +92,7 @@ impl Store {
             stored.remember(update, self.retention.age);
         }
         self.note_due(&update.room, proposal.due);
-        let number = proposal.entry.as_ref().map(|entry| self.append(&Arc::new(entry.clone())));
+        let number = proposal.entry.as_ref().map(|entry| self.append(&Arc::new(entry.clone()), now));
         (Commit::Applied, number)
     }
 
@@ -185,8 +185,8 @@ impl Store {
         self.codes.get(code).filter(|(_, until)| *until > now).map(|(room, _)| room.clone())
     }
 
-    pub fn append(&mut self, entry: &Arc<Entry>) -> u64 {
-        self.queue.append(entry)
+    pub fn append(&mut self, entry: &Arc<Entry>, now: Millis) -> u64 {
+        self.queue.append(entry, now)
     }
 
     /// Renews a lease: whether it had run out, and whose have.

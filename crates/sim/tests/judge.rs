@@ -76,6 +76,41 @@ fn the_last_frame_that_a_member_did_not_get() {
 }
 
 #[test]
+fn a_panic_that_was_contained() {
+    forged(Crime::Panic, |events| {
+        let place = events.len() - 1;
+        let at = events[place].at;
+        events.insert(place, Entered { at, event: Event::Panic { what: "forged".to_owned() } });
+    });
+}
+
+/// Acknowledged broadcasts whose commits have gone.
+fn forget(events: &mut Vec<Entered>, founded: bool) -> Vec<Crime> {
+    let lost = events.iter().rposition(|entered| {
+        matches!(&entered.event, Event::Commit { update, .. } if format!("{:?}", update.changes).contains("Broadcast"))
+    });
+    let lost = lost.unwrap();
+    let Event::Commit { update, marks, .. } = events[lost].event.clone() else { unreachable!() };
+    let at = events[lost].at;
+    events.insert(lost + 1, Entered { at, event: Event::Loss { since: 0 } });
+    if founded {
+        let mut update = (*update).clone();
+        (update.base, update.epoch, update.changes) = (0, update.epoch + 1, Vec::new());
+        let event = Event::Commit { update: std::sync::Arc::new(update), marks: (0, 1), entry: None };
+        events.insert(lost + 2, Entered { at, event });
+    }
+    let Some(Entered { event: Event::End { rooms, .. }, .. }) = events.last_mut() else { panic!() };
+    rooms[0].mark = marks.0;
+    crimes(events)
+}
+
+#[test]
+fn what_a_node_knew_is_put_back_unless_the_room_was_founded_anew() {
+    assert!(forget(&mut honest(), false).contains(&Crime::Forgotten));
+    assert!(!forget(&mut honest(), true).contains(&Crime::Forgotten), "a known gap");
+}
+
+#[test]
 fn two_frames_in_the_wrong_order() {
     forged(Crime::Order, |events| {
         let broadcasts = got(events, "BROADCAST");

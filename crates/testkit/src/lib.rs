@@ -1,5 +1,6 @@
 //! The test kit: real servers on free ports, in their own directories, which tests kill, pause and restart; the server under test, with
-//! clients that check every frame; and fixtures of back ends.
+//! clients that check every frame; and fixtures of back ends, with what every one
+//! of them must do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,6 +19,7 @@ pub mod backing;
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod conformance;
 pub mod connect;
 mod expect;
 pub mod extension;

@@ -38,6 +38,8 @@ impl Client {
             Word::SetRole => {
                 json!({"type": "SET_ROLE", "targetUserId": self.peer(), "role": if playing { "co-host" } else { "member" }})
             }
+            Word::SyncResponse => json!({"type": "SYNC_RESPONSE", "currentTime": position, "isPlaying": playing}),
+            Word::SyncPlayback => json!({"type": "SYNC_PLAYBACK", "currentTime": position, "isPlaying": playing}),
             Word::Kick => json!({"type": "KICK", "targetUserId": self.peer()}),
         })
     }

@@ -11,7 +11,7 @@ use crate::record::{Entered, Event, Line};
 /// Says what was wrong with a story.
 pub fn judge(events: &[Entered]) -> Vec<Verdict> {
     let truth = Truth::of(events);
-    let mut court = Court { truth, verdicts: Vec::new(), ears: BTreeMap::new() };
+    let mut court = Court { truth, verdicts: Vec::new(), ears: BTreeMap::new(), loss: None };
     for Entered { at, event } in events {
         court.witness(*at, event);
     }
@@ -29,6 +29,8 @@ pub(super) struct Court<'a> {
     pub(super) truth: Truth<'a>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) ears: BTreeMap<Line, Ear>,
+    /// The latest loss: since when what happened is lost, and when it was. None once the room was put back.
+    pub(super) loss: Option<(u64, u64)>,
 }
 
 impl Court<'_> {
@@ -59,6 +61,8 @@ impl Court<'_> {
                     ear.resume = Some((number(frame, "id"), point));
                 }
             }
+            Event::Loss { since } => self.loss = Some((*since, at)),
+            Event::Restore { .. } => self.loss = None,
             Event::Panic { what } => self.find(Crime::Panic, at, what.clone()),
             Event::Got { line, frame } => self.told(at, *line, frame),
             _ => {}

@@ -96,9 +96,8 @@ impl Court<'_> {
         }
         ear.at = Some(point);
         let steps = self.truth.steps.get(&point).map(Vec::as_slice).unwrap_or_default();
-        let known = steps
-            .iter()
-            .any(|step| step.told.iter().any(|told| told.is_for(&ear.user) && told.frame == *frame));
+        let known =
+            steps.iter().any(|step| step.told.iter().any(|told| told.is_for(&ear.user) && told.frame == *frame));
         let reminder = kind == "HOST_CHANGED" && !ear.modern && frame["hostUserId"] == ear.user.as_str();
         if ear.heard.contains(frame) {
             self.find(Crime::Invented, at, format!("{who} got {kind} {point:?} twice"));
@@ -130,9 +129,7 @@ impl Court<'_> {
             !ear.heard.is_empty()
                 && steps.iter().all(|step| {
                     step.told.iter().any(|told| {
-                        told.is_for(&ear.user)
-                            && !told.is_optional(&ear.user)
-                            && !ear.heard.contains(&told.frame)
+                        told.is_for(&ear.user) && !told.is_optional(&ear.user) && !ear.heard.contains(&told.frame)
                     })
                 })
         });

@@ -4,7 +4,8 @@ use tandem::room::Change;
 use super::{court::Court, ear::Ear, verdict::Crime};
 
 impl Court<'_> {
-    /// A seat goes when its window is over, when its member leaves or is thrown out, or with the room.
+    /// A seat goes when its window is over, when its member leaves or is thrown out, or with the room; and it is not there as long as a
+    /// room that was lost is not put back.
     pub(super) fn resume_refused(&mut self, at: u64, ear: &Ear, frame: &Value) {
         let mut seated = None;
         for commit in self.truth.commits.iter().filter(|commit| commit.at <= at) {
@@ -21,7 +22,10 @@ impl Court<'_> {
                 }
             }
         }
-        if let Some(since) = seated {
+        let is_lost = |seat: u64| self.loss.is_some_and(|(since, lost)| since <= seat && seat <= lost);
+        if let Some(since) = seated
+            && !is_lost(since)
+        {
             let what = format!("{} has had its seat since {since}, but is refused: {frame}", ear.user);
             self.find(Crime::KeptSeat, at, what);
         }

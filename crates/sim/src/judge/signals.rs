@@ -14,7 +14,7 @@ impl Court<'_> {
     /// Signals of one sender to one target come in order and once, and those kept for a member that is away come with its RESUME.
     pub(super) fn signals(&mut self, events: &[Entered]) {
         let mut sent: HashMap<u64, (u64, String, String)> = HashMap::new();
-        let mut acked: HashMap<u64, u64> = HashMap::new();
+        let mut acked: HashMap<u64, (u64, u64)> = HashMap::new();
         let mut got: HashMap<u64, Vec<(u64, Line, String)>> = HashMap::new();
         let mut moves: HashMap<String, Vec<u64>> = HashMap::new();
         let mut users: HashMap<Line, String> = HashMap::new();
@@ -31,7 +31,7 @@ impl Court<'_> {
                     sent.insert(number(frame, "id"), (*at, users[line].clone(), text(frame, "to")));
                 }
                 Event::Got { line, frame } if frame["type"] == "ACK" => {
-                    acked.insert(number(frame, "id"), *at);
+                    acked.insert(number(frame, "id"), (*at, number(frame, "version")));
                 }
                 Event::Got { line, frame } => {
                     let Some(id) = payload(frame) else { continue };
@@ -62,8 +62,8 @@ impl Court<'_> {
             }
         }
         for (id, (sent_at, from, to)) in &sent {
-            let Some(acked_at) = acked.get(id) else { continue };
-            if let Some((back, line)) = self.kept_for(to, *sent_at, *acked_at, events)
+            let Some(acked) = acked.get(id) else { continue };
+            if let Some((back, line)) = self.kept_for(to, *sent_at, *acked, events)
                 && !got.get(id).is_some_and(|got| got.iter().any(|(_, at, _)| *at == line))
             {
                 let what =
@@ -74,14 +74,22 @@ impl Court<'_> {
         found.into_iter().for_each(|(crime, at, what)| self.find(crime, at, what));
     }
 
-    /// The socket with which `user` resumed the seat that it was away from all the time between two moments.
-    pub(super) fn kept_for(&self, user: &str, from: u64, until: u64, events: &[Entered]) -> Option<(u64, Line)> {
+    /// The socket with which `user` resumed the seat that it was away from all the time between two moments, as the node knew that
+    /// acknowledged with the version `known`.
+    pub(super) fn kept_for(
+        &self,
+        user: &str,
+        from: u64,
+        (until, known): (u64, u64),
+        events: &[Entered],
+    ) -> Option<(u64, Line)> {
         let mut away = None;
         for commit in &self.truth.commits {
             for change in &commit.update.changes {
                 match change {
                     Change::Away { user: gone, .. } if gone.as_str() == user && commit.at < from => {
-                        away = Some(commit.at)
+                        // A node that was cut off and had not heard of it handed the signal to the old socket.
+                        away = (commit.update.version() <= known).then_some(commit.at);
                     }
                     Change::Left { user: gone, .. } if gone.as_str() == user && commit.at < until => away = None,
                     Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. }

@@ -91,10 +91,17 @@ fn to(audience: Audience<'_>) -> To {
     }
 }
 
-/// Whether the store forgot this commit, and its node never knew that it was in force, or died.
+/// Whether the store forgot this commit, and its node never knew that it was in force, or died; or somebody came in where the room was not
+/// put back yet, so that it was founded anew. The latter is a known gap: a node without a copy cannot tell a new room from a lost one.
 pub(super) fn excused(commit: &Committed<'_>, events: &[Entered]) -> bool {
     let is_lost = |entered: &Entered| matches!(entered.event, Event::Loss { since } if since <= commit.at && commit.at <= entered.at);
     let lost = events.iter().any(is_lost);
+    let is_founded = |entered: &Entered| matches!(&entered.event, Event::Commit { update, .. } if update.base == 0);
+    if let Some(loss) = events.iter().rposition(is_lost)
+        && events[loss..].iter().any(is_founded)
+    {
+        return true;
+    }
     let known = events.iter().find_map(|entered| match &entered.event {
         Event::Known { node, point } if *point == commit.update.position() => Some((entered.at, node)),
         _ => None,

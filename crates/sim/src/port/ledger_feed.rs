@@ -8,10 +8,10 @@ impl Port {
     pub(super) async fn append_lost(&self) -> Result<(), BackendError> {
         let retained = self.retained.lock().unwrap().clone();
         let moved = self.ask(move |bus| {
-            let mut moved = Vec::new();
+            let (mut moved, now) = (Vec::new(), bus.now());
             for (number, entry) in retained {
                 if bus.store.queue.get(number) != Some(&entry) {
-                    moved.push((number, bus.store.append(&entry), entry));
+                    moved.push((number, bus.store.append(&entry, now), entry));
                 }
             }
             moved

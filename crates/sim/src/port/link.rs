@@ -131,6 +131,11 @@ impl Port {
     }
 
     pub(super) fn hear(self: &Arc<Self>, what: Down) {
+        // Whoever asks is answered, even if nobody listens.
+        let what = match what {
+            Down::Answer(answer) => return answer(),
+            what => what,
+        };
         let Some(sink) = self.sink() else { return };
         match what {
             Down::Update(update) => {
@@ -158,7 +163,7 @@ impl Port {
                     let _ = port.ask(reply).await;
                 }));
             }
-            Down::Answer(answer) => answer(),
+            Down::Answer(_) => {}
         }
     }
 }

@@ -57,7 +57,8 @@ impl RoomStore for Port {
         let (kept, point) = (entry.clone(), proposal.update.position());
         let done = self.ask(move |bus| {
             let before = bus.store.room(&proposal.update.room).mark;
-            let (done, number) = bus.store.commit(&proposal);
+            let now = bus.now();
+            let (done, number) = bus.store.commit(&proposal, now);
             if done == Commit::Applied {
                 let update = Arc::clone(&proposal.update);
                 let marks = (before, proposal.after.mark);
