@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 /// Nodes on a network without faults.
 struct Simulated {
     bus: Shared,
-    running: Mutex<Vec<JoinHandle<()>>>,
+    running: Mutex<Vec<(NodeId, JoinHandle<()>)>>,
 }
 
 impl Default for Simulated {
@@ -43,9 +43,11 @@ impl Simulated {
     async fn connect(&self, name: &str, events: Weak<dyn RoomEvents>) -> Arc<Port> {
         let number = self.running.lock().unwrap().len() as u64;
         let name = NodeId::parse(name).unwrap();
+        // A later process of a name: the one before has ended, and must not come back to put its entries into the queue again.
+        self.running.lock().unwrap().iter().filter(|(earlier, _)| *earlier == name).for_each(|(_, task)| task.abort());
         let lease = Duration::from_secs(1);
-        let port = Port::new(name, &self.bus, events, &Arc::<Gate>::default(), Dice::new(number), lease);
-        self.running.lock().unwrap().push(tokio::spawn(Arc::clone(&port).run()));
+        let port = Port::new(name.clone(), &self.bus, events, &Arc::<Gate>::default(), Dice::new(number), lease);
+        self.running.lock().unwrap().push((name, tokio::spawn(Arc::clone(&port).run())));
         assert!(port.until_up(Duration::from_secs(5)).await);
         port
     }
@@ -53,7 +55,7 @@ impl Simulated {
 
 impl Drop for Simulated {
     fn drop(&mut self) {
-        self.running.lock().unwrap().iter().for_each(JoinHandle::abort);
+        self.running.lock().unwrap().iter().for_each(|(_, task)| task.abort());
     }
 }
 
