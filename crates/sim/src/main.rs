@@ -101,7 +101,7 @@ fn play_all(options: &Options) -> ExitCode {
         of(found.judging)
     );
     for (seed, verdicts) in &found.wrong {
-        println!("seed {seed} went wrong (cargo run --profile sim -p sim -- --replay {seed}):");
+        println!("seed {seed} went wrong (cargo run --release -p sim -- --replay {seed}):");
         for verdict in verdicts.iter().take(3) {
             println!("  {:?} at {} ms: {}", verdict.crime, verdict.at, verdict.what);
         }

@@ -1,4 +1,4 @@
-//! Some stories, at each build. `cargo run --profile sim -p sim` plays as many as one likes.
+//! Some stories, at each build. `cargo run --release -p sim` plays as many as one likes.
 #![allow(missing_docs)]
 
 use sim::{
