@@ -18,9 +18,7 @@ use crate::{
 };
 
 /// A client that is not answered for so long opens another socket.
-const PATIENCE: Duration = Duration::from_secs(12);
-/// One of the first generation that is kept out waits for so long until it is tried anew by hand.
-const WAITS: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 /// Twice as many frames as a socket may send at once.
 const FLOOD: usize = 120;
 
@@ -83,11 +81,11 @@ pub enum Order {
 }
 
 impl Client {
+    /// The client with this number, in a room that has a PIN or not.
     pub fn new(
         number: usize,
-        room: RoomId,
+        (room, pin): (RoomId, bool),
         modern: bool,
-        pin: bool,
         peers: Vec<UserId>,
         nodes: Nodes,
         record: Record,
@@ -266,64 +264,5 @@ impl Client {
                 },
             }
         }
-    }
-
-    pub(super) fn hear(&mut self, open: &mut Open, frame: &Value) -> Option<Over> {
-        self.record.add(Event::Got { line: open.line, frame: frame.clone() });
-        let kind = frame["type"].as_str().unwrap_or_default();
-        if let Some(id) = frame["id"].as_u64()
-            && open.asked.remove(&id)
-        {
-            open.patience = (!open.asked.is_empty()).then(|| Instant::now() + PATIENCE);
-        }
-        match kind {
-            "ROOM_STATE" | "RESUMED" => {
-                open.entered = true;
-                if std::mem::take(&mut open.waits) {
-                    open.patience = None;
-                }
-                if let Some(token) = frame["resumeToken"].as_str() {
-                    self.token = Some(token.to_owned());
-                }
-                if kind == "ROOM_STATE" {
-                    self.host = frame["hostUserId"].as_str().map(str::to_owned);
-                }
-            }
-            "HOST_CHANGED" => self.host = frame["hostUserId"].as_str().map(str::to_owned),
-            "SEEK_PAUSE" if frame["deadline"].is_u64() => self.gate = frame["currentTime"].as_f64(),
-            "ERROR" if frame["id"].as_u64() == Some(open.entry) => {
-                let code = frame["code"].as_str().unwrap_or_default();
-                if code == "invalid_pin" {
-                    self.guesses = !self.guesses;
-                }
-                if !self.modern && matches!(code, "identity_in_use" | "room_full" | "pin_locked" | "rate_limited") {
-                    open.waits = true;
-                    open.patience = Some(Instant::now() + WAITS);
-                    return None;
-                }
-                if open.resumes && matches!(code, "not_joined" | "unauthorized") {
-                    // Its seat is gone.
-                    (self.token, self.seen) = (None, None);
-                    self.come_in(open);
-                    return None;
-                }
-                self.gone |= frame["code"] == "forbidden";
-                return Some(Over::Refused);
-            }
-            // It was kept out by something else than before.
-            "ERROR" if open.waits && frame["id"].is_null() => {
-                if frame["code"] == "invalid_pin" {
-                    self.guesses = !self.guesses;
-                    return Some(Over::Refused);
-                }
-            }
-            _ => {}
-        }
-        if !matches!(kind, "ACK" | "RESUMED")
-            && let (Some(epoch), Some(version)) = (frame["epoch"].as_u64(), frame["version"].as_u64())
-        {
-            self.seen = Some((epoch, version));
-        }
-        None
     }
 }

@@ -2,6 +2,7 @@
 
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod client;
+mod hear;
 mod over;
 mod word;
 

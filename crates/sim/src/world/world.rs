@@ -179,9 +179,8 @@ impl World {
             let (order, given) = mpsc::unbounded_channel();
             let client = Client::new(
                 number,
-                room.clone(),
+                (room.clone(), self.plan.pin),
                 self.plan.clients[number],
-                self.plan.pin,
                 users.clone(),
                 Arc::clone(&self.nodes),
                 self.record.clone(),
