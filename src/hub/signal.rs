@@ -13,17 +13,31 @@ use crate::{
 /// Ids of signals, so that receivers recognize a repeated one: a random part for this start of the node, and a number.
 #[derive(Debug)]
 pub(super) struct SignalIds {
-    start: u32,
+    /// Ends with a dash.
+    start: Box<str>,
     next: AtomicU64,
 }
 
+/// The hexadecimal digits of a number.
+const LONGEST_NUMBER: usize = 16;
+
 impl SignalIds {
     pub(super) fn random() -> Self {
-        Self { start: rand::random(), next: AtomicU64::new(1) }
+        Self { start: format!("{:08x}-", rand::random::<u32>()).into(), next: AtomicU64::new(1) }
     }
 
     fn fresh(&self) -> String {
-        format!("{:08x}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
+        let mut id = String::with_capacity(self.start.len() + LONGEST_NUMBER);
+        id.push_str(&self.start);
+        // Written without the machinery of `format!`, which takes an eighth of the time of a signal.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        id.extend(
+            (0..digits)
+                .rev()
+                .filter_map(|digit| char::from_digit(u32::try_from(number >> (4 * digit) & 0xf).unwrap_or(0), 16)),
+        );
+        id
     }
 }
 
@@ -72,5 +86,18 @@ impl Hub {
         self.parts.metrics.signals_dropped.inc(Dropped::Nobody);
         tracing::debug!(room = %seat.room.id, %to, "a directed frame was dropped because its target is not in the room");
         Refusal::NoSuchMember.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_signals_end_with_a_hexadecimal_number() {
+        for number in [0, 1, 15, 16, 0x1a2b, u64::from(u32::MAX) + 1, u64::MAX] {
+            let ids = SignalIds { start: "00c0ffee-".into(), next: AtomicU64::new(number) };
+            assert_eq!(ids.fresh(), format!("00c0ffee-{number:x}"));
+        }
     }
 }

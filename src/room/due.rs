@@ -29,26 +29,27 @@ pub(super) fn decide_tick(room: &Room, policy: &Policy, now: Millis) -> Vec<Chan
 
 fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, Due<'a>)> {
     let gate = room.gate.as_ref().map(|gate| (if gate.satisfied() { 0 } else { gate.deadline }, Due::Release));
-    let elect = election(room, policy).map(|at| (at, Due::Elect));
     let expire = room.members.values().filter_map(|member| match member.presence {
         Presence::Away { until, .. } => Some((until, Due::Expire(&member.user))),
         Presence::Present => None,
     });
+    let expire = expire.min_by_key(|(at, _)| *at);
+    let elect = election(room, policy, expire.is_some()).map(|at| (at, Due::Elect));
     let close = room.empty_until.map(|at| (at, Due::Close));
     gate.into_iter().chain(elect).chain(expire).chain(close).min_by_key(|(at, _)| *at)
 }
 
-/// When a host that is not there is replaced: never, while nobody is there to replace it.
-fn election(room: &Room, policy: &Policy) -> Option<Millis> {
-    if !room.members.values().any(super::Member::present) {
-        return None;
-    }
-    match (&room.host, &room.vacancy) {
+/// When a host that is not there is replaced: never, while nobody is there to replace it. This runs several times for each change, so
+/// the host is only looked up when a member is away.
+fn election(room: &Room, policy: &Policy, anyone_away: bool) -> Option<Millis> {
+    let at = match (&room.host, &room.vacancy) {
+        (Some(_), _) if !anyone_away => return None,
         (Some(host), _) => match room.members.get(host)?.presence {
-            Presence::Away { since, .. } => Some(since + policy.host_grace),
-            Presence::Present => None,
+            Presence::Away { since, .. } => since + policy.host_grace,
+            Presence::Present => return None,
         },
-        (None, Some(Vacancy { until, .. })) => Some(*until),
-        (None, None) => Some(0),
-    }
+        (None, Some(Vacancy { until, .. })) => *until,
+        (None, None) => 0,
+    };
+    room.members.values().any(super::Member::present).then_some(at)
 }
