@@ -55,7 +55,7 @@ async fn a_wrong_pin_is_refused_where_it_was_typed() {
     bo.page.click("join-button").await;
     bo.page.until_visible("pin-error").await;
     let said = bo.page.text("pin-error").await;
-    assert!(said.contains("PIN is not right"), "{said}");
+    assert!(said.contains("PIN is wrong"), "{said}");
     bo.page.until("still at the door", &format!("{}.checkVisibility()", one("landing"))).await;
     assert_eq!(ana.page.text("people-count").await, "1");
 
