@@ -275,13 +275,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "src/room/due.rs",
-                old: "(None, Some(Vacancy { until, .. })) => Some(*until),",
-                new: "(None, Some(Vacancy { until, .. })) => (!MUTANT).then_some(*until),",
+                old: "(None, Some(Vacancy { until, .. })) => *until,",
+                new: "(None, Some(Vacancy { until, .. })) => if MUTANT { return None } else { *until },",
             },
             Edit {
                 file: "src/room/due.rs",
-                old: "Some(since + policy.host_grace)",
-                new: "(!MUTANT).then_some(since + policy.host_grace)",
+                old: "Presence::Away { since, .. } => since + policy.host_grace,",
+                new: "Presence::Away { since, .. } => if MUTANT { return None } else { since + policy.host_grace },",
             },
         ],
     },
