@@ -113,8 +113,8 @@ impl Outbox {
     }
 
     /// Waits until there is something to write or to do, and takes all of it.
-    pub async fn take(&self) -> Batch {
-        std::future::poll_fn(|context| self.poll_take(context)).await
+    pub fn take(&self) -> impl Future<Output = Batch> + '_ {
+        std::future::poll_fn(|context| self.poll_take(context))
     }
 
     fn poll_take(&self, context: &Context<'_>) -> Poll<Batch> {

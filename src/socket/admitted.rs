@@ -56,3 +56,23 @@ impl Admitted {
         subject.scope(connection::run(transport, session, open))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::handshake::Socket;
+
+    /// What tokio keeps beside the future, in the same allocation: the head of a task, its core and its end, and the tracker's token.
+    const TASK: usize = 32 + 24 + 48 + 8;
+
+    fn size_of_output<A, B, R>(_: impl FnOnce(A, B) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn the_task_of_a_socket_fits_into_a_kilobyte() {
+        // One byte more costs each idle socket 256: tasks are aligned to 128, and allocators round up.
+        let future = size_of_output(Admitted::serve::<Socket>);
+        assert!(future + TASK <= 1024, "{future}");
+    }
+}

@@ -1,9 +1,9 @@
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::Either};
 use tokio::{
     task::{unconstrained, yield_now},
-    time::{Instant, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes, protocol::frame::coding::CloseCode};
 
@@ -70,73 +70,79 @@ pub(super) struct Connection<'a, T> {
 }
 
 impl<T: Transport> Connection<'_, T> {
-    /// The loop of the connection.
-    async fn converse(&mut self, session: &mut ClientSession, heart: &mut Heartbeat) -> End {
-        let mut taken = 0;
-        let timer = sleep_until(heart.next());
-        tokio::pin!(timer);
-        loop {
-            // Normally the task was woken for this, so the rest need not be checked first.
-            if let Some(batch) = self.outbox.try_take()
-                && let Err(end) = self.write(batch).await
-            {
-                return end;
-            }
-            if let Some(prompt) = self.prompt.take()
-                && let Err(end) = self.heed(*prompt, session, heart).await
-            {
-                return end;
-            }
-            if session.is_due()
-                && let Err(end) = self.try_again(session).await
-            {
-                return end;
-            }
-            if taken >= FRAMES_PER_TURN {
-                taken = 0;
-                yield_now().await;
-            }
-            let held = session.budget.held_until().is_some();
-            if session.budget.is_behind() && !held {
-                // Frames that were sent while nothing was read. After the last one the sender is no longer behind.
-                if let Some(frame) = unconstrained(self.socket.next()).now_or_never() {
-                    if let Err(end) = self.hear(session, heart, frame, &mut taken).await {
-                        return end;
-                    }
-                    continue;
+    /// The loop of the connection. What stands in it across an `await` is memory that every idle socket needs, so plain functions make the
+    /// steps, and it waits for nothing but their results. No `async fn`, as above.
+    #[allow(clippy::manual_async_fn, reason = "see above")]
+    fn converse<'a>(
+        &'a mut self,
+        session: &'a mut ClientSession,
+        heart: &'a mut Heartbeat,
+    ) -> impl Future<Output = End> + Send + 'a {
+        async move {
+            let mut taken = 0;
+            let timer = sleep_until(heart.next());
+            tokio::pin!(timer);
+            loop {
+                // Normally the task was woken for this, so the rest need not be checked first.
+                if let Err(end) = self.write_waiting().await {
+                    return end;
                 }
-                session.budget.catch_up();
-            }
-            if let Some(at) = session.wakes_at().into_iter().chain(self.asked.as_ref().map(|_| heart.next())).min()
-                && at < timer.deadline()
-            {
-                timer.as_mut().reset(at);
-            }
-            // Neither a room that never rests nor a sender that never rests keeps the rest waiting: the outbox was looked at above. The
-            // order is fixed so that a simulation can be repeated.
-            let step = tokio::select! {
-                biased;
-                () = &mut timer => {
-                    let now = Instant::now();
-                    if session.budget.release(now) {
-                        // While nothing was read no sign of life could be noticed.
-                        heart.heard(now);
-                    }
-                    let until = session.budget.held_until();
-                    let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
-                    timer.as_mut().reset(until.unwrap_or_else(|| heart.next()));
-                    match beat {
-                        Beat::Wait => done(Ok(())),
-                        Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
-                        Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
-                    }
+                if let Err(end) = self.heed(session, heart).await {
+                    return end;
                 }
-                frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut taken),
-                batch = self.outbox.take() => self.write(batch),
-            };
-            if let Err(end) = step.await {
-                return end;
+                if let Err(end) = self.try_again(session).await {
+                    return end;
+                }
+                if taken >= FRAMES_PER_TURN {
+                    taken = 0;
+                    yield_now().await;
+                }
+                let held = session.budget.held_until().is_some();
+                if session.budget.is_behind() && !held {
+                    // Frames that were sent while nothing was read. After the last one the sender is no longer behind.
+                    let frame = unconstrained(self.socket.next()).now_or_never();
+                    if let Some(step) = frame.map(|frame| self.hear(session, heart, frame, &mut taken)) {
+                        if let Err(end) = step.await {
+                            return end;
+                        }
+                        continue;
+                    }
+                    session.budget.catch_up();
+                }
+                if let Some(at) = session.wakes_at().into_iter().chain(self.asked.as_ref().map(|_| heart.next())).min()
+                    && at < timer.deadline()
+                {
+                    timer.as_mut().reset(at);
+                }
+                // Neither a room that never rests nor a sender that never rests keeps the rest waiting: the outbox was looked at above. The
+                // order is fixed so that a simulation can be repeated.
+                let step = tokio::select! {
+                    biased;
+                    () = &mut timer => self.beat(session, heart, timer.as_mut()),
+                    frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut taken),
+                    batch = self.outbox.take() => self.write(batch),
+                };
+                if let Err(end) = step.await {
+                    return end;
+                }
             }
+        }
+    }
+
+    /// Handles the timer: the peer is pinged, given up, or read again.
+    fn beat(&mut self, session: &mut ClientSession, heart: &mut Heartbeat, timer: Pin<&mut Sleep>) -> Done<'_> {
+        let now = Instant::now();
+        if session.budget.release(now) {
+            // While nothing was read no sign of life could be noticed.
+            heart.heard(now);
+        }
+        let until = session.budget.held_until();
+        let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
+        timer.reset(until.unwrap_or_else(|| heart.next()));
+        match beat {
+            Beat::Wait => done(Ok(())),
+            Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),
+            Beat::Lost => done(Err(End::Close(Close::HeartbeatLost))),
         }
     }
 
@@ -174,8 +180,9 @@ impl<T: Transport> Connection<'_, T> {
         }
     }
 
-    /// Handles the requests of other tasks.
-    fn heed(&mut self, prompt: Prompt, session: &mut ClientSession, heart: &mut Heartbeat) -> Done<'_> {
+    /// Handles the requests of other tasks, if there are any.
+    fn heed(&mut self, session: &mut ClientSession, heart: &mut Heartbeat) -> Done<'_> {
+        let Some(prompt) = self.prompt.take() else { return done(Ok(())) };
         if prompt.try_again {
             session.prompt();
         }
@@ -183,12 +190,15 @@ impl<T: Transport> Connection<'_, T> {
             return done(Ok(()));
         }
         heart.ask(Instant::now());
-        self.asked.get_or_insert_default().merge(prompt);
+        self.asked.get_or_insert_default().merge(*prompt);
         self.feed([Message::Ping(bytes::Bytes::new())], None)
     }
 
-    /// Retries the waiting JOIN. Meanwhile the connection continues to write.
+    /// Retries the waiting JOIN if it is due. Meanwhile the connection continues to write.
     fn try_again<'a>(&'a mut self, session: &'a mut ClientSession) -> Done<'a> {
+        if !session.is_due() {
+            return done(Ok(()));
+        }
         let mut work = Box::pin(async move { session.try_again().await });
         match (&mut work).now_or_never() {
             Some(()) => done(Ok(())),

@@ -34,6 +34,11 @@ impl<T: Transport> Connection<'_, T> {
         self.feed([pong.into()], None)
     }
 
+    /// Writes what waits in the outbox.
+    pub(super) fn write_waiting(&mut self) -> Done<'_> {
+        self.outbox.try_take().map_or_else(|| done(Ok(())), |batch| self.write(batch))
+    }
+
     pub(super) fn write(&mut self, batch: Batch) -> Done<'_> {
         let Batch { frames, close, prompt } = batch;
         if let Some(prompt) = prompt {
