@@ -34,7 +34,7 @@ columns! {
     } beside {
         node: NodeId,
         token_before: Option<Digest>,
-        token_beside: Option<Digest>,
+        token_beside: Option<Box<Digest>>,
         presence: Presence,
         watching: bool,
         unknown: UnknownFields,

@@ -93,8 +93,10 @@ static SELECT_SEATS: LazyLock<String> = LazyLock::new(|| {
 fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
     let presence = Presence::Away { since: now, until: now };
-    let (token_before, token_beside, watching) = (None, None, false);
-    let beside = || (node.clone(), token_before, token_beside, presence, watching, UnknownFields::default());
+    let beside = || {
+        let (token_before, token_beside, watching) = (None, None, false);
+        (node.clone(), token_before, token_beside, presence, watching, UnknownFields::default())
+    };
     let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
     let members: Vec<Member> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     room.readmit(members, policy, now);

@@ -88,7 +88,7 @@ impl<H> Replica<H> {
             return;
         };
         if let Some(join) = self.joining.take_if(|join| join.conn == member.conn) {
-            self.open_session(join, member, env, out);
+            self.open_session(*join, member, env, out);
             return;
         }
         let Some(session) = self.sessions.get_mut(&member.user).filter(|session| session.conn == member.conn) else {
@@ -116,7 +116,7 @@ impl<H> Replica<H> {
         if let Some(snapshot) = snapshot {
             session.push(&snapshot, Class::Direct, out);
         }
-        self.sessions.insert(member.user.clone(), session);
+        self.sessions.insert(member.user.clone(), Box::new(session));
     }
 
     fn tell(&mut self, change: &Change, stamp: Stamp, out: Out<'_, H>) {
@@ -193,7 +193,7 @@ impl<H> Replica<H> {
 
 /// Encodes a frame once, and only if a member on this node gets it.
 fn send<H>(
-    sessions: &mut HashMap<UserId, Session<H>>,
+    sessions: &mut HashMap<UserId, Box<Session<H>>>,
     frame: &ServerFrame<'_>,
     is_for: impl Fn(&UserId, &Session<H>) -> bool,
     out: Out<'_, H>,

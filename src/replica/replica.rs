@@ -25,9 +25,10 @@ pub type Out<'o, H> = &'o mut dyn FnMut(Effect<'_, H>);
 pub struct Replica<H> {
     pub(super) room: Room,
     pub(super) sync: Sync,
-    pub(super) sessions: HashMap<UserId, Session<H>>,
+    /// Each on the heap, because most of a table is empty.
+    pub(super) sessions: HashMap<UserId, Box<Session<H>>>,
     /// The connection that the current turn admits.
-    pub(super) joining: Option<PendingJoin<H>>,
+    pub(super) joining: Option<Box<PendingJoin<H>>>,
     /// The version that this node last decided on, and when: this distinguishes its own updates from those of others.
     pub(super) proposed: Option<(u64, Millis)>,
     /// The members that are away and whose last connection was to this node.
@@ -94,7 +95,7 @@ impl<H> Replica<H> {
 
     /// The session of `user`, if it is on this connection.
     pub(super) fn session(&mut self, user: &UserId, conn: ConnId) -> Option<&mut Session<H>> {
-        self.sessions.get_mut(user).filter(|session| session.conn == conn)
+        self.sessions.get_mut(user).map(Box::as_mut).filter(|session| session.conn == conn)
     }
 
     /// The driver's handle of a member's connection.

@@ -121,14 +121,14 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
 /// The stored hash that the shown resume token matches, if any.
 fn kept(seated: &Member, shown: Option<Shown>) -> Option<Digest> {
     let shown = shown?;
-    let kept = [seated.token, seated.token_before, seated.token_beside];
+    let kept = [seated.token, seated.token_before, seated.token_beside.as_deref().copied()];
     kept.into_iter().flatten().find(|kept| shown.fits(*kept))
 }
 
 /// The newest token of the seat, if an older one was shown: the client may have received it on a socket that it has kept, while a RESUME on
 /// an earlier socket came late.
-fn beside(seated: &Member, shown: Digest) -> Option<Digest> {
-    seated.token.filter(|token| *token != shown)
+fn beside(seated: &Member, shown: Digest) -> Option<Box<Digest>> {
+    seated.token.filter(|token| *token != shown).map(Box::new)
 }
 
 /// A first-generation client on another network has a new address, while its old socket seems alive for a while.

@@ -49,9 +49,9 @@ pub struct Member {
     /// The hash of the previous token, valid for one more RESUME, in case the answer to the last one was lost.
     pub token_before: Option<Digest>,
     /// The hash of the token that was issued when an earlier one was used last. If that is used again on another socket, it is unknown
-    /// which socket the client has kept: either token is valid.
+    /// which socket the client has kept: either token is valid. On the heap, because it is rare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_beside: Option<Digest>,
+    pub token_beside: Option<Box<Digest>>,
     /// Whether it has a socket now.
     pub presence: Presence,
     /// A number that grows with every member of a room; of two peers the one with the larger number is the polite one.

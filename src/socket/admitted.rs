@@ -60,7 +60,7 @@ impl Admitted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::handshake::Socket;
+    use crate::{hub::LocalRoom, room::Member, socket::handshake::Socket};
 
     /// What tokio keeps beside the future, in the same allocation: the head of a task, its core and its end, and the tracker's token.
     const TASK: usize = 32 + 24 + 48 + 8;
@@ -74,5 +74,12 @@ mod tests {
         // One byte more costs each idle socket 256: tasks are aligned to 128, and allocators round up.
         let future = size_of_output(Admitted::serve::<Socket>);
         assert!(future + TASK <= 1024, "{future}");
+    }
+
+    #[test]
+    fn rooms_and_members_fit_into_what_allocators_give() {
+        // Four members, each with its key and hash in a table; and the counters of an `Arc`.
+        let (members, room) = (4 * (size_of::<Member>() + 24), size_of::<LocalRoom>() + 16);
+        assert!(members <= 768 && room <= 640, "{members}, {room}");
     }
 }

@@ -8,7 +8,7 @@ use super::{answer::Outcome, client_session::ClientSession, features::Features, 
 use crate::{
     auth::ResumeToken,
     clock::Millis,
-    hub::{Arrival, HubError, Missed},
+    hub::{Arrival, HubError, Membership, Missed},
     id::RoomId,
     protocol::{ClientFrameType, Close, Code, JoinFrame, ResumeFrame},
     room::{Action, Join, Json, Refusal, Resume},
@@ -74,8 +74,14 @@ impl ClientSession {
         // The ping follows ROOM_STATE: its pong shows that the token has arrived.
         self.received_state = features.resume().then(|| self.outbox.ask());
         self.features = features;
-        self.seat = Some(seat);
+        self.sit(seat);
         Ok(version)
+    }
+
+    /// Takes the seat, and shares the id of its room, so that an idle socket does not keep the one that its client sent.
+    fn sit(&mut self, seat: Membership) {
+        self.subject.sit(&seat.room.id, &seat.user);
+        self.seat = Some(seat);
     }
 
     /// Keeps a JOIN that was refused, if its client will not send it again.
@@ -171,7 +177,7 @@ impl ClientSession {
             Ok((seat, version)) => {
                 tracing::info!(version, missed = version.saturating_sub(frame.version), "resumed");
                 self.features = features;
-                self.seat = Some(seat);
+                self.sit(seat);
                 self.ack(id, version)
             }
             Err(error) => self.refused(id, &error),
