@@ -82,7 +82,7 @@ pub enum Fault {
     Deaf { node: usize },
     /// Everything between a node and the store takes its time, and some of it too long.
     Slow { node: usize, during: u64 },
-    /// A node dies, and another process of its name starts.
+    /// A node dies, and another process of its name starts, or none: see [`FOR_GOOD`].
     Kill { node: usize, during: u64 },
     /// A node stands still.
     Pause { node: usize, during: u64 },
@@ -145,6 +145,8 @@ pub enum Act {
     /// More frames at once than a socket may send.
     Flood(usize),
     Leave(usize),
+    /// It is gone without a word, and never comes back.
+    Quit(usize),
     Fault(Fault),
 }
 
@@ -158,7 +160,8 @@ impl Act {
             | Self::Overlap(client)
             | Self::Guess(client)
             | Self::Flood(client)
-            | Self::Leave(client) => Some(client),
+            | Self::Leave(client)
+            | Self::Quit(client) => Some(client),
             Self::Fault(_) => None,
         }
     }
@@ -186,6 +189,11 @@ pub struct Plan {
 
 /// How long clients are busy, in milliseconds.
 pub const BUSY: u64 = 45_000;
+/// A node that dies for so long stays dead.
+pub const FOR_GOOD: u64 = 1_000_000;
+/// In every so many stories clients quit and a dead node stays dead. In the others everybody comes back, which hides seats that nobody gives
+/// up and elections that are not held.
+const PARTING: u64 = 16;
 
 impl Plan {
     pub fn draw(seed: u64) -> Self {
@@ -217,7 +225,37 @@ impl Plan {
         steps.sort_by_key(|step| step.at);
         let present = (0..clients.len()).collect();
         let pin = dice.percent(40);
-        Self { seed, nodes, clients, pin, steps, present }
+        let mut plan = Self { seed, nodes, clients, pin, steps, present };
+        if seed % PARTING == 4 {
+            plan.part(&mut Dice::new(seed).branch(3));
+        }
+        plan
+    }
+
+    /// Two clients quit while something goes wrong, and the first node that dies stays dead.
+    fn part(&mut self, dice: &mut Dice) {
+        let faults: Vec<_> = self.faults().collect();
+        for _ in 0..2 {
+            let (client, (began, fault)) = (dice.index(self.clients.len()), *dice.pick(&faults));
+            let at = (began + dice.between(0, fault.during())).min(BUSY);
+            let of_client = self.steps.iter_mut().filter(|step| step.act.client() == Some(client));
+            if let Some(last) = of_client.min_by_key(|step| step.at.abs_diff(at)) {
+                *last = Step { at, act: Act::Quit(client) };
+            }
+        }
+        let mut deaths = self.steps.iter_mut().filter_map(|step| match &mut step.act {
+            Act::Fault(Fault::Kill { during, .. }) => Some(during),
+            _ => None,
+        });
+        if let Some(during) = deaths.next() {
+            *during = FOR_GOOD;
+        }
+        self.steps.sort_by_key(|step| step.at);
+    }
+
+    /// Whether a node that is dead at the end stays so.
+    pub fn dies_for_good(&self, node: usize) -> bool {
+        self.faults().any(|(_, fault)| fault == Fault::Kill { node, during: FOR_GOOD })
     }
 
     fn fault(dice: &mut Dice) -> Fault {

@@ -40,6 +40,8 @@ pub enum Event {
     Got { line: Line, frame: Value },
     /// A client's socket is over.
     Shut { line: Line, code: Option<u16> },
+    /// A client is gone for good.
+    Quit { client: usize },
     /// All is quiet: what the store has, what the nodes have, who is in, and what the ledger has.
     End {
         rooms: Vec<Room>,

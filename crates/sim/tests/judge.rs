@@ -193,6 +193,27 @@ fn a_member_without_a_socket_and_a_client_that_was_not_let_in() {
 }
 
 #[test]
+fn a_client_that_quit_is_not_waited_for() {
+    let waited_for =
+        |events: &[Entered]| judge(events).iter().any(|verdict| verdict.what == "client 1 was not let in again");
+    let mut events = honest();
+    let Some(Entered { event: Event::End { clients, .. }, .. }) = events.last_mut() else { panic!() };
+    clients[1] = None;
+    assert!(waited_for(&events));
+    events.insert(0, Entered { at: 0, event: Event::Quit { client: 1 } });
+    assert!(!waited_for(&events));
+}
+
+#[test]
+fn nobody_was_let_in() {
+    let none = "nobody was ever let in";
+    let mut events = honest();
+    assert!(judge(&events).iter().all(|verdict| verdict.what != none));
+    events.retain(|entered| matches!(entered.event, Event::End { .. }));
+    assert!(judge(&events).iter().any(|verdict| verdict.what == none));
+}
+
+#[test]
 fn a_member_that_others_still_see() {
     forged(Crime::Ghost, |events| {
         let place = got(events, "USER_JOINED")[0];

@@ -76,6 +76,8 @@ pub enum Order {
     Flood,
     /// It goes, and comes back later.
     Leave,
+    /// It is gone without a word, and never comes back.
+    Quit,
     /// The story is over: no more.
     Report(mpsc::UnboundedSender<(usize, Option<Standing>)>),
 }
@@ -123,6 +125,7 @@ impl Client {
                     biased;
                     order = orders.recv() => match order {
                         Some(Order::Report(to)) => drop(to.send((self.number, None))),
+                        Some(Order::Quit) => self.quit(),
                         Some(_) => {}
                         None => return,
                     },
@@ -139,6 +142,11 @@ impl Client {
             };
             at = Instant::now() + Duration::from_millis(pause + self.dice.between(0, 500));
         }
+    }
+
+    fn quit(&mut self) {
+        self.gone = true;
+        self.record.add(Event::Quit { client: self.number });
     }
 
     pub(super) fn connect(&mut self) -> Option<Open> {
@@ -257,6 +265,10 @@ impl Client {
                         self.token = None;
                         self.say(open, json!({"type": "LEAVE"}));
                     },
+                    Order::Quit => {
+                        self.quit();
+                        return Some(Over::Vanished);
+                    }
                     Order::Report(to) => {
                         let at = Standing { line: open.line, room: self.room.clone(), node: open.node.name.clone() };
                         let _ = to.send((self.number, open.entered.then_some(at)));

@@ -87,6 +87,7 @@ impl Court<'_> {
             .iter()
             .filter_map(|entered| match &entered.event {
                 Event::Shut { line, code: Some(4503) } => Some(line.0),
+                Event::Quit { client } => Some(*client),
                 Event::Got { line, frame } if frame["code"] == "forbidden" && joins.contains(&number(frame, "id")) => {
                     Some(line.0)
                 }
@@ -97,6 +98,9 @@ impl Court<'_> {
             .iter()
             .filter_map(|entered| if let Event::Open { line, .. } = &entered.event { Some(line.0) } else { None })
             .collect();
+        if came.is_empty() && !clients.is_empty() {
+            self.find(Crime::Seat, at, "nobody was ever let in".to_owned());
+        }
         for (client, standing) in clients.iter().enumerate() {
             if standing.is_none() && came.contains(&client) && !gone.contains(&client) {
                 self.find(Crime::Seat, at, format!("client {client} was not let in again"));

@@ -1,7 +1,11 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::world::{World, name};
-use crate::{bus::lock, plan::Fault, record::Event};
+use crate::{
+    bus::lock,
+    plan::{FOR_GOOD, Fault},
+    record::Event,
+};
 
 impl World {
     /// When it is to be mended.
@@ -21,10 +25,13 @@ impl World {
             Fault::Slow { node, .. } => {
                 lock(bus).slow.insert(name(node));
             }
-            Fault::Kill { node, .. } => {
+            Fault::Kill { node, during } => {
                 let dead = self.nodes.lock().unwrap().insert(node, None).flatten()?;
                 dead.kill();
                 self.record.add(Event::Died { node: dead.name.clone() });
+                if during == FOR_GOOD {
+                    return None;
+                }
             }
             Fault::Pause { node, .. } => self.node(node)?.gate.shut(),
             Fault::Away { .. } => {
@@ -96,6 +103,7 @@ impl World {
         for number in 0..self.plan.nodes.len() {
             match self.node(number) {
                 Some(node) => node.gate.open(),
+                None if self.plan.dies_for_good(number) => {}
                 None => self.start(number),
             }
         }

@@ -232,6 +232,7 @@ impl World {
             Act::Guess(client) => (client, Order::Guess),
             Act::Flood(client) => (client, Order::Flood),
             Act::Leave(client) => (client, Order::Leave),
+            Act::Quit(client) => (client, Order::Quit),
             Act::Fault(fault) => {
                 self.record.add(Event::Fault { what: fault.name(), during: fault.during() });
                 return self.strike(fault);
