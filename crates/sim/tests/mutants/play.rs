@@ -1,9 +1,11 @@
-//! Builds the copy, and plays each mutant until it goes wrong.
+//! Builds the copy, and plays each mutant until a story goes wrong that goes well without it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 use super::{all, is_seen, mutated, root};
@@ -21,51 +23,91 @@ pub fn mutant(name: &str) -> bool {
 #[test]
 #[ignore = "builds the simulator anew and plays for some minutes"]
 fn each_mutant_makes_the_simulator_red() {
-    let seconds = std::env::var("MUTANTS_SECONDS").unwrap_or_else(|_| "60".to_owned());
+    let seconds = std::env::var("MUTANTS_SECONDS").map_or(60, |seconds| seconds.parse().unwrap());
     let wanted = std::env::var("MUTANTS").unwrap_or_default();
-    let program = build();
-    let clean = Played::of(&run(&program, "", &seconds));
-    println!("without a mutant: {} stories in {} s", clean.stories, clean.seconds);
-    assert_eq!(clean.wrong, None, "the simulator is red without a mutant");
+    let mut player = Player { program: build(), limit: Duration::from_secs(seconds), control: BTreeMap::new() };
     println!("| Mutant | Seed | Stories | Seconds | Crime |\n|---|---|---|---|---|");
     let mut green = Vec::new();
     for mutant in all().filter(|mutant| wanted.is_empty() || wanted.split(',').any(|name| name == mutant.name)) {
-        let played = Played::of(&run(&program, mutant.name, &seconds));
-        let (seed, crime) = played.wrong.unwrap_or_else(|| ("-".to_owned(), "GREEN".to_owned()));
-        println!("| {} | {seed} | {} | {} | {crime} |", mutant.name, played.stories, played.seconds);
-        if seed == "-" && is_seen(mutant) {
+        let began = Instant::now();
+        let found = player.hunt(mutant.name);
+        let (seed, stories) = (found.seed.map_or("-".to_owned(), |seed| seed.to_string()), found.stories);
+        println!("| {} | {seed} | {stories} | {:.1} | {} |", mutant.name, began.elapsed().as_secs_f64(), found.crime);
+        if found.seed.is_none() && is_seen(mutant) {
             green.push(format!("{}: {}", mutant.name, mutant.what));
         }
     }
     assert!(green.is_empty(), "the simulator does not see that\n{}", green.join("\n"));
 }
 
+struct Player {
+    program: PathBuf,
+    /// How long a mutant may take.
+    limit: Duration,
+    /// Whether a seed goes well without a mutant.
+    control: BTreeMap<u64, bool>,
+}
+
+struct Found {
+    seed: Option<u64>,
+    crime: String,
+    stories: u64,
+}
+
+impl Player {
+    /// Plays a mutant until a story goes wrong that goes well without it.
+    fn hunt(&mut self, mutant: &str) -> Found {
+        let (began, mut from, mut stories) = (Instant::now(), 1, 0);
+        while let Some(left) = self.limit.checked_sub(began.elapsed()).filter(|left| left.as_secs() > 0) {
+            let left = left.as_secs().to_string();
+            let arguments = ["--first", "--from", &from.to_string(), "--seeds", "1000000", "--within", &left];
+            let played = Played::of(&self.run(mutant, &arguments));
+            stories += played.stories;
+            from += played.stories;
+            for (seed, crime) in played.wrong {
+                if self.goes_well(seed) {
+                    return Found { seed: Some(seed), crime, stories };
+                }
+            }
+        }
+        Found { seed: None, crime: "GREEN".to_owned(), stories }
+    }
+
+    fn goes_well(&mut self, seed: u64) -> bool {
+        if let Some(well) = self.control.get(&seed) {
+            return *well;
+        }
+        let well = Played::of(&self.run("", &["--from", &seed.to_string(), "--seeds", "1"])).wrong.is_empty();
+        self.control.insert(seed, well);
+        well
+    }
+
+    fn run(&self, mutant: &str, arguments: &[&str]) -> Output {
+        Command::new(&self.program).args(arguments).env("MUTANT", mutant).output().unwrap()
+    }
+}
+
 /// What a run of the simulator said.
 struct Played {
-    stories: String,
-    seconds: String,
-    /// The seed of the first story that went wrong, and its first crime.
-    wrong: Option<(String, String)>,
+    stories: u64,
+    /// The seeds that went wrong, and the first crime of each.
+    wrong: Vec<(u64, String)>,
 }
 
 impl Played {
     fn of(output: &Output) -> Self {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut lines = text.lines();
-        let first = lines.next().unwrap_or_default();
-        let words: Vec<_> = first.split(' ').collect();
-        assert!(words.get(1) == Some(&"stories,"), "{first}\n{}", String::from_utf8_lossy(&output.stderr));
-        let seconds = words.iter().position(|word| *word == "s:").map_or("?", |place| words[place - 1]);
-        let seed = lines.clone().find_map(|line| line.strip_prefix("seed ")?.split(' ').next());
-        let crime = text.lines().find(|line| line.starts_with("  ")).unwrap_or_default().trim();
-        let wrong = seed.map(|seed| (seed.to_owned(), crime.chars().take(160).collect()));
-        Self { stories: words[0].to_owned(), seconds: seconds.to_owned(), wrong }
+        let stories = text.split(" of ").next().and_then(|count| count.parse().ok());
+        let stories = stories.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
+        let (mut wrong, mut lines) = (Vec::new(), text.lines());
+        while let Some(line) = lines.next() {
+            if let Some(rest) = line.strip_prefix("seed ") {
+                let seed = rest.split(' ').next().unwrap_or_default().parse().unwrap();
+                wrong.push((seed, lines.next().unwrap_or_default().trim().chars().take(160).collect()));
+            }
+        }
+        Self { stories, wrong }
     }
-}
-
-fn run(program: &Path, mutant: &str, seconds: &str) -> Output {
-    let arguments = ["--first", "--seeds", "1000000", "--within", seconds];
-    Command::new(program).args(arguments).env("MUTANT", mutant).output().unwrap()
 }
 
 /// The simulator with all mutants in it.
@@ -74,7 +116,7 @@ fn build() -> PathBuf {
     let tree = target.join("tree");
     copy(&tree);
     let profile = std::env::var("MUTANTS_PROFILE").unwrap_or_else(|_| "dev".to_owned());
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--package", "sim", "--profile", &profile]);
     let built = cargo.current_dir(&tree).env("CARGO_TARGET_DIR", &target).status().unwrap();
     assert!(built.success(), "the mutants do not compile");
@@ -84,7 +126,7 @@ fn build() -> PathBuf {
 /// Copies what git knows of, with all mutants. Files that are as they were keep their times, so that the next build is short.
 fn copy(tree: &Path) {
     let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
-    let mut mutated = mutated();
+    let (mut mutated, mut copied) = (mutated(), BTreeSet::new());
     for name in String::from_utf8(listed.stdout).unwrap().split_terminator('\0') {
         let (from, to) = (root().join(name), tree.join(name));
         if !from.is_file() {
@@ -97,6 +139,20 @@ fn copy(tree: &Path) {
         if fs::read(&to).ok().as_ref() != Some(&content) {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::write(&to, content).unwrap();
+        }
+        copied.insert(to);
+    }
+    remove_others(tree, &copied);
+}
+
+/// A file that has been moved since would be a module twice.
+fn remove_others(dir: &Path, copied: &BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            remove_others(&path, copied);
+        } else if !copied.contains(&path) {
+            fs::remove_file(&path).unwrap();
         }
     }
 }

@@ -2,14 +2,66 @@
 
 use super::{Edit, Mutant};
 
-const ENTER: &str = "src/room/decide.rs";
-
-pub(super) const MUTANTS: &[Mutant] = &[Mutant {
-    name: "token-unchanged",
-    what: "a client that resumes is given a token, and the seat keeps the old one",
-    edits: &[Edit {
-        file: ENTER,
-        old: "token: Some(resume.token),",
-        new: "token: if MUTANT { seated.token } else { Some(resume.token) },",
-    }],
-}];
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "token-unchanged",
+        what: "a client that resumes is given a token, and the seat keeps the old one",
+        edits: &[Edit {
+            file: "src/room/decide.rs",
+            old: "token: Some(resume.token),",
+            new: "token: if MUTANT { seated.token } else { Some(resume.token) },",
+        }],
+    },
+    Mutant {
+        name: "shown-token-forgotten",
+        what: "the token that was shown is no longer good, though the answer with the new one may be lost",
+        edits: &[Edit {
+            file: "src/room/decide.rs",
+            old: "token_before: Some(shown),",
+            new: "token_before: (!MUTANT).then_some(shown),",
+        }],
+    },
+    Mutant {
+        name: "late-departure",
+        what: "the end of an old socket takes the seat from the new one",
+        edits: &[Edit {
+            file: "src/room/decide/leave.rs",
+            old: "member.conn == conn && member.present()",
+            new: "(member.conn == conn || MUTANT) && member.present()",
+        }],
+    },
+    Mutant {
+        name: "departed-host",
+        what: "a host that is gone stays the host",
+        edits: &[Edit {
+            file: "src/room/apply.rs",
+            old: "if self.is_host(user) {",
+            new: "if self.is_host(user) && !MUTANT {",
+        }],
+    },
+    Mutant {
+        name: "no-election",
+        what: "a host that does not come back is not replaced",
+        edits: &[
+            Edit {
+                file: "src/room/due.rs",
+                old: "(None, Some(Vacancy { until, .. })) => *until,",
+                new: "(None, Some(Vacancy { until, .. })) => if MUTANT { return None } else { *until },",
+            },
+            Edit {
+                file: "src/room/due.rs",
+                old: "Presence::Away { since, .. } => since + policy.host_grace,",
+                new: "Presence::Away { since, .. } => if MUTANT { return None } else { since + policy.host_grace },",
+            },
+        ],
+    },
+    Mutant {
+        name: "away-for-ever",
+        what: "a seat that is kept for a RESUME is kept for ever",
+        edits: &[Edit {
+            file: "src/room/due.rs",
+            old: "Some((until, Due::Expire(&member.user))),",
+            new: "(!MUTANT).then_some((until, Due::Expire(&member.user))),",
+        }],
+    },
+];

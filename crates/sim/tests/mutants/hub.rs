@@ -1,4 +1,4 @@
-//! What a node and a worker do: the driver of replicas, shared state, the agent of the cluster, the way into the ledger.
+//! The driver of replicas, and what goes to sockets.
 
 use super::{Edit, Mutant};
 
@@ -21,6 +21,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         if let Some(room) = self.find(room) {",
             new: "fn stale(&self, room: &RoomId) {
         if !MUTANT && let Some(room) = self.find(room) {",
+        }],
+    },
+    Mutant {
+        name: "no-turn",
+        what: "a node does several things in a room at once",
+        edits: &[Edit {
+            file: "src/hub/driver.rs",
+            old: "let _turn = room.turn.lock().await;",
+            new: "let _turn = if MUTANT { None } else { Some(room.turn.lock().await) };",
         }],
     },
     Mutant {
@@ -49,45 +58,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: "src/hub/driver.rs",
             old: "Effect::Close { to, why } => to.close(why),",
             new: "Effect::Close { to, why } => if !MUTANT { to.close(why) },",
-        }],
-    },
-    Mutant {
-        name: "base-ignored",
-        what: "a commit is taken in whatever version it was decided on",
-        edits: &[Edit {
-            file: "crates/sim/src/store.rs",
-            old: "if before.version != update.base ||",
-            new: "if !MUTANT && before.version != update.base ||",
-        }],
-    },
-    Mutant {
-        name: "half-an-entry",
-        what: "of an entry of the ledger's queue the first event is read",
-        edits: &[Edit {
-            file: "src/backend/records/entry.rs",
-            old: "Ok(serde_json::from_str(tidy.as_deref().unwrap_or(text))?)",
-            new: "let mut entry: Entry = serde_json::from_str(tidy.as_deref().unwrap_or(text))?;
-    if MUTANT {
-        entry.events.truncate(1);
-    }
-    Ok(entry)",
-        }],
-    },
-    Mutant {
-        name: "failed-write-acknowledged",
-        what: "entries leave the queue though the ledger did not take them",
-        edits: &[Edit {
-            file: "src/worker/batch_writer.rs",
-            old: "                Err(error) => error,
-            };
-            let verdict = error.verdict();",
-            new: "                Err(_) if MUTANT => {
-                    done.extend(part.iter().map(|(queued, _)| *queued));
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let verdict = error.verdict();",
         }],
     },
 ];
