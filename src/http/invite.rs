@@ -32,19 +32,19 @@ pub(super) async fn short_id(State(app): State<Arc<AppState>>, request: Request)
     let Some(room) = rest(request.uri(), "/api/short-id/").and_then(|raw| RoomId::parse(&raw).ok()) else {
         return failure(StatusCode::BAD_REQUEST, "not a room id");
     };
-    match claim(&app, &room).await {
-        Ok(Claim::Busy(wait)) => {
+    match claim_code(&app, &room).await {
+        Ok(CodeOutcome::Busy(wait)) => {
             let wait = wait.div_ceil(1_000).to_string();
             ([(header::RETRY_AFTER, wait)], failure(StatusCode::TOO_MANY_REQUESTS, "Failed to create short ID"))
                 .into_response()
         }
-        Ok(Claim::Code(code)) => {
+        Ok(CodeOutcome::Code(code)) => {
             let link = format!("{}/room/{code}", base(&app, &request));
             // Another page than this node's is for the extension; this node's page has links of its own.
             let page = if app.invite_url.starts_with('/') { link.clone() } else { format!("{link}?{TO_PAGE}") };
             Json(json!({ "shortId": code, "roomId": room, "shortUrl": link, "pageUrl": page })).into_response()
         }
-        Ok(Claim::Taken) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
+        Ok(CodeOutcome::Taken) => failure(StatusCode::INTERNAL_SERVER_ERROR, "Failed to create short ID"),
         Err(error) => {
             tracing::warn!(%error, "a short code could not be kept");
             failure(StatusCode::SERVICE_UNAVAILABLE, "Failed to create short ID")
@@ -106,7 +106,7 @@ pub(super) async fn invite(State(app): State<Arc<AppState>>, request: Request) -
 }
 
 /// The outcome of a request for a code.
-enum Claim {
+enum CodeOutcome {
     Code(String),
     /// All codes that the room could have belong to other rooms.
     Taken,
@@ -114,24 +114,24 @@ enum Claim {
     Busy(u64),
 }
 
-async fn claim(app: &AppState, room: &RoomId) -> Result<Claim, BackendError> {
+async fn claim_code(app: &AppState, room: &RoomId) -> Result<CodeOutcome, BackendError> {
     let now = app.clock.now();
     let life = if app.backend.exists(room).await? {
         LIFE
     } else {
         let mut codes = app.codes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(wait) = codes.take(1, STRANGE_RATE, STRANGE_BURST, now) {
-            return Ok(Claim::Busy(wait));
+            return Ok(CodeOutcome::Busy(wait));
         }
         SHORT_LIFE
     };
     for attempt in 0..ATTEMPTS {
         let code = app.keys.short_code(room, attempt);
         if app.backend.claim_code(&code, room, now + life, now).await? {
-            return Ok(Claim::Code(code));
+            return Ok(CodeOutcome::Code(code));
         }
     }
-    Ok(Claim::Taken)
+    Ok(CodeOutcome::Taken)
 }
 
 async fn resolve(app: &AppState, code: &str) -> Result<Option<RoomId>, BackendError> {

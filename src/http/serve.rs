@@ -23,7 +23,7 @@ use super::{
     answer::Answer,
     crowd::{Crowd, Member},
     pulse::{Overdue, Pulse},
-    scoop::Scoop,
+    read_ahead::ReadAhead,
 };
 use crate::{clock::millis, limit::Throttle, telemetry::HttpMetrics};
 
@@ -143,7 +143,7 @@ impl Connection {
                 answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
             }
         });
-        let stream = TokioIo::new(Scoop::new(stream, tasks, Some(Arc::clone(&pulse))));
+        let stream = TokioIo::new(ReadAhead::new(stream, tasks, Some(Arc::clone(&pulse))));
         let mut http = http1::Builder::new();
         http.header_read_timeout(None).max_buf_size(MAX_HEAD);
         let mut served = pin!(http.serve_connection(stream, service).with_upgrades());

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     Hub, HubError, LocalRoom,
-    membership::{Arrival, Membership},
+    membership::{JoiningSocket, Membership},
     room::Connection,
 };
 use crate::{
@@ -26,32 +26,42 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 impl Hub {
-    /// Admits a user. The answer, ROOM_STATE, goes through the outbox of `arrival`.
-    pub async fn join(&self, id: &RoomId, join: Join, arrival: Arrival) -> Result<(Membership, u64), HubError> {
-        let (user, socket) = (join.user.clone(), arrival.conn);
+    /// Admits a user. The answer, ROOM_STATE, goes through the outbox of `joining_socket`.
+    pub async fn join(
+        &self,
+        id: &RoomId,
+        join: Join,
+        joining_socket: JoiningSocket,
+    ) -> Result<(Membership, u64), HubError> {
+        let (user, socket) = (join.user.clone(), joining_socket.conn);
         let mut job = Job::Enter(Command::Join(join));
-        let entered = self.enter(id, arrival.clone(), (&user, socket), &job).await;
+        let entered = self.enter(id, joining_socket.clone(), (&user, socket), &job).await;
         let Err(HubError::SeatHeld { node, conn }) = &entered else { return entered };
-        let Some(answers) = self.still_answers(id, &user, (node, *conn), &arrival.outbox).await else {
+        let Some(answers) = self.still_answers(id, &user, (node, *conn), &joining_socket.outbox).await else {
             return entered;
         };
         if let Job::Enter(Command::Join(join)) = &mut job {
             join.asked = Some(Asked { conn: *conn, answers });
         }
-        self.enter(id, arrival, (&user, socket), &job).await
+        self.enter(id, joining_socket, (&user, socket), &job).await
     }
 
     /// Resumes a seat: the client gets RESUMED and what it missed, or DISCONTINUITY and ROOM_STATE.
-    pub async fn resume(&self, id: &RoomId, resume: Resume, arrival: Arrival) -> Result<(Membership, u64), HubError> {
-        let (user, conn) = (resume.user.clone(), arrival.conn);
-        let resumed = self.enter(id, arrival, (&user, conn), &Job::Enter(Command::Resume(resume))).await;
+    pub async fn resume(
+        &self,
+        id: &RoomId,
+        resume: Resume,
+        joining_socket: JoiningSocket,
+    ) -> Result<(Membership, u64), HubError> {
+        let (user, conn) = (resume.user.clone(), joining_socket.conn);
+        let resumed = self.enter(id, joining_socket, (&user, conn), &Job::Enter(Command::Resume(resume))).await;
         resumed.inspect_err(|_| self.parts.metrics.resumed.inc(telemetry::Resumed::Refused))
     }
 
     async fn enter(
         &self,
         id: &RoomId,
-        arrival: Arrival,
+        joining_socket: JoiningSocket,
         (user, conn): (&UserId, ConnId),
         job: &Job,
     ) -> Result<(Membership, u64), HubError> {
@@ -61,7 +71,7 @@ impl Hub {
             let room = self.open(id);
             let turn = room.turn.lock().await;
             if !room.look(Replica::is_retired) {
-                let version = self.run_turn(&room, job, Some(arrival.into())).await?;
+                let version = self.run_turn(&room, job, Some(joining_socket.into())).await?;
                 drop(turn);
                 return Ok((Membership { room, user: user.clone(), conn }, version));
             }
@@ -169,10 +179,10 @@ impl Hub {
             Effect::Close { to, why } => to.close(why),
             Effect::Applied { update, from } => {
                 if from == Source::Remote {
-                    // For its own decisions the node measures from the arrival of the frame.
+                    // For its own decisions the node measures from the joining_socket of the frame.
                     metrics.relay_remote.observe(Duration::from_millis(now.saturating_sub(update.at)));
                 }
-                self.waiting.hear(update);
+                self.waiting.on_update(update);
             }
             Effect::Gap(gap) => metrics.gaps.inc(match gap {
                 Gap::Noticed => telemetry::Gap::Noticed,

@@ -106,7 +106,7 @@ impl Hub {
     }
 
     /// Opens a room that was restored after a restart, and keeps it until a member joins or its grace time is over.
-    pub async fn adopt(&self, room: &RoomId) -> Result<(), HubError> {
+    pub async fn keep_restored(&self, room: &RoomId) -> Result<(), HubError> {
         let room = self.open(room);
         self.take_turn(&room, &Job::Adopt).await.map(|_| ())
     }
@@ -132,7 +132,7 @@ impl Hub {
     }
 
     /// After a panic in `room`: it is loaded again before anything else is decided in it.
-    pub fn distrust(&self, room: &RoomId) {
+    pub fn resync_after_panic(&self, room: &RoomId) {
         if let Some(room) = self.find(room) {
             self.resync_soon(&room, Why::Broken);
         }

@@ -10,7 +10,7 @@ use crate::{
 
 /// The socket of a JOIN or RESUME.
 #[derive(Debug, Clone)]
-pub struct Arrival {
+pub struct JoiningSocket {
     /// The id of the socket.
     pub conn: ConnId,
     /// Its outbox.
@@ -25,9 +25,9 @@ pub struct Arrival {
     pub missed: Option<StreamPosition>,
 }
 
-impl From<Arrival> for PendingJoin<Arc<Outbox>> {
-    fn from(arrival: Arrival) -> Self {
-        let Arrival { conn, outbox, generation, features, token, missed } = arrival;
+impl From<JoiningSocket> for PendingJoin<Arc<Outbox>> {
+    fn from(joining_socket: JoiningSocket) -> Self {
+        let JoiningSocket { conn, outbox, generation, features, token, missed } = joining_socket;
         Self { conn, budget: outbox.budget(), handle: outbox, generation, features, token, missed }
     }
 }

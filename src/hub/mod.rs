@@ -19,10 +19,9 @@ mod signal;
 mod timer;
 mod waiting;
 
-pub use crate::room::StreamPosition as Missed;
 pub use error::HubError;
 pub use hub::{Hub, Parts};
-pub use membership::{Arrival, Membership};
+pub use membership::{JoiningSocket, Membership};
 pub use outbox::{Batch, Outbox, Prompt};
 pub use room::LocalRoom;
 pub use schedule::Schedule;

@@ -20,16 +20,16 @@ impl Hub {
     /// Reaps a dead node in these rooms. Returns whether that succeeded in all of them.
     pub async fn reap(&self, node: &NodeId, rooms: Vec<RoomId>) -> bool {
         let wanted = rooms.len();
-        self.tend(rooms, &Job::Tend(Command::Reap { node: node.clone() })).await.len() == wanted
+        self.run_in_rooms(rooms, &Job::Orphan(Command::Reap { node: node.clone() })).await.len() == wanted
     }
 
     /// Runs the timers of overdue rooms. Returns when each is due next.
-    pub async fn attend(&self, rooms: Vec<RoomId>) -> Vec<(RoomId, Option<Millis>)> {
-        self.tend(rooms, &Job::Tend(Command::Tick)).await
+    pub async fn run_overdue(&self, rooms: Vec<RoomId>) -> Vec<(RoomId, Option<Millis>)> {
+        self.run_in_rooms(rooms, &Job::Orphan(Command::Tick)).await
     }
 
     /// Has every room loaded again, because other nodes may have reaped this one.
-    pub fn doubt_all(&self) {
+    pub fn resync_all(&self) {
         self.all().iter().for_each(|room| self.resync_soon(room, Why::LeaseLost));
     }
 
@@ -39,10 +39,10 @@ impl Hub {
         self.all().iter().map(|room| room.look(|replica| here(replica.room()))).sum()
     }
 
-    async fn tend(&self, rooms: Vec<RoomId>, job: &Job) -> Vec<(RoomId, Option<Millis>)> {
+    async fn run_in_rooms(&self, rooms: Vec<RoomId>, job: &Job) -> Vec<(RoomId, Option<Millis>)> {
         let done = stream::iter(rooms)
             .map(|room| async move {
-                let tended = self.tend_one(&room, job).await;
+                let tended = self.run_in_room(&room, job).await;
                 if let Err(HubError::Backend(BackendError::Corrupt { .. })) = tended {
                     // No node has the room, which is logged. Trying again each second would not help.
                     return Some((room, Some(self.now() + UNREADABLE)));
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     /// Runs a job in a room, and returns when it is due next.
-    async fn tend_one(&self, id: &RoomId, job: &Job) -> Result<Option<Millis>, HubError> {
+    async fn run_in_room(&self, id: &RoomId, job: &Job) -> Result<Option<Millis>, HubError> {
         let room = self.open(id);
         self.take_turn(&room, job).await?;
         Ok(room.look(|replica| replica.next_due(&self.parts.policy)))

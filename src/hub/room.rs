@@ -43,7 +43,7 @@ impl LocalRoom {
         Self { id, turn: tokio::sync::Mutex::default(), state: Mutex::new(local) }
     }
 
-    /// Held briefly, and never across an await. After a panic under it the room is loaded again ([`Hub::distrust`]), so poisoning
+    /// Held briefly, and never across an await. After a panic under it the room is loaded again ([`Hub::resync_after_panic`]), so poisoning
     /// is ignored.
     fn local(&self) -> MutexGuard<'_, Local> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,7 +4,7 @@ use super::{Hub, HubError, Membership};
 use crate::{
     backend::Delivery,
     id::UserId,
-    protocol::{Frame, ServerFrame, Signal, SignalFrame, Whisper, encode},
+    protocol::{DirectMessage, Frame, ServerFrame, Signal, SignalFrame, encode},
     replica::Route,
     room::Refusal,
     telemetry::Dropped,
@@ -57,15 +57,15 @@ impl Hub {
     }
 
     /// Sends a BROADCAST with `to` to one member.
-    pub async fn whisper(&self, seat: &Membership, whisper: &Whisper) -> Result<(), HubError> {
-        let frame = encode(&ServerFrame::Whisper {
+    pub async fn send_direct_message(&self, seat: &Membership, message: &DirectMessage) -> Result<(), HubError> {
+        let frame = encode(&ServerFrame::DirectMessage {
             user_id: &seat.user,
-            event: &whisper.event,
-            data: whisper.data.as_ref(),
-            to: &whisper.to,
+            event: &message.event,
+            data: message.data.as_ref(),
+            to: &message.to,
             timestamp: self.now(),
         });
-        self.direct(seat, &whisper.to, frame).await
+        self.direct(seat, &message.to, frame).await
     }
 
     async fn direct(&self, seat: &Membership, to: &UserId, frame: Frame) -> Result<(), HubError> {

@@ -37,7 +37,7 @@ impl Waiting {
     }
 
     /// Prompts the sockets that wait for this room, if the update may admit them.
-    pub(super) fn hear(&self, update: &Update) {
+    pub(super) fn on_update(&self, update: &Update) {
         if self.count.load(Ordering::Acquire) == 0 || !update.changes.iter().any(crate::room::Change::makes_room) {
             return;
         }

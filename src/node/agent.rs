@@ -181,7 +181,7 @@ impl ClusterAgent {
                     if renewal.lost && !first {
                         self.parts.metrics.lease_lost.inc();
                         tracing::warn!("this node's lease had run out; its rooms are read again");
-                        self.parts.hub.doubt_all();
+                        self.parts.hub.resync_all();
                         if let Err(error) = self.parts.cluster.announce_rooms().await {
                             tracing::debug!(%error, "rooms could not be announced again");
                         }
@@ -233,7 +233,7 @@ impl ClusterAgent {
             else {
                 continue;
             };
-            for (room, due) in self.parts.hub.attend(rooms).await {
+            for (room, due) in self.parts.hub.run_overdue(rooms).await {
                 if let Err(error) = self.parts.cluster.set_due(&room, due).await {
                     tracing::debug!(%room, %error, "the due time of a room could not be stored");
                 }

@@ -103,7 +103,7 @@ impl Stores {
     pub(super) async fn restore_rooms(&self, hub: &Hub) {
         let StoreKind::Alone { restored, .. } = &self.kind else { return };
         for room in restored {
-            if let Err(error) = hub.adopt(room).await {
+            if let Err(error) = hub.keep_restored(room).await {
                 tracing::warn!(%room, %error, "a room could not be restored");
             }
         }

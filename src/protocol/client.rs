@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    ClientMessage, Hello, MemberMessage, Signal, SignalKind, Whisper, check, decode::read, frame_type::frame_types,
+    ClientMessage, DirectMessage, Hello, MemberMessage, Signal, SignalKind, check, decode::read,
+    frame_type::frame_types,
 };
 use crate::{
     id::UserId,
@@ -148,7 +149,7 @@ pub(super) fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage
         ClientFrameType::Broadcast => {
             let Broadcast { event, data, to } = read(text)?;
             match to {
-                Some(to) => member(MemberMessage::Whisper(Whisper { event, data, to })),
+                Some(to) => member(MemberMessage::DirectMessage(DirectMessage { event, data, to })),
                 None => act(Action::Broadcast { event, data }),
             }
         }

@@ -77,7 +77,7 @@ pub enum MemberMessage {
     /// A signal.
     Signal(Signal),
     /// A BROADCAST for one member.
-    Whisper(Whisper),
+    DirectMessage(DirectMessage),
     /// An action that the room decides.
     Act(Action),
     /// A frame without effect.
@@ -87,7 +87,7 @@ pub enum MemberMessage {
 /// BROADCAST with a `to`.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "docs/protocol.md has them")]
-pub struct Whisper {
+pub struct DirectMessage {
     pub event: Box<str>,
     pub data: Option<Json>,
     pub to: UserId,

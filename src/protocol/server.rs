@@ -72,7 +72,7 @@ pub enum ServerFrame<'a> {
     },
     /// A BROADCAST for one member.
     #[serde(rename = "BROADCAST")]
-    Whisper {
+    DirectMessage {
         user_id: &'a UserId,
         event: &'a str,
         data: Option<&'a Json>,
@@ -137,7 +137,7 @@ impl ServerFrame<'_> {
             Self::Resumed { .. } => ServerFrameType::Resumed,
             Self::Discontinuity { .. } => ServerFrameType::Discontinuity,
             Self::Leave { .. } => ServerFrameType::Leave,
-            Self::Whisper { .. } => ServerFrameType::Broadcast,
+            Self::DirectMessage { .. } => ServerFrameType::Broadcast,
             Self::SyncResponse { .. } => ServerFrameType::SyncResponse,
             Self::PlaybackAck { .. } => ServerFrameType::PlaybackAck,
             Self::IceServers { .. } => ServerFrameType::IceServers,

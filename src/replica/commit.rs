@@ -73,7 +73,7 @@ impl Attempt {
 impl Job {
     fn command(&self) -> &Command {
         match self {
-            Self::Command(command) | Self::Enter(command) | Self::Tend(command) => command,
+            Self::Command(command) | Self::Enter(command) | Self::Orphan(command) => command,
             Self::Adopt | Self::Tick => &Command::Tick,
         }
     }
@@ -232,7 +232,7 @@ pub(super) fn attempted(command: &Command, refusal: Refusal, room: &Room) -> Opt
         Command::Disconnect { .. }
         | Command::Refused(_)
         | Command::Reap { .. }
-        | Command::Reseat(_)
+        | Command::Reattach(_)
         | Command::Tick => {
             return None;
         }

@@ -286,7 +286,7 @@ impl<H> Turn<'_, H> {
     pub(super) fn reattach(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
         if let Some(member) = replica.sessions.values().find_map(|session| session.evicted()) {
             let purpose = Purpose::Reattach { user: member.user.clone(), conn: member.conn };
-            let command = Command::Reseat(Box::new(member.clone()));
+            let command = Command::Reattach(Box::new(member.clone()));
             return self.decide(Attempt::of(purpose, command), replica, env, out);
         }
         self.work(replica, env, out)

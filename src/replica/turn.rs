@@ -23,7 +23,7 @@ pub enum Job {
     /// Admit a connection, by JOIN or RESUME.
     Enter(Command),
     /// Run a command in a room without members on this node: its node is dead, or did not run what was due.
-    Tend(Command),
+    Orphan(Command),
     /// Run what is due: see [`Replica::timeout`].
     Tick,
 }
@@ -166,7 +166,7 @@ impl<'j, H> Turn<'j, H> {
                 }
                 self.decide(Attempt::new(Purpose::Job { before: replica.room.version }), replica, env, out)
             }
-            Job::Command(_) | Job::Tend(_) | Job::Tick => {
+            Job::Command(_) | Job::Orphan(_) | Job::Tick => {
                 self.decide(Attempt::new(Purpose::Job { before: replica.room.version }), replica, env, out)
             }
         }
@@ -192,7 +192,7 @@ impl<'j, H> Turn<'j, H> {
                 }
                 None => self.finish(Err(refusal.into()), replica, env),
             },
-            (Job::Tick | Job::Tend(Command::Tick), Ok(version)) if version != before => {
+            (Job::Tick | Job::Orphan(Command::Tick), Ok(version)) if version != before => {
                 // One change at a time, until nothing is due.
                 self.decide(Attempt::new(Purpose::Job { before: version }), replica, env, out)
             }
@@ -200,7 +200,7 @@ impl<'j, H> Turn<'j, H> {
                 let idle = replica.idle_watchers(env.now);
                 self.forget_watchers(idle, replica, env, out)
             }
-            (Job::Tend(Command::Reap { .. }), Ok(version)) => {
+            (Job::Orphan(Command::Reap { .. }), Ok(version)) => {
                 out(Effect::Reaped(version.saturating_sub(before)));
                 self.finish(Ok(version), replica, env)
             }

@@ -30,7 +30,7 @@ pub enum Command {
     /// A node is dead: its sockets are lost.
     Reap { node: NodeId },
     /// A member was evicted although its socket lives: it gets its seat again.
-    Reseat(Box<Member>),
+    Reattach(Box<Member>),
     /// Run the next timer that is due.
     Tick,
 }

@@ -37,7 +37,7 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
         }
         Command::Refused(attempt) => refused(room, attempt, now),
         Command::Reap { node } => leave::reap(room, node, policy, now),
-        Command::Reseat(member) => reseat(room, member, policy, now),
+        Command::Reattach(member) => reattach(room, member, policy, now),
         Command::Tick => due::decide_tick(room, policy, now),
     };
     let mut after = room.clone();
@@ -146,7 +146,7 @@ fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
 }
 
 /// The seat of a member that is away. Its departure was announced, so its return is, too.
-fn reseat(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
+fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
     let member = Member { presence: Presence::Present, watching: false, ..member.clone() };
     match room.members.get(&member.user) {
         Some(seated) if seated.conn == member.conn && !seated.present() => {

@@ -60,7 +60,7 @@ impl ClientSession {
     }
 
     /// Handles a frame that arrived at `received`, or at `came` by the monotonic clock. Returns the PONG for a PING.
-    pub(super) async fn hear(&mut self, text: &str, received: Millis, came: Instant) -> Option<Frame> {
+    pub(super) async fn handle_text(&mut self, text: &str, received: Millis, came: Instant) -> Option<Frame> {
         let Inbound { id, kind, message } = match decode(text) {
             Ok(inbound) => inbound,
             Err(error) => {
@@ -123,7 +123,9 @@ impl ClientSession {
                 seat.version()
             }),
             MemberMessage::Signal(signal) => hub.signal(seat, &signal).await.map(|()| seat.version()),
-            MemberMessage::Whisper(whisper) => hub.whisper(seat, &whisper).await.map(|()| seat.version()),
+            MemberMessage::DirectMessage(message) => {
+                hub.send_direct_message(seat, &message).await.map(|()| seat.version())
+            }
             MemberMessage::Ignored => Ok(seat.version()),
         };
         let left = leaves && done.is_ok();

@@ -48,7 +48,7 @@ pub(super) fn run(
         } else {
             // The panic may have left the room in a wrong state.
             if let Some(room) = session.subject.room() {
-                gateway.hub.distrust(&room);
+                gateway.hub.resync_after_panic(&room);
             }
             End::Close(Close::Internal)
         };
@@ -101,7 +101,7 @@ impl<T: Transport> Connection<'_, T> {
                 if session.budget.is_behind() && !held {
                     // Frames that were sent while nothing was read. After the last one the sender is no longer behind.
                     let frame = unconstrained(self.socket.next()).now_or_never();
-                    if let Some(step) = frame.map(|frame| self.hear(session, heart, frame, &mut taken)) {
+                    if let Some(step) = frame.map(|frame| self.on_message(session, heart, frame, &mut taken)) {
                         if let Err(end) = step.await {
                             return end;
                         }
@@ -119,7 +119,7 @@ impl<T: Transport> Connection<'_, T> {
                 let step = tokio::select! {
                     biased;
                     () = &mut timer => self.beat(session, heart, timer.as_mut()),
-                    frame = self.socket.next(), if !held => self.hear(session, heart, frame, &mut taken),
+                    frame = self.socket.next(), if !held => self.on_message(session, heart, frame, &mut taken),
                     batch = self.outbox.take() => self.write(batch),
                 };
                 if let Err(end) = step.await {
@@ -147,7 +147,7 @@ impl<T: Transport> Connection<'_, T> {
     }
 
     /// Handles a message of the peer, or its end.
-    fn hear<'a>(
+    fn on_message<'a>(
         &'a mut self,
         session: &'a mut ClientSession,
         heart: &mut Heartbeat,
@@ -213,7 +213,7 @@ impl<T: Transport> Connection<'_, T> {
             let pong = session.turn_away(&text, wait, received);
             return self.pong(pong);
         }
-        let mut work = Box::pin(async move { session.hear(&text, received, came).await });
+        let mut work = Box::pin(async move { session.handle_text(&text, received, came).await });
         match (&mut work).now_or_never() {
             Some(pong) => self.pong(pong),
             None => Either::Right(Box::pin(async move {

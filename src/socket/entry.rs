@@ -8,10 +8,10 @@ use super::{answer::Outcome, client_session::ClientSession, features::Features, 
 use crate::{
     auth::ResumeToken,
     clock::Millis,
-    hub::{Arrival, HubError, Membership, Missed},
+    hub::{HubError, JoiningSocket, Membership},
     id::RoomId,
     protocol::{ClientFrameType, Close, Code, JoinFrame, ResumeFrame},
-    room::{Action, Join, Json, Refusal, Resume},
+    room::{Action, Join, Json, Refusal, Resume, StreamPosition},
 };
 
 impl ClientSession {
@@ -68,8 +68,8 @@ impl ClientSession {
             }
         }
         self.subject.sit(room, &join.user);
-        let arrival = self.arrival(features, token, None);
-        let (seat, version) = self.gateway.hub.join(room, join, arrival).await?;
+        let joining_socket = self.joining_socket(features, token, None);
+        let (seat, version) = self.gateway.hub.join(room, join, joining_socket).await?;
         tracing::info!(version, features = ?features.names(), "joined");
         // The ping follows ROOM_STATE: its pong shows that the token has arrived.
         self.received_state = features.resume().then(|| self.outbox.ask());
@@ -171,9 +171,9 @@ impl ClientSession {
             proof: keys.token(&frame.user_id, &frame.resume_token),
             token: token.digest,
         };
-        let missed = Missed { epoch: frame.epoch, version: frame.version };
-        let arrival = self.arrival(features, Some(token), Some(missed));
-        match self.gateway.hub.resume(&frame.room_id, resume, arrival).await {
+        let missed = StreamPosition { epoch: frame.epoch, version: frame.version };
+        let joining_socket = self.joining_socket(features, Some(token), Some(missed));
+        match self.gateway.hub.resume(&frame.room_id, resume, joining_socket).await {
             Ok((seat, version)) => {
                 tracing::info!(version, missed = version.saturating_sub(frame.version), "resumed");
                 self.features = features;
@@ -184,8 +184,13 @@ impl ClientSession {
         }
     }
 
-    fn arrival(&self, features: Features, token: Option<ResumeToken>, missed: Option<Missed>) -> Arrival {
-        Arrival {
+    fn joining_socket(
+        &self,
+        features: Features,
+        token: Option<ResumeToken>,
+        missed: Option<StreamPosition>,
+    ) -> JoiningSocket {
+        JoiningSocket {
             conn: self.subject.conn(),
             outbox: Arc::clone(&self.outbox),
             generation: features.generation,

@@ -8,11 +8,11 @@ use tandem::{
     backend::{Backend, Memory, MemoryLedger, Retention, RoomEvents},
     clock::Clock,
     config::IceConfig,
-    hub::{Arrival, Hub, HubError, Membership, Missed, Outbox, Parts},
+    hub::{Hub, HubError, JoiningSocket, Membership, Outbox, Parts},
     id::NodeId,
     ledger::Archive,
     protocol::Generation,
-    room::{Action, Command, Digest, Json, Policy, Resume},
+    room::{Action, Command, Digest, Json, Policy, Resume, StreamPosition},
     telemetry::Metrics,
 };
 
@@ -75,8 +75,8 @@ pub struct Client {
     pub seat: Membership,
 }
 
-pub fn arrival(socket: &str, outbox: &Arc<Outbox>, missed: Option<Missed>) -> Arrival {
-    Arrival {
+pub fn joining_socket(socket: &str, outbox: &Arc<Outbox>, missed: Option<StreamPosition>) -> JoiningSocket {
+    JoiningSocket {
         conn: conn(socket),
         outbox: Arc::clone(outbox),
         generation: Generation::Current,
@@ -94,11 +94,11 @@ impl Client {
     pub async fn enter(hub: &Hub, id: &str, name: &str) -> Result<Self, HubError> {
         let outbox = Arc::new(Outbox::new(1 << 20));
         let Command::Join(join) = join(name, hub.node().as_str(), true) else { unreachable!() };
-        let (seat, _) = hub.join(&room(id), join, arrival(name, &outbox, None)).await?;
+        let (seat, _) = hub.join(&room(id), join, joining_socket(name, &outbox, None)).await?;
         Ok(Self { outbox, seat })
     }
 
-    pub async fn resume(hub: &Hub, name: &str, socket: &str, missed: Missed) -> Result<Self, HubError> {
+    pub async fn resume(hub: &Hub, name: &str, socket: &str, missed: StreamPosition) -> Result<Self, HubError> {
         Self::resume_with(hub, name, socket, missed, 1 << 20).await
     }
 
@@ -106,7 +106,7 @@ impl Client {
         hub: &Hub,
         name: &str,
         socket: &str,
-        missed: Missed,
+        missed: StreamPosition,
         budget: usize,
     ) -> Result<Self, HubError> {
         let outbox = Arc::new(Outbox::new(budget));
@@ -118,7 +118,7 @@ impl Client {
             proof: Digest::new([2; 32]).into(),
             token: Digest::new([2; 32]),
         };
-        let (seat, _) = hub.resume(&room("r"), resume, arrival(socket, &outbox, Some(missed))).await?;
+        let (seat, _) = hub.resume(&room("r"), resume, joining_socket(socket, &outbox, Some(missed))).await?;
         Ok(Self { outbox, seat })
     }
 
@@ -129,9 +129,9 @@ impl Client {
     }
 
     /// The room in its ROOM_STATE, the first frame.
-    pub fn seen(&self) -> Missed {
+    pub fn seen(&self) -> StreamPosition {
         let state = self.frames().remove(0);
-        Missed { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() }
+        StreamPosition { epoch: state["epoch"].as_u64().unwrap(), version: state["version"].as_u64().unwrap() }
     }
 
     pub fn types(&self) -> Vec<String> {

@@ -121,7 +121,7 @@ async fn one_that_nobody_has_is_refused_counted_and_not_looked_after_all_the_tim
     assert!(north.count("tandem_state_errors_total{cause=\"corrupt\"}") > 0);
     assert!(north.hub.is_empty(), "it holds nothing of it");
     let now = Clock::system().now();
-    let attended = north.hub.attend(vec![room("r")]).await;
+    let attended = north.hub.run_overdue(vec![room("r")]).await;
     assert!(matches!(attended.as_slice(), [(_, Some(due))] if *due > now + 30_000), "{attended:?}");
     assert!(north.hub.reap(north.hub.node(), vec![room("r")]).await, "a dead node is not kept for it");
     let left: Vec<u8> = redis::cmd("HGET").arg(&key).arg("room").query_async(&mut connection).await.unwrap();

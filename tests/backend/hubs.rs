@@ -12,15 +12,15 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tandem::{
     backend::{BackendError, Memory},
-    hub::{Hub, Missed, Outbox},
-    protocol::Whisper,
-    room::Command,
+    hub::{Hub, Outbox},
+    protocol::DirectMessage,
+    room::{Command, StreamPosition},
     telemetry::Metrics,
 };
 use tokio::sync::Notify;
 
 use crate::{
-    client::{Client, arrival, hub, memory, tapped_hub},
+    client::{Client, hub, joining_socket, memory, tapped_hub},
     double::{History, Taps},
     fixture::{join, room, user},
 };
@@ -111,7 +111,7 @@ async fn who_missed_too_much_is_told_so_and_gets_the_whole_room() {
     assert_eq!(frames[1]["type"], "ROOM_STATE");
     assert_eq!(frames[1]["version"], ben.seat.version());
     north.disconnect(&ana.seat, true).await.unwrap();
-    let epoch = Missed { epoch: 1, ..missed };
+    let epoch = StreamPosition { epoch: 1, ..missed };
     let ana = Client::resume(&south, "ana", "ana-2", epoch).await.unwrap();
     assert_eq!(ana.frames()[0]["reason"], "epoch_changed");
 }
@@ -124,14 +124,14 @@ async fn meanwhile(epoch_is_known: bool) -> Vec<String> {
     let ana = Client::join(&north, "ana").await;
     let ben = Client::join(&south, "ben").await;
     let seen = ben.seen();
-    let missed = if epoch_is_known { seen } else { Missed { epoch: 1, ..seen } };
+    let missed = if epoch_is_known { seen } else { StreamPosition { epoch: 1, ..seen } };
     south.disconnect(&ben.seat, true).await.unwrap();
     ana.say(&north, "before").await;
     let others = async {
         slow.asked.notified().await;
         ana.say(&north, "meanwhile").await;
-        let whisper = Whisper { event: "psst".into(), data: None, to: user("ben") };
-        north.whisper(&ana.seat, &whisper).await.unwrap();
+        let message = DirectMessage { event: "psst".into(), data: None, to: user("ben") };
+        north.send_direct_message(&ana.seat, &message).await.unwrap();
         slow.answer.notify_one();
     };
     let (back, ()) = tokio::join!(Client::resume(&south, "ben", "ben-2", missed), others);
@@ -152,7 +152,7 @@ async fn who_is_given_up_by_mistake_is_told_where_it_sits_now() {
     let ana = Client::join(&south, "ana").await;
     let outbox = Arc::new(Outbox::new(1 << 20));
     let Command::Join(request) = join("ben", "north", false) else { unreachable!() };
-    let (seat, _) = north.join(&room("r"), request, arrival("ben", &outbox, None)).await.unwrap();
+    let (seat, _) = north.join(&room("r"), request, joining_socket("ben", &outbox, None)).await.unwrap();
     let ben = Client { outbox, seat };
     assert!(south.reap(north.node(), vec![room("r")]).await);
     let told = async {
@@ -217,7 +217,7 @@ async fn a_node_that_could_not_read_what_it_missed_asks_again_before_it_says_tha
     ana.say(&north, "unheard").await;
     deaf.lost.store(1, Ordering::Relaxed);
     deaf.answer.notify_one();
-    south.doubt_all();
+    south.resync_all();
     let told = async {
         let mut told = Vec::new();
         while told.is_empty() {

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use serde_json::Value;
 use tandem::{
     backend::Inbox,
-    hub::{Hub, Missed, Outbox},
-    protocol::Whisper,
-    room::{Digest, Json, Resume},
+    hub::{Hub, Outbox},
+    protocol::DirectMessage,
+    room::{Digest, Json, Resume, StreamPosition},
     telemetry::Metrics,
 };
 
 use crate::{
-    client::{Client, arrival, counting_hub, hub, memory, tapped_hub},
+    client::{Client, counting_hub, hub, joining_socket, memory, tapped_hub},
     fixture::{conn, room, user},
     hubs::{Slow, slow_hub},
 };
 
 /// Sends `count` signals of `bytes` to ben, who is away. Returns the back end, and the position that he has seen.
-async fn whispered(hub: &Hub, count: usize, bytes: usize) -> Missed {
+async fn whispered(hub: &Hub, count: usize, bytes: usize) -> StreamPosition {
     let ana = Client::join(hub, "ana").await;
     let ben = Client::join(hub, "ben").await;
     let missed = ben.seen();
@@ -26,8 +26,8 @@ async fn whispered(hub: &Hub, count: usize, bytes: usize) -> Missed {
     for number in 0..count {
         let text = format!("\"{}\"", "x".repeat(bytes));
         let data = Some(Json(serde_json::value::RawValue::from_string(text).unwrap().into()));
-        let whisper = Whisper { event: number.to_string().into(), data, to: user("ben") };
-        hub.whisper(&ana.seat, &whisper).await.unwrap();
+        let message = DirectMessage { event: number.to_string().into(), data, to: user("ben") };
+        hub.send_direct_message(&ana.seat, &message).await.unwrap();
     }
     missed
 }
@@ -88,8 +88,8 @@ async fn signals_stay_where_they_are_when_their_member_goes_before_it_has_them()
             proof: Digest::new([2; 32]).into(),
             token: Digest::new([2; 32]),
         };
-        let arrival = arrival("ben-3", &outbox, Some(missed));
-        let (seat, _) = north.resume(&room("r"), resume, arrival).await.unwrap();
+        let joining_socket = joining_socket("ben-3", &outbox, Some(missed));
+        let (seat, _) = north.resume(&room("r"), resume, joining_socket).await.unwrap();
         slow.answer.notify_one();
         Client { outbox, seat }
     };
@@ -112,8 +112,8 @@ async fn what_comes_while_a_member_is_being_told_is_bounded_and_it_is_told() {
         slow.asked.notified().await;
         for number in 0..100 {
             ana.say(&north, &number.to_string()).await;
-            let whisper = Whisper { event: "psst".into(), data: None, to: user("ben") };
-            north.whisper(&ana.seat, &whisper).await.unwrap();
+            let message = DirectMessage { event: "psst".into(), data: None, to: user("ben") };
+            north.send_direct_message(&ana.seat, &message).await.unwrap();
         }
         slow.answer.notify_one();
     };

@@ -159,7 +159,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         ServerFrame::Discontinuity { reason: "epoch_changed" },
         ServerFrame::Discontinuity { reason: "history_gone" },
         ServerFrame::Discontinuity { reason: "history_unavailable" },
-        ServerFrame::Whisper { user_id: &ana, event: "psst", data: None, to: &ana, timestamp: NOW },
+        ServerFrame::DirectMessage { user_id: &ana, event: "psst", data: None, to: &ana, timestamp: NOW },
         ServerFrame::SyncResponse {
             from_user_id: "server",
             current_time: 1.5,

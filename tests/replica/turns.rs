@@ -165,7 +165,7 @@ fn what_nobody_is_in_any_more_is_let_go_of_and_nothing_follows() {
     let job = Job::Command(Command::Disconnect { user: user(1), conn: conn(1), keep_seat: false });
     let refused = bench.turn(&job, None, |_| unreachable!());
     assert!(matches!(refused, Err(Failure::Refused(Refusal::NotJoined))));
-    let done = bench.turn(&Job::Tend(Command::Tick), None, |request| match request {
+    let done = bench.turn(&Job::Orphan(Command::Tick), None, |request| match request {
         Request::Load => Answer::Loaded(Ok(Box::new(Room::vacant(room_id())))),
         Request::Leave => Answer::Left,
         other => unreachable!("{other:?}"),

@@ -293,7 +293,7 @@ impl World {
             Op::Whisper { from, to } => self.whisper(*from, *to),
             Op::Reap { by, node } => {
                 if by != node {
-                    self.submit(*by, Job::Tend(Command::Reap { node: node_name(*node) }), None, None);
+                    self.submit(*by, Job::Orphan(Command::Reap { node: node_name(*node) }), None, None);
                 }
             }
             Op::Pass { millis } => self.pass(*millis),
@@ -487,7 +487,7 @@ impl World {
         let event = format!("s{}", self.signals);
         self.signals += 1;
         let whisper =
-            ServerFrame::Whisper { user_id: &sender, event: &event, data: None, to: &to, timestamp: self.now };
+            ServerFrame::DirectMessage { user_id: &sender, event: &event, data: None, to: &to, timestamp: self.now };
         let frame = encode(&whisper);
         let route = self.with(node, |node, _, out| node.replica.direct((&sender, conn), &to, &frame, out));
         match route {

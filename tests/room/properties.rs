@@ -74,7 +74,7 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
                         );
                         assert!(retry.is_err(), "nor with another");
                     }
-                    Command::Reseat(old) => assert!(old.conn == member.conn && old.user == member.user),
+                    Command::Reattach(old) => assert!(old.conn == member.conn && old.user == member.user),
                     _ => panic!("only a JOIN lets anybody in"),
                 }
                 assert!(!before.kicked.contains(&member.user), "nobody who was kicked comes back");
@@ -82,7 +82,7 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
             }
             Change::Rejoined { member, .. } | Change::Back { member, .. } => {
                 let seat = before.members.get(&member.user).unwrap();
-                assert!(!matches!(command, Command::Reseat(_)) || (seat.conn == member.conn && !seat.present()));
+                assert!(!matches!(command, Command::Reattach(_)) || (seat.conn == member.conn && !seat.present()));
             }
             _ => {}
         }

@@ -336,21 +336,21 @@ fn who_was_taken_for_gone_takes_its_seat_again() {
     world.run(&world.command(&Op::Reap { node: 0 })).unwrap();
     world.run(&world.command(&Op::Reap { node: 1 })).unwrap();
     assert_eq!(world.room.members.len(), 1);
-    let back = world.run(&Command::Reseat(Box::new(host.clone()))).unwrap();
+    let back = world.run(&Command::Reattach(Box::new(host.clone()))).unwrap();
     assert!(matches!(&back[..], [Change::Back { was_away: true, .. }]));
-    let joined = world.run(&Command::Reseat(Box::new(guest.clone()))).unwrap();
+    let joined = world.run(&Command::Reattach(Box::new(guest.clone()))).unwrap();
     assert!(matches!(&joined[..], [Change::Joined { host: false, .. }]));
     assert_eq!(world.room.host, Some(user(0)));
-    assert!(world.run(&Command::Reseat(Box::new(guest.clone()))).unwrap().is_empty(), "once");
+    assert!(world.run(&Command::Reattach(Box::new(guest.clone()))).unwrap().is_empty(), "once");
     let elsewhere = ConnId(uuid::Uuid::from_u128(7));
     assert!(
-        world.run(&Command::Reseat(Box::new(Member { conn: elsewhere, ..guest }))).unwrap().is_empty(),
+        world.run(&Command::Reattach(Box::new(Member { conn: elsewhere, ..guest }))).unwrap().is_empty(),
         "not over another socket"
     );
     let kick = Action::Kick { who: user(1), note: None };
     world.run(&Command::Act { user: user(0), conn: host.conn, action: kick }).unwrap();
     let kicked = world.seated.iter().find(|member| member.user == user(1)).unwrap().clone();
-    assert!(world.run(&Command::Reseat(Box::new(kicked))).unwrap().is_empty(), "nor once it was thrown out");
+    assert!(world.run(&Command::Reattach(Box::new(kicked))).unwrap().is_empty(), "nor once it was thrown out");
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn a_host_that_comes_back_is_crowned_before_all() {
     // Its node was taken for dead.
     let seat = world.room.members[&user(0)].clone();
     drop_socket(&mut world, 0, false);
-    assert!(crown(&world.run(&Command::Reseat(Box::new(seat))).unwrap()));
+    assert!(crown(&world.run(&Command::Reattach(Box::new(seat))).unwrap()));
     // Too late: somebody else wears it.
     drop_socket(&mut world, 0, false);
     world.now += world.policy.host_grace;

@@ -20,7 +20,7 @@ pub enum Op {
     Disconnect { user: u8, keep_seat: bool },
     MissPin,
     Reap { node: u8 },
-    Reseat { which: u8 },
+    Reattach { which: u8 },
     Act { user: u8, action: Act },
     Tick,
 }
@@ -52,7 +52,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => (user.clone(), any::<bool>()).prop_map(|(user, keep_seat)| Op::Disconnect { user, keep_seat }),
         1 => Just(Op::MissPin),
         1 => (0..2_u8).prop_map(|node| Op::Reap { node }),
-        1 => any::<u8>().prop_map(|which| Op::Reseat { which }),
+        1 => any::<u8>().prop_map(|which| Op::Reattach { which }),
         8 => (user, act()).prop_map(|(user, action)| Op::Act { user, action }),
         3 => Just(Op::Tick),
     ]
@@ -160,8 +160,8 @@ impl World {
             }
             Op::MissPin => missed_pin(),
             Op::Reap { node: number } => Command::Reap { node: node(*number) },
-            Op::Reseat { which } => match self.seated.get(usize::from(*which) % self.seated.len().max(1)) {
-                Some(member) => Command::Reseat(Box::new(member.clone())),
+            Op::Reattach { which } => match self.seated.get(usize::from(*which) % self.seated.len().max(1)) {
+                Some(member) => Command::Reattach(Box::new(member.clone())),
                 None => Command::Tick,
             },
             Op::Act { user: who, action } => {

@@ -7,7 +7,7 @@ use tandem::{
     backend::{Memory, MemoryLedger, Retention},
     clock::Clock,
     config::IceConfig,
-    hub::{Arrival, Hub, Membership, Outbox, Parts},
+    hub::{Hub, JoiningSocket, Membership, Outbox, Parts},
     protocol::{ClientMessage, Frame, Generation, MemberMessage, decode},
     room::Policy,
     telemetry::Metrics,
@@ -85,7 +85,7 @@ impl House {
 
     async fn enter(&self, number: u64) -> Result<(Membership, Arc<Outbox>)> {
         let outbox = Arc::new(Outbox::new(BUDGET));
-        let arrival = Arrival {
+        let joining_socket = JoiningSocket {
             conn: conn(number),
             outbox: Arc::clone(&outbox),
             generation: Generation::Current,
@@ -93,7 +93,7 @@ impl House {
             token: Some("token".into()),
             missed: None,
         };
-        let (seat, _) = self.hub.join(&room()?, join(number)?, arrival).await?;
+        let (seat, _) = self.hub.join(&room()?, join(number)?, joining_socket).await?;
         Ok((seat, outbox))
     }
 

@@ -31,7 +31,7 @@ const LEAVINGS: u64 = 4 * 1024 * 1024;
 /// When it is dropped while the peer still sends, a task of `tasks` reads and discards the rest for a moment. Otherwise the kernel would send
 /// a reset, which overtakes the last bytes to the peer, such as the close frame that says why.
 #[derive(Debug)]
-pub(super) struct Scoop<S: Stream = TcpStream> {
+pub(super) struct ReadAhead<S: Stream = TcpStream> {
     /// `Some` until this is dropped.
     stream: Option<S>,
     rest: Bytes,
@@ -45,7 +45,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
-impl<S: Stream> Scoop<S> {
+impl<S: Stream> ReadAhead<S> {
     pub(super) fn new(stream: S, tasks: TaskTracker, pulse: Option<Arc<Pulse>>) -> Self {
         Self { stream: Some(stream), rest: Bytes::new(), tasks, pulse }
     }
@@ -85,7 +85,7 @@ async fn linger(mut stream: impl Stream) {
     let _ = timeout(LINGER, listen).await;
 }
 
-impl<S: Stream> Drop for Scoop<S> {
+impl<S: Stream> Drop for ReadAhead<S> {
     fn drop(&mut self) {
         if let (Some(mut stream), Ok(runtime)) = (self.stream.take(), Handle::try_current())
             && is_speaking(&mut stream)
@@ -95,7 +95,7 @@ impl<S: Stream> Drop for Scoop<S> {
     }
 }
 
-impl<S: Stream> AsyncRead for Scoop<S> {
+impl<S: Stream> AsyncRead for ReadAhead<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.rest.is_empty() {
@@ -108,12 +108,12 @@ impl<S: Stream> AsyncRead for Scoop<S> {
                 return Poll::Ready(Ok(()));
             }
             let mut space = [const { MaybeUninit::uninit() }; SCOOP];
-            let mut scoop = ReadBuf::uninit(&mut space);
-            ready!(this.stream()?.poll_read(context, &mut scoop))?;
-            if !scoop.filled().is_empty() {
+            let mut read_ahead = ReadBuf::uninit(&mut space);
+            ready!(this.stream()?.poll_read(context, &mut read_ahead))?;
+            if !read_ahead.filled().is_empty() {
                 this.note(Pulse::heard);
             }
-            let (asked, rest) = scoop.filled().split_at(buf.remaining().min(scoop.filled().len()));
+            let (asked, rest) = read_ahead.filled().split_at(buf.remaining().min(read_ahead.filled().len()));
             buf.put_slice(asked);
             this.rest = Bytes::copy_from_slice(rest);
         } else {
@@ -128,7 +128,7 @@ impl<S: Stream> AsyncRead for Scoop<S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for Scoop<S> {
+impl<S: Stream> AsyncWrite for ReadAhead<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.stream()?.poll_write(context, buf);
         self.note_write(&written);
@@ -167,13 +167,13 @@ mod tests {
         let sent: Vec<u8> = (0_u8..=255).cycle().take(3 * SCOOP + 17).collect();
         for asked in [1, 7, 300, SCOOP - 1, SCOOP, 2 * SCOOP] {
             let (mut peer, stream) = tokio::io::duplex(2 * SCOOP);
-            let mut scoop = Scoop::new(stream, TaskTracker::new(), None);
+            let mut read_ahead = ReadAhead::new(stream, TaskTracker::new(), None);
             let all = sent.clone();
             let writer = tokio::spawn(async move { peer.write_all(&all).await });
             let mut came = Vec::new();
             let mut buf = vec![0; asked];
             loop {
-                let size = scoop.read(&mut buf).await.unwrap();
+                let size = read_ahead.read(&mut buf).await.unwrap();
                 if size == 0 {
                     break;
                 }
@@ -188,21 +188,21 @@ mod tests {
     async fn keeps_what_was_not_asked_for_and_nothing_once_it_was() {
         let (mut peer, stream) = tokio::io::duplex(SCOOP);
         peer.write_all(b"one and two").await.unwrap();
-        let mut scoop = Scoop::new(stream, TaskTracker::new(), None);
+        let mut read_ahead = ReadAhead::new(stream, TaskTracker::new(), None);
         let mut buf = [0; 3];
-        scoop.read_exact(&mut buf).await.unwrap();
-        assert_eq!((&buf, &*scoop.rest), (b"one", &b" and two"[..]));
-        scoop.read_exact(&mut [0; 8]).await.unwrap();
-        assert!(scoop.rest.is_empty());
+        read_ahead.read_exact(&mut buf).await.unwrap();
+        assert_eq!((&buf, &*read_ahead.rest), (b"one", &b" and two"[..]));
+        read_ahead.read_exact(&mut [0; 8]).await.unwrap();
+        assert!(read_ahead.rest.is_empty());
     }
 
     #[tokio::test]
     async fn a_peer_that_still_speaks_is_heard_out() {
         let (mut peer, stream) = tokio::io::duplex(SCOOP);
         let tasks = TaskTracker::new();
-        let scoop = Scoop::new(stream, tasks.clone(), None);
+        let read_ahead = ReadAhead::new(stream, tasks.clone(), None);
         peer.write_all(b"a").await.unwrap();
-        drop(scoop);
+        drop(read_ahead);
         // There is more than the buffer holds, so bytes must be taken out meanwhile.
         peer.write_all(&vec![7; 10 * SCOOP]).await.unwrap();
         assert_eq!(peer.read(&mut [0]).await.unwrap(), 0, "the last word was said");
@@ -215,7 +215,7 @@ mod tests {
     async fn a_peer_that_is_silent_is_left_at_once() {
         let (_peer, stream) = tokio::io::duplex(SCOOP);
         let tasks = TaskTracker::new();
-        drop(Scoop::new(stream, tasks.clone(), None));
+        drop(ReadAhead::new(stream, tasks.clone(), None));
         assert!(tasks.is_empty());
     }
 }
