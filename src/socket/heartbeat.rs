@@ -7,6 +7,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     heard: Instant,
+    /// When the peer was pinged, unless it has sent something since.
     pinged: Option<Instant>,
     interval: Duration,
     timeout: Duration,
@@ -32,21 +33,17 @@ impl Heartbeat {
     /// The peer sent something.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
+        self.pinged = None;
     }
 
     /// Records an additional ping. A peer that does not answer it is lost after the usual time.
     pub(super) fn ask(&mut self, now: Instant) {
-        if self.pinged.is_none_or(|pinged| pinged < self.heard) {
-            self.pinged = Some(now);
-        }
+        self.pinged.get_or_insert(now);
     }
 
     /// When the timer fires next.
     pub(super) fn next(&self) -> Instant {
-        match self.pinged {
-            Some(pinged) if pinged >= self.heard => pinged + self.timeout,
-            _ => self.heard + self.interval,
-        }
+        self.pinged.map_or(self.heard + self.interval, |pinged| pinged + self.timeout)
     }
 
     /// The timer has fired.
@@ -54,13 +51,11 @@ impl Heartbeat {
         if now < self.next() {
             return Beat::Wait;
         }
-        match self.pinged {
-            Some(pinged) if pinged >= self.heard => Beat::Lost,
-            _ => {
-                self.pinged = Some(now);
-                Beat::Ping
-            }
+        if self.pinged.is_some() {
+            return Beat::Lost;
         }
+        self.pinged = Some(now);
+        Beat::Ping
     }
 }
 
@@ -94,6 +89,17 @@ mod tests {
         assert_eq!(heart.next(), start + 23 * second);
         heart.heard(start + 20 * second);
         assert_eq!(heart.next(), start + 45 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pong_within_the_same_tick_of_the_clock_counts() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let mut heart = Heartbeat::new(start, 10 * second, 5 * second, 0.5);
+        assert_eq!(heart.fire(start + 10 * second), Beat::Ping);
+        heart.heard(start + 10 * second);
+        assert_eq!(heart.fire(start + 15 * second), Beat::Wait);
+        assert_eq!(heart.fire(start + 20 * second), Beat::Ping);
     }
 
     #[test]
