@@ -74,6 +74,7 @@ impl RoomRow {
             epoch: _,
             version: _,
             // A room that is opened again has no use for this.
+            born: _,
             misses: _,
             attempts: _,
             mark: _,
@@ -126,6 +127,7 @@ impl RoomRow {
         let stored = Room {
             id,
             epoch,
+            born: epoch,
             version,
             pin,
             misses: None,

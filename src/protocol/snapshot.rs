@@ -83,6 +83,7 @@ impl<'a> RoomState<'a> {
             url,
             timeline,
             gate,
+            born: _,
             pin: _,
             misses: _,
             attempts: _,

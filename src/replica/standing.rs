@@ -30,6 +30,10 @@ pub(super) fn standing(old: &Room, fresh: &Room, seated: bool, now: Millis) -> S
     }
     // Epochs only grow. An earlier one means that shared state has lost a restore.
     match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
+        // Another node has restored an older replica.
+        (Ordering::Greater, Ordering::Less) if fresh.born == old.born && old.born > 0 => {
+            Standing::Behind(Some(fresh.position()))
+        }
         (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some(fresh.position())),
         (Ordering::Equal, Ordering::Greater) => Standing::Ahead,
         (Ordering::Equal, Ordering::Equal) if fresh.mark == old.mark => Standing::Same,
@@ -64,7 +68,7 @@ mod tests {
     };
 
     fn room(epoch: u64, version: u64, mark: u64) -> Room {
-        Room { epoch, version, mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
+        Room { epoch, born: epoch, version, mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
     }
 
     #[test]
@@ -86,6 +90,14 @@ mod tests {
             ),
             (room(5, 10, 99), Standing::Other, "it went another way under the same version"),
             (room(6, 1, 1), Standing::Other, "the room was made anew"),
+            (
+                Room { born: 5, ..room(6, 9, 76) },
+                Standing::Behind(Some(StreamPosition { epoch: 6, version: 9 })),
+                "an older copy of the room was put back",
+            ),
+            (Room { born: 0, ..room(6, 9, 76) }, Standing::Other, "a release before wrote it, which did not note that"),
+            (Room { born: 5, ..room(6, 10, 77) }, Standing::Other, "this copy of the room was put back"),
+            (Room { born: 5, ..room(6, 11, 78) }, Standing::Other, "a newer copy of the room was put back"),
             (vacant(5), Standing::Other, "the room was closed"),
             (vacant(0), Standing::Behind(None), "it has lost all"),
         ] {

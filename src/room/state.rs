@@ -30,6 +30,10 @@ pub struct Room {
     pub id: RoomId,
     /// The epoch: a room that was closed and created again has another one.
     pub epoch: u64,
+    /// The epoch in which the room was created, or 0 if a release before noted none. It stays when the room is restored in a new epoch, and versions go on: so of two copies with
+    /// the same value the one with the higher version is newer.
+    #[serde(default)]
+    pub born: u64,
     /// The version, which grows by one with every change; 0 means that the room does not exist.
     pub version: u64,
     /// The keyed hash of its PIN.
@@ -74,6 +78,7 @@ impl Room {
         Self {
             id,
             epoch: 0,
+            born: 0,
             version: 0,
             pin: None,
             misses: None,

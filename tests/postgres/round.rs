@@ -25,6 +25,7 @@ fn full(now: Millis) -> Room {
     let full = Room {
         id: room("room"),
         epoch: now - 3,
+        born: now - 4,
         version: 5,
         pin: Some(digest(4)),
         misses: serde_json::from_value(json!({"count": 1, "last": 2, "open_at": 3})).unwrap(),
@@ -52,6 +53,7 @@ fn full(now: Millis) -> Room {
 fn come_back(room: &Room, restored: &Room) -> Room {
     Room {
         epoch: restored.epoch,
+        born: room.epoch,
         version: restored.version,
         misses: None,
         attempts: None,

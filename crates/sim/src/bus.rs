@@ -27,6 +27,9 @@ use crate::{
     store::Store,
 };
 
+/// As the real back end has it.
+const COMPARES: Duration = Duration::from_secs(3);
+
 /// What comes to a node.
 pub enum Down {
     Update(Arc<Update>),
@@ -74,6 +77,9 @@ pub struct Bus {
     /// Nodes whose packets take their time.
     pub slow: BTreeSet<NodeId>,
     pub away: bool,
+    /// Which process the store is: another one may have lost something, so nodes compare their rooms with it until then.
+    server: u64,
+    comparing: Option<Instant>,
     backups: VecDeque<(Instant, Store)>,
     dice: Dice,
     generations: u64,
@@ -95,6 +101,8 @@ impl Bus {
             cut_off: BTreeSet::new(),
             slow: BTreeSet::new(),
             away: false,
+            server: 0,
+            comparing: None,
             backups: VecDeque::new(),
             dice,
             generations: 0,
@@ -128,6 +136,19 @@ impl Bus {
         let wire = Wire { generation: self.generations, rooms, down, last: Instant::now(), deaf: false };
         self.wires.insert(node.clone(), wire);
         self.generations
+    }
+
+    /// Which server this is, for a node that knew this one before, and until when nodes compare their rooms with it.
+    pub fn compares(&mut self, known: Option<u64>) -> (u64, Option<Instant>) {
+        if known.is_some_and(|known| known != self.server) && self.comparing.is_none() {
+            self.comparing = Some(Instant::now() + COMPARES);
+        }
+        (self.server, self.comparing.filter(|until| *until > Instant::now()))
+    }
+
+    fn is_another(&mut self) {
+        self.server += 1;
+        self.comparing = None;
     }
 
     pub fn is_connected(&self, node: &NodeId, generation: u64) -> bool {
@@ -201,6 +222,7 @@ impl Bus {
         let Some((made, store)) = backup.or(self.backups.front()).cloned() else { return };
         let since = self.record.at().saturating_sub(u64::try_from(made.elapsed().as_millis()).unwrap_or_default());
         self.store = store;
+        self.is_another();
         self.record.add(Event::Loss { since });
     }
 
@@ -208,6 +230,7 @@ impl Bus {
     pub fn lose_all(&mut self) {
         self.store = Store::default();
         self.backups.clear();
+        self.is_another();
         self.record.add(Event::Loss { since: 0 });
     }
 }

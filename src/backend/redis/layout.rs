@@ -81,6 +81,11 @@ impl Layout {
         self.of(partition, "due")
     }
 
+    /// String: the server and the time until which nodes compare their rooms with it.
+    pub fn comparing(&self, partition: u16) -> String {
+        self.of(partition, "comparing")
+    }
+
     /// Channel: the probes of a connection of a node.
     pub fn probe(&self, partition: u16, node: &NodeId, connection: &str) -> String {
         format!("{}{{{partition}}}{}:probe:{node}:{connection}", self.prefix, self.database)

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -39,6 +40,10 @@ pub(super) struct Link {
     suspect: AtomicBool,
     /// Whether Redis can be reached but refuses commands.
     refused: AtomicBool,
+    /// The server of each partition that was asked for it: another one may have lost changes.
+    servers: Mutex<HashMap<u16, String>>,
+    /// Whether nodes still compare their rooms with a new server: until then nothing is decided.
+    comparing: AtomicBool,
     /// Requests a probe at once.
     probe_now: Notify,
     /// Requests a new connection.
@@ -66,6 +71,8 @@ impl Link {
             up: watch::Sender::new(false),
             suspect: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            servers: Mutex::default(),
+            comparing: AtomicBool::new(false),
             probe_now: Notify::new(),
             reconnect: Notify::new(),
             rooms: DashSet::new(),
@@ -97,6 +104,29 @@ impl Link {
     pub(super) fn set(&self, connection: Option<RedisConnection>) {
         self.suspect.store(false, Ordering::Release);
         *self.connection.write().unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+
+    /// The server that this partition was on when it was last asked for.
+    pub(super) fn server(&self, partition: u16) -> Option<String> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
+    }
+
+    pub(super) fn set_server(&self, partition: u16, server: String) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, server);
+    }
+
+    pub(super) fn set_comparing(&self, comparing: bool) {
+        self.comparing.store(comparing, Ordering::Release);
+    }
+
+    /// Fails while nodes compare their rooms with a new server.
+    pub(super) fn decides(&self) -> Result<(), BackendError> {
+        if !self.comparing.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let why = BackendError::Unreachable("nodes are comparing their rooms with a new server".to_owned());
+        self.faults.count(&why);
+        Err(why)
     }
 
     /// Sets whether all rooms are subscribed to.

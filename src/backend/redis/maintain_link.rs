@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use redis::Script;
 
@@ -15,12 +15,17 @@ use super::{
     link::{Link, Probe, ProbeResult},
     node::RedisNode,
 };
-use crate::backend::{BackendError, Membership as _};
+use crate::{
+    backend::{BackendError, Membership as _},
+    clock::millis,
+};
 
 /// Wait after the first failed connection; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Maximum wait after a failed connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How long nodes compare their rooms with a new server. The slowest of them connects after [`LONGEST_WAIT`].
+const COMPARES: Duration = Duration::from_secs(3);
 /// Interval of probes while Redis refuses commands, if regular probes are off.
 const REFUSED_POLL: Duration = Duration::from_secs(1);
 /// The reason in the log when the connection was closed.
@@ -90,6 +95,9 @@ impl RedisNode {
         };
         let connection = self.connector.connect(on_push).await.map_err(|error| self.at(&error))?;
         self.resubscribe(link, connection.clone()).await.map_err(|error| self.at(&error))?;
+        let compares = self.compares_for(link, connection.clone()).await.map_err(|error| self.at(&error))?;
+        link.set_comparing(!compares.is_zero());
+        let until = Instant::now() + compares;
         // Before commands are possible again: a stale room must be loaded before anything is decided in it.
         link.set(Some(connection));
         self.mark_rooms_stale(link);
@@ -99,7 +107,33 @@ impl RedisNode {
         }
         // Before the link counts as up: otherwise a link that refuses everything would be up for a moment, again and again.
         let result = link.probe(&self.probes(link), self.timeout).await;
-        result.inspect_err(|error| self.faults.note(error))
+        let result = result.inspect_err(|error| self.faults.note(error))?;
+        if !compares.is_zero() {
+            tracing::info!(
+                link = link.number,
+                seconds = compares.as_secs_f64(),
+                "Redis is another server; before anything is decided, nodes restore what it lacks"
+            );
+            tokio::select! {
+                () = sleep_until(until) => link.set_comparing(false),
+                () = link.reconnect_requested() => return Err(BackendError::Unreachable(ENDED.to_owned())),
+            }
+        }
+        Ok(result)
+    }
+
+    /// How long nothing may be decided on this connection, because Redis is another server than before and may have lost changes.
+    async fn compares_for(&self, link: &Link, mut connection: RedisConnection) -> Result<Duration, redis::RedisError> {
+        let mut longest = 0;
+        for partition in self.probed_partitions(link) {
+            let before = link.server(partition).unwrap_or_default();
+            let mut call = self.scripts.server.prepare_invoke();
+            call.key(self.layout.comparing(partition)).arg(before).arg(millis(COMPARES));
+            let (server, left): (String, u64) = call.invoke_async(&mut connection).await?;
+            link.set_server(partition, server);
+            longest = longest.max(left);
+        }
+        Ok(Duration::from_millis(longest))
     }
 
     /// Adds the address to the error, and logs it.
@@ -143,10 +177,13 @@ impl RedisNode {
         }
     }
 
-    /// The probes of this link: one for a single server, one for each partition of a cluster.
-    fn probes(&self, link: &Link) -> Vec<Probe> {
+    /// The partitions that are probed on this link: one of a single server, all of a cluster.
+    fn probed_partitions(&self, link: &Link) -> impl Iterator<Item = u16> {
         let partitions = (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number);
-        let wanted = if self.cluster { usize::MAX } else { 1 };
+        partitions.take(if self.cluster { usize::MAX } else { 1 })
+    }
+
+    fn probes(&self, link: &Link) -> Vec<Probe> {
         // The channel is specific to this connection, because an earlier one may still be subscribed.
         let which = format!("{}.{}", link.number, link.generation());
         let probe = |partition| {
@@ -157,7 +194,7 @@ impl RedisNode {
             }
             Probe { channel, call }
         };
-        partitions.take(wanted).map(probe).collect()
+        self.probed_partitions(link).map(probe).collect()
     }
 
     /// Probes the link until it has to be replaced, and returns the reason.

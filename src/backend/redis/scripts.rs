@@ -15,6 +15,7 @@ pub(super) struct Scripts {
     pub(super) append: Script,
     pub(super) time: Script,
     pub(super) weigh: Script,
+    pub(super) server: Script,
 }
 
 impl Default for Scripts {
@@ -30,6 +31,7 @@ impl Default for Scripts {
             append: Script::new(include_str!("append.lua")),
             time: clock_script(),
             weigh: Script::new(include_str!("weigh.lua")),
+            server: Script::new(include_str!("server.lua")),
         }
     }
 }

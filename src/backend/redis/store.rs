@@ -103,6 +103,7 @@ impl RoomStore for RedisNode {
 
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
         let room = &proposal.update.room;
+        self.link(room).decides()?;
         let entry = match (&proposal.entry, &self.retained) {
             (Some(entry), Some(_)) => {
                 encode_entry(entry, self.codec.writes()).map_err(|error| self.unencodable(&error))?

@@ -26,6 +26,9 @@ const PROBE: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     pub(super) connection: Option<Connection>,
     pub(super) rooms: BTreeSet<RoomId>,
+    /// The server that it was connected to last, and until when nothing may be decided on it.
+    pub(super) server: Option<u64>,
+    pub(super) comparing: Option<Instant>,
 }
 
 pub(super) struct Connection {
@@ -62,6 +65,15 @@ impl Port {
                 continue;
             }
             wait = 50;
+            let comparing = self.link.lock().unwrap().comparing;
+            if let Some(until) = comparing {
+                sleep_until(until).await;
+                self.link.lock().unwrap().comparing = None;
+                if !self.probe().await {
+                    self.hang_up();
+                    continue;
+                }
+            }
             self.up.send_replace(true);
             while self.probe().await {
                 sleep(PROBE).await;
@@ -81,6 +93,8 @@ impl Port {
             let mut link = self.link.lock().unwrap();
             let rooms = link.rooms.clone();
             let (down, inbound) = mpsc::unbounded_channel();
+            let (server, comparing) = lock(&self.bus).compares(link.server);
+            (link.server, link.comparing) = (Some(server), comparing);
             let generation = lock(&self.bus).connect(&self.name, rooms.clone(), down);
             let jobs = Arc::<Queue>::default();
             let hears = tokio::spawn(self.gate.through(Arc::clone(self).hear_all(inbound)));

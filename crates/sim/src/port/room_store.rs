@@ -9,7 +9,7 @@ use tandem::{
 };
 use tokio::time::timeout;
 
-use super::port::Port;
+use super::{link::unreachable, port::Port};
 use crate::{
     bus::{Down, lock},
     record::Event,
@@ -53,6 +53,9 @@ impl RoomStore for Port {
     }
 
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
+        if self.link.lock().unwrap().comparing.is_some() {
+            return Err(unreachable());
+        }
         let entry = proposal.entry.clone().map(Arc::new);
         let (kept, point) = (entry.clone(), proposal.update.position());
         let done = self.ask(move |bus| {
