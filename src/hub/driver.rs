@@ -1,8 +1,8 @@
 //! The driver of replicas: it gives each job its turn, sends the requests of a turn to shared state, and carries out effects.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{
     Hub, HubError, LocalRoom,
@@ -10,7 +10,7 @@ use super::{
     room::Connection,
 };
 use crate::{
-    backend::{self, BackendError, Commit},
+    backend::{self, Backend, BackendError, Commit, Inbox},
     clock::Millis,
     id::{ConnId, RoomId, UserId},
     ledger::{Entry, events},
@@ -24,6 +24,9 @@ use crate::{
 
 /// How long a JOIN or RESUME waits for shared state to come back.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Why a RESUME is not refused.
+const AWAY: &str = "whether the seat is there cannot be asked now";
 
 impl Hub {
     /// Admits a user. The answer, ROOM_STATE, goes through the outbox of `joining_socket`.
@@ -55,6 +58,13 @@ impl Hub {
     ) -> Result<(Membership, u64), HubError> {
         let (user, conn) = (resume.user.clone(), joining_socket.conn);
         let resumed = self.enter(id, joining_socket, (&user, conn), &Job::Enter(Command::Resume(resume))).await;
+        // A client that is refused gives its seat up. So that is final only if shared state could be asked.
+        let resumed = match resumed {
+            Err(HubError::Refused(_)) if !self.backend().is_up() => {
+                Err(BackendError::Unreachable(AWAY.to_owned()).into())
+            }
+            resumed => resumed,
+        };
         resumed.inspect_err(|_| self.parts.metrics.resumed.inc(telemetry::Resumed::Refused))
     }
 
@@ -143,7 +153,6 @@ impl Hub {
                 let (history, inbox) = tokio::join!(history, inbox);
                 Answer::Missed { history, inbox }
             }
-            Request::Take { user, inbox } => Answer::Taken(state.taken(id, &user, &inbox).await),
             Request::Leave => {
                 if let Err(error) = state.unsubscribe(id).await {
                     tracing::warn!(room = %id, %error, "a room could not be left");
@@ -162,7 +171,7 @@ impl Hub {
         work: impl FnOnce(&mut Replica<Connection>, &Env<'_>, Out<'_, Connection>) -> R,
     ) -> R {
         self.within(room, |local, env| {
-            let done = work(&mut local.replica, env, &mut |effect| self.carry_out(effect, env.now));
+            let done = work(&mut local.replica, env, &mut |effect| self.carry_out(&room.id, effect, env.now));
             if local.replica.take_touched() {
                 self.place(local, env);
             }
@@ -172,7 +181,7 @@ impl Hub {
 
     /// Carries out an effect: frames go to outboxes, the rest becomes metrics and log lines.
     #[allow(clippy::needless_pass_by_value, reason = "an effect is carried out once")]
-    fn carry_out(&self, effect: Effect<'_, Connection>, now: Millis) {
+    fn carry_out(&self, room: &RoomId, effect: Effect<'_, Connection>, now: Millis) {
         let metrics = &self.parts.metrics;
         match effect {
             Effect::Send { to, frame, class: _ } => to.push(frame.clone()),
@@ -212,9 +221,9 @@ impl Hub {
                 tracing::warn!(%room, version, "a room that could not be read was put back");
             }
             Effect::RefusalUnrecorded { room, failure } => unrecorded(room, failure),
-            Effect::InboxNotTaken(error) => {
-                // Signals have ids, by which the member recognizes repeated ones.
-                tracing::debug!(%error, "delivered signals could not be removed from an inbox; the member may get them again");
+            Effect::SeatFree { to, user, conn } => self.offer_seat(room, (user, conn), to),
+            Effect::InboxSent { to, user, inbox } => {
+                tokio::spawn(take(Arc::clone(self.shared()), to.ask(), room.clone(), user.clone(), inbox));
             }
         }
     }
@@ -231,6 +240,16 @@ impl Hub {
                 None
             }
         }
+    }
+}
+
+/// Removes sent signals from an inbox once the member has shown that it got them. It may get them again otherwise: signals have ids, by which
+/// the member recognizes repeated ones.
+async fn take(state: Arc<dyn Backend>, alive: oneshot::Receiver<()>, room: RoomId, user: UserId, inbox: Inbox) {
+    if alive.await.is_err() {
+        tracing::debug!(%room, %user, signals = inbox.frames.len(), "the socket ended before the signals that waited had arrived");
+    } else if let Err(error) = state.taken(&room, &user, &inbox).await {
+        tracing::debug!(%room, %user, %error, "sent signals could not be removed from an inbox");
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use super::{HubError, LocalRoom, Schedule, signal::SignalIds, waiting::Waiting};
+use super::{HubError, LocalRoom, Outbox, Schedule, signal::SignalIds, waiting::Waiting};
 use crate::{
     backend::{Backend, Faults, Losses, RoomEvents},
     clock::{Clock, Millis},
@@ -19,6 +19,8 @@ use crate::{
 
 /// All rooms of a node.
 pub struct Hub {
+    /// For tasks that outlive the call that starts them.
+    me: Weak<Self>,
     pub(super) parts: Parts,
     pub(super) rooms: DashMap<RoomId, Arc<LocalRoom>>,
     pub(super) schedule: Schedule,
@@ -54,6 +56,7 @@ impl Hub {
     /// A hub over the back end that `connect` returns, which calls the hub back.
     pub fn new(parts: Parts, connect: impl FnOnce(Weak<dyn RoomEvents>) -> Arc<dyn Backend>) -> Arc<Self> {
         Arc::new_cyclic(|hub: &Weak<Self>| Self {
+            me: Weak::clone(hub),
             backend: connect(Weak::clone(hub) as Weak<dyn RoomEvents>),
             rooms: DashMap::new(),
             schedule: Schedule::default(),
@@ -124,6 +127,20 @@ impl Hub {
 
     fn find(&self, id: &RoomId) -> Option<Arc<LocalRoom>> {
         self.rooms.get(id).map(|room| Arc::clone(&room))
+    }
+
+    /// A connection whose seat is free again gets it back, once it has shown that it lives.
+    pub(super) fn offer_seat(&self, room: &RoomId, (user, conn): (&UserId, ConnId), to: &Outbox) {
+        let (hub, alive) = (Weak::clone(&self.me), to.ask());
+        let (room, user) = (room.clone(), user.clone());
+        tokio::spawn(async move {
+            if alive.await.is_ok()
+                && let Some(hub) = hub.upgrade()
+                && let Some(room) = hub.find(&room)
+            {
+                hub.with(&room, |replica, env, _| replica.reclaim(&user, conn, env));
+            }
+        });
     }
 
     /// Has the room loaded again before anything else is decided in it.

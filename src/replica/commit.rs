@@ -107,7 +107,7 @@ impl<H> Turn<'_, H> {
         let (room, base) = (before.id.clone(), before.version);
         let update = Arc::new(Update { room, epoch, base, at: env.now, changes: draft.changes });
         let due = due_after(Some(before), &draft.after, env.policy);
-        replica.proposed = Some((base, env.now));
+        replica.proposed = (base, env.now);
         attempt.update = Some(Arc::clone(&update));
         self.request(
             Stage::Committing(attempt),

@@ -52,8 +52,11 @@ pub enum Effect<'a, H> {
     Repaired { room: &'a RoomId, version: u64 },
     /// A refusal could not be recorded for auditors.
     RefusalUnrecorded { room: &'a RoomId, failure: &'a Failure },
-    /// Delivered signals could not be removed from the inbox: the member may get them again.
-    InboxNotTaken(&'a BackendError),
+    /// The seat that this connection had before is free again. If it shows that it lives, it gets the seat: [`super::Replica::reclaim`].
+    SeatFree { to: &'a H, user: &'a UserId, conn: ConnId },
+    /// The signals of an inbox were sent. They are removed from it when the connection shows that it lives: otherwise they are sent again
+    /// with the next RESUME.
+    InboxSent { to: &'a H, user: &'a UserId, inbox: Inbox },
 }
 
 /// The kind of a frame for its receiver.
@@ -129,8 +132,6 @@ pub enum Request {
     Wait(Millis),
     /// Read what a member missed: [`Answer::Missed`]. A patient one first waits for shared state to be reachable.
     Missed { user: UserId, from: StreamPosition, patient: bool },
-    /// Remove delivered signals from the inbox of a member: [`Answer::Taken`].
-    Take { user: UserId, inbox: Inbox },
     /// Unsubscribe from the room and forget it: [`Answer::Left`].
     Leave,
 }
@@ -147,7 +148,6 @@ pub enum Answer {
     Recalled(Option<Box<Room>>),
     Waited,
     Missed { history: Result<History, BackendError>, inbox: Result<Inbox, BackendError> },
-    Taken(Result<(), BackendError>),
     Left,
 }
 

@@ -29,7 +29,7 @@ impl<H> Replica<H> {
                 return out(Effect::Gap(Gap::Noticed));
             }
         }
-        let own = self.proposed == Some((update.base, update.at));
+        let own = self.proposed == (update.base, update.at);
         self.accept(update, if own { Source::Own } else { Source::Remote }, env, out);
     }
 
@@ -54,6 +54,7 @@ impl<H> Replica<H> {
         self.touched = true;
         for (version, change) in (update.base + 1..).zip(&update.changes) {
             self.dispute(change, env);
+            self.release(change, env, out);
             self.room.apply(change, update.at);
             self.seat(change, env, out);
             self.tell(change, Stamp { epoch: update.epoch, version, timestamp: update.at }, out);
@@ -91,9 +92,16 @@ impl<H> Replica<H> {
             self.open_session(*join, member, env, out);
             return;
         }
+        self.withdraw(&member.user);
+        if let Some(mut session) = self.take_displaced(&member.user, |conn| conn == member.conn) {
+            start_over(&mut session, &self.room, &member.user, "history_gone", env, out);
+            let before = self.sessions.insert(member.user.clone(), session);
+            return self.displace(&member.user, before);
+        }
         let Some(session) = self.sessions.get_mut(&member.user).filter(|session| session.conn == member.conn) else {
             // The seat belongs to a connection that is not joining here.
-            self.sessions.remove(&member.user);
+            let session = self.sessions.remove(&member.user);
+            self.displace(&member.user, session);
             if member.node == *env.node {
                 // That connection has given up waiting for the answer.
                 self.mark(Why::Ghost, env.now);
@@ -116,7 +124,9 @@ impl<H> Replica<H> {
         if let Some(snapshot) = snapshot {
             session.push(&snapshot, Class::Direct, out);
         }
-        self.sessions.insert(member.user.clone(), Box::new(session));
+        self.take_displaced(&member.user, |_| true);
+        let before = self.sessions.insert(member.user.clone(), Box::new(session));
+        self.displace(&member.user, before.filter(|before| before.conn != member.conn));
     }
 
     fn tell(&mut self, change: &Change, stamp: Stamp, out: Out<'_, H>) {
@@ -159,15 +169,9 @@ impl<H> Replica<H> {
         // A different room with the same id and another PIN is not theirs to return to.
         let same = room.exists() && room.pin == old.pin;
         let reborn = room.epoch != old.epoch;
+        let elsewhere = |user: &UserId, conn| room.members.get(user).is_some_and(|member| member.conn != conn);
+        let lost: Vec<_> = self.sessions.extract_if(|user, session| elsewhere(user, session.conn)).collect();
         self.sessions.retain(|user, session| match room.members.get(user) {
-            Some(member) if member.conn != session.conn => {
-                // A member with another connection is elsewhere. But a restored room may be older than the replica: then that connection is
-                // an earlier one, and this one would otherwise not be told.
-                if reborn {
-                    out(Effect::Close { to: &session.handle, why: Close::SeatLost });
-                }
-                false
-            }
             Some(member) if member.present() => {
                 session.reattach();
                 true
@@ -183,6 +187,18 @@ impl<H> Replica<H> {
                 }
             },
         });
+        for (user, session) in lost {
+            // A restored room may be older than the replica: then the other connection is an earlier one, and this one would not be told.
+            if reborn {
+                out(Effect::Close { to: &session.handle, why: Close::SeatLost });
+            } else {
+                self.displace(&user, Some(session));
+            }
+        }
+        if same {
+            self.offer_free(&old, env, out);
+        }
+        let room = &self.room;
         for (user, session) in &mut self.sessions {
             start_over(session, room, user, reason, env, out);
         }

@@ -284,7 +284,7 @@ impl<H> Turn<'_, H> {
 
     /// Reattaches members that were wrongly evicted, one after the other; then the load is complete.
     pub(super) fn reattach(&mut self, replica: &mut Replica<H>, env: &Env<'_>, out: Out<'_, H>) -> Step {
-        if let Some(member) = replica.sessions.values().find_map(|session| session.evicted()) {
+        if let Some(member) = replica.evicted() {
             let purpose = Purpose::Reattach { user: member.user.clone(), conn: member.conn };
             let command = Command::Reattach(Box::new(member.clone()));
             return self.decide(Attempt::of(purpose, command), replica, env, out);

@@ -38,12 +38,16 @@
 //! | | the same, but it resumes | Replaying |
 //! | | it is refused | no session |
 //! | Replaying: frames are buffered | it has got what it missed | Live |
-//! | Live: frames are sent at once | it ends, its member leaves or is kicked, or the user joins elsewhere | no session |
+//! | Live: frames are sent at once | it ends, or its member leaves or is kicked | no session |
+//! | | the user joins or resumes on another connection | Displaced |
+//! | Displaced: it gets no frames | the other connection ends, and this one answers a ping | reattached, with a new ROOM_STATE |
+//! | | the member leaves or is kicked | no session |
 //! | Replaying or Live | another node releases the seat although the connection lives | WronglyEvicted |
 //! | WronglyEvicted: it does not get its own USER_LEFT | the next load reattaches it | the state before |
 //! | | it cannot be reattached | no session, closed with 1012 |
 
 mod commit;
+mod displaced;
 mod effect;
 mod follow;
 mod load;

@@ -41,13 +41,12 @@ impl<H> Turn<'_, H> {
         let Some((user, conn)) = self.job.entrant() else { return self.finish(Ok(version), replica, env) };
         // If the session has ended meanwhile, the inbox is kept.
         let told = replica.tell_missed(user, conn, history, inbox.as_ref(), env, out);
-        match inbox.filter(|inbox| told && (inbox.lost || !inbox.frames.is_empty())) {
-            Some(inbox) => {
-                let request = Request::Take { user: user.clone(), inbox };
-                self.request(Stage::Taking { version }, request)
-            }
-            None => self.finish(Ok(version), replica, env),
+        if let Some(inbox) = inbox.filter(|inbox| told && (inbox.lost || !inbox.frames.is_empty()))
+            && let Some(to) = replica.handle(user, conn)
+        {
+            out(Effect::InboxSent { to, user, inbox });
         }
+        self.finish(Ok(version), replica, env)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{
+    displaced::Displaced,
     effect::{Class, Effect, Env},
     session::{PendingJoin, Session},
     sync::{RETRY, Sync, Why},
@@ -9,7 +10,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, RoomId, UserId},
     protocol::{Close, Frame},
-    room::{Command, IDLE_WATCHER, Policy, Room, StreamPosition, next_due},
+    room::{Command, IDLE_WATCHER, Member, Policy, Room, StreamPosition, next_due},
 };
 
 /// How long a room without members on this node is kept, though it has members elsewhere: a member may come back.
@@ -27,10 +28,12 @@ pub struct Replica<H> {
     pub(super) sync: Sync,
     /// Each on the heap, because most of a table is empty.
     pub(super) sessions: HashMap<UserId, Box<Session<H>>>,
+    /// The open connections to this node whose seat another connection of the same user has taken: rarely any.
+    pub(super) displaced: Option<Box<Displaced<H>>>,
     /// The connection that the current turn admits.
     pub(super) joining: Option<Box<PendingJoin<H>>>,
-    /// The version that this node last decided on, and when: this distinguishes its own updates from those of others.
-    pub(super) proposed: Option<(u64, Millis)>,
+    /// The version that this node last decided on, and when, or zeros: this distinguishes its own updates from those of others.
+    pub(super) proposed: (u64, Millis),
     /// The members that are away and whose last connection was to this node.
     away: usize,
     /// Since when the room is not needed on this node.
@@ -46,8 +49,9 @@ impl<H> Replica<H> {
             room: Room::vacant(id),
             sync: Sync::Unloaded,
             sessions: HashMap::new(),
+            displaced: None,
             joining: None,
-            proposed: None,
+            proposed: (0, 0),
             away: 0,
             unused_since: None,
             touched: false,
@@ -125,6 +129,8 @@ impl<H> Replica<H> {
         if self.session(user, conn).is_some() {
             self.sessions.remove(user);
             self.touched = true;
+        } else if self.take_displaced(user, |it| it == conn).is_some() {
+            self.touched = true;
         }
     }
 
@@ -148,6 +154,7 @@ impl<H> Replica<H> {
     /// Whether the room is not needed here, and another node is responsible for its end.
     pub(super) fn is_unused(&self, env: &Env<'_>) -> bool {
         let idle = self.sessions.is_empty()
+            && self.displaced.is_none()
             && self.joining.is_none()
             && matches!(self.sync, Sync::Live | Sync::Unloaded | Sync::Retired);
         // A node keeps a room as long as a member of it was last on this node.
@@ -178,9 +185,16 @@ impl<H> Replica<H> {
         gone.collect()
     }
 
+    /// A member that is to be reattached, as it was.
+    pub(super) fn evicted(&self) -> Option<&Member> {
+        self.sessions.values().find_map(|session| session.evicted()).or_else(|| self.reclaimed())
+    }
+
     /// Handles the outcome of reattaching a member.
     pub(super) fn reattached(&mut self, user: &UserId, conn: ConnId, out: Out<'_, H>) {
         let sits = self.room.members.get(user).is_some_and(|member| member.conn == conn && member.present());
+        // If it is displaced still, yet another connection was faster, or the room is full.
+        self.withdraw(user);
         let Some(session) = self.session(user, conn) else { return };
         if sits {
             session.reattach();

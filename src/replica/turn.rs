@@ -68,8 +68,6 @@ pub(super) enum Stage {
     Returning(Box<Room>),
     /// Reading what a resuming member missed.
     Missing { from: StreamPosition, version: u64, asked_again: bool },
-    /// Removing delivered signals from its inbox.
-    Taking { version: u64 },
     /// Retiring the room.
     Leaving(Result<u64, Failure>),
 }
@@ -127,12 +125,6 @@ impl<'j, H> Turn<'j, H> {
                     return self.ask_for_missed(from, version, true);
                 }
                 self.hand_over(version, history, inbox, replica, env, out)
-            }
-            (Stage::Taking { version }, Answer::Taken(done)) => {
-                if let Err(error) = done {
-                    out(Effect::InboxNotTaken(&error));
-                }
-                self.finish(Ok(version), replica, env)
             }
             (Stage::Leaving(result), Answer::Left) => Step::Done(result),
             // The driver has a bug if it answers something else: the turn is abandoned.

@@ -149,8 +149,10 @@ fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
 fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
     let member = Member { presence: Presence::Present, watching: false, ..member.clone() };
     match room.members.get(&member.user) {
-        Some(seated) if seated.conn == member.conn && !seated.present() => {
-            vec![Change::Back { member: Member { presence: Presence::Present, ..seated.clone() }, was_away: true }]
+        Some(seated) if !seated.present() => {
+            let (conn, node) = (member.conn, member.node.clone());
+            let back = Member { conn, node, presence: Presence::Present, ..seated.clone() };
+            vec![Change::Back { member: back, was_away: true }]
         }
         Some(_) => Vec::new(),
         None if !room.exists() || room.kicked.contains(&member.user) || room.members.len() >= policy.max_members => {

@@ -122,10 +122,13 @@ impl Client {
         Ok(Self { outbox, seat })
     }
 
+    /// Whoever asks for a sign of life has it then.
     pub fn frames(&self) -> Vec<Value> {
-        let batch = self.outbox.take().now_or_never();
-        let frames = batch.map(|batch| batch.frames).unwrap_or_default();
-        frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
+        let Some(batch) = self.outbox.take().now_or_never() else { return Vec::new() };
+        for asker in batch.prompt.into_iter().flat_map(|prompt| prompt.askers) {
+            let _ = asker.send(());
+        }
+        batch.frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
     }
 
     /// The room in its ROOM_STATE, the first frame.

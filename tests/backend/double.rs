@@ -16,6 +16,9 @@ pub type History = Result<Option<Vec<Arc<Update>>>, BackendError>;
 /// How a test disturbs calls.
 #[async_trait]
 pub trait Taps: Send + Sync + 'static {
+    fn is_up(&self, up: bool) -> bool {
+        up
+    }
     fn commit(&self, _proposal: &Proposal) {}
     fn resolve(&self, _code: &str) {}
     /// Between the answer and the caller.
@@ -32,7 +35,7 @@ pub struct Tapped<T> {
 #[async_trait]
 impl<T: Taps> RoomStore for Tapped<T> {
     fn is_up(&self) -> bool {
-        self.inner.is_up()
+        self.taps.is_up(self.inner.is_up())
     }
     async fn until_up(&self, within: Duration) -> bool {
         self.inner.until_up(within).await

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tandem::{
     backend::{BackendError, Memory},
     hub::{Hub, Outbox},
-    protocol::DirectMessage,
+    protocol::{Code, DirectMessage},
     room::{Command, StreamPosition},
     telemetry::Metrics,
 };
@@ -231,4 +231,28 @@ async fn a_node_that_could_not_read_what_it_missed_asks_again_before_it_says_tha
         told = tokio::time::timeout(Duration::from_mins(1), told) => told.expect("it is told"),
     };
     assert_eq!(told, ["BROADCAST"]);
+}
+
+/// Shared state that is away, as far as the node knows.
+struct Down(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl Taps for Down {
+    fn is_up(&self, up: bool) -> bool {
+        up && !self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_seat_is_not_called_gone_while_shared_state_is_away() {
+    let shared = memory();
+    let down = Arc::new(Down(true.into()));
+    let north = tapped_hub(&shared, "north", Arc::new(Metrics::new("north")), &down);
+    let _ana = Client::join(&north, "ana").await;
+    let missed = StreamPosition { epoch: 1, version: 1 };
+    let away = Client::resume(&north, "ben", "ben-1", missed).await.map(|_| ()).unwrap_err();
+    assert_eq!(away.code(), Code::Unavailable, "{away:?}");
+    down.0.store(false, Ordering::Relaxed);
+    let gone = Client::resume(&north, "ben", "ben-1", missed).await.map(|_| ()).unwrap_err();
+    assert_eq!(gone.code(), Code::NotJoined, "{gone:?}");
 }

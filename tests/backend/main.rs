@@ -8,8 +8,10 @@
     unreachable_pub
 )]
 
+mod another_server;
 mod client;
 mod corrupt;
+mod displaced;
 mod double;
 mod formats;
 mod golden;

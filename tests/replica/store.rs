@@ -87,13 +87,6 @@ impl Store {
                 let history = Ok(self.since(from.epoch, from.version));
                 Answer::Missed { history, inbox: Ok(Inbox { frames, lost: false }) }
             }
-            Request::Take { user, inbox } => {
-                if let Some(kept) = self.inboxes.get_mut(&user) {
-                    assert!(kept.starts_with(&inbox.frames), "what is taken is what was read");
-                    kept.drain(..inbox.frames.len());
-                }
-                Answer::Taken(Ok(()))
-            }
             Request::Recall => Answer::Recalled(None),
             Request::Wait(_) => Answer::Waited,
             Request::Leave => {
@@ -101,6 +94,14 @@ impl Store {
                 Answer::Left
             }
             Request::Alarm | Request::Repair { .. } => unreachable!("nothing here is unreadable"),
+        }
+    }
+
+    /// Removes signals that a member has got.
+    pub fn take(&mut self, user: &UserId, inbox: &Inbox) {
+        if let Some(kept) = self.inboxes.get_mut(user) {
+            assert!(kept.starts_with(&inbox.frames), "what is taken is what was read");
+            kept.drain(..inbox.frames.len());
         }
     }
 
@@ -174,7 +175,6 @@ pub fn lost(answer: &Answer) -> Option<Answer> {
         Answer::Committed(_) => Answer::Committed(Err(why)),
         Answer::Restored(_) => Answer::Restored(Err(why)),
         Answer::Missed { .. } => Answer::Missed { history: Err(why.clone()), inbox: Err(why) },
-        Answer::Taken(_) => Answer::Taken(Err(why)),
         Answer::Alarmed(_) | Answer::Recalled(_) | Answer::Waited | Answer::Left => return None,
     })
 }

@@ -274,12 +274,20 @@ impl World {
         let name = node_name(node);
         let ice = |_: &UserId| Vec::new();
         let env = Env { node: &name, policy: &self.policy, ping_interval: 25_000, ice: &ice, now: self.now };
-        let (clients, counted) = (&mut self.clients, &mut self.counted);
-        call(&mut self.nodes[node], &env, &mut |effect| match effect {
+        let (clients, counted, store) = (&mut self.clients, &mut self.counted, &mut self.store);
+        let mut free = Vec::new();
+        let done = call(&mut self.nodes[node], &env, &mut |effect| match effect {
             Effect::Send { to, frame, .. } => clients[*to].frames.push(serde_json::from_str(frame).unwrap()),
             Effect::Close { to, why } => clients[*to].closed = Some(why),
+            Effect::SeatFree { user, conn, .. } => free.push((user.clone(), conn)),
+            Effect::InboxSent { user, inbox, .. } => store.take(user, &inbox),
             other => counted.push(format!("{other:?}")),
-        })
+        });
+        // Whoever has a connection answers.
+        for (user, conn) in free {
+            self.nodes[node].replica.reclaim(&user, conn, &env);
+        }
+        done
     }
 
     pub fn step(&mut self, op: &Op) {
@@ -564,7 +572,6 @@ impl World {
         let why = BackendError::Timeout;
         let answer = match request {
             Request::Missed { .. } => Answer::Missed { history: Err(why.clone()), inbox: Err(why) },
-            Request::Take { .. } => Answer::Taken(Err(why)),
             Request::Recall => Answer::Recalled(None),
             Request::Wait(_) => Answer::Waited,
             Request::Leave => Answer::Left,
