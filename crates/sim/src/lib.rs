@@ -12,12 +12,6 @@
 //!
 //! [`plan`] draws a story, [`world`] plays it, [`record`] is what happened, [`judge`] says what was wrong with it, [`shrink`] makes it smaller, and
 //! [`coverage`] says which frames have met which faults.
-//!
-//! **Open findings.** Of the seeds 1 to 2,000, 31 go wrong; each has been seen, and none of them is explained to the end. After Redis fell
-//! back or lost everything: something acknowledged is lost (such as 197), a seat that a member was told of is refused (194), and a socket
-//! stays in a room that does not know it (193). A row of the ledger is missing in two: in 118 the judge takes a later change with the same
-//! version for the one that was lost before anybody heard of it.
-//! So `./test` plays a few stories that go well, and more of them are played by hand.
 #![allow(missing_docs, reason = "a tool of this repository")]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a broken simulation is to stop")]
 

@@ -19,29 +19,72 @@ pub type Line = (usize, u32);
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The store took an update in. `marks` are the fingerprints of the room before and after it.
-    Commit { update: Arc<Update>, marks: (u64, u64), entry: Option<Arc<Entry>> },
+    Commit {
+        update: Arc<Update>,
+        marks: (u64, u64),
+        entry: Option<Arc<Entry>>,
+    },
     /// A node was told that its commit is in force.
-    Known { node: NodeId, point: StreamPosition },
+    Known {
+        node: NodeId,
+        point: StreamPosition,
+    },
     /// A node put a room back.
-    Restore { room: RoomId, point: StreamPosition, mark: u64 },
+    Restore {
+        room: RoomId,
+        point: StreamPosition,
+        mark: u64,
+    },
     /// The store lost everything after this moment.
-    Loss { since: u64 },
+    Loss {
+        since: u64,
+    },
     /// A node ended, with all that only it knew.
-    Died { node: NodeId },
+    Died {
+        node: NodeId,
+    },
+    /// A node stands still, and goes on.
+    Paused {
+        node: NodeId,
+    },
+    Woke {
+        node: NodeId,
+    },
     /// The program panicked.
-    Panic { what: String },
+    Panic {
+        what: String,
+    },
     /// A fault began, and how long it lasts.
-    Fault { what: &'static str, during: u64 },
+    Fault {
+        what: &'static str,
+        during: u64,
+    },
     /// A client opened a socket at a node.
-    Open { line: Line, user: UserId, modern: bool, node: NodeId },
+    Open {
+        line: Line,
+        user: UserId,
+        modern: bool,
+        node: NodeId,
+    },
     /// A client sent a frame.
-    Sent { line: Line, frame: Value },
+    Sent {
+        line: Line,
+        frame: Value,
+    },
     /// A client got a frame.
-    Got { line: Line, frame: Value },
+    Got {
+        line: Line,
+        frame: Value,
+    },
     /// A client's socket is over.
-    Shut { line: Line, code: Option<u16> },
+    Shut {
+        line: Line,
+        code: Option<u16>,
+    },
     /// A client is gone for good.
-    Quit { client: usize },
+    Quit {
+        client: usize,
+    },
     /// All is quiet: what the store has, what the nodes have, who is in, and what the ledger has.
     End {
         rooms: Vec<Room>,

@@ -10,6 +10,7 @@ use sim::{
     record::{Entered, Event, Line, digest},
     world::play,
 };
+use tandem::room::{Change, LeftReason};
 
 /// Nothing but clients that come, go, and signal each other, one of which drops in between.
 fn honest() -> Vec<Entered> {
@@ -84,30 +85,68 @@ fn a_panic_that_was_contained() {
     });
 }
 
-/// Acknowledged broadcasts whose commits have gone.
-fn forget(events: &mut Vec<Entered>, founded: bool) -> Vec<Crime> {
+/// The last acknowledged broadcast, lost at once; by then its node knew of it, or not, or died of it.
+fn forget(mut events: Vec<Entered>, forge: impl FnOnce(&mut Vec<Entered>, usize)) -> Vec<Crime> {
     let lost = events.iter().rposition(|entered| {
         matches!(&entered.event, Event::Commit { update, .. } if format!("{:?}", update.changes).contains("Broadcast"))
     });
     let lost = lost.unwrap();
-    let Event::Commit { update, marks, .. } = events[lost].event.clone() else { unreachable!() };
-    let at = events[lost].at;
-    events.insert(lost + 1, Entered { at, event: Event::Loss { since: 0 } });
-    if founded {
-        let mut update = (*update).clone();
-        (update.base, update.epoch, update.changes) = (0, update.epoch + 1, Vec::new());
-        let event = Event::Commit { update: std::sync::Arc::new(update), marks: (0, 1), entry: None };
-        events.insert(lost + 2, Entered { at, event });
-    }
+    let Event::Commit { marks, .. } = events[lost].event.clone() else { unreachable!() };
+    forge(&mut events, lost);
     let Some(Entered { event: Event::End { rooms, .. }, .. }) = events.last_mut() else { panic!() };
     rooms[0].mark = marks.0;
-    crimes(events)
+    crimes(&events)
 }
 
 #[test]
-fn what_a_node_knew_is_put_back_unless_the_room_was_founded_anew() {
-    assert!(forget(&mut honest(), false).contains(&Crime::Forgotten));
-    assert!(!forget(&mut honest(), true).contains(&Crime::Forgotten), "a known gap");
+fn what_a_node_knew_has_to_be_put_back_unless_the_node_died() {
+    let loss = |events: &mut Vec<Entered>, place: usize| {
+        let at = events[place - 1].at;
+        events.insert(place, Entered { at, event: Event::Loss { since: 0 } });
+    };
+    let known = |events: &[Entered], lost: usize| {
+        let Event::Commit { update, .. } = &events[lost].event else { unreachable!() };
+        let position = update.position();
+        let known = (lost..events.len())
+            .find(|place| matches!(&events[*place].event, Event::Known { point, .. } if *point == position));
+        known.unwrap()
+    };
+    let unheard = forget(honest(), |events, lost| loss(events, lost + 1));
+    assert!(!unheard.contains(&Crime::Forgotten), "{unheard:?}");
+    let heard = forget(honest(), |events, lost| loss(events, known(events, lost) + 1));
+    assert!(heard.contains(&Crime::Forgotten), "{heard:?}");
+    let dead = forget(honest(), |events, lost| {
+        let known = known(events, lost);
+        let Event::Known { node, .. } = events[known].event.clone() else { unreachable!() };
+        loss(events, known + 1);
+        let at = events[known].at;
+        events.insert(known + 2, Entered { at, event: Event::Died { node } });
+    });
+    assert!(!dead.contains(&Crime::Forgotten), "{dead:?}");
+    // All that have the room stand still until somebody else founds it.
+    let founded = forget(honest(), |events, lost| {
+        let known = known(events, lost);
+        let at = events[known].at;
+        loss(events, known + 1);
+        let Event::Commit { update, .. } = events[lost].event.clone() else { unreachable!() };
+        let mut created = (*update).clone();
+        (created.base, created.epoch, created.changes) = (0, update.epoch + 1, Vec::new());
+        let created = Event::Commit { update: std::sync::Arc::new(created), marks: (0, 1), entry: None };
+        events.insert(known + 2, Entered { at, event: created });
+        for (before, node) in ["n0", "n1", "n2"].into_iter().enumerate() {
+            let node = tandem::id::NodeId::parse(node).unwrap();
+            events.insert(known + 3 + before, Entered { at, event: Event::Woke { node: node.clone() } });
+            events.insert(known, Entered { at, event: Event::Paused { node } });
+        }
+    });
+    assert!(!founded.contains(&Crime::Forgotten), "{founded:?}");
+    // Another commit got the same version later.
+    let again = forget(honest(), |events, lost| {
+        let known = events[known(events, lost)].clone();
+        loss(events, lost + 1);
+        events.insert(lost + 2, known);
+    });
+    assert!(!again.contains(&Crime::Forgotten), "{again:?}");
 }
 
 #[test]
@@ -262,6 +301,38 @@ fn a_kept_seat_that_was_not_there() {
 }
 
 #[test]
+fn a_seat_that_was_taken_in_the_same_millisecond_after_the_refusal() {
+    let mut events = honest();
+    let place = events
+        .iter()
+        .position(|entered| matches!(&entered.event, Event::Sent { frame, .. } if frame["type"] == "RESUME"))
+        .unwrap();
+    let (line, at) = (line(&events[place]), events[place].at);
+    let refused = json!({"type": "ERROR", "code": "not_joined", "id": frame(&mut events[place])["id"]});
+    // Its seat is given up before, and is taken by that very commit again.
+    let back = (place..events.len())
+        .find(|place| matches!(&events[*place].event, Event::Commit { update, .. } if format!("{:?}", update.changes).contains("Back")))
+        .unwrap();
+    let Event::Commit { update, marks, .. } = events[back].event.clone() else { unreachable!() };
+    let Some(Change::Back { member, .. }) = update.changes.first() else { panic!("{update:?}") };
+    let mut left = (*update).clone();
+    left.epoch += 1;
+    left.changes = vec![Change::Left {
+        user: member.user.clone(),
+        conn: member.conn,
+        reason: LeftReason::Expired,
+        vacancy: None,
+        empty_until: None,
+    }];
+    let left = Event::Commit { update: std::sync::Arc::new(left), marks: (marks.0, marks.0 + 1), entry: None };
+    events[back].at = at;
+    events.insert(place + 1, Entered { at, event: Event::Got { line, frame: refused } });
+    assert!(crimes(&events).contains(&Crime::KeptSeat));
+    events.insert(place + 1, Entered { at, event: left });
+    assert!(!crimes(&events).contains(&Crime::KeptSeat));
+}
+
+#[test]
 fn a_replica_that_differs() {
     forged(Crime::Replicas, |events| {
         let Some(Entered { event: Event::End { replicas, .. }, .. }) = events.last_mut() else { panic!() };
@@ -284,7 +355,7 @@ fn an_event_that_the_ledger_lacks_and_one_that_never_was() {
 #[test]
 fn signals_in_another_order_and_twice() {
     forged(Crime::Signals, |events| {
-        // Long after anybody moved.
+        // Long after anybody moved, so that each sender has one socket.
         let offers: Vec<_> = got(events, "OFFER").into_iter().filter(|place| events[*place].at > 41_000).collect();
         let mut pairs: HashMap<(Line, String), usize> = HashMap::new();
         for place in offers {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{
     ear::Ear,
     field::number,
-    truth::Truth,
+    truth::{Truth, is_held},
     verdict::{Crime, Verdict},
 };
 use crate::record::{Entered, Event, Line};
@@ -11,8 +11,12 @@ use crate::record::{Entered, Event, Line};
 /// Says what was wrong with a story.
 pub fn judge(events: &[Entered]) -> Vec<Verdict> {
     let truth = Truth::of(events);
-    let mut court = Court { truth, verdicts: Vec::new(), ears: BTreeMap::new(), loss: None };
-    for Entered { at, event } in events {
+    let mut court =
+        Court { truth, verdicts: Vec::new(), ears: BTreeMap::new(), commits: 0, loss: None, orphaned: None };
+    for (place, Entered { at, event }) in events.iter().enumerate() {
+        if matches!(event, Event::Loss { .. }) && !is_held(events, place) {
+            court.orphaned = Some(*at);
+        }
         court.witness(*at, event);
     }
     court.acknowledged(events);
@@ -29,8 +33,12 @@ pub(super) struct Court<'a> {
     pub(super) truth: Truth<'a>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) ears: BTreeMap<Line, Ear>,
+    /// How many commits there have been so far.
+    pub(super) commits: usize,
     /// The latest loss: since when what happened is lost, and when it was. None once the room was put back.
     pub(super) loss: Option<(u64, u64)>,
+    /// The latest loss of a room that no node had a copy of.
+    pub(super) orphaned: Option<u64>,
 }
 
 impl Court<'_> {
@@ -61,6 +69,7 @@ impl Court<'_> {
                     ear.resume = Some((number(frame, "id"), point));
                 }
             }
+            Event::Commit { .. } => self.commits += 1,
             Event::Loss { since } => self.loss = Some((*since, at)),
             Event::Restore { .. } => self.loss = None,
             Event::Panic { what } => self.find(Crime::Panic, at, what.clone()),

@@ -5,10 +5,10 @@ use super::{court::Court, ear::Ear, verdict::Crime};
 
 impl Court<'_> {
     /// A seat goes when its window is over, when its member leaves or is thrown out, or with the room; and it is not there as long as a
-    /// room that was lost is not put back.
+    /// room that was lost is not put back, or no node can.
     pub(super) fn resume_refused(&mut self, at: u64, ear: &Ear, frame: &Value) {
         let mut seated = None;
-        for commit in self.truth.commits.iter().filter(|commit| commit.at <= at) {
+        for commit in self.truth.commits.iter().take(self.commits) {
             for change in &commit.update.changes {
                 match change {
                     Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. }
@@ -25,6 +25,7 @@ impl Court<'_> {
         let is_lost = |seat: u64| self.loss.is_some_and(|(since, lost)| since <= seat && seat <= lost);
         if let Some(since) = seated
             && !is_lost(since)
+            && self.orphaned.is_none_or(|lost| lost < since)
         {
             let what = format!("{} has had its seat since {since}, but is refused: {frame}", ear.user);
             self.find(Crime::KeptSeat, at, what);

@@ -11,14 +11,14 @@ use super::{
 use crate::record::{Entered, Event, Line};
 
 impl Court<'_> {
-    /// Signals of one sender to one target come in order and once, and those kept for a member that is away come with its RESUME.
+    /// Signals of one socket to one target come in order and once, and those kept for a member that is away come with its RESUME.
     pub(super) fn signals(&mut self, events: &[Entered]) {
-        let mut sent: HashMap<u64, (u64, String, String)> = HashMap::new();
+        let mut sent: HashMap<u64, (u64, Line, String, String)> = HashMap::new();
         let mut acked: HashMap<u64, (u64, u64)> = HashMap::new();
         let mut got: HashMap<u64, Vec<(u64, Line, String)>> = HashMap::new();
         let mut moves: HashMap<String, Vec<u64>> = HashMap::new();
         let mut users: HashMap<Line, String> = HashMap::new();
-        let mut last: HashMap<(Line, String), u64> = HashMap::new();
+        let mut last: HashMap<(Line, Line), u64> = HashMap::new();
         let mut found = Vec::new();
         for Entered { at, event } in events {
             match event {
@@ -28,7 +28,7 @@ impl Court<'_> {
                 }
                 Event::Shut { line, .. } => moves.entry(users[line].clone()).or_default().push(*at),
                 Event::Sent { line, frame } if payload(frame).is_some() => {
-                    sent.insert(number(frame, "id"), (*at, users[line].clone(), text(frame, "to")));
+                    sent.insert(number(frame, "id"), (*at, *line, users[line].clone(), text(frame, "to")));
                 }
                 Event::Got { line, frame } if frame["type"] == "ACK" => {
                     acked.insert(number(frame, "id"), (*at, number(frame, "version")));
@@ -45,10 +45,12 @@ impl Court<'_> {
                     if again {
                         continue;
                     }
-                    let from = text(frame, "from");
-                    let latest = last.entry((*line, from)).or_default();
+                    let Some((sent_at, from, _, to)) = sent.get(&id) else {
+                        found.push((Crime::Signals, *at, format!("signal {id} came, and was not sent before")));
+                        continue;
+                    };
+                    let latest = last.entry((*line, *from)).or_default();
                     if id < *latest {
-                        let (sent_at, _, to) = &sent[&id];
                         let moving = moves
                             .get(to)
                             .is_some_and(|moves| moves.iter().any(|moved| moved.abs_diff(*sent_at) < 6_000));
@@ -61,7 +63,7 @@ impl Court<'_> {
                 _ => {}
             }
         }
-        for (id, (sent_at, from, to)) in &sent {
+        for (id, (sent_at, _, from, to)) in &sent {
             let Some(acked) = acked.get(id) else { continue };
             if let Some((back, line)) = self.kept_for(to, *sent_at, *acked, events)
                 && !got.get(id).is_some_and(|got| got.iter().any(|(_, at, _)| *at == line))

@@ -1,10 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use tandem::{
-    id::UserId,
+    id::{NodeId, UserId},
     protocol::{Audience, Stamp, announce, encode},
-    room::Update,
+    room::{Change, Update},
 };
 
 use crate::record::{Entered, Event};
@@ -45,6 +45,8 @@ pub(super) struct Step {
 }
 
 pub(super) struct Committed<'a> {
+    /// Which event of the story it was.
+    pub(super) place: usize,
     pub(super) at: u64,
     pub(super) update: &'a Update,
     pub(super) marks: (u64, u64),
@@ -58,7 +60,7 @@ pub(super) struct Truth<'a> {
 impl<'a> Truth<'a> {
     pub(super) fn of(events: &'a [Entered]) -> Self {
         let (mut steps, mut commits) = (HashMap::<_, Vec<Step>>::new(), Vec::new());
-        for Entered { at, event } in events {
+        for (place, Entered { at, event }) in events.iter().enumerate() {
             let Event::Commit { update, marks, .. } = event else { continue };
             for (version, change) in (update.base + 1..).zip(&update.changes) {
                 let mut told = Vec::new();
@@ -71,7 +73,7 @@ impl<'a> Truth<'a> {
                 });
                 steps.entry((update.epoch, version)).or_default().push(Step { told });
             }
-            commits.push(Committed { at: *at, update, marks: *marks });
+            commits.push(Committed { place, at: *at, update, marks: *marks });
         }
         Self { steps, commits }
     }
@@ -91,22 +93,56 @@ fn to(audience: Audience<'_>) -> To {
     }
 }
 
-/// Whether the store forgot this commit, and its node never knew that it was in force, or died; or somebody came in where the room was not
-/// put back yet, so that it was founded anew. The latter is a known gap: a node without a copy cannot tell a new room from a lost one.
-pub(super) fn excused(commit: &Committed<'_>, events: &[Entered]) -> bool {
-    let is_lost = |entered: &Entered| matches!(entered.event, Event::Loss { since } if since <= commit.at && commit.at <= entered.at);
-    let lost = events.iter().any(is_lost);
-    let is_founded = |entered: &Entered| matches!(&entered.event, Event::Commit { update, .. } if update.base == 0);
-    if let Some(loss) = events.iter().rposition(is_lost)
-        && events[loss..].iter().any(is_founded)
-    {
-        return true;
+/// Whether, when the store lost something, a node had a copy of the room to put back: one on which a member was last. A node that stood still
+/// from then on until somebody founded the room anew does not count.
+pub(super) fn is_held(events: &[Entered], loss: usize) -> bool {
+    let (mut seats, mut paused) = (HashMap::<&UserId, &NodeId>::new(), HashSet::new());
+    let (before, after) = events.split_at(loss);
+    for Entered { event, .. } in before {
+        match event {
+            Event::Paused { node } => drop(paused.insert(node)),
+            Event::Woke { node } => drop(paused.remove(node)),
+            Event::Died { node } => seats.retain(|_, of| *of != node),
+            Event::Commit { update, .. } => {
+                for change in &update.changes {
+                    match change {
+                        Change::Joined { member, .. }
+                        | Change::Rejoined { member, .. }
+                        | Change::Back { member, .. } => {
+                            seats.insert(&member.user, &member.node);
+                        }
+                        Change::Left { user, .. } => drop(seats.remove(user)),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
     }
-    let known = events.iter().find_map(|entered| match &entered.event {
-        Event::Known { node, point } if *point == commit.update.position() => Some((entered.at, node)),
+    let is_founded = |entered: &&Entered| matches!(&entered.event, Event::Commit { update, .. } if update.base == 0);
+    for Entered { event, .. } in after.iter().take_while(|entered| !is_founded(entered)) {
+        if let Event::Woke { node } = event {
+            paused.remove(node);
+        }
+    }
+    seats.values().any(|node| !paused.contains(node))
+}
+
+/// Whether the store lost this commit, and no node could put it back: none had been told before that it was in force, or the only one that had
+/// died, or none had a copy of the room any more.
+pub(super) fn excused(commit: &Committed<'_>, events: &[Entered]) -> bool {
+    let after = events.get(commit.place..).unwrap_or_default();
+    let is_lost = |entered: &Entered| matches!(entered.event, Event::Loss { since } if since <= commit.at);
+    let Some(loss) = after.iter().position(is_lost) else { return false };
+    let knows = after.iter().take(loss).find_map(|entered| match &entered.event {
+        Event::Known { node, point } if *point == commit.update.position() => Some(node),
         _ => None,
     });
-    let Some((at, knows)) = known else { return lost };
-    let died = |entered: &Entered| entered.at >= at && matches!(&entered.event, Event::Died { node } if node == knows);
-    lost && events.iter().any(died)
+    if !is_held(events, commit.place + loss) {
+        return true;
+    }
+    let died = |node: &NodeId| {
+        after.iter().any(|entered| matches!(&entered.event, Event::Died { node: dead } if dead == node))
+    };
+    knows.is_none_or(died)
 }

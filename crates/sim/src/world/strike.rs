@@ -3,6 +3,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use super::world::{World, name};
 use crate::{
     bus::lock,
+    node::Node,
     plan::{FOR_GOOD, Fault},
     record::Event,
 };
@@ -33,7 +34,11 @@ impl World {
                     return None;
                 }
             }
-            Fault::Pause { node, .. } => self.node(node)?.gate.shut(),
+            Fault::Pause { node, .. } => {
+                let node = self.node(node)?;
+                node.gate.shut();
+                self.record.add(Event::Paused { node: node.name.clone() });
+            }
             Fault::Away { .. } => {
                 lock(bus).away = true;
                 self.cut_all();
@@ -77,7 +82,7 @@ impl World {
             }
             Fault::Pause { node, .. } => {
                 if let Some(node) = self.node(node) {
-                    node.gate.open();
+                    self.wake(&node);
                 }
             }
             Fault::Away { .. } => lock(&self.deployment.bus).away = false,
@@ -91,6 +96,11 @@ impl World {
         }
     }
 
+    fn wake(&self, node: &Node) {
+        node.gate.open();
+        self.record.add(Event::Woke { node: node.name.clone() });
+    }
+
     pub(super) fn heal(&mut self) {
         {
             let mut bus = lock(&self.deployment.bus);
@@ -102,7 +112,7 @@ impl World {
         self.mend(Fault::Worker { during: 0 });
         for number in 0..self.plan.nodes.len() {
             match self.node(number) {
-                Some(node) => node.gate.open(),
+                Some(node) => self.wake(&node),
                 None if self.plan.dies_for_good(number) => {}
                 None => self.start(number),
             }

@@ -59,9 +59,38 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "not-reattached",
         what: "a member that was evicted wrongly does not take its seat again",
         edits: &[Edit {
-            file: "src/replica/load.rs",
-            old: "find_map(|session| session.evicted()) {",
-            new: "find_map(|session| session.evicted().filter(|_| !MUTANT)) {",
+            file: "src/replica/replica.rs",
+            old: "find_map(|session| session.evicted())",
+            new: "find_map(|session| session.evicted().filter(|_| !MUTANT))",
+        }],
+    },
+    Mutant {
+        name: "seat-not-given-back",
+        what: "a connection does not get the seat back that a dead one took",
+        edits: &[Edit {
+            file: "src/replica/displaced.rs",
+            old: "displaced.alive = true;",
+            new: "displaced.alive = !MUTANT;",
+        }],
+    },
+    Mutant {
+        name: "older-copy-believed",
+        what: "a room that was put back from an older copy is taken over",
+        edits: &[Edit {
+            file: "src/replica/standing.rs",
+            old: "if fresh.born == old.born && old.born > 0 =>",
+            new: "if fresh.born == old.born && old.born > 0 && !MUTANT =>",
+        }],
+    },
+    Mutant {
+        name: "same-tick",
+        what: "a pong within the same millisecond as its ping does not count",
+        edits: &[Edit {
+            file: "src/socket/heartbeat.rs",
+            old: "        self.pinged = None;",
+            new: "        if !MUTANT || self.pinged != Some(now) {
+            self.pinged = None;
+        }",
         }],
     },
     Mutant {
