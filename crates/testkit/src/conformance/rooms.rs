@@ -112,12 +112,16 @@ pub async fn racing_nodes_never_skip_or_repeat_a_version(fixture: &impl Fixture)
     let mut founder = Node::subscribed(fixture, "n0", &room("r")).await;
     founder.commit(&join("u0", "n0", false)).await;
     let mut tasks = tokio::task::JoinSet::new();
+    // Nodes take a while to connect, and the first would be through before the last begins.
+    let all_in = Arc::new(tokio::sync::Barrier::new(NODES));
     for number in 0..NODES {
         let name = format!("n{}", number + 1);
+        let all_in = Arc::clone(&all_in);
         let mut node = Node::subscribed(fixture, &name, &room("r")).await;
         tasks.spawn(async move {
             let me = format!("u{}", number + 1);
             while !applied(node.commit(&join(&me, &name, false)).await) {}
+            all_in.wait().await;
             let mut conflicts = 0;
             for number in 0..EACH {
                 while !applied(node.commit(&broadcast(&me, &number.to_string())).await) {
