@@ -147,13 +147,13 @@ fn try_one(seed: u64, found: &Mutex<Found>) -> bool {
 
 fn replay(seed: u64, whole: bool) -> ExitCode {
     let mut plan = Plan::draw(seed);
-    let verdicts = judge(&play(&plan));
-    if let Some(verdict) = verdicts.first()
+    let mut events = play(&plan);
+    if let Some(verdict) = judge(&events).first()
         && !whole
     {
         plan = shrink(&plan, verdict.crime);
+        events = play(&plan);
     }
-    let events = play(&plan);
     for Entered { at, event } in &events {
         println!("{at:>7} {}", short(event));
     }

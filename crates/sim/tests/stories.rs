@@ -46,6 +46,18 @@ fn the_same_seed_is_the_same_story() {
     assert_ne!(digest(&play(&Plan::draw(1))), digest(&play(&Plan::draw(2))));
 }
 
+/// Whatever was played before, in this process or in none.
+#[test]
+fn the_first_story_of_a_process_is_the_same_as_later() {
+    let told = std::process::Command::new(env!("CARGO_BIN_EXE_sim")).args(["--replay", "872", "--whole"]).output();
+    let told = String::from_utf8(told.unwrap().stdout).unwrap();
+    for seed in [1, 2, 3] {
+        play(&Plan::draw(seed));
+    }
+    let here = format!("digest {:016x}", digest(&play(&Plan::draw(872))));
+    assert!(told.lines().any(|line| line == here), "{here}, and not {:?}", told.lines().last());
+}
+
 #[test]
 fn a_story_is_three_nodes_six_clients_two_hundred_commands_and_three_faults() {
     for seed in 1..=1_000 {
