@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     backend::{BackendError, Commit, Due},
+    clock::Millis,
     id::{ConnId, UserId},
     protocol::ClientFrameType,
     room::{self, Command, Policy, Refusal, Room, Update, decide, next_due},
@@ -18,6 +19,8 @@ use crate::{
 /// Maximum number of retries after conflicts. Each costs a round trip. 16 proved too few for a slow node with hundreds of concurrent
 /// changes of one room.
 const TRIES: usize = 100;
+/// The longest that a command is decided again and again, in ms. Its room waits meanwhile, and a round trip to a busy Redis may take seconds.
+const LONGEST: Millis = 5_000;
 /// Maximum number of consecutive conflicts without a newer replica; after that the room is loaded again.
 const BLIND: u32 = 16;
 /// Maximum number of loads in one turn because updates may have been missed meanwhile.
@@ -35,6 +38,8 @@ pub(super) struct Attempt {
     update: Option<Arc<Update>>,
     tries: usize,
     blind: u32,
+    /// When it was first decided.
+    begun: Option<Millis>,
 }
 
 /// The purpose of a commit within its turn.
@@ -62,7 +67,7 @@ impl Purpose {
 impl Attempt {
     /// The commit of the job's own command.
     pub(super) fn new(purpose: Purpose) -> Self {
-        Self { purpose, command: None, update: None, tries: 0, blind: 0 }
+        Self { purpose, command: None, update: None, tries: 0, blind: 0, begun: None }
     }
 
     pub(super) fn of(purpose: Purpose, command: Command) -> Self {
@@ -88,7 +93,8 @@ impl<H> Turn<'_, H> {
         out: Out<'_, H>,
     ) -> Step {
         attempt.tries += 1;
-        if attempt.tries > TRIES {
+        let begun = *attempt.begun.get_or_insert(env.now);
+        if attempt.tries > TRIES || env.now.saturating_sub(begun) > LONGEST {
             return self.contended(attempt, replica, env, out);
         }
         // Updates may have been missed since the load, so nothing may be decided on it.

@@ -1,9 +1,10 @@
 //! Single turns against a store that says what the test wants.
 
-use std::sync::Arc;
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use tandem::{
     backend::{BackendError, Commit, Inbox},
+    clock::Millis,
     id::{ConnId, NodeId, UserId},
     protocol::Generation,
     replica::{Answer, Effect, Env, Failure, Job, PendingJoin, Replica, Request, Step, Turn, Why},
@@ -21,6 +22,7 @@ struct Bench {
     replica: Replica<usize>,
     sent: Vec<String>,
     requests: Vec<String>,
+    now: Rc<Cell<Millis>>,
 }
 
 fn conn(number: u128) -> ConnId {
@@ -63,7 +65,12 @@ fn with_members(numbers: &[u8]) -> Room {
 
 impl Bench {
     fn new() -> Self {
-        Self { replica: Replica::new(room_id()), sent: Vec::new(), requests: Vec::new() }
+        Self {
+            replica: Replica::new(room_id()),
+            sent: Vec::new(),
+            requests: Vec::new(),
+            now: Rc::new(Cell::new(START)),
+        }
     }
 
     /// One that has loaded a room, and members who sit here.
@@ -95,7 +102,7 @@ impl Bench {
     ) -> R {
         let (node, policy) = (NodeId::parse("n").unwrap(), Policy::default());
         let ice = |_: &UserId| Vec::new();
-        let env = Env { node: &node, policy: &policy, ping_interval: 1, ice: &ice, now: START };
+        let env = Env { node: &node, policy: &policy, ping_interval: 1, ice: &ice, now: self.now.get() };
         let sent = &mut self.sent;
         call(&mut self.replica, &env, &mut |effect| match effect {
             Effect::Send { to, frame, .. } => {
@@ -272,6 +279,21 @@ fn a_conflict_with_nothing_waits_and_is_given_up_after_a_while() {
     assert!(matches!(failed, Err(Failure::Backend(BackendError::Contended(_)))));
     assert_eq!((waited.len(), &waited[..7]), (16, &[1, 2, 4, 8, 16, 32, 32][..]));
     assert_eq!(bench.replica.resync(), Some(Why::Contended));
+}
+
+#[test]
+fn whoever_loses_slow_races_is_answered_after_five_seconds() {
+    let mut bench = Bench::seated(&[1]);
+    let now = Rc::clone(&bench.now);
+    let failed = bench.say(|request| match request {
+        Request::Wait(_) => Answer::Waited,
+        _ => {
+            now.set(now.get() + 1_000);
+            Answer::Committed(Ok(Commit::Conflict))
+        }
+    });
+    assert!(matches!(failed, Err(Failure::Backend(BackendError::Contended(_)))));
+    assert_eq!(bench.requests.iter().filter(|request| *request == "Commit").count(), 6);
 }
 
 #[test]
