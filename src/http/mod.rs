@@ -1,8 +1,8 @@
 //! HTTP: everything on the port that is not a WebSocket, and the upgrade to one.
 
 mod answer;
+mod connection_limit;
 mod cors;
-mod crowd;
 mod invite;
 mod listen;
 mod peer;

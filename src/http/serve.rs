@@ -21,7 +21,7 @@ use tower_service::Service as _;
 use super::{
     Patience, Peer,
     answer::Answer,
-    crowd::{Crowd, Member},
+    connection_limit::{ConnectionLimit, ConnectionSlot},
     pulse::{Overdue, Pulse},
     read_ahead::ReadAhead,
 };
@@ -49,7 +49,7 @@ pub struct Terms {
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
     let Terms { patience, most, metrics } = terms;
-    let crowd = Crowd::new(most, metrics.clone());
+    let limit = ConnectionLimit::new(most, metrics.clone());
     let (failed, crowded) = (Complaint::new(), Complaint::new());
     loop {
         let accepted = tokio::select! {
@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                     tracing::debug!(%error, "TCP_NODELAY");
                 }
                 let pulse = Arc::new(Pulse::new());
-                let (member, shed) = crowd.enter(Arc::clone(&pulse));
+                let (member, shed) = limit.enter(Arc::clone(&pulse));
                 if shed && let Some(skipped) = crowded.pass() {
                     tracing::warn!(
                         most,
@@ -85,7 +85,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
             Err(error) => {
                 metrics.accept_failures.inc();
                 // Its place becomes free as soon as its task has run.
-                let shed = crowd.shed();
+                let shed = limit.shed();
                 if let Some(skipped) = failed.pass() {
                     tracing::warn!(%error, shed, skipped, "connections cannot be accepted; they wait, and accepting will be retried");
                 }
@@ -124,7 +124,7 @@ struct Connection {
     pulse: Arc<Pulse>,
     patience: Patience,
     /// For as long as it is HTTP.
-    member: Member,
+    member: ConnectionSlot,
     tasks: TaskTracker,
 }
 

@@ -87,7 +87,7 @@ impl<'a> RoomState<'a> {
             pin: _,
             misses: _,
             attempts: _,
-            mark: _,
+            lineage_hash: _,
             next_order: _,
             empty_until: _,
             kicked: _,

@@ -6,9 +6,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     commit::{Attempt, Purpose, contended, due_after},
+    comparison::{Comparison, comparison, leads_to},
     effect::{Answer, Effect, Env, Gap, History, Request, Source},
     replica::{Out, Replica},
-    standing::{Standing, leads_to, standing},
     sync::Why,
     turn::{Stage, Step, Turn},
 };
@@ -173,19 +173,19 @@ impl<H> Turn<'_, H> {
         out: Out<'_, H>,
     ) -> Step {
         let old = &replica.room;
-        match standing(old, &fresh, !replica.sessions.is_empty(), env.now) {
-            Standing::Same => self.go_on(reads, &[], replica, env, out),
-            Standing::Ahead => {
+        match comparison(old, &fresh, !replica.sessions.is_empty(), env.now) {
+            Comparison::Same => self.go_on(reads, &[], replica, env, out),
+            Comparison::Ahead => {
                 let request = Request::History { epoch: old.epoch, after: old.version };
                 self.request(Stage::Loading { read: Read::History(fresh), reads }, request)
             }
-            Standing::Other => {
+            Comparison::Other => {
                 if old.exists() {
                     out(Effect::Gap(Gap::Snapshot));
                 }
                 self.start_over(reads, fresh, "epoch_changed", replica, env, out)
             }
-            Standing::Behind(found) => {
+            Comparison::Behind(found) => {
                 let room = Box::new(old.clone().reincarnated(env.now));
                 let due = due_after(None, &room, env.policy);
                 let request = Request::Restore { room: room.clone(), found, due };

@@ -26,7 +26,7 @@
 //! | Resync: updates are applied if they follow | a turn begins: a command, or the tick at the time of the resync | Loading |
 //! | Retired | none; the room has to be opened again | |
 //!
-//! A room that was read is compared with the replica (`standing.rs`). It is the same; ahead (the missing updates are read from the history,
+//! A room that was read is compared with the replica (`comparison.rs`). It is the same; ahead (the missing updates are read from the history,
 //! or all members get DISCONTINUITY and ROOM_STATE); behind (shared state has lost updates, and the replica restores it); or a different
 //! room.
 //!
@@ -47,6 +47,7 @@
 //! | | it cannot be reattached | no session, closed with 1012 |
 
 mod commit;
+mod comparison;
 mod displaced;
 mod effect;
 mod follow;
@@ -57,7 +58,7 @@ mod replay;
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod replica;
 mod session;
-mod standing;
+
 mod sync;
 mod turn;
 

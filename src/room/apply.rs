@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{Change, Member, Room};
 use crate::{clock::Millis, id::UserId};
 
-/// An odd number that spreads the bits of a [`Room::mark`] (the golden ratio, as in Fibonacci hashing).
+/// An odd number that spreads the bits of a [`Room::lineage_hash`] (the golden ratio, as in Fibonacci hashing).
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Up to this size a room keeps no spare places.
 const SMALL: usize = 8;
@@ -13,10 +13,10 @@ impl Room {
     /// decides, changes nothing else.
     pub fn apply(&mut self, change: &Change, at: Millis) {
         self.version += 1;
-        let mark = self.mark;
+        let mark = self.lineage_hash;
         change.apply_to(self, at);
         if self.exists() {
-            self.mark = (mark ^ at).rotate_left(17).wrapping_mul(MIX) ^ self.version;
+            self.lineage_hash = (mark ^ at).rotate_left(17).wrapping_mul(MIX) ^ self.version;
         }
     }
 

@@ -2,7 +2,7 @@ use super::{Change, LeftReason, Policy, Presence, Room, Vacancy};
 use crate::clock::Millis;
 
 /// Something that a room does by itself once its time has come.
-enum Due<'a> {
+enum DueChange<'a> {
     Release,
     Elect,
     Expire(&'a crate::id::UserId),
@@ -18,24 +18,24 @@ pub fn next_due(room: &Room, policy: &Policy) -> Option<Millis> {
 pub(super) fn decide_tick(room: &Room, policy: &Policy, now: Millis) -> Vec<Change> {
     let Some((_, due)) = first(room, policy).filter(|(at, _)| *at <= now) else { return Vec::new() };
     match due {
-        Due::Release => room.gate.iter().map(|gate| gate.release(&room.timeline)).collect(),
-        Due::Elect => {
+        DueChange::Release => room.gate.iter().map(|gate| gate.release(&room.timeline)).collect(),
+        DueChange::Elect => {
             room.heir(room.host.as_ref()).map(|heir| Change::HostChanged { host: heir.clone() }).into_iter().collect()
         }
-        Due::Expire(user) => super::decide::leave(room, user, LeftReason::Expired, policy, now),
-        Due::Close => vec![Change::Closed],
+        DueChange::Expire(user) => super::decide::leave(room, user, LeftReason::Expired, policy, now),
+        DueChange::Close => vec![Change::Closed],
     }
 }
 
-fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, Due<'a>)> {
-    let gate = room.gate.as_ref().map(|gate| (if gate.satisfied() { 0 } else { gate.deadline }, Due::Release));
+fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, DueChange<'a>)> {
+    let gate = room.gate.as_ref().map(|gate| (if gate.satisfied() { 0 } else { gate.deadline }, DueChange::Release));
     let expire = room.members.values().filter_map(|member| match member.presence {
-        Presence::Away { until, .. } => Some((until, Due::Expire(&member.user))),
+        Presence::Away { until, .. } => Some((until, DueChange::Expire(&member.user))),
         Presence::Present => None,
     });
     let expire = expire.min_by_key(|(at, _)| *at);
-    let elect = election(room, policy, expire.is_some()).map(|at| (at, Due::Elect));
-    let close = room.empty_until.map(|at| (at, Due::Close));
+    let elect = election(room, policy, expire.is_some()).map(|at| (at, DueChange::Elect));
+    let close = room.empty_until.map(|at| (at, DueChange::Close));
     gate.into_iter().chain(elect).chain(expire).chain(close).min_by_key(|(at, _)| *at)
 }
 

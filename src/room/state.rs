@@ -43,7 +43,8 @@ pub struct Room {
     /// The budget of recorded refusals.
     pub attempts: Option<Attempts>,
     /// A hash of the changes that led to this version: if two replicas of one version differ in it, their histories differ.
-    pub mark: u64,
+    #[serde(rename = "mark")]
+    pub lineage_hash: u64,
     /// The members, including those that are away.
     pub members: Arc<Members>,
     /// The order of the next member.
@@ -83,7 +84,7 @@ impl Room {
             pin: None,
             misses: None,
             attempts: None,
-            mark: 0,
+            lineage_hash: 0,
             members: Arc::default(),
             next_order: 0,
             host: None,

@@ -30,7 +30,7 @@ fn full(now: Millis) -> Room {
         pin: Some(digest(4)),
         misses: serde_json::from_value(json!({"count": 1, "last": 2, "open_at": 3})).unwrap(),
         attempts: serde_json::from_value(json!({"whole_at": 4})).unwrap(),
-        mark: 6,
+        lineage_hash: 6,
         members: Arc::new(
             ["ana", "ben"].into_iter().zip(7..).map(|(name, order)| (user(name), member(name, order))).collect(),
         ),
@@ -57,7 +57,7 @@ fn come_back(room: &Room, restored: &Room) -> Room {
         version: restored.version,
         misses: None,
         attempts: None,
-        mark: 0,
+        lineage_hash: 0,
         timeline: Timeline { by: None, ..room.timeline.clone() },
         gate: None,
         kicked: Vec::new(),

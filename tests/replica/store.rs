@@ -66,7 +66,7 @@ impl Store {
                     return Answer::Committed(Ok(Commit::Conflict));
                 }
                 self.apply(&update);
-                assert_eq!(self.room.mark, proposal.after.mark, "what was decided is what is stored");
+                assert_eq!(self.room.lineage_hash, proposal.after.lineage_hash, "what was decided is what is stored");
                 self.subscribers.iter().for_each(|node| publish(*node, Push::Update(Arc::clone(&update))));
                 Answer::Committed(Ok(Commit::Applied))
             }

@@ -94,7 +94,7 @@ fn forget(mut events: Vec<Entered>, forge: impl FnOnce(&mut Vec<Entered>, usize)
     let Event::Commit { marks, .. } = events[lost].event.clone() else { unreachable!() };
     forge(&mut events, lost);
     let Some(Entered { event: Event::End { rooms, .. }, .. }) = events.last_mut() else { panic!() };
-    rooms[0].mark = marks.0;
+    rooms[0].lineage_hash = marks.0;
     crimes(&events)
 }
 
@@ -206,7 +206,7 @@ fn something_acknowledged_that_did_not_last() {
             _ => None,
         });
         let Some(Entered { event: Event::End { rooms, .. }, .. }) = events.last_mut() else { panic!() };
-        rooms[0].mark = mark.unwrap();
+        rooms[0].lineage_hash = mark.unwrap();
     });
 }
 

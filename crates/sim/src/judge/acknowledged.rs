@@ -65,7 +65,7 @@ impl Court<'_> {
     /// The commits that led to the room as it is at the end; nothing if there is no room.
     pub(super) fn lasting(&self, events: &[Entered]) -> Option<HashSet<usize>> {
         let Some(Event::End { rooms, .. }) = events.last().map(|entered| &entered.event) else { return None };
-        let mut mark = rooms.first()?.mark;
+        let mut mark = rooms.first()?.lineage_hash;
         let by_mark: HashMap<u64, usize> =
             self.truth.commits.iter().enumerate().map(|(place, commit)| (commit.marks.1, place)).collect();
         let mut lasting = HashSet::new();

@@ -59,12 +59,12 @@ impl RoomStore for Port {
         let entry = proposal.entry.clone().map(Arc::new);
         let (kept, point) = (entry.clone(), proposal.update.position());
         let done = self.ask(move |bus| {
-            let before = bus.store.room(&proposal.update.room).mark;
+            let before = bus.store.room(&proposal.update.room).lineage_hash;
             let now = bus.now();
             let (done, number) = bus.store.commit(&proposal, now);
             if done == Commit::Applied {
                 let update = Arc::clone(&proposal.update);
-                let marks = (before, proposal.after.mark);
+                let marks = (before, proposal.after.lineage_hash);
                 bus.record.add(Event::Commit { update: Arc::clone(&update), marks, entry });
                 bus.publish(&proposal.update.room, || Down::Update(Arc::clone(&update)));
             }
@@ -86,7 +86,7 @@ impl RoomStore for Port {
             let done = bus.store.restore(&room, found, due);
             if done == Commit::Applied {
                 let point = room.position();
-                bus.record.add(Event::Restore { room: room.id.clone(), point, mark: room.mark });
+                bus.record.add(Event::Restore { room: room.id.clone(), point, mark: room.lineage_hash });
                 bus.publish(&room.id, || Down::Replaced(room.id.clone(), point));
                 let until = bus.now() + lease;
                 for member in room.members.values().filter(|member| member.node != name) {

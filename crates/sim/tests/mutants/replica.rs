@@ -77,7 +77,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "older-copy-believed",
         what: "a room that was put back from an older copy is taken over",
         edits: &[Edit {
-            file: "src/replica/standing.rs",
+            file: "src/replica/comparison.rs",
             old: "if fresh.born == old.born && old.born > 0 =>",
             new: "if fresh.born == old.born && old.born > 0 && !MUTANT =>",
         }],
@@ -97,9 +97,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "loss-believed",
         what: "what shared state has lost is believed never to have been",
         edits: &[Edit {
-            file: "src/replica/standing.rs",
+            file: "src/replica/comparison.rs",
             old: "(Ordering::Less, _) | (Ordering::Equal, Ordering::Less) =>",
-            new: "(Ordering::Less, _) | (Ordering::Equal, Ordering::Less) if MUTANT => Standing::Other,
+            new: "(Ordering::Less, _) | (Ordering::Equal, Ordering::Less) if MUTANT => Comparison::Other,
         (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) =>",
         }],
     },

@@ -60,8 +60,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a seat that is kept for a RESUME is kept for ever",
         edits: &[Edit {
             file: "src/room/due.rs",
-            old: "Some((until, Due::Expire(&member.user))),",
-            new: "(!MUTANT).then_some((until, Due::Expire(&member.user))),",
+            old: "Some((until, DueChange::Expire(&member.user))),",
+            new: "(!MUTANT).then_some((until, DueChange::Expire(&member.user))),",
         }],
     },
 ];

@@ -27,18 +27,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "version-is-enough",
         what: "the same version counts as the same room, whatever its mark",
         edits: &[Edit {
-            file: "src/replica/standing.rs",
-            old: "if fresh.mark == old.mark =>",
-            new: "if fresh.mark == old.mark || MUTANT =>",
+            file: "src/replica/comparison.rs",
+            old: "if fresh.lineage_hash == old.lineage_hash =>",
+            new: "if fresh.lineage_hash == old.lineage_hash || MUTANT =>",
         }],
     },
     Mutant {
         name: "history-believed",
         what: "history is replayed though it does not lead to the room that was read",
         edits: &[Edit {
-            file: "src/replica/standing.rs",
-            old: "return room.mark == fresh.mark;",
-            new: "return room.mark == fresh.mark || MUTANT;",
+            file: "src/replica/comparison.rs",
+            old: "return room.lineage_hash == fresh.lineage_hash;",
+            new: "return room.lineage_hash == fresh.lineage_hash || MUTANT;",
         }],
     },
     Mutant {

@@ -7,7 +7,7 @@ use crate::{
 
 /// The state of a room in shared state, compared with the replica.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Comparison {
     /// Both are the same.
     Same,
     /// Shared state is ahead.
@@ -19,26 +19,26 @@ pub(super) enum Standing {
 }
 
 /// `seated`: whether the room has members on this node.
-pub(super) fn standing(old: &Room, fresh: &Room, seated: bool, now: Millis) -> Standing {
+pub(super) fn comparison(old: &Room, fresh: &Room, seated: bool, now: Millis) -> Comparison {
     if !old.exists() {
-        return Standing::Other;
+        return Comparison::Other;
     }
     if !fresh.exists() {
         // The room was closed or has expired; otherwise it was lost.
         let over = fresh.epoch >= old.epoch || (!seated && old.empty_until.is_some_and(|until| until <= now));
-        return if over { Standing::Other } else { Standing::Behind(None) };
+        return if over { Comparison::Other } else { Comparison::Behind(None) };
     }
     // Epochs only grow. An earlier one means that shared state has lost a restore.
     match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
         // Another node has restored an older replica.
         (Ordering::Greater, Ordering::Less) if fresh.born == old.born && old.born > 0 => {
-            Standing::Behind(Some(fresh.position()))
+            Comparison::Behind(Some(fresh.position()))
         }
-        (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Standing::Behind(Some(fresh.position())),
-        (Ordering::Equal, Ordering::Greater) => Standing::Ahead,
-        (Ordering::Equal, Ordering::Equal) if fresh.mark == old.mark => Standing::Same,
+        (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Comparison::Behind(Some(fresh.position())),
+        (Ordering::Equal, Ordering::Greater) => Comparison::Ahead,
+        (Ordering::Equal, Ordering::Equal) if fresh.lineage_hash == old.lineage_hash => Comparison::Same,
         // Shared state lost updates, and continued differently since.
-        (Ordering::Equal, Ordering::Equal) | (Ordering::Greater, _) => Standing::Other,
+        (Ordering::Equal, Ordering::Equal) | (Ordering::Greater, _) => Comparison::Other,
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn leads_to(old: &Room, updates: &[Arc<Update>], fresh: &Room) -> boo
             room.apply(change, update.at);
         }
         if room.version == fresh.version {
-            return room.mark == fresh.mark;
+            return room.lineage_hash == fresh.lineage_hash;
         }
     }
     false
@@ -68,7 +68,7 @@ mod tests {
     };
 
     fn room(epoch: u64, version: u64, mark: u64) -> Room {
-        Room { epoch, born: epoch, version, mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
+        Room { epoch, born: epoch, version, lineage_hash: mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
     }
 
     #[test]
@@ -76,43 +76,47 @@ mod tests {
         let old = room(5, 10, 77);
         let vacant = |epoch| room(epoch, 0, 0);
         for (fresh, expected, why) in [
-            (room(5, 10, 77), Standing::Same, "nothing was missed"),
-            (room(5, 11, 78), Standing::Ahead, "it has gone on"),
+            (room(5, 10, 77), Comparison::Same, "nothing was missed"),
+            (room(5, 11, 78), Comparison::Ahead, "it has gone on"),
             (
                 room(5, 9, 76),
-                Standing::Behind(Some(StreamPosition { epoch: 5, version: 9 })),
+                Comparison::Behind(Some(StreamPosition { epoch: 5, version: 9 })),
                 "it has lost its last second",
             ),
             (
                 room(4, 90, 1),
-                Standing::Behind(Some(StreamPosition { epoch: 4, version: 90 })),
+                Comparison::Behind(Some(StreamPosition { epoch: 4, version: 90 })),
                 "it has lost where the room was put back",
             ),
-            (room(5, 10, 99), Standing::Other, "it went another way under the same version"),
-            (room(6, 1, 1), Standing::Other, "the room was made anew"),
+            (room(5, 10, 99), Comparison::Other, "it went another way under the same version"),
+            (room(6, 1, 1), Comparison::Other, "the room was made anew"),
             (
                 Room { born: 5, ..room(6, 9, 76) },
-                Standing::Behind(Some(StreamPosition { epoch: 6, version: 9 })),
+                Comparison::Behind(Some(StreamPosition { epoch: 6, version: 9 })),
                 "an older copy of the room was put back",
             ),
-            (Room { born: 0, ..room(6, 9, 76) }, Standing::Other, "a release before wrote it, which did not note that"),
-            (Room { born: 5, ..room(6, 10, 77) }, Standing::Other, "this copy of the room was put back"),
-            (Room { born: 5, ..room(6, 11, 78) }, Standing::Other, "a newer copy of the room was put back"),
-            (vacant(5), Standing::Other, "the room was closed"),
-            (vacant(0), Standing::Behind(None), "it has lost all"),
+            (
+                Room { born: 0, ..room(6, 9, 76) },
+                Comparison::Other,
+                "a release before wrote it, which did not note that",
+            ),
+            (Room { born: 5, ..room(6, 10, 77) }, Comparison::Other, "this copy of the room was put back"),
+            (Room { born: 5, ..room(6, 11, 78) }, Comparison::Other, "a newer copy of the room was put back"),
+            (vacant(5), Comparison::Other, "the room was closed"),
+            (vacant(0), Comparison::Behind(None), "it has lost all"),
         ] {
-            assert_eq!(standing(&old, &fresh, true, 0), expected, "{why}");
+            assert_eq!(comparison(&old, &fresh, true, 0), expected, "{why}");
         }
-        assert_eq!(standing(&vacant(0), &room(5, 10, 77), false, 0), Standing::Other, "this node has nothing");
+        assert_eq!(comparison(&vacant(0), &room(5, 10, 77), false, 0), Comparison::Other, "this node has nothing");
     }
 
     #[test]
     fn a_room_whose_time_was_over_is_not_put_back_unless_somebody_sits_here() {
         let old = Room { empty_until: Some(100), ..room(5, 10, 77) };
         let gone = room(0, 0, 0);
-        assert_eq!(standing(&old, &gone, false, 99), Standing::Behind(None));
-        assert_eq!(standing(&old, &gone, false, 100), Standing::Other);
-        assert_eq!(standing(&old, &gone, true, 100), Standing::Behind(None));
+        assert_eq!(comparison(&old, &gone, false, 99), Comparison::Behind(None));
+        assert_eq!(comparison(&old, &gone, false, 100), Comparison::Other);
+        assert_eq!(comparison(&old, &gone, true, 100), Comparison::Behind(None));
     }
 
     #[test]
