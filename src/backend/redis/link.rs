@@ -18,11 +18,11 @@ use tokio::{
 use super::{
     answer::{read, translate},
     connection::RedisConnection,
+    probe::{Probe, ProbeReplies, ProbeResult, is_tolerated},
 };
 use crate::{
     backend::{BackendError, Faults},
     id::RoomId,
-    telemetry::Cause,
 };
 
 /// Poll interval of whether a link is no longer suspect.
@@ -55,13 +55,6 @@ pub(super) struct Link {
     faults: Arc<Faults>,
 }
 
-/// The last nonce that came back on each probe channel.
-#[derive(Debug, Default)]
-struct ProbeReplies {
-    latest: Mutex<Vec<(String, u64)>>,
-    changed: Notify,
-}
-
 impl Link {
     pub(super) fn new(number: usize, faults: Arc<Faults>) -> Self {
         Self {
@@ -88,7 +81,7 @@ impl Link {
         // Requests about the previous connection no longer count.
         let _ = self.reconnect.notified().now_or_never();
         let _ = self.probe_now.notified().now_or_never();
-        self.replies.latest.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.replies.clear();
         generation
     }
 
@@ -235,13 +228,7 @@ impl Link {
 
     /// Records a nonce that came back.
     pub(super) fn probe_returned(&self, channel: &str, nonce: u64) {
-        let mut latest = self.replies.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        match latest.iter_mut().find(|(name, _)| name == channel) {
-            Some((_, last)) => *last = (*last).max(nonce),
-            None => latest.push((channel.to_owned(), nonce)),
-        }
-        drop(latest);
-        self.replies.changed.notify_one();
+        self.replies.returned(channel, nonce);
     }
 
     /// Publishes a nonce on each probe channel and waits until it comes back. Meanwhile it tries the commands of nodes.
@@ -273,14 +260,9 @@ impl Link {
             }
         }
         if refused.is_none() {
-            let all_back = async {
-                while !self.is_back(probes, nonce) {
-                    self.replies.changed.notified().await;
-                }
-            };
             let no_reply =
                 |_| BackendError::Unreachable("commands are answered, but the probe did not come back".to_owned());
-            timeout(within, all_back).await.map_err(no_reply)?;
+            timeout(within, self.replies.all_back(probes, nonce)).await.map_err(no_reply)?;
         }
         self.suspect.store(false, Ordering::Release);
         self.refused.store(refused.is_some(), Ordering::Release);
@@ -291,34 +273,4 @@ impl Link {
     pub(super) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
-
-    fn is_back(&self, probes: &[Probe], nonce: u64) -> bool {
-        let latest = self.replies.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        probes.iter().all(|probe| latest.iter().any(|(name, last)| *name == probe.channel && *last >= nonce))
-    }
-}
-
-/// A probe of one partition.
-#[derive(Debug)]
-pub(super) struct Probe {
-    pub(super) channel: String,
-    /// `probe.lua`, on keys that only probes use.
-    pub(super) call: ScriptInvocation<'static>,
-}
-
-/// The result of a probe.
-#[derive(Debug)]
-pub(super) struct ProbeResult {
-    pub(super) took: Duration,
-    /// The error of a command that Redis refused.
-    pub(super) refused: Option<BackendError>,
-}
-
-/// Whether a new connection would not help. It does help if the master has become a replica, or is loading.
-fn is_tolerated(error: &BackendError) -> bool {
-    matches!(error, BackendError::Refused { .. })
-        && !matches!(
-            error.cause(),
-            Cause::Loading | Cause::MasterDown | Cause::NoAuth | Cause::ReadOnly | Cause::WrongPass
-        )
 }

@@ -12,8 +12,9 @@ use redis::Script;
 use super::{
     answer::translate,
     connection::RedisConnection,
-    link::{Link, Probe, ProbeResult},
+    link::Link,
     node::RedisNode,
+    probe::{Probe, ProbeResult},
 };
 use crate::{
     backend::{BackendError, Membership as _},

@@ -16,6 +16,7 @@ mod link;
 mod maintain_link;
 mod membership;
 mod node;
+mod probe;
 mod push;
 mod queue;
 mod quota;

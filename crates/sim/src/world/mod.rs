@@ -1,7 +1,8 @@
 //! Plays a story: nodes, clients, and what the plan does to them, in one thread on virtual time.
 
+mod play;
 mod strike;
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod world;
 
-pub use self::world::{Nodes, play};
+pub use self::{play::play, world::Nodes};
