@@ -117,12 +117,14 @@ impl Outbox {
         std::future::poll_fn(|context| self.poll_take(context))
     }
 
+    #[inline]
     fn poll_take(&self, context: &Context<'_>) -> Poll<Batch> {
         self.reader.register(context.waker());
         self.try_take().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Takes everything that waits, if there is anything.
+    #[inline]
     pub fn try_take(&self) -> Option<Batch> {
         let mut inner = self.inner();
         if inner.frames.is_empty() && inner.close.is_none() && inner.prompt.is_none() {

@@ -127,7 +127,7 @@ impl RoomRow {
         let stored = Room {
             id,
             epoch,
-            born: epoch,
+            born: None,
             version,
             pin,
             misses: None,

@@ -31,9 +31,7 @@ pub(super) fn comparison(old: &Room, fresh: &Room, seated: bool, now: Millis) ->
     // Epochs only grow. An earlier one means that shared state has lost a restore.
     match (fresh.epoch.cmp(&old.epoch), fresh.version.cmp(&old.version)) {
         // Another node has restored an older replica.
-        (Ordering::Greater, Ordering::Less) if fresh.born == old.born && old.born > 0 => {
-            Comparison::Behind(Some(fresh.position()))
-        }
+        (Ordering::Greater, Ordering::Less) if fresh.born() == old.born() => Comparison::Behind(Some(fresh.position())),
         (Ordering::Less, _) | (Ordering::Equal, Ordering::Less) => Comparison::Behind(Some(fresh.position())),
         (Ordering::Equal, Ordering::Greater) => Comparison::Ahead,
         (Ordering::Equal, Ordering::Equal) if fresh.lineage_hash == old.lineage_hash => Comparison::Same,
@@ -61,6 +59,8 @@ pub(super) fn leads_to(old: &Room, updates: &[Arc<Update>], fresh: &Room) -> boo
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
     use super::*;
     use crate::{
         id::{RoomId, UserId},
@@ -68,7 +68,7 @@ mod tests {
     };
 
     fn room(epoch: u64, version: u64, mark: u64) -> Room {
-        Room { epoch, born: epoch, version, lineage_hash: mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
+        Room { epoch, version, lineage_hash: mark, ..Room::vacant(RoomId::parse("r").unwrap()) }
     }
 
     #[test]
@@ -91,17 +91,21 @@ mod tests {
             (room(5, 10, 99), Comparison::Other, "it went another way under the same version"),
             (room(6, 1, 1), Comparison::Other, "the room was made anew"),
             (
-                Room { born: 5, ..room(6, 9, 76) },
+                Room { born: NonZero::new(5), ..room(6, 9, 76) },
                 Comparison::Behind(Some(StreamPosition { epoch: 6, version: 9 })),
                 "an older copy of the room was put back",
             ),
+            (room(6, 9, 76), Comparison::Other, "it was made anew, or a release before restored it"),
             (
-                Room { born: 0, ..room(6, 9, 76) },
+                Room { born: NonZero::new(5), ..room(6, 10, 77) },
                 Comparison::Other,
-                "a release before wrote it, which did not note that",
+                "this copy of the room was put back",
             ),
-            (Room { born: 5, ..room(6, 10, 77) }, Comparison::Other, "this copy of the room was put back"),
-            (Room { born: 5, ..room(6, 11, 78) }, Comparison::Other, "a newer copy of the room was put back"),
+            (
+                Room { born: NonZero::new(5), ..room(6, 11, 78) },
+                Comparison::Other,
+                "a newer copy of the room was put back",
+            ),
             (vacant(5), Comparison::Other, "the room was closed"),
             (vacant(0), Comparison::Behind(None), "it has lost all"),
         ] {

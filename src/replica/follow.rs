@@ -89,7 +89,7 @@ impl<H> Replica<H> {
             return;
         };
         if let Some(join) = self.joining.take_if(|join| join.conn == member.conn) {
-            self.open_session(*join, member, env, out);
+            self.open_session(join, member, env, out);
             return;
         }
         self.withdraw(&member.user);
@@ -208,6 +208,7 @@ impl<H> Replica<H> {
 }
 
 /// Encodes a frame once, and only if a member on this node gets it.
+#[inline]
 fn send<H>(
     sessions: &mut HashMap<UserId, Box<Session<H>>>,
     frame: &ServerFrame<'_>,

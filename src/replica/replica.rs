@@ -31,7 +31,7 @@ pub struct Replica<H> {
     /// The open connections to this node whose seat another connection of the same user has taken: rarely any.
     pub(super) displaced: Option<Box<Displaced<H>>>,
     /// The connection that the current turn admits.
-    pub(super) joining: Option<Box<PendingJoin<H>>>,
+    pub(super) joining: Option<PendingJoin<H>>,
     /// The version that this node last decided on, and when, or zeros: this distinguishes its own updates from those of others.
     pub(super) proposed: (u64, Millis),
     /// The members that are away and whose last connection was to this node.
@@ -211,6 +211,7 @@ impl<H> Replica<H> {
     }
 
     /// When the room needs a [`super::Job::Tick`].
+    #[inline]
     pub fn timeout(&mut self, env: &Env<'_>) -> Option<Millis> {
         if self.is_retired() {
             return None;

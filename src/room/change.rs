@@ -165,8 +165,7 @@ impl Change {
     pub(super) fn apply_to(&self, room: &mut Room, at: Millis) {
         match self {
             Self::Created { epoch, pin, by: _ } => {
-                let vacant = Room::vacant(room.id.clone());
-                *room = Room { epoch: *epoch, born: *epoch, version: room.version, pin: *pin, ..vacant };
+                *room = Room { epoch: *epoch, version: room.version, pin: *pin, ..Room::vacant(room.id.clone()) };
                 room.timeline = Timeline::start(at);
             }
             Self::Joined { member, host } => room.seat(member, *host),

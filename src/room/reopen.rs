@@ -1,6 +1,6 @@
 //! Rooms that are opened again after the loss of their nodes.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc};
 
 use super::{Member, Policy, Presence, Room, Timeline, Vacancy};
 use crate::clock::Millis;
@@ -9,7 +9,7 @@ impl Room {
     /// The room in a new epoch, because its last versions may be known elsewhere.
     #[must_use]
     pub fn reincarnated(self, now: Millis) -> Self {
-        Self { epoch: now.max(self.epoch.saturating_add(1)), ..self }
+        Self { epoch: now.max(self.epoch.saturating_add(1)), born: NonZero::new(self.born()), ..self }
     }
 
     /// The stored room without members, in a new epoch. `None` if it was empty for too long. Its vacancy names the former host.

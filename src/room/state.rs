@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -30,10 +30,9 @@ pub struct Room {
     pub id: RoomId,
     /// The epoch: a room that was closed and created again has another one.
     pub epoch: u64,
-    /// The epoch in which the room was created, or 0 if a release before noted none. It stays when the room is restored in a new epoch, and versions go on: so of two copies with
-    /// the same value the one with the higher version is newer.
-    #[serde(default)]
-    pub born: u64,
+    /// The epoch in which the room was created, if it was restored since: see [`Room::born`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<NonZero<u64>>,
     /// The version, which grows by one with every change; 0 means that the room does not exist.
     pub version: u64,
     /// The keyed hash of its PIN.
@@ -79,7 +78,7 @@ impl Room {
         Self {
             id,
             epoch: 0,
-            born: 0,
+            born: None,
             version: 0,
             pin: None,
             misses: None,
@@ -97,6 +96,12 @@ impl Room {
             kicked: Vec::new(),
             unknown: UnknownFields::default(),
         }
+    }
+
+    /// The epoch in which the room was created. It stays when the room is restored in a new epoch, and versions go on: so of two copies with the
+    /// same value the one with the higher version is newer.
+    pub fn born(&self) -> u64 {
+        self.born.map_or(self.epoch, NonZero::get)
     }
 
     /// Whether the room exists.

@@ -1,6 +1,6 @@
 //! A room in which everything is set goes into a ledger and comes back, twice, in either database.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZero, sync::Arc};
 
 use serde_json::{Value, json, to_value};
 use tandem::{
@@ -25,7 +25,7 @@ fn full(now: Millis) -> Room {
     let full = Room {
         id: room("room"),
         epoch: now - 3,
-        born: now - 4,
+        born: NonZero::new(now - 4),
         version: 5,
         pin: Some(digest(4)),
         misses: serde_json::from_value(json!({"count": 1, "last": 2, "open_at": 3})).unwrap(),
@@ -53,7 +53,7 @@ fn full(now: Millis) -> Room {
 fn come_back(room: &Room, restored: &Room) -> Room {
     Room {
         epoch: restored.epoch,
-        born: room.epoch,
+        born: NonZero::new(room.epoch),
         version: restored.version,
         misses: None,
         attempts: None,

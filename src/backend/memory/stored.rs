@@ -49,6 +49,7 @@ impl Stored {
     }
 
     /// Applies an update, and keeps it in the history for `age`.
+    #[inline]
     pub(super) fn apply(&mut self, update: &Arc<Update>, age: Millis) {
         for change in &update.changes {
             self.room.apply(change, update.at);

@@ -41,6 +41,7 @@ pub enum Action {
     Broadcast { event: Box<str>, data: Option<Json> },
 }
 
+#[inline]
 pub(super) fn act(
     room: &Room,
     user: &UserId,

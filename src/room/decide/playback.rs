@@ -6,6 +6,7 @@ use crate::{
     room::{Change, Gate, MAX_POSITION, Policy, Refusal, Room, Timeline, UrlTime, is_same_page},
 };
 
+#[inline]
 pub(super) fn play_pause(
     room: &Room,
     by: &UserId,
