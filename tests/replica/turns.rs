@@ -285,12 +285,12 @@ fn a_conflict_with_nothing_waits_and_is_given_up_after_a_while() {
 fn whoever_loses_slow_races_is_answered_after_five_seconds() {
     let mut bench = Bench::seated(&[1]);
     let now = Rc::clone(&bench.now);
-    let failed = bench.say(|request| match request {
-        Request::Wait(_) => Answer::Waited,
-        _ => {
-            now.set(now.get() + 1_000);
-            Answer::Committed(Ok(Commit::Conflict))
+    let failed = bench.say(|request| {
+        if let Request::Wait(_) = request {
+            return Answer::Waited;
         }
+        now.set(now.get() + 1_000);
+        Answer::Committed(Ok(Commit::Conflict))
     });
     assert!(matches!(failed, Err(Failure::Backend(BackendError::Contended(_)))));
     assert_eq!(bench.requests.iter().filter(|request| *request == "Commit").count(), 6);
