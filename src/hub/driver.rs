@@ -188,7 +188,7 @@ impl Hub {
             Effect::Close { to, why } => to.close(why),
             Effect::Applied { update, from } => {
                 if from == Source::Remote {
-                    // For its own decisions the node measures from the joining_socket of the frame.
+                    // For its own decisions the node measures from the arrival of the frame.
                     metrics.relay_remote.observe(Duration::from_millis(now.saturating_sub(update.at)));
                 }
                 self.waiting.on_update(update);

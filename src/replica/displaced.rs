@@ -34,6 +34,8 @@ impl<H> Replica<H> {
     pub(super) fn displace(&mut self, user: &UserId, session: Option<Box<Session<H>>>) {
         let Some(mut session) = session else { return };
         session.reattach();
+        // It begins anew with a ROOM_STATE: what was to be replayed would hold its frames back for ever.
+        session.end_replay();
         self.take_displaced(user, |_| true);
         let displaced = Connection { user: user.clone(), session, seat: None, alive: false };
         self.displaced.get_or_insert_with(|| Box::new(Displaced(Vec::new()))).0.push(displaced);
