@@ -33,6 +33,8 @@ CREATE TABLE rooms (
     archived_at           timestamptz,                           -- when it was closed; null while it is alive
     epoch                 bigint           NOT NULL,             -- only what is newer by (epoch, version) changes a row
     version               bigint           NOT NULL,
+    film_version          bigint           NOT NULL DEFAULT 0,   -- the version of current_time, is_playing, rate and position_at_ms
+    state_version         bigint           NOT NULL DEFAULT 0,   -- that of host, url, guest control, PIN and empty_until_ms; 0: of an earlier epoch
     rate                  double precision NOT NULL DEFAULT 1,
     position_at_ms        bigint           NOT NULL,
     empty_until_ms        bigint,                                -- when the empty room will be closed

@@ -13,7 +13,7 @@ use crate::{
     backend::{self, Backend, BackendError, Commit, Inbox},
     clock::Millis,
     id::{ConnId, RoomId, UserId},
-    ledger::{Entry, events},
+    ledger::Entry,
     replica::{
         Answer, Effect, Env, Failure, Gap, Job, Loss, Out, PendingJoin, Proposal, Replica, Request, Resumed, Source,
         Step, Turn,
@@ -127,7 +127,7 @@ impl Hub {
     /// Not an `async fn`, which would store its arguments twice.
     fn commit(&self, proposal: Proposal) -> impl Future<Output = Result<Commit, BackendError>> {
         let Proposal { update, after, due } = proposal;
-        let entry = Entry::new(&update, events(&update, self.node()), &after);
+        let entry = Entry::new(&update, self.node(), &after);
         self.backend().commit(backend::Proposal { update, after, due, entry })
     }
 

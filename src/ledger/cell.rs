@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     EventType,
-    sql_value::{SqlId, SqlJson, SqlTime},
+    sql_value::{SqlId, SqlJson, SqlText, SqlTime},
 };
 use crate::{
     clock::Millis,
@@ -127,23 +127,23 @@ fn role_text(role: Role) -> &'static str {
 
 impl<T: TextValue> Cell<Text> for T {
     type Sql<'a>
-        = Cow<'a, str>
+        = SqlText<'a>
     where
         Self: 'a;
 
-    fn cell(&self) -> Option<Cow<'_, str>> {
-        Some(self.to_text())
+    fn cell(&self) -> Option<SqlText<'_>> {
+        Some(SqlText(self.to_text()))
     }
 }
 
 impl<T: TextValue> Cell<Text> for Option<T> {
     type Sql<'a>
-        = Option<Cow<'a, str>>
+        = Option<SqlText<'a>>
     where
         Self: 'a;
 
-    fn cell(&self) -> Option<Option<Cow<'_, str>>> {
-        Some(self.as_ref().map(TextValue::to_text))
+    fn cell(&self) -> Option<Option<SqlText<'_>>> {
+        Some(self.as_ref().map(|value| SqlText(value.to_text())))
     }
 }
 
@@ -253,7 +253,7 @@ impl Cell<Json> for room::Json {
     type Sql<'a> = SqlJson<'a>;
 
     fn cell(&self) -> Option<SqlJson<'_>> {
-        Some(SqlJson::new(&self.0))
+        Some(SqlJson(&self.0))
     }
 }
 

@@ -37,7 +37,7 @@ impl Journal {
 
     /// Puts an entry into the queue.
     pub fn append(&self, entry: Entry) {
-        let events = entry.events.len() as u64;
+        let events = entry.event_count();
         self.state.waiting.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(Box::new(entry)) {
             Ok(()) => {}

@@ -8,11 +8,13 @@ mod cell;
 mod entry;
 mod event;
 mod journal;
+mod latest;
 mod migrations;
 mod postgres;
 mod query;
 mod restore;
 mod room_row;
+mod room_state;
 mod sql_value;
 mod sqlite;
 mod store;
@@ -22,7 +24,7 @@ mod writer;
 
 pub use archive::{Archive, ArchiveError, PgRoomArchive};
 pub use entry::Entry;
-pub use event::{Event, events};
+pub use event::Event;
 pub use journal::Journal;
 pub use postgres::{
     Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, LockSession, MigrateError, Schema, Unfit, Verdict,
@@ -31,6 +33,7 @@ pub use postgres::{
 pub use query::{EventRow, Query, query};
 pub use restore::restore;
 pub use room_row::RoomRow;
+pub use room_state::{Film, RoomState};
 pub use store::EventStore;
 pub use trace::EventType;
 pub use writer::{Writer, WriterError};

@@ -1,16 +1,16 @@
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::table::columns;
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
-    room::{Digest, Policy, Room, Timeline, UnknownFields, Update, Vacancy},
+    room::{Digest, Policy, Room, Timeline, UnknownFields, Vacancy},
 };
 
 /// A row of `rooms`, with everything that is needed to open the room again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct RoomRow {
     pub id: RoomId,
@@ -54,55 +54,10 @@ columns! {
 }
 
 impl RoomRow {
-    /// The columns that identify a row and its version. All others describe the room.
+    /// The columns that identify a row and its version.
     pub(super) const AGE: [&str; 4] = ["id", "epoch", "version", "updated_at"];
-
-    /// The row of a room after `update`.
-    pub(super) fn new(update: &Update, after: &Room) -> Self {
-        let archived = !after.exists();
-        let Room {
-            id,
-            pin,
-            members,
-            host: _,
-            vacancy,
-            guest_control,
-            url,
-            timeline: Timeline { position, playing, rate, at: position_at, by: _ },
-            empty_until,
-            // From the update, because a closed room has no version any more.
-            epoch: _,
-            version: _,
-            // A room that is opened again has no use for this.
-            born: _,
-            misses: _,
-            attempts: _,
-            lineage_hash: _,
-            next_order: _,
-            gate: _,
-            kicked: _,
-            unknown: _,
-        } = after;
-        let host = after.shown_host();
-        let seated = host.and_then(|host| members.get(host)).map(|member| member.origin);
-        Self {
-            id: id.clone(),
-            epoch: update.epoch,
-            version: update.version(),
-            host: host.cloned(),
-            host_origin: seated.or_else(|| vacancy.as_ref().and_then(|vacancy| vacancy.origin)),
-            url: url.clone(),
-            position: *position,
-            playing: *playing,
-            rate: *rate,
-            position_at: *position_at,
-            guest_control: *guest_control,
-            pin: *pin,
-            empty_until: *empty_until,
-            archived,
-            at: update.at,
-        }
-    }
+    /// The columns of [`Film`]. All others are those of [`RoomState`].
+    pub(super) const FILM: [&str; 4] = ["current_time", "is_playing", "rate", "position_at_ms"];
 
     /// The room as it is opened again: see [`Room::reopened`]. `None` for one that was closed.
     pub fn into_room(self, policy: &Policy, now: Millis) -> Option<Room> {

@@ -1,6 +1,6 @@
 //! Values for the drivers of both databases, where their types differ.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use bytes::BytesMut;
 use jiff::Timestamp;
@@ -9,7 +9,11 @@ use serde_json::value::RawValue;
 use tokio_postgres::types::{IsNull, Json, ToSql as ToPostgres, Type, to_sql_checked};
 use uuid::Uuid;
 
-use super::cell::iso_of;
+use super::{cell::iso_of, without_nul};
+
+/// A text. PostgreSQL cannot store U+0000, so it gets U+FFFD in its place.
+#[derive(Debug)]
+pub(super) struct SqlText<'a>(pub(super) Cow<'a, str>);
 
 /// A time: `timestamptz` in PostgreSQL, a text in SQLite.
 #[derive(Debug)]
@@ -19,13 +23,13 @@ pub(super) struct SqlTime(pub(super) Timestamp);
 #[derive(Debug)]
 pub(super) struct SqlId(pub(super) Uuid);
 
-/// JSON: `jsonb` in PostgreSQL, a text in SQLite.
+/// JSON: `jsonb` in PostgreSQL, with U+FFFD for U+0000 as in [`SqlText`]; a text in SQLite.
 #[derive(Debug)]
-pub(super) struct SqlJson<'a>(Json<&'a RawValue>);
+pub(super) struct SqlJson<'a>(pub(super) &'a RawValue);
 
-impl<'a> SqlJson<'a> {
-    pub(super) fn new(json: &'a RawValue) -> Self {
-        Self(Json(json))
+impl ToSqlite for SqlText<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_ref().into())
     }
 }
 
@@ -43,7 +47,7 @@ impl ToSqlite for SqlId {
 
 impl ToSqlite for SqlJson<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.0.get().into())
+        Ok(self.0.get().into())
     }
 }
 
@@ -67,5 +71,30 @@ macro_rules! inner {
 inner! {
     SqlTime as Timestamp;
     SqlId as Uuid;
-    SqlJson<'_> as Json<&RawValue>;
+}
+
+impl ToPostgres for SqlText<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let tidy = self.0.contains('\0').then(|| self.0.replace('\0', "\u{FFFD}"));
+        ToPostgres::to_sql(&tidy.as_deref().unwrap_or(&self.0), kind, out)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        <&str as ToPostgres>::accepts(kind)
+    }
+
+    to_sql_checked!();
+}
+
+impl ToPostgres for SqlJson<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let tidy = without_nul(self.0.get()).and_then(|json| RawValue::from_string(json).ok());
+        Json(tidy.as_deref().unwrap_or(self.0)).to_sql(kind, out)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        <Json<&RawValue> as ToPostgres>::accepts(kind)
+    }
+
+    to_sql_checked!();
 }

@@ -1,6 +1,6 @@
 //! The ledger's SQL on SQLite.
 
-use std::{collections::HashMap, path::Path, sync::LazyLock, time::Duration};
+use std::{path::Path, sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Row, Transaction, params, types::Type};
@@ -9,10 +9,11 @@ use serde_json::value::RawValue;
 use super::{
     Entry, Event, RoomRow,
     cell::{Source, iso},
+    latest::{Latest, latest},
     migrations::{self, Migration},
     table::{self, Table as _, Written as _},
 };
-use crate::{clock::Millis, id::RoomId, room::Member};
+use crate::{clock::Millis, room::Member};
 
 /// How long SQLite waits for a lock before it fails.
 const BUSY: Duration = Duration::from_millis(200);
@@ -39,21 +40,19 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 /// Writes a batch in one transaction.
 pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusqlite::Result<()> {
     let batch = db.transaction()?;
-    // Only the last state of each room matters.
-    let mut rooms: HashMap<&RoomId, &RoomRow> = HashMap::new();
     let mut recorder = Recorder::new(&batch)?;
     for entry in entries {
-        for event in &entry.events {
+        for event in &entry.events() {
             recorder.record(event)?;
         }
-        for seat in &entry.seats {
-            project_seat(&batch, &entry.room, seat)?;
+        for seat in entry.seats() {
+            project_seat(&batch, entry, seat)?;
         }
-        rooms.insert(&entry.room.id, &entry.room);
     }
     drop(recorder);
-    for row in rooms.into_values() {
-        project_room(&batch, row)?;
+    // Only the last state of each room matters.
+    for room in latest(entries).values() {
+        project_room(&batch, room)?;
     }
     alive(&batch, now)?;
     batch.commit()
@@ -112,11 +111,11 @@ static UPSERT_SEAT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-fn project_seat(batch: &Transaction<'_>, row: &RoomRow, seat: &Member) -> rusqlite::Result<()> {
+fn project_seat(batch: &Transaction<'_>, entry: &Entry, seat: &Member) -> rusqlite::Result<()> {
     let mut upsert = batch.prepare_cached(&UPSERT_SEAT)?;
     seat.bind(&mut upsert)?;
-    upsert.raw_bind_parameter(Member::COLUMNS.len() + 1, row.id.as_str())?;
-    upsert.raw_bind_parameter(Member::COLUMNS.len() + 2, iso(row.at))?;
+    upsert.raw_bind_parameter(Member::COLUMNS.len() + 1, entry.update.room.as_str())?;
+    upsert.raw_bind_parameter(Member::COLUMNS.len() + 2, iso(entry.update.at))?;
     upsert.raw_execute().map(|_| ())
 }
 
@@ -135,21 +134,46 @@ static UPSERT_ROOM: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-fn project_room(batch: &Transaction<'_>, row: &RoomRow) -> rusqlite::Result<()> {
-    if row.archived {
-        // The row of a closed room is empty; the columns of the last state stay.
-        return batch
-            .prepare_cached("UPDATE rooms SET archived_at = ?2, updated_at = ?2, version = ?3 WHERE id = ?1")?
-            .execute(params![row.id.as_str(), iso(row.at), row.version])
-            .map(|_| ());
-    }
-    // Normally the row exists. An upsert would cost more, and write the index of open rooms each time.
-    for sql in [&UPDATE_ROOM, &UPSERT_ROOM] {
-        let mut statement = batch.prepare_cached(sql)?;
-        row.bind(&mut statement)?;
-        if statement.raw_execute()? > 0 {
-            break;
+fn project_room(batch: &Transaction<'_>, room: &Latest<'_>) -> rusqlite::Result<()> {
+    let row = room.row();
+    if room.state_version() > 0 {
+        // Normally the row exists. An upsert would cost more, and write the index of open rooms each time.
+        for sql in [&UPDATE_ROOM, &UPSERT_ROOM] {
+            let mut statement = batch.prepare_cached(sql)?;
+            row.bind(&mut statement)?;
+            if statement.raw_execute()? > 0 {
+                break;
+            }
         }
+    } else if room.film_version() > 0 {
+        // Entries arrive in order here: what is not told has not changed.
+        batch
+            .prepare_cached(
+                "UPDATE rooms SET epoch = ?2, version = ?3, updated_at = ?4, \"current_time\" = ?5, is_playing = ?6, rate = ?7,
+                     position_at_ms = ?8
+                 WHERE id = ?1 AND archived_at IS NULL",
+            )?
+            .execute(params![
+                row.id.as_str(),
+                row.epoch,
+                row.version,
+                iso(row.at),
+                row.position,
+                row.playing,
+                row.rate,
+                row.position_at
+            ])?;
+    } else {
+        batch
+            .prepare_cached(
+                "UPDATE rooms SET epoch = ?2, version = ?3, updated_at = ?4 WHERE id = ?1 AND archived_at IS NULL",
+            )?
+            .execute(params![row.id.as_str(), row.epoch, row.version, iso(row.at)])?;
+    }
+    if row.archived {
+        batch
+            .prepare_cached("UPDATE rooms SET archived_at = ?2, updated_at = ?2, version = ?3 WHERE id = ?1")?
+            .execute(params![row.id.as_str(), iso(row.at), row.version])?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, UserId},
     protocol::Code,
-    room::{Attempt, Change, Json, LeftReason, Role, Timeline},
+    room::{Attempt, Change, Json, LeftReason, Member, Role, Timeline},
 };
 
 macro_rules! event_types {
@@ -87,7 +87,7 @@ enum Detail<'a> {
     Seek { current_time: f64, is_playing: bool, event_timestamp: Option<f64> },
     Released { control: &'static str, current_time: f64, gate: bool },
     Url { url: &'a str, current_time: Option<f64> },
-    Broadcast { event: &'a str, bytes: usize },
+    Broadcast { event: &'a str, bytes: u64 },
     Restart { reason: &'static str },
     Refused { action: &'a str, code: &'static str, peer_id: ConnId, origin: String },
     Nothing {},
@@ -105,76 +105,90 @@ pub(super) fn ended_by_restart() -> Json {
     Detail::Restart { reason: "restart" }.json()
 }
 
+/// The type of the event of a change; `None` for a change that is not audited.
+pub(super) fn kind(change: &Change) -> Option<EventType> {
+    Some(match change {
+        Change::Created { .. } => EventType::RoomCreated,
+        Change::Joined { .. } | Change::Rejoined { .. } => EventType::UserJoined,
+        Change::Back { .. } => EventType::MemberBack,
+        Change::Away { .. } => EventType::MemberAway,
+        Change::Left { reason, .. } => match reason {
+            LeftReason::Kicked { .. } => EventType::UserKicked,
+            LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => EventType::UserLeft,
+        },
+        Change::HostChanged { .. } => EventType::HostChanged,
+        Change::RoleChanged { .. } => EventType::RoleChanged,
+        Change::GuestControl { .. } => EventType::GuestControl,
+        Change::Renamed { .. } => EventType::UsernameUpdated,
+        Change::PlayPause { .. } | Change::Released { .. } => EventType::PlayPause,
+        Change::Sought { .. } => EventType::Seek,
+        Change::UrlChanged { .. } => EventType::UrlChange,
+        Change::Broadcast { .. } => EventType::Broadcast,
+        Change::Refused { attempt, .. } => match attempt.what.as_ref() {
+            "JOIN" => EventType::JoinRefused,
+            "RESUME" => EventType::ResumeRefused,
+            _ => EventType::ActionRefused,
+        },
+        Change::Closed => EventType::RoomClosed,
+        Change::Ready { .. }
+        | Change::Heartbeat { .. }
+        | Change::Corrected { .. }
+        | Change::Watching { .. }
+        | Change::PinMissed { .. } => return None,
+    })
+}
+
 /// The event of a change: its type, the user who caused it (`None`: the server), and its data. `None` for a change that is not audited.
+/// `payload` is the length of what a broadcast carries.
 ///
 /// Each change is destructured completely, so that nothing is left out by mistake. No PIN, token, SDP, ICE candidate or application payload
 /// is recorded.
-pub(super) fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, Json)> {
-    let (kind, user, detail) = match change {
-        Change::Created { by, pin, epoch: _ } => {
-            (EventType::RoomCreated, Some(by), Detail::Created { has_pin: pin.is_some() })
-        }
+pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Option<&UserId>, Json)> {
+    let kind = kind(change)?;
+    let (user, detail) = match change {
+        Change::Created { by, pin, epoch: _ } => (Some(by), Detail::Created { has_pin: pin.is_some() }),
         Change::Joined { member, host } => (
-            EventType::UserJoined,
             Some(&member.user),
             Detail::Joined { username: member.username.as_deref(), peer_id: member.conn, host: *host },
         ),
         Change::Rejoined { member, was_away, host: _ } => {
             let username = member.username.as_deref();
             let detail = Detail::Rejoined { username, peer_id: member.conn, again: true, was_away: *was_away };
-            (EventType::UserJoined, Some(&member.user), detail)
+            (Some(&member.user), detail)
         }
-        Change::Back { member, was_away: _ } => {
-            (EventType::MemberBack, Some(&member.user), Detail::Back { peer_id: member.conn })
+        Change::Back { member, was_away: _ } => (Some(&member.user), Detail::Back { peer_id: member.conn }),
+        Change::Away { user, until, since: _ } => (Some(user), Detail::Away { until: *until }),
+        Change::Left { user, reason, conn, vacancy: _, empty_until: _ } => {
+            let detail = match reason {
+                LeftReason::Kicked { by, note } => Detail::Kicked { by, reason: note.as_deref(), peer_id: *conn },
+                LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => {
+                    Detail::Left { reason: reason.as_str(), peer_id: *conn }
+                }
+            };
+            (Some(user), detail)
         }
-        Change::Away { user, until, since: _ } => (EventType::MemberAway, Some(user), Detail::Away { until: *until }),
-        Change::Left { user, reason, conn, vacancy: _, empty_until: _ } => match reason {
-            LeftReason::Kicked { by, note } => {
-                let detail = Detail::Kicked { by, reason: note.as_deref(), peer_id: *conn };
-                (EventType::UserKicked, Some(user), detail)
-            }
-            LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => {
-                (EventType::UserLeft, Some(user), Detail::Left { reason: reason.as_str(), peer_id: *conn })
-            }
-        },
-        Change::HostChanged { host } => (EventType::HostChanged, Some(host), Detail::Host { host_user_id: host }),
-        Change::RoleChanged { user, role, by } => {
-            (EventType::RoleChanged, Some(user), Detail::Role { role: *role, by })
-        }
-        Change::GuestControl { enabled, by } => {
-            (EventType::GuestControl, Some(by), Detail::Guests { enabled: *enabled })
-        }
-        Change::Renamed { user, username } => (EventType::UsernameUpdated, Some(user), Detail::Name { username }),
+        Change::HostChanged { host } => (Some(host), Detail::Host { host_user_id: host }),
+        Change::RoleChanged { user, role, by } => (Some(user), Detail::Role { role: *role, by }),
+        Change::GuestControl { enabled, by } => (Some(by), Detail::Guests { enabled: *enabled }),
+        Change::Renamed { user, username } => (Some(user), Detail::Name { username }),
         Change::PlayPause { by, timeline, event, rate, position: _ } => {
             let (control, current_time) = (control(timeline.playing), timeline.position);
-            let detail = Detail::Play { control, current_time, event_timestamp: *event, rate: *rate };
-            (EventType::PlayPause, Some(by), detail)
+            (Some(by), Detail::Play { control, current_time, event_timestamp: *event, rate: *rate })
         }
         Change::Sought { by, event, timeline: Timeline { position, playing, .. }, gate: _ } => {
             let detail = Detail::Seek { current_time: *position, is_playing: *playing, event_timestamp: *event };
-            (EventType::Seek, Some(by), detail)
+            (Some(by), detail)
         }
         Change::Released { target, opened: _, timeline: _ } => {
-            let detail = Detail::Released { control: control(true), current_time: *target, gate: true };
-            (EventType::PlayPause, None, detail)
+            (None, Detail::Released { control: control(true), current_time: *target, gate: true })
         }
-        Change::UrlChanged { by, url, time, timeline: _ } => {
-            (EventType::UrlChange, Some(by), Detail::Url { url, current_time: *time })
-        }
-        Change::Broadcast { by, event, data } => {
-            let bytes = data.as_ref().map_or(0, |data| data.0.get().len());
-            (EventType::Broadcast, Some(by), Detail::Broadcast { event, bytes })
-        }
+        Change::UrlChanged { by, url, time, timeline: _ } => (Some(by), Detail::Url { url, current_time: *time }),
+        Change::Broadcast { by, event, data: _ } => (Some(by), Detail::Broadcast { event, bytes: payload }),
         Change::Refused { attempt: Attempt { user, conn, origin, what, refusal }, attempts: _ } => {
-            let kind = match what.as_ref() {
-                "JOIN" => EventType::JoinRefused,
-                "RESUME" => EventType::ResumeRefused,
-                _ => EventType::ActionRefused,
-            };
-            let code = Code::from(*refusal).as_str();
-            (kind, Some(user), Detail::Refused { action: what, code, peer_id: *conn, origin: (*origin).into() })
+            let (action, code) = (what.as_ref(), Code::from(*refusal).as_str());
+            (Some(user), Detail::Refused { action, code, peer_id: *conn, origin: (*origin).into() })
         }
-        Change::Closed => (EventType::RoomClosed, None, Detail::Nothing {}),
+        Change::Closed => (None, Detail::Nothing {}),
         Change::Ready { .. }
         | Change::Heartbeat { .. }
         | Change::Corrected { .. }
@@ -184,40 +198,48 @@ pub(super) fn describe(change: &Change) -> Option<(EventType, Option<&UserId>, J
     Some((kind, user, detail.json()))
 }
 
-/// The rows that a change affects.
-#[derive(PartialEq)]
-pub(super) enum Projection<'a> {
-    /// The row of a user in `users`, and that of the room.
-    Seat(&'a UserId),
-    /// The row of the room. Departures are in the events.
-    Room,
-    /// No row.
+/// What a change leaves behind in the rows of a room and its users.
+#[derive(Clone, Copy)]
+pub(super) enum Trace<'a> {
+    /// Nothing that is kept.
     Nothing,
+    /// An event alone.
+    Event,
+    /// The position of the film, which the change tells.
+    Film(&'a Timeline),
+    /// What a room is like apart from that; the change tells only a part of it.
+    Room,
+    /// The row of a user, which the change tells, and what the room is like.
+    Seat(&'a Member),
+    /// The row of a user. The change tells only a part of it.
+    PartOfSeat(&'a UserId),
+    /// A user is gone, and the room may be another without them.
+    Departure(&'a UserId),
+    /// The room is closed.
+    Closed,
 }
 
-pub(super) fn projection(change: &Change) -> Projection<'_> {
+pub(super) fn trace(change: &Change) -> Trace<'_> {
     match change {
         Change::Joined { member, .. } | Change::Rejoined { member, .. } | Change::Back { member, .. } => {
-            Projection::Seat(&member.user)
+            Trace::Seat(member)
         }
-        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Projection::Seat(user),
+        Change::Renamed { user, .. } | Change::RoleChanged { user, .. } => Trace::PartOfSeat(user),
+        Change::Left { user, .. } => Trace::Departure(user),
         Change::Created { .. }
-        | Change::Left { .. }
         | Change::HostChanged { .. }
         | Change::GuestControl { .. }
-        | Change::PlayPause { .. }
-        | Change::Sought { .. }
-        | Change::Released { .. }
-        | Change::Heartbeat { .. }
-        | Change::Corrected { .. }
-        | Change::UrlChanged { .. }
-        | Change::Closed => Projection::Room,
-        Change::Away { .. }
-        | Change::Ready { .. }
-        | Change::Watching { .. }
-        | Change::Broadcast { .. }
-        | Change::PinMissed { .. }
-        | Change::Refused { .. } => Projection::Nothing,
+        | Change::UrlChanged { .. } => Trace::Room,
+        Change::PlayPause { timeline, .. }
+        | Change::Sought { timeline, .. }
+        | Change::Heartbeat { timeline, .. }
+        | Change::Corrected { timeline } => Trace::Film(timeline),
+        Change::Closed => Trace::Closed,
+        // A gate that opens does not move the film: the seek before it has.
+        Change::Released { .. } | Change::Away { .. } | Change::Broadcast { .. } | Change::Refused { .. } => {
+            Trace::Event
+        }
+        Change::Ready { .. } | Change::Watching { .. } | Change::PinMissed { .. } => Trace::Nothing,
     }
 }
 

@@ -136,8 +136,8 @@ impl WriterThread {
     /// An entry that the database will never accept must not block the others.
     fn one_by_one(&mut self, batch: &[Entry], error: &rusqlite::Error) {
         if let [entry] = batch {
-            let rooms = entry.room.id.as_str();
-            tracing::error!(room = rooms, events = entry.events.len(), %error, "an entry could not be written to the ledger");
+            let (room, events) = (&entry.update.room, entry.event_count());
+            tracing::error!(%room, events, %error, "an entry could not be written to the ledger");
             self.lose(batch);
             return;
         }
@@ -167,11 +167,11 @@ impl WriterThread {
     }
 
     fn count(&self, batch: &[Entry]) {
-        self.state.written.fetch_add(batch.iter().map(|entry| entry.events.len() as u64).sum(), Ordering::Relaxed);
+        self.state.written.fetch_add(batch.iter().map(Entry::event_count).sum(), Ordering::Relaxed);
     }
 
     fn lose(&self, batch: &[Entry]) {
-        let events: u64 = batch.iter().map(|entry| entry.events.len() as u64).sum();
+        let events: u64 = batch.iter().map(Entry::event_count).sum();
         self.state.lost.fetch_add(events, Ordering::Relaxed);
         tracing::error!(events, "events are lost to the ledger");
     }

@@ -8,7 +8,7 @@ use tandem::{
     clock::Clock,
     hub::{Hub, HubError},
     id::RoomId,
-    ledger::{Archive, ArchiveError, Entry, RoomRow, events},
+    ledger::{Archive, ArchiveError, Entry, RoomRow},
     protocol::Code,
     room::Update,
     telemetry::{Metrics, Snapshot},
@@ -158,10 +158,10 @@ fn row_of(founder: &Client, url: &str) -> RoomRow {
     let now = Clock::system().now();
     let node = tandem::id::NodeId::parse("n").unwrap();
     let change = tandem::room::Change::GuestControl { enabled: true, by: founder.seat.user.clone() };
-    let update = Update { room: room("r"), epoch: now, base: 4, at: now, changes: vec![change] };
+    let update = Arc::new(Update { room: room("r"), epoch: now, base: 4, at: now, changes: vec![change] });
     let mut after = tandem::room::Room::vacant(room("r"));
     (after.epoch, after.version, after.url) = (now, 5, Some(url.into()));
-    Entry::new(&update, events(&update, &node), &after).unwrap().room
+    Entry::new(&update, &node, &after).unwrap().row()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
-use tandem::ledger::{Event, EventType};
+use tandem::room::Member;
 
 use crate::{
-    entries::{entry, event},
+    entries::{at, entry, member, seated},
     support::Cluster,
 };
 
@@ -10,10 +10,11 @@ use crate::{
 fn events_are_listed_as_from_sqlite() {
     let cluster = Cluster::start();
     let mut all: Vec<_> = (1..=5).map(|version| entry("room", 1, version)).collect();
-    let data = json!({ "username": "The \"Ana\", really\nnot", "peerId": "x", "host": true });
+    let username = "The \"Ana\", really\nnot";
+    let ben = Member { username: Some(username.into()), ..member("ben", 1) };
+    let data = json!({ "username": username, "peerId": ben.conn, "host": false });
     // At the time of the one whose place it takes: events are listed by time.
-    let at = all[2].events[0].at;
-    all[2].events[0] = Event { at, ..event("room", 1, 3, EventType::UserJoined, "ben", &data) };
+    all[2] = at(seated("room", 1, 3, ben), all[2].update.at);
     all.push(entry("other", 1, 1));
     cluster.append(&all);
     let _worker = cluster.worker();
@@ -31,12 +32,12 @@ fn events_are_listed_as_from_sqlite() {
     assert_eq!(versions(&["--until", "1h"]), [0_u64; 0]);
     assert_eq!(list(&[]).len(), 6);
     let joined = &list(&["--user", "ben"])[0];
-    let wanted = &all[2].events[0];
+    let wanted = &all[2].events()[0];
     assert_eq!(joined["data"], data);
     assert_eq!(joined["id"], wanted.id.to_string());
     assert_eq!((&joined["event_type"], &joined["node_id"]), (&json!("USER_JOINED"), &json!("node")));
-    let at: jiff::Timestamp = joined["created_at"].as_str().unwrap().parse().unwrap();
-    assert_eq!(u64::try_from(at.as_millisecond()).unwrap(), wanted.at);
+    let time: jiff::Timestamp = joined["created_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(u64::try_from(time.as_millisecond()).unwrap(), wanted.at);
     let csv = cluster.run(&["audit", "events", "--user", "ben", "--format", "csv"]).stdout;
     assert!(csv.starts_with("id,created_at,room_id,event_type,user_id,data,epoch,version,node_id\n"), "{csv}");
     assert!(csv.contains(r#"\""Ana\"", really\nnot"#), "{csv}");

@@ -180,7 +180,7 @@ fn what_was_deleted_in_hand_is_let_go() {
     let some: Vec<_> = (1..=10).map(|version| entry("room", 1, version)).collect();
     cluster.append(&some);
     let mut redis = cluster.redis();
-    let stream = Cluster::layout().events(Cluster::layout().partition(&some[0].room.id));
+    let stream = Cluster::layout().events(Cluster::layout().partition(&some[0].update.room));
     let run = |redis: &mut redis::Connection, words: &[&str]| {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]).query::<redis::Value>(redis).unwrap()

@@ -1,15 +1,16 @@
 //! Entries as nodes write them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use serde_json::{Value, json, value::to_raw_value};
 use tandem::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    ledger::{Entry, Event, EventType, RoomRow},
-    room::{Digest, Json, Member, Presence, Role, UnknownFields},
+    ledger::{Entry, Film, RoomState},
+    room::{Change, Digest, LeftReason, Member, Presence, Role, Timeline, UnknownFields, Update},
 };
-use uuid::Uuid;
 
 pub fn now() -> Millis {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap()
@@ -23,50 +24,65 @@ pub fn digest(byte: u8) -> Digest {
     Digest::new([byte; 32])
 }
 
-/// The room as it is at a version: its position says which.
-pub fn row(name: &str, epoch: u64, version: u64) -> RoomRow {
-    RoomRow {
-        id: room(name),
-        epoch,
-        version,
+/// Where the film is at a version: its position says which.
+pub fn timeline(version: u64) -> Timeline {
+    Timeline { position: version as f64 + 0.1, playing: true, rate: 1.25, at: now() - 5, by: None }
+}
+
+/// The room as it is at a version.
+pub fn state(version: u64) -> RoomState {
+    RoomState {
         host: UserId::parse("ana").ok(),
         host_origin: Some(digest(1)),
         url: Some(format!("https://example.org/{version}").into()),
-        position: version as f64 + 0.1,
-        playing: true,
-        rate: 1.25,
-        position_at: now() - 5,
         guest_control: true,
         pin: Some(digest(2)),
         empty_until: None,
-        archived: false,
-        at: now(),
+        film: Film::from(&timeline(version)),
     }
 }
 
-pub fn event(name: &str, epoch: u64, version: u64, kind: EventType, user: &str, data: &Value) -> Event {
-    let at = now();
-    Event {
-        id: Uuid::now_v7(),
-        room: room(name),
-        kind,
-        user: user.into(),
-        data: Json(to_raw_value(data).unwrap().into()),
-        at,
-        epoch,
-        version,
-        node: NodeId::parse("node").unwrap(),
-    }
-}
-
-/// A commit with one event.
-pub fn entry(name: &str, epoch: u64, version: u64) -> Entry {
-    let data = json!({ "currentTime": version, "isPlaying": true, "eventTimestamp": 1 });
+/// A commit of one change that leads to a version.
+pub fn entry_of(name: &str, epoch: u64, version: u64, change: Change, state: Option<RoomState>) -> Entry {
+    let (room, base) = (room(name), version - 1);
     Entry {
-        events: vec![event(name, epoch, version, EventType::Seek, "ana", &data)],
-        room: row(name, epoch, version),
+        node: NodeId::parse("node").unwrap(),
+        update: Arc::new(Update { room, epoch, base, at: now(), changes: vec![change] }),
+        payloads: Vec::new(),
+        state: state.map(Box::new),
         seats: Vec::new(),
     }
+}
+
+/// A commit with one event, which moves the film.
+pub fn film(name: &str, epoch: u64, version: u64) -> Entry {
+    let by = UserId::parse("ana").unwrap();
+    let change = Change::Sought { by, event: Some(1.0), timeline: timeline(version), gate: None };
+    entry_of(name, epoch, version, change, None)
+}
+
+/// A commit with one event, with the room after it.
+pub fn entry(name: &str, epoch: u64, version: u64) -> Entry {
+    let state = state(version);
+    Entry { state: Some(Box::new(state)), ..film(name, epoch, version) }
+}
+
+/// The same with another url.
+pub fn with_url(mut entry: Entry, url: &str) -> Entry {
+    entry.state.as_mut().unwrap().url = Some(url.into());
+    entry
+}
+
+/// The same at another time.
+pub fn at(mut entry: Entry, at: Millis) -> Entry {
+    Arc::make_mut(&mut entry.update).at = at;
+    entry
+}
+
+/// The same with a version that no column holds.
+pub fn of_no_version(mut entry: Entry) -> Entry {
+    Arc::make_mut(&mut entry.update).base = u64::MAX;
+    entry
 }
 
 /// Commits of several rooms, in turns.
@@ -96,30 +112,15 @@ pub fn member(user: &str, order: u64) -> Member {
 }
 
 pub fn closed(name: &str, epoch: u64, version: u64) -> Entry {
-    let empty = RoomRow {
-        host: None,
-        host_origin: None,
-        url: None,
-        position: 0.0,
-        playing: false,
-        position_at: 0,
-        pin: None,
-        archived: true,
-        ..row(name, epoch, version)
-    };
-    Entry {
-        events: vec![event(name, epoch, version, EventType::RoomClosed, "server", &json!({}))],
-        room: empty,
-        seats: Vec::new(),
-    }
+    entry_of(name, epoch, version, Change::Closed, None)
 }
 
-pub fn with_seat(mut entry: Entry, member: Member) -> Entry {
-    entry.seats.push(member);
-    entry
+pub fn seated(name: &str, epoch: u64, version: u64, member: Member) -> Entry {
+    entry_of(name, epoch, version, Change::Joined { member, host: false }, Some(state(version)))
 }
 
 pub fn left(name: &str, epoch: u64, version: u64, user: &str) -> Entry {
-    let data = json!({ "reason": "left" });
-    Entry { events: vec![event(name, epoch, version, EventType::UserLeft, user, &data)], ..entry(name, epoch, version) }
+    let (user, reason) = (UserId::parse(user).unwrap(), LeftReason::Left);
+    let change = Change::Left { user, conn: ConnId::random(), reason, vacancy: None, empty_until: None };
+    entry_of(name, epoch, version, change, Some(state(version)))
 }

@@ -1,8 +1,8 @@
-use serde_json::{Value, json, value::to_raw_value};
-use tandem::room::Json;
+use serde_json::{Value, json};
+use tandem::{id::UserId, ledger::Entry, room::Change};
 
 use crate::{
-    entries::{entries, entry},
+    entries::{at, entries, entry, entry_of, member, of_no_version, seated, state, timeline, with_url},
     support::{Cluster, until},
 };
 
@@ -18,8 +18,7 @@ fn one_that_is_not_taken_keeps_nobody_out() {
     // Triggers that reject entries until they are dropped, as an auditor might add them.
     cluster.postgres.sql("ALTER TABLE rooms ADD CONSTRAINT decent CHECK (current_url NOT LIKE '%forbidden%')");
     let mut all = entries(400);
-    let mut bad = entry("bad", 1, 1);
-    bad.room.url = Some("https://example.org/forbidden".into());
+    let bad = with_url(entry("bad", 1, 1), "https://example.org/forbidden");
     all.insert(137, bad.clone());
     let text = "not an entry at all";
     let id = cluster.append_text(2, text);
@@ -65,10 +64,8 @@ fn one_that_is_not_taken_keeps_nobody_out() {
 #[test]
 fn numbers_that_no_column_holds_are_dead_letters() {
     let cluster = Cluster::start();
-    let mut wide = entry("room", 1, 1);
-    wide.events[0].version = u64::MAX;
-    let mut late = entry("room", 1, 2);
-    late.events[0].at = u64::MAX;
+    let wide = of_no_version(entry("room", 1, 1));
+    let late = at(entry("room", 1, 2), u64::MAX);
     let good = entry("room", 1, 3);
     cluster.append(&[wide, late, good.clone()]);
     let _worker = cluster.worker();
@@ -79,17 +76,17 @@ fn numbers_that_no_column_holds_are_dead_letters() {
 #[test]
 fn a_nul_is_no_reason_to_lose_an_event() {
     let cluster = Cluster::start();
-    let mut odd = entry("room", 1, 1);
-    odd.room.url = Some("https://example.org/\0".into());
-    let data = json!({ "username": "a\0b", "k\0": ["\0"], "harmless": "\\u0000" });
-    odd.events[0].data = Json(to_raw_value(&data).unwrap().into());
-    cluster.append(&[odd.clone()]);
+    let (by, url) = (UserId::parse("ana").unwrap(), "https://example.org/\0\\u0000");
+    let change = Change::UrlChanged { by, url: url.into(), time: None, timeline: timeline(1) };
+    let odd = with_url(entry_of("room", 1, 1, change, Some(state(1))), url);
+    cluster.append(std::slice::from_ref(&odd));
     let _worker = cluster.worker();
     cluster.settled(&[odd]);
     assert_eq!(letters(&cluster).len(), 0);
     let data: Value = serde_json::from_str(&cluster.postgres.sql("SELECT data FROM room_events")).unwrap();
-    assert_eq!(data, json!({ "username": "a\u{FFFD}b", "k\u{FFFD}": ["\u{FFFD}"], "harmless": "\\u0000" }));
-    assert_eq!(cluster.postgres.sql("SELECT current_url FROM rooms"), "https://example.org/\u{FFFD}");
+    let tidy = "https://example.org/\u{FFFD}\\u0000";
+    assert_eq!(data, json!({ "url": tidy, "currentTime": null }));
+    assert_eq!(cluster.postgres.sql("SELECT current_url FROM rooms"), tidy);
 }
 
 #[test]
@@ -99,9 +96,9 @@ fn events_of_any_month_find_a_table() {
     cluster.set("LEDGER_RETENTION_MONTHS", "0");
     let _worker = cluster.worker();
     let mut all = entries(4);
-    for (entry, at) in all.iter_mut().zip(["1970-01-01", "2031-12-31", "2024-02-29", "9000-01-01"]) {
-        let at: jiff::Timestamp = format!("{at}T23:59:59Z").parse().unwrap();
-        entry.events[0].at = u64::try_from(at.as_millisecond()).unwrap();
+    for (entry, day) in all.iter_mut().zip(["1970-01-01", "2031-12-31", "2024-02-29", "9000-01-01"]) {
+        let time: jiff::Timestamp = format!("{day}T23:59:59Z").parse().unwrap();
+        *entry = at(entry.clone(), u64::try_from(time.as_millisecond()).unwrap());
     }
     cluster.append(&all);
     cluster.settled(&all);
@@ -110,7 +107,7 @@ fn events_of_any_month_find_a_table() {
 }
 
 /// The reason for a rejection, and the room of the rejected entry.
-fn refused() -> Vec<(&'static str, tandem::ledger::Entry)> {
+fn refused() -> Vec<(&'static str, Entry)> {
     let of = |name: &'static str| (name, entry(name, 1, 1));
     let mut all: Vec<_> = [
         "raise",
@@ -125,26 +122,19 @@ fn refused() -> Vec<(&'static str, tandem::ledger::Entry)> {
     ]
     .map(of)
     .into();
-    let with = |name, change: &dyn Fn(&mut tandem::ledger::Entry)| {
-        let (name, mut entry) = of(name);
-        change(&mut entry);
-        (name, entry)
-    };
-    let at = |text: &str| u64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap();
+    let with = |name, change: &dyn Fn(Entry) -> Entry| (name, change(entry(name, 1, 1)));
+    let time = |text: &str| u64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap();
     // Letters without a pattern, which no compression makes small.
     let words: Vec<_> = (0..2_000_u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
     let long = words.concat();
-    all.push(with("constraint", &|it| it.room.url = Some("https://example.org/forbidden".into())));
-    all.push(with("index-row", &|it| it.room.url = Some(long.as_str().into())));
-    all.push(with("foreign-month", &|it| it.events[0].at = at("2001-01-05T00:00:00Z")));
-    all.push(with("number", &|it| it.events[0].version = u64::MAX));
-    all.push(with("date", &|it| it.events[0].at = u64::MAX));
-    let half = serde_json::value::RawValue::from_string(r#"{"username":"\ud83c"}"#.to_owned()).unwrap();
-    all.push(with("half-a-letter", &|it| it.events[0].data = Json(half.clone().into())));
-    let mut member = crate::entries::member("ana", 1);
+    all.push(with("constraint", &|it| with_url(it, "https://example.org/forbidden")));
+    all.push(with("index-row", &|it| with_url(it, &long)));
+    all.push(with("foreign-month", &|it| at(it, time("2001-01-05T00:00:00Z"))));
+    all.push(with("number", &of_no_version));
+    all.push(with("date", &|it| at(it, u64::MAX)));
+    let mut member = member("ana", 1);
     member.username = Some("much longer than ten".into());
-    let (name, seated) = of("column");
-    all.push((name, crate::entries::with_seat(seated, member)));
+    all.push(("column", seated("column", 1, 1, member)));
     all
 }
 
@@ -235,8 +225,7 @@ fn a_dead_letter_that_is_refused_itself_stops_nobody() {
         .postgres
         .sql("ALTER TABLE dead_letters ADD CONSTRAINT plain CHECK (payload ~ '^[ -~]*$' AND payload NOT LIKE '%{%')");
     let worker = cluster.worker();
-    let (good, mut bad) = (entries(50), entry("raise", 1, 1));
-    bad.room.url = Some("https://example.org/\u{1F3AC}".into());
+    let (good, bad) = (entries(50), with_url(entry("raise", 1, 1), "https://example.org/\u{1F3AC}"));
     cluster.append(&[&[bad.clone()][..], &good].concat());
     cluster.settled(&good);
     let dead = letters(&cluster);

@@ -110,7 +110,7 @@ impl Cluster {
     pub fn append(&self, entries: &[Entry]) {
         let texts: Vec<_> = entries
             .iter()
-            .map(|entry| (Self::layout().partition(&entry.room.id), serde_json::to_string(entry).unwrap()))
+            .map(|entry| (Self::layout().partition(&entry.update.room), serde_json::to_string(entry).unwrap()))
             .collect();
         let mut redis = self.redis();
         for some in texts.chunks(1_000) {
@@ -149,8 +149,7 @@ impl Cluster {
     /// All there, none twice, none left in Redis.
     pub fn settled(&self, entries: &[Entry]) {
         until("everything is in PostgreSQL", || self.waiting() == 0);
-        let mut ids: Vec<String> =
-            entries.iter().flat_map(|entry| &entry.events).map(|event| event.id.to_string()).collect();
+        let mut ids: Vec<String> = entries.iter().flat_map(Entry::events).map(|event| event.id.to_string()).collect();
         ids.sort_unstable();
         ids.dedup();
         let there = self.postgres.sql("SELECT id FROM room_events ORDER BY id::text COLLATE \"C\"");

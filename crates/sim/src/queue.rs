@@ -194,7 +194,7 @@ impl EventStore for Ledger {
         self.reach().await?;
         let mut events = self.events.lock().unwrap();
         let before = events.len();
-        for event in entries.iter().flat_map(|entry| &entry.events) {
+        for event in entries.iter().flat_map(|entry| entry.events()) {
             *events.entry(event.id.to_string()).or_default() += 1;
         }
         Ok((events.len() - before) as u64)
@@ -212,7 +212,7 @@ impl EventStore for Ledger {
 #[cfg(test)]
 mod tests {
     use tandem::{
-        id::RoomId,
+        id::{NodeId, RoomId},
         room::{Change, Room, Update},
     };
 
@@ -221,8 +221,9 @@ mod tests {
     #[test]
     fn a_queue_that_has_lost_its_end_gives_no_number_twice() {
         let room = Room::vacant(RoomId::parse("r").unwrap());
-        let update = Update { room: room.id.clone(), epoch: 1, base: 0, at: 0, changes: vec![Change::Closed] };
-        let entry = Arc::new(Entry::new(&update, Vec::new(), &room).unwrap());
+        let changes = vec![Change::Closed];
+        let update = Arc::new(Update { room: room.id.clone(), epoch: 1, base: 0, at: 0, changes });
+        let entry = Arc::new(Entry::new(&update, &NodeId::parse("node").unwrap(), &room).unwrap());
         let mut queue = Queue::default();
         queue.append(&entry, 5);
         let backup = queue.clone();

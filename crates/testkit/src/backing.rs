@@ -65,7 +65,7 @@ pub async fn events(redis: &mut MultiplexedConnection) -> Vec<Value> {
             redis::cmd("XRANGE").arg(layout.events(partition)).arg("-").arg("+").query_async(redis).await.unwrap();
         for (_, fields) in range {
             let entry: Entry = serde_json::from_str(&fields[0].1).unwrap();
-            rows.extend(entry.events.into_iter().map(|event| {
+            rows.extend(entry.events().into_iter().map(|event| {
                 (
                     event.at,
                     json!({

@@ -84,7 +84,7 @@ impl MemoryQueue {
     pub(super) fn append(&self, entry: &Entry) -> Result<(), BackendError> {
         let text = encode_entry(entry, NEWEST).map_err(|error| BackendError::Unencodable(error.to_string()))?;
         let partitions = u16::try_from(self.streams.len()).unwrap_or(u16::MAX);
-        let Some(stream) = self.streams.get(usize::from(partition_of(&entry.room.id, partitions))) else {
+        let Some(stream) = self.streams.get(usize::from(partition_of(&entry.update.room, partitions))) else {
             return Ok(());
         };
         let mut stream = lock(stream);

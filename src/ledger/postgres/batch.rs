@@ -17,9 +17,9 @@ impl Database {
     pub async fn write(&self, entries: &[&Entry]) -> Result<u64, LedgerError> {
         match self.try_write(entries).await {
             Err(error) if error.is_without_partition() => {
-                let events = entries.iter().flat_map(|entry| &entry.events);
-                let months: BTreeSet<Month> = events
-                    .map(|event| Ok(Month::of(moment(event.at, "created_at")?)))
+                let audited = entries.iter().filter(|entry| entry.event_count() > 0);
+                let months: BTreeSet<Month> = audited
+                    .map(|entry| Ok(Month::of(moment(entry.update.at, "created_at")?)))
                     .collect::<Result<_, LedgerError>>()?;
                 tracing::info!(?months, "events belong to months without a partition; it is created");
                 self.make_partitions(&months).await?;

@@ -20,13 +20,13 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 
 /// Writes the events of entries that are not there yet. Returns the number of new ones.
 pub(super) async fn write_events(step: &Transaction<'_>, entries: &[&Entry]) -> Result<u64, LedgerError> {
-    let mut events: Vec<&Event> = entries.iter().flat_map(|entry| &entry.events).collect();
+    let mut events: Vec<Event> = entries.iter().flat_map(|entry| entry.events()).collect();
     if events.is_empty() {
         return Ok(0);
     }
     // Sorted, so that two workers with the same events cannot deadlock.
     events.sort_unstable_by_key(|event| event.id);
-    let rows: Vec<Option<&Event>> = events.into_iter().map(Some).collect();
+    let rows: Vec<Option<&Event>> = events.iter().map(Some).collect();
     let arrays = Event::arrays(&rows)?;
     let insert = step.prepare_cached(&INSERT).await?;
     Ok(step.execute(&insert, &values(&arrays)).await?)

@@ -1,14 +1,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{Database, LedgerError, Verdict, events::write_events, rooms::project_rooms, users::project_users};
 use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
-    ledger::{Entry, Event, EventType, RoomRow},
-    room::{Digest, Json, Member, Presence, Role, Room, UnknownFields, Update},
+    ledger::Entry,
+    room::{Change, Digest, Member, Presence, Role, Room, UnknownFields, Update},
 };
 
 /// The name in all fields of the probe entry, which is never committed.
@@ -40,25 +38,12 @@ impl Database {
 fn harmless() -> Option<Entry> {
     let (room, user, node) = (RoomId::parse(NAME).ok()?, UserId::parse(NAME).ok()?, NodeId::parse(NAME).ok()?);
     let at = u64::try_from(Timestamp::now().as_millisecond()).ok()?;
-    let event = Event {
-        id: Uuid::now_v7(),
-        room: room.clone(),
-        kind: EventType::UserJoined,
-        user: NAME.into(),
-        data: Json(Arc::from(RawValue::NULL.to_owned())),
-        at,
-        epoch: at,
-        version: 1,
-        node: node.clone(),
-    };
-    let update = Update { room: room.clone(), epoch: at, base: 1, at, changes: Vec::new() };
-    let row = RoomRow::new(&update, &Room { version: 1, ..Room::vacant(room) });
-    let seat = Member {
+    let member = Member {
         user,
         username: Some(NAME.into()),
         role: Role::Member,
         conn: ConnId::random(),
-        node,
+        node: node.clone(),
         origin: Digest::new([0; 32]),
         token: None,
         token_before: None,
@@ -68,7 +53,9 @@ fn harmless() -> Option<Entry> {
         watching: false,
         unknown: UnknownFields::default(),
     };
-    Some(Entry { events: vec![event], room: row, seats: vec![seat] })
+    let changes = vec![Change::Joined { member, host: false }];
+    let update = Arc::new(Update { room: room.clone(), epoch: at, base: 0, at, changes });
+    Entry::new(&update, &node, &Room { version: 1, ..Room::vacant(room) })
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use crate::{
     },
 };
 
+/// A row without a state is one of which the entries with host and PIN have not arrived yet.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {} FROM rooms WHERE id = $1 AND archived_at IS NULL AND updated_at > now() - interval '24 hours'",
+        "SELECT {} FROM rooms
+         WHERE id = $1 AND archived_at IS NULL AND updated_at > now() - interval '24 hours' AND state_version > 0",
         table::names::<RoomRow>()
     )
 });

@@ -96,24 +96,14 @@ fn seats<'a>(entries: &[&'a Entry]) -> Result<BTreeMap<(&'a str, &'a str), Seat<
         }
     };
     for entry in entries {
-        let room = entry.room.id.as_str();
-        for event in &entry.events {
-            if event.kind.is_departure() {
-                let age = (event.epoch, event.version);
-                note(
-                    &event.user,
-                    event.room.as_str(),
-                    Seat { age, at: moment(event.at, "created_at")?, left: true, member: None },
-                );
-            }
+        let (room, epoch) = (entry.update.room.as_str(), entry.update.epoch);
+        let at = || moment(entry.update.at, "updated_at");
+        for (user, version) in entry.departures() {
+            note(user.as_str(), room, Seat { age: (epoch, version), at: at()?, left: true, member: None });
         }
-        for member in &entry.seats {
-            let at = moment(entry.room.at, "updated_at")?;
-            note(
-                member.user.as_str(),
-                room,
-                Seat { age: (entry.room.epoch, entry.room.version), at, left: false, member: Some(member) },
-            );
+        for member in entry.seats() {
+            let age = (epoch, entry.version());
+            note(member.user.as_str(), room, Seat { age, at: at()?, left: false, member: Some(member) });
         }
     }
     Ok(users)

@@ -12,7 +12,7 @@ impl Court<'_> {
         for Entered { event, .. } in events {
             let Event::Commit { entry, .. } = event else { continue };
             let Some(commit) = commits.next() else { break };
-            for event in entry.iter().flat_map(|entry| &entry.events) {
+            for event in entry.iter().flat_map(|entry| entry.events()) {
                 let id = event.id.to_string();
                 if !rest.remove(id.as_str()) && !excused(commit, events) {
                     found.push(format!("{:?} of version {} is missing", event.kind, commit.update.version()));

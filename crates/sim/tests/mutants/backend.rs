@@ -14,13 +14,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "half-an-entry",
-        what: "of an entry of the ledger's queue the first event is read",
+        what: "of an entry of the ledger's queue the first change is read",
         edits: &[Edit {
             file: "src/backend/records/entry.rs",
             old: "Ok(serde_json::from_str(tidy.as_deref().unwrap_or(text))?)",
             new: "let mut entry: Entry = serde_json::from_str(tidy.as_deref().unwrap_or(text))?;
     if MUTANT {
-        entry.events.truncate(1);
+        std::sync::Arc::make_mut(&mut entry.update).changes.truncate(1);
     }
     Ok(entry)",
         }],

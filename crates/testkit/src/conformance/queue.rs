@@ -21,7 +21,7 @@ async fn commit(fixture: &impl ClusterFixture, rooms: &[RoomId], each: usize) {
 /// The rooms and versions of the entries.
 fn say(entries: &[QueuedEntry]) -> Vec<(RoomId, u64)> {
     let entries = entries.iter().map(|queued| queued.entry().unwrap().unwrap());
-    entries.map(|entry| (entry.room.id, entry.room.version)).collect()
+    entries.map(|entry| (entry.update.room.clone(), entry.update.version())).collect()
 }
 
 async fn waiting(worker: &mut dyn LedgerQueue) -> usize {
