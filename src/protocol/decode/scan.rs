@@ -1,5 +1,7 @@
 //! One pass over the bytes of a frame, for errors that a parser which skips fields would not notice.
 
+use std::str::Bytes;
+
 use serde_json::Value;
 
 /// The maximum nesting of a frame. Real frames have four levels.
@@ -10,21 +12,11 @@ const MANY_DIGITS: usize = 40;
 /// Refuses frames that are nested too deeply, or that some receivers of a relayed frame could not parse: half a surrogate pair, or a number
 /// that JavaScript does not have.
 pub(super) fn check(text: &str) -> Result<(), String> {
-    let (mut depth, mut digits) = (0_usize, 0_usize);
-    let (mut quoted, mut escaped, mut doubtful) = (false, false, false);
-    for byte in text.bytes() {
-        if quoted {
-            match byte {
-                b'u' if escaped => (escaped, doubtful) = (false, true),
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quoted = false,
-                _ => {}
-            }
-            continue;
-        }
+    let (mut depth, mut digits, mut doubtful) = (0_usize, 0_usize, false);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
         match byte {
-            b'"' => quoted = true,
+            b'"' => doubtful |= skip_string(&mut bytes),
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -45,6 +37,16 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Goes past the quote that ends a string, and says whether the string has a code unit as an escape (`\u`).
+/// Nearly all bytes of a large frame are in strings, so this loop compares each with two values only.
+fn skip_string(bytes: &mut Bytes<'_>) -> bool {
+    let mut code_units = false;
+    while bytes.find(|byte| matches!(byte, b'"' | b'\\')) == Some(b'\\') {
+        code_units |= bytes.next() == Some(b'u');
+    }
+    code_units
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +59,17 @@ mod tests {
         let long = format!("{{\"a\":{}}}", "9".repeat(400));
         for bad in [r#"{"a":"\ud800"}"#, r#"{"a":["\udc00\ud800"]}"#, r#"{"a":1e999}"#, long.as_str()] {
             assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_string_ends_at_the_first_quote_that_is_not_escaped() {
+        let deep = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+        for inside in [format!(r#"{{"a":"\"{deep}"}}"#), format!(r#"{{"a":"\\\"{deep}"}}"#)] {
+            assert_eq!(check(&inside), Ok(()), "{inside}");
+        }
+        for outside in [format!(r#"{{"a":"","b":{deep}}}"#), format!(r#"{{"a":"\\","b":{deep}}}"#)] {
+            assert!(check(&outside).is_err(), "{outside}");
         }
     }
 }
