@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
     process::ExitCode,
     sync::{
         Mutex,
@@ -24,8 +25,6 @@ use sim::{
 
 /// Over as many stories each fault meets each frame type.
 const ENOUGH: u64 = 1_000;
-/// Every so many seeds are played twice, and have to give the same story.
-const TWICE: u64 = 50;
 
 #[derive(Parser)]
 struct Options {
@@ -41,6 +40,9 @@ struct Options {
     /// Stop at the first story that goes wrong
     #[arg(long)]
     first: bool,
+    /// Play every so many seeds twice: both have to give the same story
+    #[arg(long, default_value = "50")]
+    twice: NonZero<u64>,
     /// Print how often each frame type was sent during each fault
     #[arg(long)]
     table: bool,
@@ -82,7 +84,7 @@ fn play_all(options: &Options) -> ExitCode {
                     if seed >= until {
                         break;
                     }
-                    let wrong = try_one(seed, &found);
+                    let wrong = try_one(seed, options.twice.get(), &found);
                     played.fetch_add(1, Ordering::Relaxed);
                     stop.fetch_or(wrong && options.first, Ordering::Relaxed);
                 }
@@ -118,7 +120,7 @@ fn play_all(options: &Options) -> ExitCode {
 }
 
 /// Whether it went wrong.
-fn try_one(seed: u64, found: &Mutex<Found>) -> bool {
+fn try_one(seed: u64, twice: u64, found: &Mutex<Found>) -> bool {
     let plan = Plan::draw(seed);
     let began = Instant::now();
     let Ok(events) = std::panic::catch_unwind(|| play(&plan)) else {
@@ -129,7 +131,7 @@ fn try_one(seed: u64, found: &Mutex<Found>) -> bool {
     let played = began.elapsed();
     let mut verdicts = judge(&events);
     let judged = began.elapsed() - played;
-    if seed.is_multiple_of(TWICE) && digest(&play(&plan)) != digest(&events) {
+    if seed.is_multiple_of(twice) && digest(&play(&plan)) != digest(&events) {
         let what = "played again it is another story".to_owned();
         verdicts.push(Verdict { crime: sim::judge::Crime::Unsteady, at: 0, what });
     }

@@ -74,11 +74,11 @@ impl Port {
                     continue;
                 }
             }
-            self.up.send_replace(true);
+            self.up.set(true);
             while self.probe().await {
                 sleep(PROBE).await;
             }
-            self.up.send_replace(false);
+            self.up.set(false);
             self.hang_up();
         }
     }
@@ -133,7 +133,7 @@ impl Port {
 
     /// The network or the store ended the connection, and the node notices at once.
     pub fn is_cut(&self) {
-        self.up.send_replace(false);
+        self.up.set(false);
         self.hang_up();
     }
 

@@ -8,5 +8,6 @@ mod port;
 mod room_store;
 mod short_codes;
 mod signal_bus;
+mod up;
 
 pub use self::port::Port;

@@ -11,11 +11,14 @@ use tandem::{
     ledger::Entry,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
 
-use super::link::{Link, unreachable};
+use super::{
+    link::{Link, unreachable},
+    up::Up,
+};
 use crate::{
     bus::{Bus, Down, Shared, Stray, lock},
     chance::Dice,
@@ -24,13 +27,14 @@ use crate::{
 
 /// `REDIS_TIMEOUT_SECONDS`.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
 pub struct Port {
     pub name: NodeId,
     pub(super) bus: Shared,
     pub(super) events: Weak<dyn RoomEvents>,
     pub(super) gate: Arc<Gate>,
     pub(super) link: Mutex<Link>,
-    pub(super) up: watch::Sender<bool>,
+    pub(super) up: Up,
     pub(super) strays: mpsc::UnboundedSender<Stray>,
     pub(super) waiting_strays: Mutex<Option<mpsc::UnboundedReceiver<Stray>>>,
     /// Entries of this node that the worker has not taken yet.
@@ -55,7 +59,7 @@ impl Port {
             events,
             gate: Arc::clone(gate),
             link: Mutex::default(),
-            up: watch::Sender::new(false),
+            up: Up::default(),
             strays,
             waiting_strays: Mutex::new(Some(waiting_strays)),
             retained: Mutex::default(),

@@ -18,11 +18,11 @@ use crate::{
 #[async_trait]
 impl RoomStore for Port {
     fn is_up(&self) -> bool {
-        *self.up.borrow()
+        self.up.get()
     }
 
     async fn until_up(&self, within: Duration) -> bool {
-        timeout(within, self.up.subscribe().wait_for(|up| *up)).await.is_ok_and(|up| up.is_ok())
+        timeout(within, self.up.wait()).await.is_ok()
     }
 
     async fn subscribe(&self, room: &RoomId) -> Result<Room, BackendError> {

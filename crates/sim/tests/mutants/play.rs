@@ -40,9 +40,6 @@ fn each_mutant_makes_the_simulator_red() {
     assert!(green.is_empty(), "the simulator does not see that\n{}", green.join("\n"));
 }
 
-/// The first stories of a process are other ones than later, so the control plays some before the one that matters.
-const WARM: u64 = 7;
-
 struct Player {
     program: PathBuf,
     /// How long a mutant may take.
@@ -68,7 +65,8 @@ impl Player {
             stories += played.stories;
             from += played.stories;
             for (seed, crime) in played.wrong {
-                if self.goes_well(seed) {
+                // Two runs that differ show something of the simulator, and nothing of the mutant.
+                if !crime.starts_with("Unsteady") && self.goes_well(seed) {
                     return Found { seed: Some(seed), crime, stories };
                 }
             }
@@ -80,9 +78,7 @@ impl Player {
         if let Some(well) = self.control.get(&seed) {
             return *well;
         }
-        let from = seed.saturating_sub(WARM).max(1);
-        let arguments = ["--from", &from.to_string(), "--seeds", &(seed - from + 1).to_string()];
-        let well = Played::of(&self.run("", &arguments)).wrong.iter().all(|(wrong, _)| *wrong != seed);
+        let well = Played::of(&self.run("", &["--from", &seed.to_string(), "--seeds", "1"])).wrong.is_empty();
         self.control.insert(seed, well);
         well
     }
