@@ -9,7 +9,7 @@ use tandem::{
     room::{Change, Update},
 };
 
-use crate::world::{Client, NODES, World};
+use crate::{client::Client, name::NODES, world::World};
 
 /// What one connection was told between two snapshots.
 #[derive(Debug, Default)]

@@ -9,7 +9,13 @@
     unreachable_pub
 )]
 
+mod client;
+mod driver;
+mod fault;
 mod judge;
+mod name;
+mod node;
+mod op;
 mod store;
 mod stories;
 mod turns;

@@ -14,7 +14,7 @@ use tandem::{
     room::{Change, Room, Update},
 };
 
-use crate::world::room_id;
+use crate::name::room_id;
 
 /// Updates that are kept for those that missed some.
 const KEPT: usize = 12;

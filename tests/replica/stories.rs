@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use crate::{
     judge,
-    world::{Op, World, op},
+    op::{Op, op},
+    world::World,
 };
 
 fn told(ops: &[Op]) -> World {

@@ -13,8 +13,8 @@ use tandem::{
 use uuid::Uuid;
 
 use crate::{
+    name::{room_id, user},
     store::START,
-    world::{room_id, user},
 };
 
 /// A node, what it sent, and what it asked for.
