@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod bench;
 mod client;
 mod driver;
 mod fault;
@@ -16,7 +17,9 @@ mod judge;
 mod name;
 mod node;
 mod op;
+mod seats;
 mod store;
 mod stories;
 mod turns;
+mod unreadable;
 mod world;

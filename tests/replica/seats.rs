@@ -1,0 +1,133 @@
+//! Who has a seat, and what the connection is told that has it.
+
+use std::sync::Arc;
+
+use tandem::{
+    backend::{BackendError, Commit, Inbox},
+    id::NodeId,
+    replica::{Answer, Job, PendingJoin, Request, Step, Turn, Why},
+    room::{Action, Command, Digest, Resume, StreamPosition, Update},
+};
+
+use crate::{
+    bench::{Bench, conn, pending, resume, update, with_members},
+    name::user,
+};
+
+#[test]
+fn whoever_was_given_up_wrongly_is_not_told_that_it_left_and_takes_its_seat_again() {
+    let mut bench = Bench::seated(&[1, 2]);
+    let gone = Command::Disconnect { user: user(2), conn: conn(2), keep_seat: false };
+    bench.hear(&gone);
+    assert_eq!(bench.sent, ["1: USER_LEFT"]);
+    assert_eq!(bench.replica.resync(), Some(Why::WrongEviction));
+    let shared = bench.replica.room().clone();
+    bench
+        .turn(&Job::Tick, None, |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
+            _ => Answer::Committed(Ok(Commit::Applied)),
+        })
+        .unwrap();
+    assert_eq!(bench.sent[1..], ["2: DISCONTINUITY", "2: ROOM_STATE", "1: USER_JOINED"]);
+    assert!(bench.replica.room().members.contains_key(&user(2)));
+}
+
+#[test]
+fn whoever_cannot_have_its_seat_back_is_closed() {
+    let mut bench = Bench::seated(&[1, 2]);
+    bench.hear(&Command::Disconnect { user: user(2), conn: conn(2), keep_seat: true });
+    // Meanwhile it was thrown out.
+    bench.hear(&Command::Act { user: user(1), conn: conn(1), action: Action::Kick { who: user(2), note: None } });
+    let shared = bench.replica.room().clone();
+    bench.turn(&Job::Tick, None, |_| Answer::Loaded(Ok(Box::new(shared.clone())))).unwrap();
+    assert_eq!(bench.sent.last().unwrap(), "2: closed, seat lost");
+    assert_eq!(bench.replica.sessions(), 1);
+}
+
+#[test]
+fn a_member_without_a_connection_is_given_up_when_the_room_is_loaded() {
+    let mut bench = Bench::new();
+    let shared = with_members(&[1, 2]);
+    bench
+        .turn(&Job::Enter(Command::Resume(resume(1))), Some(pending(3, None)), |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
+            Request::Commit(_) => Answer::Committed(Ok(Commit::Applied)),
+            other => unreachable!("{other:?}"),
+        })
+        .unwrap();
+    assert_eq!(bench.requests, ["Load", "Commit", "Commit", "Commit"], "two ghosts, and one comes back");
+    assert_eq!(bench.replica.away(), 1);
+}
+
+#[test]
+fn a_seat_that_came_without_an_answer_is_a_seat_and_nothing_is_told_twice() {
+    let mut bench = Bench::seated(&[1]);
+    let before = bench.replica.room().clone();
+    let from = StreamPosition { epoch: before.epoch, version: before.version };
+    bench.hear(&Command::Disconnect { user: user(1), conn: conn(1), keep_seat: true });
+    bench.with(|replica, _, _| replica.disconnect(&user(1), conn(1)));
+    let shared = bench.replica.room().clone();
+    let mut known: Vec<Arc<Update>> = Vec::new();
+    let join = PendingJoin { conn: conn(3), ..pending(3, Some(from)) };
+    let job = Job::Enter(Command::Resume(resume(1)));
+    let (mut turn, step) = bench.with(|replica, env, out| Turn::begin(&job, Some(join), replica, env, out));
+    let Step::Do(Request::Load) = step else { panic!("{step:?}") };
+    let step =
+        bench.with(|replica, env, out| turn.answer(Answer::Loaded(Ok(Box::new(shared.clone()))), replica, env, out));
+    let Step::Do(Request::Commit(proposal)) = step else { panic!("{step:?}") };
+    known.push(Arc::clone(&proposal.update));
+    bench.with(|replica, env, out| replica.update(&proposal.update, env, out));
+    // Before it is known that there is no answer, the room goes on.
+    let action = Action::Broadcast { event: "e".into(), data: None };
+    for _ in 0..2 {
+        let said = Command::Act { user: user(1), conn: conn(3), action: action.clone() };
+        let news = Arc::new(update(bench.replica.room(), &said));
+        known.push(Arc::clone(&news));
+        bench.with(|replica, env, out| replica.update(&news, env, out));
+    }
+    let lost = Answer::Committed(Err(BackendError::Timeout));
+    let step = bench.with(|replica, env, out| turn.answer(lost, replica, env, out));
+    let Step::Do(Request::Missed { .. }) = step else { panic!("{step:?}") };
+    let missed = Answer::Missed { history: Ok(Some(known)), inbox: Ok(Inbox::default()) };
+    let step = bench.with(|replica, env, out| turn.answer(missed, replica, env, out));
+    assert!(matches!(step, Step::Done(Ok(_))), "{step:?}");
+    assert_eq!(bench.sent, ["3: RESUMED", "3: BROADCAST", "3: BROADCAST"]);
+}
+
+/// Somebody else takes the seat of a connection that is still told what it missed, and is gone. Nothing of the replay is left to wait for.
+#[test]
+fn a_connection_that_was_displaced_during_its_replay_gets_its_frames_when_it_is_back() {
+    let mut bench = Bench::seated(&[1]);
+    let before = bench.replica.room().clone();
+    let from = StreamPosition { epoch: before.epoch, version: before.version };
+    bench.hear(&Command::Disconnect { user: user(1), conn: conn(1), keep_seat: true });
+    bench.with(|replica, _, _| replica.disconnect(&user(1), conn(1)));
+    let shared = bench.replica.room().clone();
+    let join = PendingJoin { conn: conn(3), ..pending(3, Some(from)) };
+    let job = Job::Enter(Command::Resume(resume(1)));
+    let (mut turn, mut step) = bench.with(|replica, env, out| Turn::begin(&job, Some(join), replica, env, out));
+    for answer in [Answer::Loaded(Ok(Box::new(shared))), Answer::Committed(Ok(Commit::Applied))] {
+        assert!(matches!(step, Step::Do(_)), "{step:?}");
+        step = bench.with(|replica, env, out| turn.answer(answer, replica, env, out));
+    }
+    let Step::Do(Request::Missed { .. }) = step else { panic!("{step:?}") };
+    let elsewhere = Resume { conn: conn(9), node: NodeId::parse("other").unwrap(), ..resume(1) };
+    bench.hear(&Command::Resume(Resume { proof: Digest::new([3; 32]).into(), ..elsewhere }));
+    let missed = Answer::Missed { history: Ok(Some(Vec::new())), inbox: Ok(Inbox::default()) };
+    let step = bench.with(|replica, env, out| turn.answer(missed, replica, env, out));
+    assert!(matches!(step, Step::Done(Ok(_))), "{step:?}");
+    bench.hear(&Command::Disconnect { user: user(1), conn: conn(9), keep_seat: true });
+    assert_eq!(bench.sent, [] as [String; 0]);
+    // It is asked for a sign of life, and gives one.
+    bench.with(|replica, env, _| replica.reclaim(&user(1), conn(3), env));
+    let shared = bench.replica.room().clone();
+    bench
+        .turn(&Job::Tick, None, |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
+            _ => Answer::Committed(Ok(Commit::Applied)),
+        })
+        .unwrap();
+    let action = Action::Broadcast { event: "e".into(), data: None };
+    bench.hear(&Command::Act { user: user(1), conn: conn(3), action });
+    assert_eq!(bench.sent, ["3: DISCONTINUITY", "3: ROOM_STATE", "3: BROADCAST"]);
+}
