@@ -54,6 +54,13 @@ async fn signals_that_do_not_fit_are_counted_and_the_member_is_told() {
     emptied(&north).await;
 }
 
+/// Everything that can go on has gone on. All tasks of the test are in one thread, and each needs a few rounds.
+async fn settled() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// They do not come twice.
 async fn emptied(hub: &Hub) {
     let empty = async {
@@ -73,6 +80,8 @@ async fn signals_of_which_nothing_shows_that_they_arrived_come_again() {
     // It dies with them in its outbox.
     north.disconnect(&first.seat, true).await.unwrap();
     drop(first.outbox.take().await);
+    settled().await;
+    assert_eq!(inbox_of_ben(&north).await.frames.len(), 3, "nothing shows that they arrived");
     let second = Client::resume(&north, "ben", "ben-3", missed).await.unwrap();
     assert_eq!(events(&second.frames()), ["0", "1", "2"]);
     emptied(&north).await;
