@@ -13,7 +13,7 @@ use crate::{
     backend::{BackendError, Inbox},
     id::{ConnId, RoomId, UserId},
     protocol::{Frame, ServerFrame, Stamp, announce, encode},
-    room::{StreamPosition, Update},
+    room::{Change, StreamPosition, Update},
 };
 
 impl<H> Turn<'_, H> {
@@ -134,6 +134,10 @@ fn frames_for(user: &UserId, updates: &[Arc<Update>], after: u64, until: u64) ->
     for update in updates {
         for (version, change) in (update.base + 1..).zip(&update.changes) {
             if version <= after || version >= until {
+                continue;
+            }
+            // It was taken for gone and has come back since: USER_JOINED is not for itself either.
+            if matches!(change, Change::Left { user: left, .. } if left == user) {
                 continue;
             }
             let stamp = Stamp { epoch: update.epoch, version, timestamp: update.at };

@@ -17,7 +17,7 @@ use crate::{
     store::START,
 };
 
-/// A node, what it sent, and what it asked for.
+/// A replica, the frames that it sent, and its requests.
 pub struct Bench {
     pub replica: Replica<usize>,
     pub sent: Vec<String>,
@@ -67,7 +67,7 @@ pub fn resume(number: u8) -> Resume {
     }
 }
 
-/// The room that these make.
+/// The room after these users have joined.
 pub fn with_members(numbers: &[u8]) -> Room {
     numbers.iter().fold(Room::vacant(room_id()), |room, number| {
         decide(&room, &Command::Join(join(*number)), &Policy::default(), START).unwrap().after
@@ -84,7 +84,7 @@ impl Bench {
         }
     }
 
-    /// One that has loaded a room, and members who sit here.
+    /// A bench whose room is loaded, with members on this node.
     pub fn seated(numbers: &[u8]) -> Self {
         let mut bench = Self::new();
         for number in numbers {

@@ -20,12 +20,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// The last that it has seen.
+    /// The last position that it has seen.
     pub fn seen(&self) -> Option<StreamPosition> {
         let mut seen = self.resumed_from;
         for frame in &self.frames {
             if let (Some(epoch), Some(version)) = (frame["epoch"].as_u64(), frame["version"].as_u64()) {
-                // RESUMED names the version at which the session begins; what was missed follows it.
+                // RESUMED has the version at which the session begins; the missed frames follow it.
                 if frame["type"] != "RESUMED" {
                     seen = Some(StreamPosition { epoch, version });
                 }

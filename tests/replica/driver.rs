@@ -52,7 +52,7 @@ impl World {
         }
     }
 
-    /// The store does what the node asked for; the answer goes back on the link, behind what was published before it.
+    /// The store carries out the request of a node. The answer goes back on the link, behind what was published before it.
     pub fn serve(&mut self, node: usize, fate: impl FnOnce(Answer) -> Option<Answer>) {
         if self.nodes[node].inbound.iter().any(|message| matches!(message, Message::Push(Push::Cut))) {
             return self.time_out(node, false);
@@ -107,7 +107,7 @@ impl World {
                 self.with(node, |node, env, _| node.replica.stale(env.now));
             }
             Some(Message::Signal { to, frame }) => {
-                // One that is not here any more would follow its member, and might come after a later one.
+                // In production a signal for a member that has left this node would follow it, and might arrive after a later one.
                 self.with(node, |node, _, out| node.replica.signal(&to, &frame, out));
             }
             Some(Message::Answer(answer)) => {
@@ -120,7 +120,7 @@ impl World {
         self.see_entries();
     }
 
-    /// Whoever has got its ROOM_STATE, or RESUMED, is in.
+    /// A client that has got ROOM_STATE or RESUMED is in the room.
     fn see_entries(&mut self) {
         for client in self.clients.iter_mut().filter(|client| !client.entered) {
             client.entered =
@@ -133,7 +133,7 @@ impl World {
         for node in 0..NODES {
             let now = self.now;
             let due = self.with(node, |node, env, _| node.replica.timeout(env)).is_some_and(|at| at <= now);
-            // As the driver does: a room is not ticked again while it waits for its turn.
+            // As in the hub, a room is not ticked again while it waits for its turn.
             let waits = self.nodes[node].running.is_some() || !self.nodes[node].jobs.is_empty();
             if due && !waits {
                 self.submit(node, Job::Tick, None, None);
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// No more faults: everything that is on its way arrives, and rooms do what is due.
+    /// Lets everything that is under way arrive without further faults, and rooms do what is due.
     pub fn calm(&mut self) {
         for _ in 0..8 {
             for _ in 0..CALM {

@@ -26,7 +26,7 @@ impl World {
                     Message::Push(Push::Update(update)) => Some((update.epoch, update.version())),
                     _ => None,
                 };
-                // Only where a later one shows the hole.
+                // Only if a later update shows the gap.
                 let newest = inbound.iter().filter_map(point).max();
                 let old = |message: &Message| point(message).is_some_and(|point| Some(point) < newest);
                 if let Some(place) = inbound.iter().position(old) {
@@ -64,7 +64,7 @@ impl World {
                     self.serve(*node, |_| None);
                 }
                 if self.nodes[*node].running.take().is_some() {
-                    // An answer that is on its way has nobody who waits for it.
+                    // Nobody waits for an answer that is under way.
                     self.nodes[*node].inbound.retain(|message| !matches!(message, Message::Answer(_)));
                     self.with(*node, |node, env, _| node.replica.abandon(env.now));
                     if self.nodes[*node].replica.is_retired() {
@@ -76,11 +76,11 @@ impl World {
             Fault::Crash { node } => {
                 self.connected.retain(|_, client| self.clients[*client].node != *node);
                 self.nodes[*node] = Node::new();
-                // Its process is another one: what it was subscribed to is gone.
+                // The new process has no subscriptions.
                 self.store.serve(*node, Request::Leave, |_, _| {});
             }
             Fault::Forget { updates } => {
-                // A store that fails over breaks its links: what is on its way does not arrive.
+                // A failover of the store breaks its links, so what is under way does not arrive.
                 for node in &mut self.nodes {
                     node.late.clear();
                 }

@@ -1,4 +1,4 @@
-//! Whether what clients were told is what happened.
+//! Checks that clients were told what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use tandem::{
 
 use crate::{client::Client, name::NODES, world::World};
 
-/// What one connection was told between two snapshots.
+/// The frames of one connection between two snapshots.
 #[derive(Debug, Default)]
 struct Segment {
     epoch: u64,
@@ -41,7 +41,7 @@ fn segments(client: &Client) -> Vec<Segment> {
     segments
 }
 
-/// What a client is to be told of these updates, after some version of an epoch: the room frames that have a version.
+/// The room frames with a version that a client should get from these updates, after some version of an epoch.
 fn expected(client: &Client, story: &[std::sync::Arc<Update>], segment: &Segment) -> Vec<Value> {
     let mut frames = Vec::new();
     for update in story.iter().filter(|update| update.epoch == segment.epoch) {
@@ -61,13 +61,13 @@ fn expected(client: &Client, story: &[std::sync::Arc<Update>], segment: &Segment
     frames
 }
 
-/// Without what a client is told of its own departure: who was wrongly given up is spared that.
+/// Leaves out what a client is told of its own departure, because a member that was wrongly evicted is not told that.
 fn without_own_departure(client: &Client, frames: &[Value]) -> Vec<Value> {
     let own = |frame: &&Value| frame["type"] == "USER_LEFT" && frame["userId"] == client.user.as_str();
     frames.iter().filter(|frame| !own(frame)).cloned().collect()
 }
 
-/// Promise 1: in the order of their versions.
+/// Promise 1: frames come in the order of their versions.
 pub fn in_order(world: &World) {
     for client in &world.clients {
         for segment in segments(client) {
@@ -79,8 +79,8 @@ pub fn in_order(world: &World) {
     }
 }
 
-/// Promises 1 and 2: each client was told just what happened, from its ROOM_STATE on, in the same order as everybody.
-/// `all`: also before its last ROOM_STATE.
+/// Promises 1 and 2: each client was told just what happened from its ROOM_STATE on, in the same order as all others. With `all`, this
+/// holds before its last ROOM_STATE too.
 pub fn complete(world: &World, all: bool) {
     for (handle, client) in world.clients.iter().enumerate() {
         let segments = segments(client);
@@ -101,7 +101,7 @@ pub fn complete(world: &World, all: bool) {
                 assert_eq!(told.len(), expected.len(), "{} was not told all: {expected:#?}", client.user);
             }
         }
-        // Who has a new ROOM_STATE in the middle of a connection is told why; the first generation has no word for it.
+        // A client that gets a new ROOM_STATE on the same connection is told why, unless it is of the first generation.
         if client.modern {
             let news: Vec<&str> = client.frames.iter().filter_map(|frame| frame["type"].as_str()).collect();
             for (place, _) in news.iter().enumerate().skip(1).filter(|(_, kind)| **kind == "ROOM_STATE") {
@@ -111,7 +111,7 @@ pub fn complete(world: &World, all: bool) {
     }
 }
 
-/// All nodes that have members in the room have the room; everybody who is said to be here is, and the other way round.
+/// All nodes with members in the room have the same room, and the members of a node are exactly its connections.
 pub fn agree(world: &World) {
     let room = &world.store.room;
     for node in world.nodes.iter().filter(|node| node.replica.sessions() > 0) {
@@ -124,14 +124,14 @@ pub fn agree(world: &World) {
         .collect();
     let here = room.members.values().filter(|member| {
         let node: usize = member.node.as_str()[1..].parse().unwrap();
-        // A node that crashed looks after nobody, until it or another one is told to.
+        // After a crash nobody gives up the seats until a reaper comes.
         member.present() && node < NODES && world.nodes[node].replica.is_loaded()
     });
     let seated: BTreeSet<String> = here.map(|member| format!("{} on {}", member.user, member.conn.0)).collect();
     assert_eq!(attached, seated, "seats in the room, and sessions");
 }
 
-/// What was acknowledged happened, once; what was refused did not; what is not known happened once at most.
+/// What was acknowledged happened once, what was refused did not happen, and what was not answered happened at most once.
 pub fn acknowledged(world: &World) {
     let mut said: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for update in &world.store.story {
@@ -151,7 +151,7 @@ pub fn acknowledged(world: &World) {
     }
 }
 
-/// Promise 3: signals of one member to another come in order, and none comes twice on one connection.
+/// Promise 3: signals from one member to another come in order, and none comes twice on one connection.
 pub fn signals_in_order(world: &World) {
     for client in &world.clients {
         let mut last: BTreeMap<&str, u64> = BTreeMap::new();

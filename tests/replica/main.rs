@@ -1,5 +1,4 @@
-//! Rooms on several nodes over a store that delays, drops, repeats, reorders and forgets: what `docs/protocol.md` promises holds, in
-//! milliseconds.
+//! Rooms on several nodes over a store that delays, drops, repeats, reorders and forgets. The promises of `docs/protocol.md` hold.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Names of what is in a story, by number.
+//! The names of the room, its users and the nodes.
 
 use tandem::{
     id::{NodeId, RoomId, UserId},

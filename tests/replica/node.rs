@@ -13,7 +13,7 @@ pub type Queued = (Job, Option<PendingJoin<usize>>, Option<usize>);
 pub struct Running {
     pub turn: Turn<'static, usize>,
     pub request: Option<Request>,
-    /// Which of [`World::asked`] it answers.
+    /// The place in `World::asked` that it answers.
     pub asked: Option<usize>,
 }
 
@@ -28,7 +28,7 @@ pub struct Node {
     pub replica: Replica<usize>,
     pub running: Option<Running>,
     pub jobs: VecDeque<Queued>,
-    /// Commits that were given up, and may still arrive.
+    /// The commits that have timed out, and may still arrive.
     pub late: VecDeque<Request>,
     pub inbound: VecDeque<Message>,
 }

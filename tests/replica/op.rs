@@ -1,10 +1,10 @@
-//! What may happen in a story, and how it is drawn.
+//! The operations of a story, and how they are drawn.
 
 use proptest::prelude::*;
 
 use crate::name::{NODES, USERS};
 
-/// One step of a story.
+/// A step of a story.
 #[derive(Debug, Clone)]
 pub enum Op {
     Join {
@@ -34,16 +34,16 @@ pub enum Op {
     Pass {
         millis: u64,
     },
-    /// The store does what a node asked for.
+    /// The store carries out the request of a node.
     Serve {
         node: usize,
     },
-    /// The same, but the answer does not come. If not `done`, the question did not arrive either.
+    /// The request of a node times out. If not `done`, it did not arrive either.
     Timeout {
         node: usize,
         done: bool,
     },
-    /// So much of what is on its way to a node arrives.
+    /// So many messages arrive at a node.
     Deliver {
         node: usize,
         messages: usize,
@@ -53,11 +53,11 @@ pub enum Op {
 
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// What was published is lost on its way to a node, and the node learns that something was.
+    /// All updates that are under way to a node are lost, and the node learns that it missed some.
     LosePushes {
         node: usize,
     },
-    /// The first of them is lost, and nobody knows but by the hole.
+    /// The first update that is under way is lost, and only the gap shows it.
     LoseOne {
         node: usize,
     },
@@ -67,24 +67,24 @@ pub enum Fault {
     Reorder {
         node: usize,
     },
-    /// An answer overtakes what was published before.
+    /// An answer overtakes the updates before it.
     Overtake {
         node: usize,
     },
-    /// A commit that was given up arrives after all.
+    /// A commit that has timed out arrives after all.
     Late {
         node: usize,
     },
-    /// The task of a turn panics; if `done`, what it asked for is done all the same.
+    /// The task of a turn panics. If `done`, its request is carried out all the same.
     Break {
         node: usize,
         done: bool,
     },
-    /// The node is gone, and comes back empty.
+    /// The node crashes, and starts again empty.
     Crash {
         node: usize,
     },
-    /// The store loses its last updates; 255: everything.
+    /// The store loses its last updates, or everything if it is 255.
     Forget {
         updates: u8,
     },

@@ -1,4 +1,4 @@
-//! Who has a seat, and what the connection is told that has it.
+//! Who has a seat, and what its connection is told.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use tandem::{
     backend::{BackendError, Commit, Inbox},
     id::NodeId,
     replica::{Answer, Job, PendingJoin, Request, Step, Turn, Why},
-    room::{Action, Command, Digest, Resume, StreamPosition, Update},
+    room::{Action, Command, Digest, Join, Resume, StreamPosition, Update},
 };
 
 use crate::{
-    bench::{Bench, conn, pending, resume, update, with_members},
+    bench::{Bench, conn, join, pending, resume, update, with_members},
     name::user,
 };
 
@@ -36,7 +36,7 @@ fn whoever_was_given_up_wrongly_is_not_told_that_it_left_and_takes_its_seat_agai
 fn whoever_cannot_have_its_seat_back_is_closed() {
     let mut bench = Bench::seated(&[1, 2]);
     bench.hear(&Command::Disconnect { user: user(2), conn: conn(2), keep_seat: true });
-    // Meanwhile it was thrown out.
+    // Meanwhile the member is kicked.
     bench.hear(&Command::Act { user: user(1), conn: conn(1), action: Action::Kick { who: user(2), note: None } });
     let shared = bench.replica.room().clone();
     bench.turn(&Job::Tick, None, |_| Answer::Loaded(Ok(Box::new(shared.clone())))).unwrap();
@@ -77,7 +77,7 @@ fn a_seat_that_came_without_an_answer_is_a_seat_and_nothing_is_told_twice() {
     let Step::Do(Request::Commit(proposal)) = step else { panic!("{step:?}") };
     known.push(Arc::clone(&proposal.update));
     bench.with(|replica, env, out| replica.update(&proposal.update, env, out));
-    // Before it is known that there is no answer, the room goes on.
+    // The room goes on before the answer is known to be lost.
     let action = Action::Broadcast { event: "e".into(), data: None };
     for _ in 0..2 {
         let said = Command::Act { user: user(1), conn: conn(3), action: action.clone() };
@@ -94,7 +94,7 @@ fn a_seat_that_came_without_an_answer_is_a_seat_and_nothing_is_told_twice() {
     assert_eq!(bench.sent, ["3: RESUMED", "3: BROADCAST", "3: BROADCAST"]);
 }
 
-/// Somebody else takes the seat of a connection that is still told what it missed, and is gone. Nothing of the replay is left to wait for.
+/// Another connection takes the seat during a replay, and ends. The replay has ended too, so no frame may wait for it.
 #[test]
 fn a_connection_that_was_displaced_during_its_replay_gets_its_frames_when_it_is_back() {
     let mut bench = Bench::seated(&[1]);
@@ -130,4 +130,34 @@ fn a_connection_that_was_displaced_during_its_replay_gets_its_frames_when_it_is_
     let action = Action::Broadcast { event: "e".into(), data: None };
     bench.hear(&Command::Act { user: user(1), conn: conn(3), action });
     assert_eq!(bench.sent, ["3: DISCONTINUITY", "3: ROOM_STATE", "3: BROADCAST"]);
+}
+
+/// A member whose node was taken for dead has come back, and then loses its connection. What it missed does not tell it that it has left.
+#[test]
+fn a_member_that_is_back_is_not_told_of_its_own_departure() {
+    let mut bench = Bench::seated(&[1, 2]);
+    let from = bench.replica.room().position();
+    bench.with(|replica, _, _| replica.disconnect(&user(1), conn(1)));
+    let mut missed = Vec::new();
+    for command in [
+        Command::Disconnect { user: user(1), conn: conn(1), keep_seat: false },
+        Command::Join(Join { node: NodeId::parse("other").unwrap(), ..join(1) }),
+        Command::Act { user: user(2), conn: conn(2), action: Action::Rename { username: "x".into() } },
+        Command::Disconnect { user: user(1), conn: conn(1), keep_seat: true },
+    ] {
+        let news = Arc::new(update(bench.replica.room(), &command));
+        bench.with(|replica, env, out| replica.update(&news, env, out));
+        missed.push(news);
+    }
+    let shared = bench.replica.room().clone();
+    let again = PendingJoin { conn: conn(3), ..pending(3, Some(from)) };
+    bench
+        .turn(&Job::Enter(Command::Resume(resume(1))), Some(again), |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
+            Request::Missed { .. } => Answer::Missed { history: Ok(Some(missed.clone())), inbox: Ok(Inbox::default()) },
+            _ => Answer::Committed(Ok(Commit::Applied)),
+        })
+        .unwrap();
+    let told: Vec<_> = bench.sent.iter().filter_map(|sent| sent.strip_prefix("3: ")).collect();
+    assert_eq!(told, ["RESUMED", "HOST_CHANGED", "USERNAME_UPDATED"]);
 }

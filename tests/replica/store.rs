@@ -16,16 +16,16 @@ use tandem::{
 
 use crate::name::room_id;
 
-/// Updates that are kept for those that missed some.
+/// The number of updates that are kept for replays.
 const KEPT: usize = 12;
 
 pub struct Store {
     pub room: Room,
-    /// Every update that is in force, oldest first; those of another epoch than the room's are past.
+    /// Every update that is in force, oldest first. Those of other epochs than the room's belong to earlier rooms.
     pub story: Vec<Arc<Update>>,
     /// The room after each of them.
     states: Vec<Room>,
-    /// From where on updates are known to those that ask.
+    /// The place in `story` of the first update that is still in the history.
     known: usize,
     pub inboxes: BTreeMap<UserId, Vec<Frame>>,
     subscribers: BTreeSet<usize>,
@@ -36,7 +36,7 @@ pub struct Store {
 pub enum Push {
     Update(Arc<Update>),
     Stale,
-    /// The link is cut, and comes back. What the node asks for before it has noticed does not arrive.
+    /// The link is cut, and comes back. What the node requests before it has noticed does not arrive.
     Cut,
 }
 
@@ -52,7 +52,7 @@ impl Store {
         }
     }
 
-    /// Does what node `by` asks for. What is published goes to `publish`, in order, before the answer.
+    /// Carries out a request of node `by`. What is published goes to `publish`, in order, before the answer.
     pub fn serve(&mut self, by: usize, request: Request, mut publish: impl FnMut(usize, Push)) -> Answer {
         match request {
             Request::Load => {
@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    /// Removes signals that a member has got.
+    /// Removes the signals that a member has received.
     pub fn take(&mut self, user: &UserId, inbox: &Inbox) {
         if let Some(kept) = self.inboxes.get_mut(user) {
             assert!(kept.starts_with(&inbox.frames), "what is taken is what was read");
@@ -116,7 +116,7 @@ impl Store {
             }
         }
         if !self.room.exists() {
-            // What was closed leaves its epoch behind.
+            // A closed room leaves its epoch behind.
             self.room.epoch = update.epoch;
             self.inboxes.clear();
         }
@@ -136,7 +136,7 @@ impl Store {
         known.then(|| kept.iter().filter(|update| update.version() > after).cloned().collect())
     }
 
-    /// Loses the last of its updates, or everything. Every link is cut by that.
+    /// The store loses its last updates, or everything. That cuts every link.
     pub fn forget(&mut self, updates: usize) {
         for _ in 0..updates {
             self.story.pop();
@@ -152,7 +152,7 @@ impl Store {
             }
         };
         self.known = self.known.min(self.story.len());
-        // Nobody is subscribed to a store that has just begun to run.
+        // A store that has just started has no subscribers.
         self.subscribers.clear();
     }
 
@@ -166,7 +166,7 @@ impl Store {
     }
 }
 
-/// An answer that did not come.
+/// The answer of a request that has timed out, if it can time out.
 pub fn lost(answer: &Answer) -> Option<Answer> {
     let why = BackendError::Timeout;
     Some(match answer {
@@ -179,5 +179,5 @@ pub fn lost(answer: &Answer) -> Option<Answer> {
     })
 }
 
-/// When it begins.
+/// The time at which a story begins.
 pub const START: Millis = 1_700_000_000_000;

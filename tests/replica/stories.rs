@@ -8,7 +8,7 @@ use crate::{
 
 fn told(ops: &[Op]) -> World {
     let mut world = World::new();
-    // A member on each node.
+    // Each node has a member.
     for (user, node) in [(0, 0), (1, 1), (2, 2)] {
         world.step(&Op::Join { user, node, modern: user > 0 });
         world.calm();
@@ -34,7 +34,7 @@ proptest! {
         judge::signals_in_order(&world);
     }
 
-    /// The same, and the store forgets: its last updates, or everything.
+    /// In addition, the store loses its last updates, or everything.
     #[test]
     fn whoever_missed_something_for_good_is_told_so(ops in prop::collection::vec(op(true), 1..120)) {
         let world = told(&ops);

@@ -1,4 +1,4 @@
-//! Single turns against a store that says what the test wants.
+//! Single turns against a store that answers what the test wants.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -48,7 +48,7 @@ fn a_turn_that_is_broken_off_leaves_nothing_that_is_trusted() {
     let (_, step) = bench.with(|replica, env, out| Turn::begin(&job, Some(pending(1, None)), replica, env, out));
     assert!(matches!(step, Step::Do(Request::Load)));
     bench.with(|replica, env, _| replica.abandon(env.now));
-    // Nobody came again: it is let go of, once.
+    // Nobody joins again, so the room is left, once.
     assert_eq!(bench.with(|replica, env, _| replica.timeout(env)), Some(START + 1_000));
     bench.turn(&Job::Tick, None, |_| Answer::Left).unwrap();
     assert_eq!((bench.requests, bench.replica.is_retired()), (vec!["Leave".into()], true));
@@ -161,7 +161,7 @@ fn a_room_that_changes_whenever_it_is_read_is_read_eight_times() {
     let mut bench = Bench::seated(&[1]);
     bench.with(|replica, env, _| replica.stale(env.now));
     let failed = bench.say(|request| match request {
-        // It has lost everything, and somebody else always puts it back first.
+        // The store has lost everything, and another node always restores the room first.
         Request::Load => Answer::Loaded(Ok(Box::new(Room::vacant(room_id())))),
         _ => Answer::Restored(Ok(Commit::Conflict)),
     });

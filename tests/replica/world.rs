@@ -1,4 +1,4 @@
-//! Three nodes, their links to one store, and clients that come, talk, drop and come back.
+//! Three nodes, their links to one store, and clients that join, talk, drop and come back.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -19,7 +19,7 @@ use crate::{
     store::{START, Store},
 };
 
-/// Something that a client asked for, and what came of it.
+/// A command of a client, and its result.
 #[derive(Debug)]
 pub struct Asked {
     pub event: String,
@@ -35,9 +35,9 @@ pub struct World {
     /// The connection that each user has now.
     pub connected: BTreeMap<u8, usize>,
     pub asked: Vec<Asked>,
-    /// Signals that were taken for delivery: sender, target, number.
+    /// The number of signals that were sent.
     pub signals: usize,
-    /// Every effect that is no frame.
+    /// Every effect that is not a frame.
     pub counted: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl World {
             Effect::InboxSent { user, inbox, .. } => store.take(user, &inbox),
             other => counted.push(format!("{other:?}")),
         });
-        // Whoever has a connection answers.
+        // A client that is asked for a sign of life answers.
         for (user, conn) in free {
             self.nodes[node].replica.reclaim(&user, conn, &env);
         }
@@ -82,7 +82,7 @@ impl World {
     }
 
     pub fn step(&mut self, op: &Op) {
-        // No two decisions are of the same moment: a room's mark tells histories apart by that.
+        // Two decisions never have the same time, because the fingerprint of a room tells its histories apart by that.
         self.now += 1;
         match op {
             Op::Join { user, node, modern } => self.join(*user, *node, *modern),
@@ -123,7 +123,7 @@ impl World {
         PendingJoin { conn, handle, budget: 1 << 20, generation, features: &["resume"], token, missed }
     }
 
-    /// Whoever has a connection keeps it: a second one is [`World::drop_connection`] first.
+    /// A user that is connected keeps its connection; a test uses [`World::drop_connection`] first.
     fn join(&mut self, number: u8, node: usize, modern: bool) {
         if self.connected.contains_key(&number) {
             return;
@@ -224,7 +224,7 @@ impl World {
     }
 }
 
-/// So that proptest shows what happened.
+/// This is what proptest shows of a failure.
 impl Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("World").field("room", &self.store.room).field("clients", &self.clients).finish_non_exhaustive()
