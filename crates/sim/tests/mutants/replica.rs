@@ -131,15 +131,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "doubt-forgotten",
-        what: "a doubt that comes up while the room is read is forgotten",
-        edits: &[Edit {
-            file: "src/replica/sync.rs",
-            old: "Self::Loading(loading) => loading.again = Some(why),",
-            new: "Self::Loading(loading) => loading.again = Some(why).filter(|_| !MUTANT),",
-        }],
-    },
-    Mutant {
         name: "load-not-repeated",
         what: "a room that could not be read is taken for current",
         edits: &[Edit {

@@ -22,15 +22,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "late-departure",
-        what: "the end of an old socket takes the seat from the new one",
-        edits: &[Edit {
-            file: "src/room/decide/leave.rs",
-            old: "member.conn == conn && member.present()",
-            new: "(member.conn == conn || MUTANT) && member.present()",
-        }],
-    },
-    Mutant {
         name: "departed-host",
         what: "a host that is gone stays the host",
         edits: &[Edit {

@@ -1,10 +1,11 @@
-//! Mutants that no story has shown yet, each played for half a minute (280 to 580 stories). One that turns red belongs in its place in the
-//! other lists.
+//! Mutants that no story has shown yet. Each was played for half a minute (280 to 580 stories), `doubt-forgotten` and `late-departure` for
+//! 3,250 stories. One that turns red belongs in its place in the other lists.
 //!
 //! None of them is the same program as before, but each needs moments that stories seldom have: shared state that falls back and goes on to
 //! the same version before a node that knows better is there again (`restored-in-its-epoch`, `version-is-enough`, `history-believed`,
 //! `lost-seat-untold`), or a link or a socket that ends in the few milliseconds of one call (`inbox-trimmed-early`, `removed-before-reaped`,
-//! `token-beside-forgotten`).
+//! `token-beside-forgotten`, `doubt-forgotten`). After `late-departure` the node of the new socket takes the seat again, as after any wrong
+//! eviction. Unit tests show the last two (`replica::sync`, `cargo test --test room`).
 
 use super::{Edit, Mutant};
 
@@ -69,6 +70,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: "src/room/decide.rs",
             old: "token_beside: beside(seated, shown),",
             new: "token_beside: beside(seated, shown).filter(|_| !MUTANT),",
+        }],
+    },
+    Mutant {
+        name: "doubt-forgotten",
+        what: "a doubt that comes up while the room is read is forgotten",
+        edits: &[Edit {
+            file: "src/replica/sync.rs",
+            old: "Self::Loading(loading) => loading.again = Some(why),",
+            new: "Self::Loading(loading) => loading.again = Some(why).filter(|_| !MUTANT),",
+        }],
+    },
+    Mutant {
+        name: "late-departure",
+        what: "the end of an old socket takes the seat from the new one",
+        edits: &[Edit {
+            file: "src/room/decide/leave.rs",
+            old: "member.conn == conn && member.present()",
+            new: "(member.conn == conn || MUTANT) && member.present()",
         }],
     },
 ];
