@@ -1,4 +1,4 @@
-//! Properties of the pure core: whatever is asked of a room, in whatever order, these hold.
+//! Properties of the pure core: these hold for all commands, in any order.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -6,7 +6,7 @@ use tandem::{
 
 use crate::world::{Op, World, op};
 
-/// Steps of up to 20 s: long enough for every grace to run out now and then.
+/// A step takes up to 20 s, so that every grace runs out now and then.
 fn story() -> impl Strategy<Value = Vec<(u64, Op)>> {
     prop::collection::vec((0..20_000_u64, op()), 1..80)
 }
@@ -36,7 +36,7 @@ fn check_shape(room: &Room) {
     assert!(room.kicked.len() <= Room::MAX_KICKED);
 }
 
-/// Said once more, in other words than the core's own.
+/// Whether a user may control the player, written independently of the core.
 fn controls(room: &Room, user: &UserId) -> bool {
     let co_host = room.members.get(user).is_some_and(|member| matches!(member.role, Role::CoHost));
     room.guest_control || co_host || room.host.as_ref() == Some(user)
@@ -103,7 +103,7 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
     assert!(moved || before.timeline == world.room.timeline, "nothing else moves the film");
 }
 
-/// Whatever is due happens when it is due, not before, and comes to an end.
+/// What is due happens at its time and not before, and comes to an end.
 fn check_clockwork(world: &World) {
     let Some(due) = next_due(&world.room, &world.policy) else { return };
     let early = World { room: world.room.clone(), now: due.saturating_sub(1), ..World::default() };

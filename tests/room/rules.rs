@@ -120,7 +120,7 @@ fn a_seat_passes_to_its_token_or_its_address_or_from_a_dead_socket() {
     let taken = Ok(());
     let (in_use, held) = (Err(Refusal::IdentityInUse), Err(Refusal::SeatHeld));
     for (token, away, socket, origin, pin, proof, asked, expected) in [
-        // With a token: by that alone, from wherever, alive or away.
+        // A seat that has a token is for whoever shows it, from any address, whether the member is present or away.
         (true, false, 2, 0, 1, None, None, in_use),
         (true, false, 2, 0, 1, wrong, None, in_use),
         (true, false, 2, 0, 1, None, silent(1), in_use),
@@ -131,20 +131,20 @@ fn a_seat_passes_to_its_token_or_its_address_or_from_a_dead_socket() {
         (true, false, 2, 5, 9, right, None, taken),
         (true, true, 2, 5, 9, right, None, taken),
         (true, false, 1, 5, 9, None, None, taken),
-        // Without: the same address and the PIN, as ever.
+        // A seat without a token is for the same address, with the PIN.
         (false, false, 2, 0, 1, None, None, taken),
         (false, false, 2, 0, 9, None, None, Err(Refusal::InvalidPin)),
         (false, false, 1, 5, 9, None, None, taken),
-        // Another address: the PIN, and a socket that does not answer.
+        // Another address needs the PIN, and gets the seat only if its socket does not answer.
         (false, false, 2, 5, 1, None, None, held),
         (false, false, 2, 5, 1, wrong, None, held),
         (false, false, 2, 5, 9, None, None, Err(Refusal::InvalidPin)),
         (false, false, 2, 5, 9, None, silent(1), Err(Refusal::InvalidPin)),
         (false, false, 2, 5, 1, None, alive, in_use),
         (false, false, 2, 5, 1, None, silent(1), taken),
-        // It was another socket that was asked.
+        // Another socket was asked.
         (false, false, 2, 5, 1, None, silent(3), held),
-        // Kept during a drain, and nobody is there to be asked.
+        // The seat is kept during a drain, and there is no socket to ask.
         (false, true, 2, 5, 1, None, None, taken),
         (false, true, 2, 5, 9, None, None, Err(Refusal::InvalidPin)),
     ] {
@@ -205,7 +205,7 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
     let stranger = Join { user: user(1), conn: conn(1, 1), ..first.clone() };
     let refused = world.run(&Command::Join(stranger.clone())).unwrap_err();
     let Refusal::PinLocked { retry_after } = refused else { panic!("the right PIN waits, too: {refused}") };
-    // Members do not.
+    // Members need not wait.
     let again = Join { username: None, pin: None, ..first };
     world.run(&Command::Join(again)).unwrap();
     assert_eq!(world.room.members[&user(0)].username.as_deref(), Some("Ana"));
@@ -356,22 +356,22 @@ fn who_was_taken_for_gone_takes_its_seat_again() {
 #[test]
 fn a_host_that_comes_back_is_crowned_before_all() {
     let crown = |changes: &[Change]| changes.contains(&Change::HostChanged { host: user(0) });
-    // Its seat was given up: a first-generation client.
+    // A client of the first generation gives up its seat.
     let mut world = World::default();
     assert!(!crown(&join(&mut world, 0).unwrap()), "a founder has nobody to tell");
     join(&mut world, 1).unwrap();
     drop_socket(&mut world, 0, false);
     assert!(crown(&join(&mut world, 0).unwrap()));
     assert!(!crown(&join(&mut world, 0).unwrap()), "a page that loads on a living socket loses no crown");
-    // Its seat was kept, but it comes through the front door.
+    // The seat was kept, but the client sends a JOIN.
     drop_socket(&mut world, 0, true);
     assert!(crown(&join(&mut world, 0).unwrap()));
     assert!(!crown(&join(&mut world, 1).unwrap()), "a guest wears none");
-    // Its node was taken for dead.
+    // The node of the client was declared dead.
     let seat = world.room.members[&user(0)].clone();
     drop_socket(&mut world, 0, false);
     assert!(crown(&world.run(&Command::Reattach(Box::new(seat))).unwrap()));
-    // Too late: somebody else wears it.
+    // This is too late: another member is host.
     drop_socket(&mut world, 0, false);
     world.now += world.policy.host_grace;
     tick(&mut world);
@@ -408,7 +408,7 @@ fn only_the_host_may_say_again_the_url_that_is_on() {
     assert!(change_url(&mut world, 1, "https://x.org/watch/2").is_empty());
 }
 
-/// A client that is not answered in time resumes on another socket, and what it said on the first may still be on its way.
+/// A client that is not answered in time resumes on another socket, while its frames on the first may still be under way.
 #[test]
 fn the_token_of_either_socket_is_good_when_an_old_one_was_shown_twice() {
     let resume = |socket: u8, proof: u8, token: u8| {
@@ -442,7 +442,7 @@ fn the_token_of_either_socket_is_good_when_an_old_one_was_shown_twice() {
         world.run(&resume(5, 23, 24)).unwrap();
         assert_eq!(world.run(&resume(6, 22, 25)).unwrap_err(), Refusal::Unauthorized, "the newest was shown");
     }
-    // Neither answer came.
+    // Both answers were lost.
     let (mut world, first) = seated();
     let Command::Resume(again) = resume(4, 0, 23) else { unreachable!() };
     world.run(&Command::Resume(Resume { proof: first.into(), ..again })).unwrap();

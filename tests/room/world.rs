@@ -1,4 +1,4 @@
-//! A room, its clock, and whoever may ask something of it.
+//! A room, its clock, and the users that send it commands.
 
 use proptest::prelude::*;
 use tandem::{
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub const START: Millis = 1_700_000_000_000;
 
-/// What somebody may do, in numbers that proptest can shrink.
+/// A command, in numbers that proptest can shrink.
 #[derive(Debug, Clone)]
 pub enum Op {
     Join { user: u8, socket: u8, origin: u8, pin: Option<u8>, resumable: bool },
@@ -93,7 +93,7 @@ fn node(socket: u8) -> NodeId {
     NodeId::parse(if socket.is_multiple_of(2) { "north" } else { "south" }).unwrap()
 }
 
-/// Somebody showed a wrong PIN.
+/// A user showed a wrong PIN.
 pub fn missed_pin() -> Command {
     Command::Refused(Attempt {
         user: user(9),
@@ -108,9 +108,9 @@ pub struct World {
     pub room: Room,
     pub now: Millis,
     pub policy: Policy,
-    /// Every update there was, as it would have crossed the wire.
+    /// Every update so far, encoded and decoded as between nodes.
     pub updates: Vec<String>,
-    /// Everybody who ever had a seat, as it was then.
+    /// Every member that ever had a seat, as it was then.
     pub seated: Vec<Member>,
 }
 
@@ -134,7 +134,7 @@ impl World {
                 let seated = self.room.members.get(&user(*who)).map(|member| member.conn);
                 Command::Join(Join {
                     user: user(*who),
-                    // An even number is the socket it has, if it has one.
+                    // An even number means the socket of the member, if it has one.
                     conn: seated.filter(|_| socket % 2 == 0).unwrap_or(conn(*who, *socket)),
                     node: node(*socket),
                     origin: digest(*origin).into(),
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    /// Does it, if the room allows it.
+    /// Carries out a command, if the room allows it.
     pub fn run(&mut self, command: &Command) -> Result<Vec<Change>, Refusal> {
         let before = self.room.clone();
         let draft = decide(&self.room, command, &self.policy, self.now)?;

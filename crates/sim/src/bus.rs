@@ -1,8 +1,8 @@
 //! The network between nodes and the store, and the store's own life.
 //!
-//! A node has one connection, as it has to Redis: what it asks arrives in order, and answers and messages come back in order on the same
-//! connection. So a node has been handed every update that precedes an answer, and a cut loses the ends of both directions: a commit may
-//! have happened whose answer is lost.
+//! A node has one connection, as it has to Redis. Its requests arrive in order, and answers and messages come back in order on the same
+//! connection, so a node has received every update that precedes an answer. A cut loses what is under way in both directions: a commit may
+//! have happened although its answer is lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -27,13 +27,13 @@ use crate::{
     store::Store,
 };
 
-/// As the real back end has it.
+/// How long nodes compare their rooms with another server, as in the real back end.
 const COMPARES: Duration = Duration::from_secs(3);
 
-/// What comes to a node.
+/// What a node receives.
 pub enum Down {
     Update(Arc<Update>),
-    /// A room that was put back, at this point.
+    /// A room was put back, at this position.
     Replaced(RoomId, StreamPosition),
     Signal(Stray),
     /// Another node asks whether a socket still answers.
@@ -47,7 +47,7 @@ pub enum Down {
     Answer(Box<dyn FnOnce() + Send>),
 }
 
-/// A signal on its way.
+/// A signal that is under way.
 #[derive(Debug, Clone)]
 pub struct Stray {
     pub hops: u8,
@@ -56,7 +56,7 @@ pub struct Stray {
     pub frame: Frame,
 }
 
-/// What a node asks for, as it arrives.
+/// A request of a node, which runs when it arrives.
 pub type Job = Box<dyn FnOnce(&mut Bus) + Send>;
 
 /// A node's connection, as the store sees it.
@@ -77,7 +77,8 @@ pub struct Bus {
     /// Nodes whose packets take their time.
     pub slow: BTreeSet<NodeId>,
     pub away: bool,
-    /// Which process the store is: another one may have lost something, so nodes compare their rooms with it until then.
+    /// The number of the process that the store is. Another process may have lost something, so nodes compare their rooms with it until
+    /// `comparing`.
     server: u64,
     comparing: Option<Instant>,
     backups: VecDeque<(Instant, Store)>,
@@ -110,7 +111,7 @@ impl Bus {
         }))
     }
 
-    /// What time it is for the store.
+    /// The time of the store.
     pub fn now(&self) -> Millis {
         self.began.1 + u64::try_from(self.began.0.elapsed().as_millis()).unwrap_or_default()
     }
@@ -138,7 +139,7 @@ impl Bus {
         self.generations
     }
 
-    /// Which server this is, for a node that knew this one before, and until when nodes compare their rooms with it.
+    /// Returns the number of the server, and until when nodes compare their rooms with it. `known` is the server that the node knew before.
     pub fn compares(&mut self, known: Option<u64>) -> (u64, Option<Instant>) {
         if known.is_some_and(|known| known != self.server) && self.comparing.is_none() {
             self.comparing = Some(Instant::now() + COMPARES);
@@ -155,7 +156,7 @@ impl Bus {
         self.wires.get(node).is_some_and(|wire| wire.generation == generation)
     }
 
-    /// The connection is no more. What was on its way to the node is lost.
+    /// Ends a connection. What was on its way to the node is lost.
     pub fn disconnect(&mut self, node: &NodeId) {
         self.wires.remove(node);
     }
@@ -164,7 +165,7 @@ impl Bus {
         self.wires.clear();
     }
 
-    /// From now on nothing is said unasked on this connection.
+    /// From now on only answers come on this connection.
     pub fn deafen(&mut self, node: &NodeId) {
         if let Some(wire) = self.wires.get_mut(node) {
             wire.deaf = true;
@@ -187,7 +188,7 @@ impl Bus {
         }
     }
 
-    /// Sends something to a node. Whether it is connected.
+    /// Sends something to a node, and returns whether the node is connected.
     pub fn send(&mut self, node: &NodeId, what: Down) -> bool {
         let delay = self.delay(node);
         let Some(wire) = self.wires.get_mut(node) else { return false };
@@ -198,7 +199,7 @@ impl Bus {
         wire.down.send((wire.last, what)).is_ok()
     }
 
-    /// To all nodes that listen to a room.
+    /// Sends something to all nodes that listen to a room.
     pub fn publish(&mut self, room: &RoomId, what: impl Fn() -> Down) {
         let nodes: Vec<_> =
             self.wires.iter().filter(|(_, wire)| wire.rooms.contains(room)).map(|(node, _)| node.clone()).collect();
@@ -207,7 +208,7 @@ impl Bus {
         }
     }
 
-    /// Notes how the store is now: it may be lost what comes after.
+    /// Keeps a copy of the store, so that it can lose what comes after.
     pub fn back_up(&mut self) {
         self.backups.push_back((Instant::now(), self.store.clone()));
         while self.backups.len() > 6 {
@@ -215,7 +216,7 @@ impl Bus {
         }
     }
 
-    /// Goes on from what it was about `back` ago.
+    /// The store goes on from its copy of about `back` ago.
     pub fn fall_back(&mut self, back: Duration) {
         let at = Instant::now().checked_sub(back);
         let backup = self.backups.iter().rev().find(|(made, _)| at.is_some_and(|at| *made <= at));
@@ -226,7 +227,7 @@ impl Bus {
         self.record.add(Event::Loss { since });
     }
 
-    /// Loses everything, but for the time.
+    /// The store loses everything.
     pub fn lose_all(&mut self) {
         self.store = Store::default();
         self.backups.clear();

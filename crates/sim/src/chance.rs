@@ -4,6 +4,8 @@
 //! order of their entries depends. All of these come from the operating system in the end, through `getrandom`. This binary has a function of
 //! that name of its own, as the `madsim` crate has, so that a thread that [`sow`]s a seed draws the same bytes each time, and the code under
 //! test needs no seam for it.
+//!
+//! tokio has random numbers of its own, which no seed reaches. `tests/steady.rs` holds that nothing in a story depends on them.
 
 use std::{cell::Cell, time::SystemTime};
 
@@ -11,13 +13,13 @@ thread_local! {
     static STATE: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// From now on the random bytes of this thread follow from `seed`. A story runs on a fresh thread: the standard library takes the hash keys
-/// of a thread once.
+/// From now on the random bytes of this thread follow from `seed`. A story runs on a fresh thread, because the standard library draws the
+/// hash keys of a thread once.
 pub fn sow(seed: u64) {
     STATE.set(Some(seed));
 }
 
-/// Threads that play no story have something of their own.
+/// The seed of a thread that plays no story.
 fn unsown() -> u64 {
     let place: u64 = STATE.with(|state| std::ptr::from_ref(state).addr() as u64);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -55,7 +57,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// Another stream, which does not change when this one is used more or less.
+    /// Returns another stream, which does not depend on how often this one is used.
     #[must_use]
     pub fn branch(&self, name: u64) -> Self {
         let mut dice = Self(self.0 ^ name.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -71,12 +73,12 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from `from` to `to`, both included.
+    /// Draws a number from `from` to `to`, both included.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from + 1)
     }
 
-    /// True in `percent` of a hundred cases.
+    /// Returns true in `percent` of a hundred cases.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
     }

@@ -1,4 +1,4 @@
-//! Which frames clients sent while which fault lasted.
+//! Counts which frames clients sent while which fault lasted.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -36,7 +36,7 @@ impl Coverage {
         self.met.get(&(fault, kind.as_str().to_owned())).copied().unwrap_or_default()
     }
 
-    /// What was sent in no story during a fault, of all that clients can send.
+    /// The pairs of a fault and a frame type that clients can send, but sent in no story during that fault.
     pub fn unmet(&self) -> Vec<(&'static str, &'static str)> {
         let pairs =
             Fault::NAMES.into_iter().flat_map(|fault| ClientFrameType::ALL.iter().map(move |kind| (fault, *kind)));

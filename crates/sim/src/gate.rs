@@ -1,4 +1,4 @@
-//! A node that stands still: a stopped virtual machine, a long page fault. Everything else goes on.
+//! Pauses a node, like a virtual machine that is stopped for a while. Everything else goes on.
 
 use std::{
     pin::Pin,

@@ -1,14 +1,14 @@
-//! Whole clusters in one thread on virtual time, everything from one seed.
+//! Simulates whole clusters in one thread on virtual time. Everything follows from one seed.
 //!
-//! How others do it, and what was taken from them:
+//! This is how others do it, and what was taken from them:
 //!
 //! - FoundationDB runs a whole cluster in one process and one thread, and only replaces network, disk, clock and randomness. So does this.
 //! - TigerBeetle's VOPR replaces what replicas talk through, keeps what was acknowledged, and has a checker compare replicas. Nodes of tandem
 //!   talk through [`tandem::backend::Cluster`], so that trait is where the network is replaced ([`port`]), and [`judge`] is the checker.
 //! - `turmoil` runs hosts on tokio's paused clock. Virtual time is that clock, so hub, cluster agent and worker run unchanged; turmoil itself replaces TCP,
 //!   which says nothing of what Redis does with it, so it is not used.
-//! - `madsim` replaces tokio under a `cfg`, which would be another build of everything, and the C library's `getrandom`. Only the latter is
-//!   done here ([`chance`]).
+//! - `madsim` replaces tokio under a `cfg`, which would be another build of everything, and it replaces the C library's `getrandom`. Only the
+//!   latter is done here ([`chance`]).
 //!
 //! [`plan`] draws a story, [`world`] plays it, [`record`] is what happened, [`judge`] says what was wrong with it, [`shrink`] makes it smaller, and
 //! [`coverage`] says which frames have met which faults.

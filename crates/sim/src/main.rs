@@ -23,7 +23,7 @@ use sim::{
     world::play,
 };
 
-/// Over as many stories each fault meets each frame type.
+/// In so many stories each fault meets each frame type.
 const ENOUGH: u64 = 1_000;
 
 #[derive(Parser)]
@@ -119,7 +119,7 @@ fn play_all(options: &Options) -> ExitCode {
     if found.wrong.is_empty() && unmet.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether it went wrong.
+/// Plays a story, and returns whether it went wrong.
 fn try_one(seed: u64, twice: u64, found: &Mutex<Found>) -> bool {
     let plan = Plan::draw(seed);
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A node: a hub on its port, its timer, and what it does beside (leases, dead nodes, overdue rooms).
+//! A node: a hub on its port, its timer, and the agent that looks after leases, dead nodes and overdue rooms.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,9 +28,9 @@ pub struct Deployment {
     pub policy: Policy,
     pub ice: IceConfig,
     pub keys: Keys,
-    /// The rules of sockets.
+    /// The settings of sockets.
     pub config: Arc<Config>,
-    /// What time it is when the story begins.
+    /// The time at which the story begins.
     pub start: Millis,
 }
 
@@ -44,7 +44,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A process of this name, whose clock is ahead by `skew` milliseconds.
+    /// Starts a process of this name, whose clock is ahead by `skew` milliseconds.
     pub fn start(name: &NodeId, of: &Deployment, skew: i64, began: Instant, dice: Dice) -> Arc<Self> {
         let gate = Arc::<Gate>::default();
         let elapsed = i64::try_from(began.elapsed().as_millis()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Node {
             lease: LEASE,
             stream_max: 100_000,
         });
-        // Nobody is let in before there is somewhere to put them.
+        // Nobody is admitted until the agent has registered the node.
         admission.pause(true);
         let gateway = GatewayParts {
             hub: Arc::clone(&hub),
@@ -101,7 +101,7 @@ impl Node {
         node
     }
 
-    /// Something that ends with the process, and stands still with it.
+    /// Spawns a task that ends with the process, and is paused with it.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(self.gate.through(work));
         let mut tasks = self.tasks.lock().unwrap();
@@ -109,13 +109,13 @@ impl Node {
         tasks.push(task.abort_handle());
     }
 
-    /// The process is gone.
+    /// Ends the process.
     pub fn kill(&self) {
         for task in self.tasks.lock().unwrap().drain(..) {
             task.abort();
         }
         self.port.is_cut();
-        // What waits at the gate would keep what it holds alive.
+        // Tasks that wait at the gate would live on.
         self.gate.open();
     }
 }

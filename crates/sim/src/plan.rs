@@ -1,8 +1,8 @@
-//! What is going to happen in a story: drawn from a seed, and then plain data, so that it can be made smaller.
+//! The plan of a story. It is drawn from a seed, and then is plain data that can be made smaller.
 
 use crate::chance::Dice;
 
-/// Frames of a client, beside those with which it comes and goes.
+/// The frames of a client, apart from those with which it comes and goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Word {
     Ping,
@@ -26,12 +26,12 @@ pub enum Word {
     TransferHost,
     SetRole,
     Kick,
-    /// What servers of the first generation relayed, and nobody heeds any more.
+    /// A frame that servers of the first generation relayed, and that has no effect any more.
     SyncResponse,
     SyncPlayback,
 }
 
-/// Each as often as it stands here. Whoever is kicked does not come back, so that is rare.
+/// A frame is drawn as often as it is listed here. A kicked client does not come back, so KICK is rare.
 const WORDS: &[Word] = &[
     Word::Ping,
     Word::PlayPause,
@@ -73,16 +73,16 @@ const WORDS: &[Word] = &[
     Word::SyncPlayback,
 ];
 
-/// What goes wrong. Times are in milliseconds.
+/// A fault. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A node cannot reach the store.
     Cut { node: usize, during: u64 },
-    /// A node is not told of anything any more, though it is answered.
+    /// A node gets answers, but no messages.
     Deaf { node: usize },
-    /// Everything between a node and the store takes its time, and some of it too long.
+    /// Everything between a node and the store is slow, and some of it too slow.
     Slow { node: usize, during: u64 },
-    /// A node dies, and another process of its name starts, or none: see [`FOR_GOOD`].
+    /// A node dies. Another process of its name starts, unless the node is dead [`FOR_GOOD`].
     Kill { node: usize, during: u64 },
     /// A node stands still.
     Pause { node: usize, during: u64 },
@@ -117,7 +117,7 @@ impl Fault {
         }
     }
 
-    /// How long it lasts, roughly.
+    /// Roughly how long the fault lasts.
     pub fn during(self) -> u64 {
         match self {
             Self::Cut { during, .. }
@@ -138,20 +138,20 @@ pub enum Act {
     Say(usize, Word),
     Drop(usize),
     Vanish(usize),
-    /// Another socket while the old one is open.
+    /// The client opens another socket while the old one is open.
     Overlap(usize),
-    /// Another socket, and a wrong PIN on it.
+    /// The client opens another socket, and sends a wrong PIN on it.
     Guess(usize),
-    /// More frames at once than a socket may send.
+    /// The client sends more frames at once than a socket may.
     Flood(usize),
     Leave(usize),
-    /// It is gone without a word, and never comes back.
+    /// The client vanishes, and never comes back.
     Quit(usize),
     Fault(Fault),
 }
 
 impl Act {
-    /// Who is to do it; nobody, if it is a fault.
+    /// The client that is to do it; none if it is a fault.
     pub fn client(self) -> Option<usize> {
         match self {
             Self::Say(client, _)
@@ -183,13 +183,13 @@ pub struct Plan {
     /// Whether the room has a PIN.
     pub pin: bool,
     pub steps: Vec<Step>,
-    /// Clients that take part at all: fewer, when a story is made smaller.
+    /// The clients that take part. These become fewer when a story is made smaller.
     pub present: Vec<usize>,
 }
 
 /// How long clients are busy, in milliseconds.
 pub const BUSY: u64 = 45_000;
-/// A node that dies for so long stays dead.
+/// A node that is dead for so long stays dead.
 pub const FOR_GOOD: u64 = 1_000_000;
 /// In every so many stories clients quit and a dead node stays dead. In the others everybody comes back, which hides seats that nobody gives
 /// up and elections that are not held.

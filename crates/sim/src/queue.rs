@@ -22,7 +22,7 @@ use crate::{
     chance::Dice,
 };
 
-/// Entries that wait for the ledger, and those that workers have in hand.
+/// The entries that wait for the ledger, and those that workers have claimed.
 #[derive(Debug, Clone, Default)]
 pub struct Queue {
     entries: BTreeMap<u64, Arc<Entry>>,
@@ -32,7 +32,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The number is made of the time, as in a stream of Redis: a queue that has lost its end gives no number twice.
+    /// The number contains the time, as in a stream of Redis, so a queue that has lost its end gives no number twice.
     pub fn append(&mut self, entry: &Arc<Entry>, now: Millis) -> u64 {
         self.last = (self.last + 1).max(now * 1_000);
         self.entries.insert(self.last, Arc::clone(entry));
@@ -47,7 +47,7 @@ impl Queue {
         self.entries.get(&number)
     }
 
-    /// Whether nothing waits that nobody has in hand.
+    /// Whether every entry was given to a worker.
     fn is_read(&self) -> bool {
         self.entries.range(self.given + 1..).next().is_none()
     }
@@ -75,7 +75,7 @@ pub struct Consumer {
 }
 
 const BATCH: usize = 50;
-/// How long a read waits that finds nothing. A worker that looks every few milliseconds costs a story more than all its clients.
+/// How long a read waits if it finds nothing. A worker that looks every few milliseconds costs a story more than all its clients.
 const IDLE: Duration = Duration::from_millis(400);
 
 impl Consumer {
@@ -165,7 +165,7 @@ impl LedgerQueue for Consumer {
     }
 }
 
-/// The ledger, in place of PostgreSQL: events by their ids.
+/// The ledger in place of PostgreSQL: it keeps events by their ids.
 #[derive(Default)]
 pub struct Ledger {
     events: Mutex<BTreeMap<String, u64>>,

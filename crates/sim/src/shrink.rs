@@ -1,4 +1,4 @@
-//! Makes a story that fails smaller, for as long as it fails in the same way.
+//! Makes a failing story smaller, as long as it fails in the same way.
 
 use crate::{
     judge::{Crime, judge},
@@ -6,7 +6,7 @@ use crate::{
     world::play,
 };
 
-/// The crimes of a story.
+/// What is wrong with a story.
 pub fn crimes(plan: &Plan) -> Vec<Crime> {
     let mut crimes: Vec<_> = judge(&play(plan)).into_iter().map(|verdict| verdict.crime).collect();
     crimes.sort_unstable();
@@ -14,11 +14,11 @@ pub fn crimes(plan: &Plan) -> Vec<Crime> {
     crimes
 }
 
-/// A smaller story with this crime.
+/// Returns a smaller story that goes wrong in the same way.
 pub fn shrink(plan: &Plan, crime: Crime) -> Plan {
     let fails = |plan: &Plan| crimes(plan).contains(&crime);
     let mut best = plan.clone();
-    // Faults first: they are what a reader has to understand. Then clients, then everything in ever smaller pieces.
+    // Faults go first, because a reader has to understand them. Clients follow, and then all steps in ever smaller pieces.
     best = without_each(best, &fails, |act| matches!(act, Act::Fault(_)));
     for client in plan.present.clone() {
         let mut less = best.clone();

@@ -1,7 +1,6 @@
-//! What the nodes share, in place of Redis: rooms with what is kept around them, leases, and the ledger's queue.
+//! Shared state in place of Redis: rooms and what belongs to them, leases, and the ledger's queue.
 //!
-//! Plain data without a clock and without connections: those are [`crate::bus`]. A clone is a backup, from which a Redis that lost its last
-//! second goes on.
+//! It is plain data; clock and connections are in [`crate::bus`]. A clone is a backup, from which a Redis that lost its last second goes on.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,10 +32,10 @@ pub struct Store {
     rooms: BTreeMap<RoomId, Stored>,
     codes: BTreeMap<String, (RoomId, Millis)>,
     pub due: BTreeMap<RoomId, Millis>,
-    /// Until when each node is taken for alive.
+    /// Until when each node counts as alive.
     leases: BTreeMap<NodeId, Millis>,
     held: BTreeMap<NodeId, BTreeSet<RoomId>>,
-    /// Who has the right to look after a dead node, and until when.
+    /// The node that may take over the rooms of a dead node, and until when.
     claims: BTreeMap<NodeId, Millis>,
     /// The ledger's queue.
     pub queue: Queue,
@@ -77,7 +76,7 @@ impl Store {
         }
         stored.room = after.clone();
         for change in &update.changes {
-            // Who comes in anew negotiates anew.
+            // A new connection begins a negotiation anew.
             if let Change::Left { user, .. } = change {
                 stored.inboxes.remove(user);
             } else if let Change::Rejoined { member, .. } = change {
@@ -85,7 +84,7 @@ impl Store {
             }
         }
         if !after.exists() {
-            // For an hour it is known that it was closed.
+            // That it was closed is known for an hour.
             stored.room = Room { epoch: update.epoch, ..Room::vacant(update.room.clone()) };
             stored.forget();
         } else if after.members.values().any(|member| member.token.is_some()) {
@@ -132,7 +131,7 @@ impl Store {
         known.then(|| stored.history.iter().filter(|update| update.version() > after).cloned().collect())
     }
 
-    /// Keeps a signal for a member that is away, or wherever it is.
+    /// Keeps a signal for a member that is away, or `wherever` it is.
     pub fn keep(&mut self, room: &RoomId, to: &UserId, frame: &Frame, wherever: bool) -> Kept {
         let Some(stored) = self.rooms.get_mut(room) else { return Kept::Nobody };
         let Some(member) = stored.room.members.get(to) else { return Kept::Nobody };
@@ -153,7 +152,7 @@ impl Store {
         self.rooms.get(room).and_then(|stored| stored.inboxes.get(user)).cloned().unwrap_or_default()
     }
 
-    /// Up to the last of `taken`: what is not there any more has gone since.
+    /// Removes the signals up to the last of `taken`. Some may be gone already.
     pub fn take(&mut self, room: &RoomId, user: &UserId, taken: &Inbox) {
         let Some(stored) = self.rooms.get_mut(room) else { return };
         let Some(inbox) = stored.inboxes.get_mut(user) else { return };
@@ -189,7 +188,7 @@ impl Store {
         self.queue.append(entry, now)
     }
 
-    /// Renews a lease: whether it had run out, and whose have.
+    /// Renews a lease. Returns whether it had run out, and the nodes whose leases have.
     pub fn renew(&mut self, node: &NodeId, lease: Millis, now: Millis) -> (bool, Vec<NodeId>) {
         let lost = self.leases.insert(node.clone(), now + lease).is_none_or(|until| until < now);
         let dead = self.leases.iter().filter(|(_, until)| **until < now).map(|(node, _)| node.clone());
@@ -248,7 +247,7 @@ impl Stored {
     }
 
     fn remember(&mut self, update: &Arc<Update>, age: Millis) {
-        // The whole list expires, once nothing was added to it for so long.
+        // The whole list expires when nothing was added to it for so long.
         if self.history.back().is_some_and(|last| update.at.saturating_sub(last.at) > age) {
             self.forget();
         }

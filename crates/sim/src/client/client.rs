@@ -38,25 +38,25 @@ pub struct Client {
     pub(super) host: Option<String>,
     pub(super) gate: Option<f64>,
     pub(super) gone: bool,
-    /// Whether it means to be in the room at all.
+    /// Whether it wants to be in the room.
     pub(super) wants: bool,
-    /// Whether the room has a PIN, and whether it tries another one than that.
+    /// Whether the room has a PIN, and whether the client sends a wrong one.
     pub(super) pin: bool,
     pub(super) guesses: bool,
 }
 
-/// What a client does until its socket ends.
+/// The conversation of a client on one socket.
 pub(super) struct Open {
     pub(super) socket: Socket,
     pub(super) node: Arc<Node>,
     pub(super) line: (usize, u32),
-    /// What it said that waits for an answer, and until when it waits for the first of them.
+    /// The frames that wait for an answer, and until when the client waits for the first of them.
     pub(super) asked: BTreeSet<u64>,
     pub(super) patience: Option<Instant>,
     pub(super) entered: bool,
     pub(super) entry: u64,
     pub(super) resumes: bool,
-    /// Its JOIN was refused, and its node is to try it again.
+    /// Its JOIN was refused, and its node will try it again.
     pub(super) waits: bool,
 }
 
@@ -64,26 +64,26 @@ pub(super) struct Open {
 #[derive(Debug, Clone)]
 pub enum Order {
     Say(Word),
-    /// Its socket breaks, and both ends know.
+    /// Its socket breaks, and both ends notice.
     Drop,
-    /// It is gone without a word, and comes back on another socket.
+    /// It vanishes, and comes back on another socket.
     Vanish,
     /// It opens another socket while this one is open.
     Overlap,
     /// It comes in anew, with a wrong PIN.
     Guess,
-    /// It says more than it may.
+    /// It sends more than it may.
     Flood,
     /// It goes, and comes back later.
     Leave,
-    /// It is gone without a word, and never comes back.
+    /// It vanishes, and never comes back.
     Quit,
-    /// The story is over: no more.
+    /// The story is over, and the client says where it is.
     Report(mpsc::UnboundedSender<(usize, Option<Standing>)>),
 }
 
 impl Client {
-    /// The client with this number, in a room that has a PIN or not.
+    /// Makes the client with this number, in a room with or without a PIN.
     pub fn new(
         number: usize,
         (room, pin): (RoomId, bool),
@@ -119,7 +119,7 @@ impl Client {
     pub async fn live(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut at = Instant::now() + Duration::from_millis(self.dice.between(0, 1_500));
         loop {
-            // Out, until it is time to come back.
+            // It stays out until it is time to come back.
             loop {
                 tokio::select! {
                     biased;
@@ -157,7 +157,7 @@ impl Client {
         }
         self.sockets += 1;
         let line = (self.number, self.sockets);
-        // Some come from another address now and then.
+        // Some clients come from another address now and then.
         let address = IpAddr::from([10, 0, u8::from(self.dice.percent(20)), u8::try_from(self.number).unwrap_or(255)]);
         let socket = Socket::open(&node, address, self.dice.branch(u64::from(self.sockets)))?;
         let (user, modern) = (self.user.clone(), self.modern);
@@ -201,7 +201,7 @@ impl Client {
         open.entry = self.say(open, frame);
     }
 
-    /// Says something that is to be answered.
+    /// Sends a frame that is to be answered.
     pub(super) fn say(&mut self, open: &mut Open, mut frame: Value) -> u64 {
         self.words += 1;
         let id = self.number as u64 * 1_000_000 + self.words;
@@ -223,7 +223,7 @@ impl Client {
         id
     }
 
-    /// Why the conversation is over; nothing when the story is.
+    /// Waits for the end of the conversation, and returns its reason; `None` when the story is over.
     pub(super) async fn talk(&mut self, open: &mut Open, orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Over> {
         loop {
             let patience = open.patience;

@@ -1,4 +1,4 @@
-//! What a client makes of a frame that it gets.
+//! How a client reacts to a frame.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::record::Event;
 
-/// One of the first generation that is kept out waits for so long until it is tried anew by hand.
+/// How long a client of the first generation that was refused waits until its user tries again.
 const WAITS: Duration = Duration::from_secs(20);
 
 impl Client {
@@ -57,7 +57,7 @@ impl Client {
                 self.gone |= frame["code"] == "forbidden";
                 return Some(Over::Refused);
             }
-            // It was kept out by something else than before.
+            // It was refused for another reason than before.
             "ERROR" if open.waits && frame["id"].is_null() && frame["code"] == "invalid_pin" => {
                 self.guesses = !self.guesses;
                 return Some(Over::Refused);

@@ -14,7 +14,7 @@ pub(super) enum Over {
 }
 
 impl Over {
-    /// Ends the socket. How long the client waits before it comes back, in milliseconds.
+    /// Ends the socket. Returns how long the client waits before it comes back, in milliseconds.
     pub(super) fn part(self, open: Open, client: &mut Client) -> u64 {
         let code = if let Self::Closed(code) = self { code } else { None };
         client.record.add(Event::Shut { line: open.line, code });
@@ -25,7 +25,7 @@ impl Over {
             _ => drop(open),
         }
         match code {
-            // Some stay away until their seat is gone.
+            // Some clients stay away until their seat is gone.
             Some(1000) => 3_000 + client.dice.between(0, 17_000),
             _ if matches!(self, Self::Overlapped) => 1,
             _ if client.dice.percent(15) => 3_000 + client.dice.between(0, 22_000),

@@ -7,7 +7,7 @@ use super::{court::Court, field::number, truth::excused, verdict::Crime};
 use crate::record::{Entered, Event};
 
 impl Court<'_> {
-    /// What was acknowledged happened, once, and lasted.
+    /// What was acknowledged happened once, and was kept.
     pub(super) fn acknowledged(&mut self, events: &[Entered]) {
         let mut done: HashMap<u64, Vec<usize>> = HashMap::new();
         for (place, commit) in self.truth.commits.iter().enumerate() {
@@ -62,7 +62,7 @@ impl Court<'_> {
         found.into_iter().for_each(|(crime, at, what)| self.find(crime, at, what));
     }
 
-    /// The commits that led to the room as it is at the end; nothing if there is no room.
+    /// The commits that led to the room as it is at the end; none if there is no room.
     pub(super) fn lasting(&self, events: &[Entered]) -> Option<HashSet<usize>> {
         let Some(Event::End { rooms, .. }) = events.last().map(|entered| &entered.event) else { return None };
         let mut mark = rooms.first()?.lineage_hash;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::record::{Entered, Event, Line};
 
-/// Says what was wrong with a story.
+/// Judges a story.
 pub fn judge(events: &[Entered]) -> Vec<Verdict> {
     let truth = Truth::of(events);
     let mut court =
@@ -35,7 +35,7 @@ pub(super) struct Court<'a> {
     pub(super) ears: BTreeMap<Line, Ear>,
     /// How many commits there have been so far.
     pub(super) commits: usize,
-    /// The latest loss: since when what happened is lost, and when it was. None once the room was put back.
+    /// The latest loss: the time since which everything is lost, and the time of the loss. `None` once the room was put back.
     pub(super) loss: Option<(u64, u64)>,
     /// The latest loss of a room that no node had a copy of.
     pub(super) orphaned: Option<u64>,

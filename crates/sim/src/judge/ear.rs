@@ -15,11 +15,11 @@ pub(super) struct Ear {
     pub(super) user: UserId,
     pub(super) modern: bool,
     pub(super) node: NodeId,
-    /// Up to where it has been told, and which frames of that version.
+    /// The last version of which it was told, and the frames of that version.
     pub(super) at: Option<(u64, u64)>,
     pub(super) heard: Vec<Value>,
     pub(super) session: Option<String>,
-    /// Who is there, and whether it is present.
+    /// The members, and whether each is present.
     pub(super) view: BTreeMap<String, bool>,
     pub(super) host: Option<String>,
     pub(super) resume: Option<(u64, (u64, u64))>,
@@ -80,7 +80,7 @@ impl Court<'_> {
         let Some(before) = ear.at else {
             return self.find(Crime::Order, at, format!("{who} got {kind} {point:?} before it was in"));
         };
-        // A host of the first generation is reminded of that.
+        // A host of the first generation is told again that it is the host.
         if kind == "HOST_CHANGED" && !ear.modern && frame["hostUserId"] == ear.user.as_str() && point <= before {
             return;
         }
@@ -124,7 +124,7 @@ impl Court<'_> {
     /// Nothing that the member ought to have been told lies between what it heard last and this version of its epoch.
     pub(super) fn silent(&mut self, at: u64, who: &str, ear: &Ear, until: u64) {
         let Some((epoch, last)) = ear.at else { return };
-        // Of the last version it may have got a part.
+        // It may have got only some of the frames of the last version.
         let rest = self.truth.steps.get(&(epoch, last)).is_some_and(|steps| {
             !ear.heard.is_empty()
                 && steps.iter().all(|step| {

@@ -108,7 +108,7 @@ impl Court<'_> {
         }
     }
 
-    /// A client that is in has been told everything, and sees what is.
+    /// A client that is in the room has been told everything, and its view of the room is right.
     pub(super) fn at_the_end(&mut self, at: u64, who: &str, ear: &Ear, room: &Room) {
         match ear.at {
             Some((epoch, _)) if epoch != room.epoch => {

@@ -1,4 +1,4 @@
-//! Says what was wrong with a story. Knows all that the store took in and all that clients were told.
+//! Judges a story. It knows all commits of the store and all frames that clients got.
 
 mod acknowledged;
 mod court;

@@ -4,8 +4,8 @@ use tandem::room::Change;
 use super::{court::Court, ear::Ear, verdict::Crime};
 
 impl Court<'_> {
-    /// A seat goes when its window is over, when its member leaves or is thrown out, or with the room; and it is not there as long as a
-    /// room that was lost is not put back, or no node can.
+    /// A seat ends when its window is over, when its member leaves or is kicked, or with the room. It may also be missing while a lost room
+    /// is not put back yet, or if no node can put it back.
     pub(super) fn resume_refused(&mut self, at: u64, ear: &Ear, frame: &Value) {
         let mut seated = None;
         for commit in self.truth.commits.iter().take(self.commits) {

@@ -11,7 +11,7 @@ use super::{
 use crate::record::{Entered, Event, Line};
 
 impl Court<'_> {
-    /// Signals of one socket to one target come in order and once, and those kept for a member that is away come with its RESUME.
+    /// Signals from one socket to one target come once and in order, and those that were kept for a member that is away come with its RESUME.
     pub(super) fn signals(&mut self, events: &[Entered]) {
         let mut sent: HashMap<u64, (u64, Line, String, String)> = HashMap::new();
         let mut acked: HashMap<u64, (u64, u64)> = HashMap::new();
@@ -76,8 +76,8 @@ impl Court<'_> {
         found.into_iter().for_each(|(crime, at, what)| self.find(crime, at, what));
     }
 
-    /// The socket with which `user` resumed the seat that it was away from all the time between two moments, as the node knew that
-    /// acknowledged with the version `known`.
+    /// The socket with which `user` resumed, if it was away all the time between two moments, as far as the node knew that acknowledged with
+    /// the version `known`.
     pub(super) fn kept_for(
         &self,
         user: &str,

@@ -9,7 +9,7 @@ use tandem::{
 
 use crate::record::{Entered, Event};
 
-/// A frame that members are told, and whom.
+/// A frame, and the members that it is for.
 pub(super) struct Told {
     pub(super) to: To,
     pub(super) kind: String,
@@ -29,7 +29,7 @@ impl Told {
         }
     }
 
-    /// Whether a member may do without it: a heartbeat that a newer one replaced, and what is said of somebody to itself.
+    /// Whether a member may miss it: a heartbeat that a newer one replaced, or what a frame says of the member itself.
     pub(super) fn is_optional(&self, user: &UserId) -> bool {
         match self.kind.as_str() {
             "HOST_HEARTBEAT" => true,
@@ -45,7 +45,7 @@ pub(super) struct Step {
 }
 
 pub(super) struct Committed<'a> {
-    /// Which event of the story it was.
+    /// The number of the event in the story.
     pub(super) place: usize,
     pub(super) at: u64,
     pub(super) update: &'a Update,
@@ -78,7 +78,7 @@ impl<'a> Truth<'a> {
         Self { steps, commits }
     }
 
-    /// Whether a member need not have been told anything of a version.
+    /// Whether a member may have been told nothing of a version.
     pub(super) fn is_silent(&self, point: (u64, u64), user: &UserId) -> Option<bool> {
         let steps = self.steps.get(&point)?;
         let silent = |step: &Step| step.told.iter().all(|told| !told.is_for(user) || told.is_optional(user));

@@ -1,13 +1,13 @@
-/// What can be wrong.
+/// What can be wrong with a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Crime {
-    /// Frames of a room came in another order than that of their versions.
+    /// Frames of a room did not come in the order of their versions.
     Order,
     /// A member was not told of something.
     Lost,
     /// A member was told something twice, or what never happened.
     Invented,
-    /// Something was acknowledged and did not happen, or did not last.
+    /// Something was acknowledged and did not happen, or was lost.
     Forgotten,
     /// Something happened twice.
     Twice,

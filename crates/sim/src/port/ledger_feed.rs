@@ -4,7 +4,7 @@ use tandem::backend::{BackendError, Backlog, LedgerFeed};
 use super::port::Port;
 
 impl Port {
-    /// Puts back what the store has lost of this node's entries.
+    /// Appends the entries of this node again that the store has lost.
     pub(super) async fn append_lost(&self) -> Result<(), BackendError> {
         let retained = self.retained.lock().unwrap().clone();
         let moved = self.ask(move |bus| {

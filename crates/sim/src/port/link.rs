@@ -1,4 +1,4 @@
-//! The connection of a node, from its end: what it asks, and what it hears.
+//! A node's end of its connection: its requests, and what it receives.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub(super) tasks: [AbortHandle; 2],
 }
 
-/// What was asked and has not arrived.
+/// The requests that have not arrived yet.
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) jobs: Mutex<VecDeque<(Instant, Job)>>,
@@ -83,7 +83,7 @@ impl Port {
         }
     }
 
-    /// Connects and listens to everything that was listened to before. Whatever was said meanwhile was missed.
+    /// Connects, and subscribes to the same rooms as before. What was published meanwhile was missed.
     pub(super) async fn establish(self: &Arc<Self>) -> Result<(), BackendError> {
         sleep(Duration::from_millis(2)).await;
         if !lock(&self.bus).can_connect(&self.name) {
@@ -116,7 +116,7 @@ impl Port {
         matches!(self.ask(move |bus| bus.hears(&name)).await, Ok(true))
     }
 
-    /// The connection is no more: of what has not arrived yet a part still may.
+    /// Ends the connection. A part of what has not arrived yet may still arrive.
     pub fn hang_up(&self) {
         let connection = self.link.lock().unwrap().connection.take();
         let Some(connection) = connection else { return };
@@ -145,7 +145,7 @@ impl Port {
     }
 
     pub(super) fn hear(self: &Arc<Self>, what: Down) {
-        // Whoever asks is answered, even if nobody listens.
+        // A request is answered even if nobody listens any more.
         let what = match what {
             Down::Answer(answer) => return answer(),
             what => what,
@@ -182,7 +182,7 @@ impl Port {
     }
 }
 
-/// Carries what was asked to the store, in order.
+/// Carries the requests to the store, in order.
 pub(super) async fn carry(bus: Shared, queue: Arc<Queue>) {
     loop {
         let next = queue.jobs.lock().unwrap().front().map(|(at, _)| *at);

@@ -7,7 +7,7 @@ use tandem::{
 
 use super::port::Port;
 
-/// How long a node has for the rooms of a dead one, in ms.
+/// How long a node may take for the rooms of a dead node, in milliseconds.
 const CLAIM: Millis = 10_000;
 
 #[async_trait]

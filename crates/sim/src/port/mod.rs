@@ -1,4 +1,4 @@
-//! A node's door to the store: what `backend/redis` is in production, on the network of [`crate::bus`].
+//! The back end of a node: what `backend/redis` is in production, on the network of [`crate::bus`].
 
 mod ledger_feed;
 mod link;

@@ -72,7 +72,7 @@ impl Port {
         self.events.upgrade()
     }
 
-    /// Asks the store for something: sent now, done when it arrives, answered when that comes back.
+    /// Sends a request to the store. It is carried out when it arrives, and answered when the answer has come back.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Bus) -> T + Send + 'static,
@@ -101,7 +101,7 @@ impl Port {
         }
     }
 
-    /// Keeps the link, for ever: connects, and when the connection has ended or lies, connects anew.
+    /// Keeps the link for ever. It connects anew when the connection has ended or no longer hears.
     pub async fn run(self: Arc<Self>) {
         let strays = self.waiting_strays.lock().unwrap().take();
         tokio::join!(self.keep_link(), async {

@@ -2,10 +2,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Whether a link is up. Those who wait for that go on in the order in which they came.
+/// Whether a link is up. Tasks that wait for it go on in the order in which they came.
 ///
-/// A `watch` channel of tokio would wake them in an order that tokio draws by itself, from a number that differs with each runtime of the
-/// process: no seed of ours reaches it, and the same story would go another way.
+/// A `watch` channel would wake them in an order that tokio draws from random numbers of its own. These differ with each runtime of the
+/// process, no seed reaches them, and the same story would go another way.
 #[derive(Default)]
 pub(super) struct Up {
     up: AtomicBool,
@@ -26,7 +26,7 @@ impl Up {
 
     pub(super) async fn wait(&self) {
         loop {
-            // It notices from here on, before it is polled.
+            // A wake-up counts from here on, although this is not polled yet.
             let raised = self.raised.notified();
             if self.get() {
                 return;

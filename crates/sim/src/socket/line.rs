@@ -15,14 +15,14 @@ use crate::chance::Dice;
 /// How long a message takes at most, in milliseconds.
 const LONGEST: u64 = 20;
 
-/// The end of one direction at which messages are put in.
+/// The sending end of one direction.
 pub(super) struct Sender<T> {
     to: mpsc::UnboundedSender<(Instant, T)>,
     last: Instant,
     dice: Dice,
 }
 
-/// The end at which they come out, in order, each at its time. Whoever stops waiting loses nothing.
+/// The receiving end. Messages come in order, each at its time; cancelling a wait loses none of them.
 pub(super) struct Receiver<T> {
     from: mpsc::UnboundedReceiver<(Instant, T)>,
     next: Option<T>,
@@ -38,13 +38,13 @@ pub(super) fn line<T>(dice: Dice) -> (Sender<T>, Receiver<T>) {
 impl<T> Sender<T> {
     pub(super) fn put(&mut self, what: T) {
         self.last = self.last.max(Instant::now() + Duration::from_millis(self.dice.between(0, LONGEST)));
-        // Who is gone does not get it.
+        // Nobody receives it when the other end is gone.
         let _ = self.to.send((self.last, what));
     }
 }
 
 impl<T> Receiver<T> {
-    /// Nothing once the other end is gone.
+    /// Waits for the next message; `None` once the other end is gone.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         if self.next.is_none() {
             let Some((at, what)) = ready!(self.from.poll_recv(context)) else { return Poll::Ready(None) };

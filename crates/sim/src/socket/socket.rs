@@ -11,21 +11,21 @@ use super::{
 };
 use crate::{chance::Dice, node::Node};
 
-/// What comes to a client.
+/// What a client receives.
 #[derive(Debug)]
 pub enum Inward {
     Frame(String),
     Closed(Option<u16>),
 }
 
-/// The client's end.
+/// The client's end of a socket.
 pub struct Socket {
     outward: Sender<Message>,
     inward: Receiver<Message>,
 }
 
 impl Socket {
-    /// A socket at `node`, from this address, if the node lets one in.
+    /// Opens a socket at `node` from this address, if the node admits it.
     pub fn open(node: &Arc<Node>, address: IpAddr, mut dice: Dice) -> Option<Self> {
         let conn = ConnId(uuid::Uuid::from_u64_pair(dice.next(), dice.next()));
         let admitted = Admitted::new(&node.gateway, Some(address), (conn, Subject::socket(conn, None))).ok()?;
@@ -39,7 +39,7 @@ impl Socket {
         self.outward.put(Message::text(text));
     }
 
-    /// The next that comes. Nothing any more once the socket has ended.
+    /// Waits for what comes next. Once the socket has ended, nothing comes any more.
     pub async fn next(&mut self) -> Inward {
         loop {
             match self.inward.recv().await {
@@ -52,17 +52,17 @@ impl Socket {
         }
     }
 
-    /// The client says goodbye.
+    /// The client closes the socket.
     pub fn close(mut self) {
         self.outward.put(Message::Close(None));
     }
 
-    /// The client goes without a word, and its node finds out late: pings are not answered.
+    /// The client vanishes. Its node finds out late, because pings are not answered.
     pub fn vanish(mut self) {
         tokio::spawn(async move { while !matches!(self.inward.recv().await, None | Some(Message::Close(_))) {} });
     }
 
-    /// The client does not care for this socket any more, but leaves it open for so long.
+    /// The client ignores this socket from now on, but leaves it open for so long.
     pub fn linger(mut self, time: Duration) {
         tokio::spawn(timeout(time, async move { while !matches!(self.next().await, Inward::Closed(_)) {} }));
     }

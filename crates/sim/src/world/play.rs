@@ -33,7 +33,7 @@ const SETTINGS: [&str; 11] = [
 ];
 
 thread_local! {
-    /// Panics of a story. Most are contained by what they happen in.
+    /// The panics of a story. Most are caught by the task in which they happen.
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -43,7 +43,7 @@ struct Settings {
     config: Config,
 }
 
-/// Plays it on a thread of its own, so that nothing is left of an earlier story.
+/// Plays a story on a thread of its own, so that nothing is left of an earlier story.
 pub fn play(plan: &Plan) -> Vec<Entered> {
     static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
@@ -52,8 +52,8 @@ pub fn play(plan: &Plan) -> Vec<Entered> {
             PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
         }));
         let config = Arc::new(Settings::parse_from(SETTINGS).config);
-        // What is made once in a process takes its keys for hashing from the story that it is made in, and shifts those of its other
-        // tables. So the first story is not one that counts.
+        // What a process makes once draws its hash keys in the first story, which shifts the keys of the other tables of that story. So
+        // one story is played first and thrown away.
         play_with(&Plan::draw(0), &config);
         config
     });
@@ -64,7 +64,7 @@ fn play_with(plan: &Plan, config: &Arc<Config>) -> Vec<Entered> {
     let (seed, plan, config) = (plan.seed, plan.clone(), Arc::clone(config));
     let (over, is_over) = std::sync::mpsc::channel::<()>();
     let story = std::thread::Builder::new().name(format!("story {seed}")).spawn(move || {
-        // Dropped when the story ends, in whatever way.
+        // This is dropped when the story ends, in whatever way.
         let _over = over;
         sow(plan.seed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -72,7 +72,7 @@ fn play_with(plan: &Plan, config: &Arc<Config>) -> Vec<Entered> {
         drop(runtime);
         let at = events.last().map_or(0, |last| last.at);
         let panics = PANICS.take().into_iter().map(|what| Entered { at, event: Event::Panic { what } });
-        // The end stays the last.
+        // The end of the story stays the last event.
         let last = events.len().saturating_sub(1);
         events.splice(last..last, panics);
         events

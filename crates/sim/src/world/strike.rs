@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl World {
-    /// When it is to be mended.
+    /// Begins a fault. Returns how long it lasts, in milliseconds, if it has to be ended.
     pub(super) fn strike(&mut self, fault: Fault) -> Option<(u64, Fault)> {
         let bus = &self.deployment.bus;
         match fault {

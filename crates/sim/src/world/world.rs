@@ -30,7 +30,7 @@ use crate::{
     store::Store,
 };
 
-/// The nodes that run, by their place in the plan. None while one is dead.
+/// The nodes by their place in the plan; `None` while a node is dead.
 pub type Nodes = Arc<Mutex<BTreeMap<usize, Option<Arc<Node>>>>>;
 
 /// Long enough for every lease, window and lost socket to be over.
@@ -138,7 +138,7 @@ impl World {
         orders
     }
 
-    /// Does what is planned, each at its time, and what that leads to later.
+    /// Carries out each step of the plan at its time, and later what follows from it.
     async fn follow(&mut self, orders: &BTreeMap<usize, mpsc::UnboundedSender<Order>>) {
         let mut later: BTreeMap<(u64, usize), Later> = BTreeMap::new();
         for (count, step) in self.plan.steps.iter().enumerate() {
@@ -209,7 +209,7 @@ impl World {
     }
 }
 
-/// What the story has still before it.
+/// Something that is still to be done in a story.
 pub(super) enum Later {
     BackUp,
     Step(usize),
@@ -230,7 +230,7 @@ pub(super) fn ice() -> IceConfig {
     }
 }
 
-/// Shorter times than the defaults, so that a story need not wait for long.
+/// The times are shorter than the defaults, so that a story need not wait for long.
 fn policy() -> Policy {
     Policy { resume_window: 15_000, host_grace: 8_000, ..Policy::default() }
 }
