@@ -69,10 +69,10 @@ BEGIN
     END LOOP;
 END \$\$;
 
--- The same old number always gives the same UUID: a second run inserts nothing.
+-- The same old number always gives the same UUID and version: a second run inserts nothing, and events of one moment stay apart.
 INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
 SELECT md5('first generation, room_events ' || id)::uuid, room_id, event_type, coalesce(user_id, 'server'), coalesce(data, '{}'), created_at,
-       0, 0, 'first-generation'
+       0, id, 'first-generation'
 FROM old_events ON CONFLICT DO NOTHING;
 
 SELECT format('read:  %s rooms, %s users, %s events', (SELECT count(*) FROM old_rooms), (SELECT count(*) FROM old_users), (SELECT count(*) FROM old_events))

@@ -15,7 +15,7 @@ pub struct WorkerConfig {
     #[arg(long = "worker-name", env = "WORKER_NAME")]
     pub worker_name: Option<String>,
     /// Maximum number of entries that a worker writes in one transaction
-    #[arg(long = "worker-batch", env = "WORKER_BATCH", default_value = "1000", value_parser = parse::count)]
+    #[arg(long = "worker-batch", env = "WORKER_BATCH", default_value = "5000", value_parser = parse::count)]
     pub worker_batch: usize,
     /// How long another worker may hold claimed entries before it counts as dead and they are taken over, in seconds
     #[arg(long = "worker-claim-seconds", env = "WORKER_CLAIM_SECONDS", default_value = "30", value_parser = parse::some_seconds)]

@@ -6,7 +6,7 @@ use std::{borrow::Cow, sync::Arc};
 use jiff::Timestamp;
 use rusqlite::types::ToSql as ToSqlite;
 use serde_json::value::RawValue;
-use tokio_postgres::types::ToSql as ToPostgres;
+use tokio_postgres::types::{ToSql as ToPostgres, Type};
 use uuid::Uuid;
 
 use super::{
@@ -23,32 +23,35 @@ use crate::{
 pub(super) trait ColumnType {
     /// The type in PostgreSQL.
     const POSTGRES: &'static str;
+    /// The same for the driver.
+    const TYPE: Type;
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $postgres:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $postgres:literal $type:ident;)+) => {
         $(
             $(#[$doc])*
             pub(super) struct $name;
 
             impl ColumnType for $name {
                 const POSTGRES: &'static str = $postgres;
+                const TYPE: Type = Type::$type;
             }
         )+
     };
 }
 
 kinds! {
-    Text = "text";
-    BigInt = "bigint";
-    Double = "float8";
-    Boolean = "boolean";
+    Text = "text" TEXT;
+    BigInt = "bigint" INT8;
+    Double = "float8" FLOAT8;
+    Boolean = "boolean" BOOL;
     /// In SQLite it is a text: ISO 8601 in UTC with milliseconds.
-    Time = "timestamptz";
+    Time = "timestamptz" TIMESTAMPTZ;
     /// In SQLite it is a text.
-    Id = "uuid";
+    Id = "uuid" UUID;
     /// In SQLite it is a text.
-    Json = "jsonb";
+    Json = "json" JSON;
 }
 
 /// A value that can be written into a column of type `K`.

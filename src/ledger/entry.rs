@@ -295,7 +295,9 @@ mod tests {
 
     fn apply(before: &Room, changes: Vec<Change>) -> (Arc<Update>, Room) {
         let mut after = before.clone();
-        changes.iter().for_each(|change| after.apply(change, NOW + 1));
+        for change in &changes {
+            after.apply(change, NOW + 1);
+        }
         let update = Update { room: before.id.clone(), epoch: NOW, base: before.version, at: NOW + 1, changes };
         (Arc::new(update), after)
     }

@@ -23,7 +23,7 @@ pub(super) struct SqlTime(pub(super) Timestamp);
 #[derive(Debug)]
 pub(super) struct SqlId(pub(super) Uuid);
 
-/// JSON: `jsonb` in PostgreSQL, with U+FFFD for U+0000 as in [`SqlText`]; a text in SQLite.
+/// JSON: `json` in PostgreSQL, with U+FFFD for U+0000 as in [`SqlText`]; a text in SQLite.
 #[derive(Debug)]
 pub(super) struct SqlJson<'a>(pub(super) &'a RawValue);
 

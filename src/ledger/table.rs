@@ -1,7 +1,8 @@
 //! The columns of rows. Each row of the ledger lists its columns once, with [`columns!`]; the statements of both databases, the arrays for
 //! PostgreSQL, the parameters for SQLite and the readers follow from that list.
 
-use tokio_postgres::types::ToSql;
+use bytes::{BufMut as _, BytesMut};
+use tokio_postgres::types::{IsNull, ToSql, Type};
 
 use super::cell::Source;
 
@@ -26,6 +27,9 @@ pub(super) type Array<'a> = Box<dyn ToSql + Send + Sync + 'a>;
 pub(super) trait Written: Table {
     /// Binds the columns to the first parameters of a statement of SQLite, in the order of the list.
     fn bind(&self, statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()>;
+
+    /// Appends the columns as a row of `COPY ... (FORMAT binary)`, in the order of the list.
+    fn copy(&self, out: &mut BytesMut) -> Result<(), OutOfRange>;
 
     /// The columns of many rows, in the order of the list. A missing row is NULL in each of them.
     fn arrays<'a>(rows: &[Option<&'a Self>]) -> Result<Vec<Array<'a>>, OutOfRange>;
@@ -88,6 +92,20 @@ macro_rules! columns {
                 Ok(())
             }
 
+            fn copy(&self, out: &mut bytes::BytesMut) -> Result<(), $crate::ledger::table::OutOfRange> {
+                let count = i16::try_from(<Self as $crate::ledger::table::Table>::COLUMNS.len());
+                bytes::BufMut::put_i16(out, count.map_err(|_| $crate::ledger::table::OutOfRange("the row"))?);
+                let Self { $($field,)+ $($($other: _,)+)? } = self;
+                $(
+                    let value = $crate::ledger::cell::Cell::<$crate::ledger::cell::$kind>::cell($field);
+                    let kind = <$crate::ledger::cell::$kind as $crate::ledger::cell::ColumnType>::TYPE;
+                    value
+                        .and_then(|value| $crate::ledger::table::copy_value(&value, &kind, out))
+                        .ok_or($crate::ledger::table::OutOfRange($column))?;
+                )+
+                Ok(())
+            }
+
             fn arrays<'a>(
                 rows: &[Option<&'a Self>],
             ) -> Result<Vec<$crate::ledger::table::Array<'a>>, $crate::ledger::table::OutOfRange> {
@@ -126,6 +144,18 @@ macro_rules! columns {
     };
 }
 pub(super) use columns;
+
+/// Appends a value as `COPY ... (FORMAT binary)` has it: its length, and the value. `None` for a value that cannot be encoded.
+pub(super) fn copy_value(value: &impl ToSql, kind: &Type, out: &mut BytesMut) -> Option<()> {
+    let begin = out.len();
+    // That of NULL.
+    out.put_i32(-1);
+    if let IsNull::No = value.to_sql(kind, out).ok()? {
+        let length = i32::try_from(out.len() - begin - size_of::<i32>()).ok()?;
+        out.get_mut(begin..)?.as_mut().put_i32(length);
+    }
+    Some(())
+}
 
 /// The names of all columns, for a statement.
 pub(super) fn names<T: Table>() -> String {

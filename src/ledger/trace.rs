@@ -72,24 +72,82 @@ impl EventType {
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Detail<'a> {
-    Created { has_pin: bool },
-    Joined { username: Option<&'a str>, peer_id: ConnId, host: bool },
-    Rejoined { username: Option<&'a str>, peer_id: ConnId, again: bool, was_away: bool },
-    Back { peer_id: ConnId },
-    Away { until: Millis },
-    Kicked { by: &'a UserId, reason: Option<&'a str>, peer_id: ConnId },
-    Left { reason: &'static str, peer_id: ConnId },
-    Host { host_user_id: &'a UserId },
-    Role { role: Role, by: &'a UserId },
-    Guests { enabled: bool },
-    Name { username: &'a str },
-    Play { control: &'static str, current_time: f64, event_timestamp: Option<f64>, rate: Option<f64> },
-    Seek { current_time: f64, is_playing: bool, event_timestamp: Option<f64> },
-    Released { control: &'static str, current_time: f64, gate: bool },
-    Url { url: &'a str, current_time: Option<f64> },
-    Broadcast { event: &'a str, bytes: u64 },
-    Restart { reason: &'static str },
-    Refused { action: &'a str, code: &'static str, peer_id: ConnId, origin: String },
+    Created {
+        has_pin: bool,
+    },
+    Joined {
+        username: Option<&'a str>,
+        peer_id: ConnId,
+        host: bool,
+    },
+    Rejoined {
+        username: Option<&'a str>,
+        peer_id: ConnId,
+        again: bool,
+        was_away: bool,
+    },
+    Back {
+        peer_id: ConnId,
+    },
+    Away {
+        until: Millis,
+    },
+    Kicked {
+        by: &'a UserId,
+        reason: Option<&'a str>,
+        peer_id: ConnId,
+    },
+    Left {
+        reason: &'static str,
+        peer_id: ConnId,
+    },
+    Host {
+        host_user_id: &'a UserId,
+    },
+    Role {
+        role: Role,
+        by: &'a UserId,
+    },
+    Guests {
+        enabled: bool,
+    },
+    Name {
+        username: &'a str,
+    },
+    Play {
+        control: &'static str,
+        current_time: f64,
+        event_timestamp: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<f64>,
+    },
+    Seek {
+        current_time: f64,
+        is_playing: bool,
+        event_timestamp: Option<f64>,
+    },
+    Released {
+        control: &'static str,
+        current_time: f64,
+        gate: bool,
+    },
+    Url {
+        url: &'a str,
+        current_time: Option<f64>,
+    },
+    Broadcast {
+        event: &'a str,
+        bytes: u64,
+    },
+    Restart {
+        reason: &'static str,
+    },
+    Refused {
+        action: &'a str,
+        code: &'static str,
+        peer_id: ConnId,
+        origin: String,
+    },
     Nothing {},
 }
 

@@ -15,9 +15,13 @@ use crate::{
     ledger::EventStore,
 };
 
-/// Pause between two reads of the streams, unless a read left something behind. What arrives meanwhile is written together, because a
-/// transaction costs as much as some hundred rows. With very many partitions the pause is longer, a millisecond for each.
-const PACE: Duration = Duration::from_millis(75);
+/// Pause between two reads of the streams, unless a read left something behind. What arrives meanwhile is written together: a transaction
+/// costs as much as some hundred rows, and of a room only the last state is written. With very many partitions the pause is longer, a
+/// millisecond for each.
+const GATHER: Duration = Duration::from_millis(500);
+/// A worker that is behind rests after each batch for as long as the batch took, because members come first where cores are short. Once
+/// the ledger lags by so many seconds, it does not rest any more.
+const HURRY: f64 = 10.0;
 /// Pause between two attempts while Redis fails.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -70,17 +74,19 @@ impl Pump {
     /// Runs until told to stop. Claimed entries are still written then, if the ledger accepts them.
     pub async fn run(mut self) {
         let mut outage = Outage::new("Redis");
-        let pace = PACE.max(Duration::from_millis(self.queue.partitions().into()));
+        let gather = GATHER.max(Duration::from_millis(self.queue.partitions().into()));
         let mut look = Instant::now();
         while !self.stop.is_cancelled() {
+            let begun = Instant::now();
             let wait = match self.round(&mut look).await {
                 Ok(behind) => {
                     self.condition.redis.set(true);
                     outage.over();
-                    if behind {
-                        continue;
+                    match behind {
+                        true if self.metrics.lag_seconds.get() > HURRY => Duration::ZERO,
+                        true => begun.elapsed().min(gather),
+                        false => gather,
                     }
-                    pace
                 }
                 Err(Interrupted::Queue(error)) => {
                     self.condition.redis.set(false);

@@ -3,7 +3,7 @@ use tandem::room::Member;
 
 use crate::{
     entries::{at, entry, member, seated},
-    support::Cluster,
+    support::{Cluster, until},
 };
 
 #[test]
@@ -43,6 +43,40 @@ fn events_are_listed_as_from_sqlite() {
     assert!(csv.contains(r#"\""Ana\"", really\nnot"#), "{csv}");
     let table = cluster.run(&["audit", "events", "--room", "room"]).stdout;
     assert!(table.contains("USER_JOINED") && table.ends_with("5 events\n"), "{table}");
+}
+
+/// The queries of docs/ledger.md by room, by user and by time, on many events.
+#[test]
+fn each_look_up_uses_an_index() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker();
+    cluster.append(&[entry("room", 1, 1)]);
+    until("there is a table of this month", || cluster.events() == 1);
+    cluster.postgres.sql(
+        "INSERT INTO room_events (id, room_id, event_type, user_id, data, created_at, epoch, version, node_id)
+         SELECT gen_random_uuid(), 'room-' || n % 500, 'SEEK', 'user-' || n % 2000, '{}', now() - interval '1 ms' * (300000 - n), 1, n, 'node'
+         FROM generate_series(1, 300000) n",
+    );
+    cluster.postgres.sql("VACUUM ANALYZE room_events");
+    for (conditions, index) in [
+        ("room_id = 'room-7'", "pkey"),
+        ("room_id = 'room-7' AND created_at >= now() - interval '1 minute'", "pkey"),
+        ("user_id = 'user-7'", "user_id_idx"),
+        ("user_id = 'user-7' AND created_at >= now() - interval '1 minute'", "user_id_idx"),
+        ("created_at >= now() - interval '5 seconds'", "created_at_idx"),
+        ("event_type = 'SEEK' AND created_at >= now() - interval '5 seconds'", "created_at_idx"),
+    ] {
+        let plan = cluster.postgres.sql(&format!(
+            "EXPLAIN SELECT * FROM room_events WHERE {conditions} ORDER BY created_at DESC, epoch DESC, version DESC LIMIT 100"
+        ));
+        assert!(plan.contains(index), "{conditions}:\n{plan}");
+        // The other months have no events yet.
+        let full = plan.lines().find(|line| line.contains("Seq Scan") && !line.contains("rows=1 "));
+        assert_eq!(full, None, "{conditions}:\n{plan}");
+    }
+    let newest = cluster.run(&["audit", "events", "--limit", "2", "--format", "json"]);
+    let rows: Vec<Value> = serde_json::from_str(&newest.stdout).unwrap();
+    assert_eq!(rows.iter().map(|it| it["version"].as_u64().unwrap()).collect::<Vec<_>>(), [299_999, 300_000]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 )]
 
 mod audit;
+mod cost;
 mod delivery;
 mod entries;
 mod jobs;

@@ -91,6 +91,19 @@ fn closing_in_the_same_batch_keeps_what_was_played() {
     assert_eq!(rooms(&cluster), "a|2|1|1.1|https://example.org/1|t", "it is opened again");
 }
 
+#[test]
+fn of_a_batch_that_was_written_in_part_the_rest_is_written() {
+    let cluster = Cluster::start();
+    let database = database(&cluster);
+    let all: Vec<Entry> = (1..=9).map(|version| film("room", 1, version)).collect();
+    let write = |some: &[Entry]| block(database.write(&some.iter().collect::<Vec<_>>())).unwrap();
+    assert_eq!(write(&all[..4]), 4);
+    assert_eq!(write(&all), 5);
+    assert_eq!(write(&all), 0);
+    assert_eq!(cluster.events(), 9);
+    assert_eq!(rooms(&cluster), "room|1|9|9.1||t");
+}
+
 /// Whoever opens a room again must know its PIN.
 #[test]
 fn a_room_of_which_the_film_has_come_first_is_not_recalled() {

@@ -199,6 +199,11 @@ impl LedgerError {
         error.code() == Some(&SqlState::CHECK_VIOLATION) && nameless
     }
 
+    /// Whether a row was there before.
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+    }
+
     /// Whether a table is missing because no migration has run yet.
     pub(super) fn is_undefined_table(&self) -> bool {
         matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))

@@ -17,6 +17,8 @@ pub enum Lock {
     Jobs,
     /// Make partitions. This lock is held for one transaction only.
     Partitions,
+    /// Change rows of `rooms` and `users`. This lock is held for the rest of a transaction.
+    Rows,
 }
 
 impl Lock {
@@ -28,6 +30,7 @@ impl Lock {
                 Self::Schema => 1,
                 Self::Jobs => 2,
                 Self::Partitions => 3,
+                Self::Rows => 4,
             }
     }
 }

@@ -2,7 +2,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Database, LedgerError, Verdict, events::write_events, rooms::project_rooms, users::project_users};
+use super::{
+    Database, LedgerError, Verdict,
+    batch::project,
+    events::{Means, events_of, write_events},
+};
 use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::Entry,
@@ -21,9 +25,8 @@ impl Database {
         let mut client = self.lend().await?;
         let work = async {
             let step = client.transaction().await?;
-            write_events(&step, &entries).await?;
-            project_rooms(&step, &entries).await?;
-            project_users(&step, &entries).await?;
+            write_events(&step, &events_of(&entries), Means::Copy).await?;
+            project(&step, &entries).await?;
             Ok(step.rollback().await?)
         };
         let outcome = self.within(work).await;

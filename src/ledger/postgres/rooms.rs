@@ -15,12 +15,15 @@ use crate::ledger::{
     table::{self, Table as _, Written as _},
 };
 
-/// A row that tells more about a room than the one in the table. Film and state have versions of their own in the epoch of the row; 0 stands
-/// for those of an earlier epoch, which stay until newer ones are told. So the row of a closed room shows what was played last.
-static UPSERT: LazyLock<String> = LazyLock::new(|| {
-    let next = RoomRow::COLUMNS.len() + 1;
-    let newer = |than: &str| format!("(rooms.epoch, rooms.{than}) < (excluded.epoch, excluded.{than})");
-    let told = |part: &str| format!("(excluded.{part} > 0 AND {})", newer(part));
+/// Whether a given row tells something of a version that is newer than that of the row in the table.
+fn newer(than: &str) -> String {
+    format!("(rooms.epoch, rooms.{than}) < (excluded.epoch, excluded.{than})")
+}
+
+/// The assignments from a given row. Film and state have versions of their own in the epoch of the row; 0 stands for those of an earlier
+/// epoch, which stay until newer ones are told. So the row of a closed room shows what was played last.
+static SET: LazyLock<String> = LazyLock::new(|| {
+    let told = |part: &str| format!("excluded.{part} > 0 AND {}", newer(part));
     let set = table::assignments::<RoomRow>(&["id", "epoch"], |_, name| {
         let is_newer = if RoomRow::AGE.contains(&name) {
             newer("version")
@@ -31,31 +34,53 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
         };
         format!("CASE WHEN {is_newer} THEN excluded.\"{name}\" ELSE rooms.\"{name}\" END")
     });
-    let part = |part: &str| format!("CASE WHEN {0} THEN excluded.{part} ELSE rooms.{part} END", newer(part));
+    let part = |part: &str| format!("{part} = CASE WHEN {} THEN excluded.{part} ELSE rooms.{part} END", newer(part));
     format!(
-        "INSERT INTO rooms ({names}, created_at, archived_at, film_version, state_version)
-         SELECT * FROM unnest({arrays}, ${next}::timestamptz[], ${archived}::timestamptz[], ${film}::bigint[], ${state}::bigint[])
-         ON CONFLICT (id) DO UPDATE SET {set}, epoch = excluded.epoch,
-             film_version = {film_version}, state_version = {state_version},
+        "{set}, epoch = excluded.epoch, {film}, {state},
              archived_at = CASE WHEN {newer} THEN excluded.archived_at ELSE rooms.archived_at END,
              created_at = CASE WHEN {newer} AND rooms.archived_at IS NOT NULL AND excluded.archived_at IS NULL
-                 THEN excluded.created_at ELSE rooms.created_at END
-         WHERE {newer} OR {newer_film} OR {newer_state}",
-        names = table::names::<RoomRow>(),
-        arrays = table::arrays::<RoomRow>(),
-        archived = next + 1,
-        film = next + 2,
-        state = next + 3,
-        film_version = part("film_version"),
-        state_version = part("state_version"),
+                 THEN excluded.created_at ELSE rooms.created_at END",
+        film = part("film_version"),
+        state = part("state_version"),
         newer = newer("version"),
-        newer_film = newer("film_version"),
-        newer_state = newer("state_version"),
+    )
+});
+
+/// Whether a given row changes the one in the table.
+static IS_NEWS: LazyLock<String> =
+    LazyLock::new(|| ["version", "film_version", "state_version"].map(newer).join(" OR "));
+
+/// The names of all columns.
+static NAMES: LazyLock<String> =
+    LazyLock::new(|| format!("{}, created_at, archived_at, film_version, state_version", table::names::<RoomRow>()));
+
+/// The rows that are given.
+static GIVEN: LazyLock<String> = LazyLock::new(|| {
+    let next = RoomRow::COLUMNS.len() + 1;
+    let more = format!(
+        "${next}::timestamptz[], ${}::timestamptz[], ${}::bigint[], ${}::bigint[]",
+        next + 1,
+        next + 2,
+        next + 3
+    );
+    format!("unnest({}, {more}) AS excluded ({})", table::arrays::<RoomRow>(), *NAMES)
+});
+
+/// Nearly always all rows are there. An upsert would cost more: it notes in the WAL that it locks a row, and then that it changes it.
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    format!("UPDATE rooms SET {} FROM {} WHERE rooms.id = excluded.id AND ({})", *SET, *GIVEN, *IS_NEWS)
+});
+
+static UPSERT: LazyLock<String> = LazyLock::new(|| {
+    let (names, given) = (&*NAMES, &*GIVEN);
+    format!(
+        "INSERT INTO rooms ({names}) SELECT * FROM {given} ON CONFLICT (id) DO UPDATE SET {} WHERE {}",
+        *SET, *IS_NEWS
     )
 });
 
 pub(super) async fn project_rooms(step: &Transaction<'_>, entries: &[&Entry]) -> Result<(), LedgerError> {
-    // Sorted by id, so that two workers lock rows in the same order.
+    // Sorted by id, as PostgreSQL finds them fastest.
     let rooms = latest(entries.iter().copied());
     let rows: Vec<RoomRow> = rooms.values().map(Latest::row).collect();
     let created = rooms.values().map(|room| moment(room.first, "created_at"));
@@ -68,7 +93,12 @@ pub(super) async fn project_rooms(step: &Transaction<'_>, entries: &[&Entry]) ->
     arrays.push(Box::new(archived.collect::<Result<Vec<Option<Timestamp>>, _>>()?));
     arrays.push(Box::new(films.collect::<Result<Vec<i64>, _>>()?));
     arrays.push(Box::new(states.collect::<Result<Vec<i64>, _>>()?));
-    let upsert = step.prepare_cached(&UPSERT).await?;
-    step.execute(&upsert, &values(&arrays)).await?;
+    let update = step.prepare_cached(&UPDATE).await?;
+    let updated = step.execute(&update, &values(&arrays)).await?;
+    if updated < rooms.len() as u64 {
+        // Rooms without a row, or news that are old.
+        let upsert = step.prepare_cached(&UPSERT).await?;
+        step.execute(&upsert, &values(&arrays)).await?;
+    }
     Ok(())
 }

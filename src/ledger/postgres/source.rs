@@ -37,7 +37,7 @@ impl Source for Row {
         Ok(self.try_get::<_, Uuid>(column)?.to_string())
     }
 
-    /// Serialized again, because `jsonb` has its own order of fields.
+    /// In one form, whoever wrote it.
     fn json(&self, column: &'static str) -> Result<Box<RawValue>, LedgerError> {
         let value: Value = self.try_get(column)?;
         RawValue::from_string(value.to_string()).map_err(|_| LedgerError::Range(column))
