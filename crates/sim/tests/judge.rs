@@ -384,3 +384,25 @@ fn a_kept_signal_that_was_dropped() {
     });
     assert!(seen, "no signal was kept for anybody, or the judge does not see that one is missing");
 }
+
+#[test]
+fn a_signal_that_came_on_the_socket_before_was_not_kept() {
+    let events = honest();
+    let mut moved = 0;
+    for place in got(&events, "OFFER") {
+        let (mut story, (client, socket)) = (events.clone(), line(&events[place]));
+        let mut received = story.remove(place);
+        if !crimes(&story).contains(&Crime::Signals) {
+            continue;
+        }
+        let id = &frame(&mut received)["offer"]["n"];
+        let is_it = |entered: &Entered| matches!(&entered.event, Event::Sent { frame, .. } if frame["id"] == *id);
+        let sent = story.iter().position(is_it).unwrap();
+        let Event::Got { frame, .. } = received.event else { panic!("{received:?}") };
+        let event = Event::Got { line: (client, socket - 1), frame };
+        story.insert(sent + 1, Entered { at: story[sent].at, event });
+        assert_eq!(crimes(&story), []);
+        moved += 1;
+    }
+    assert!(moved > 0, "no signal was kept for anybody");
+}
