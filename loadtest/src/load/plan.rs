@@ -21,6 +21,9 @@ pub(crate) const MAX_RATE: u32 = 90;
 /// Rooms that are joined at the same time, unless it is said otherwise.
 const CONCURRENT_ROOMS: u16 = 32;
 
+/// The length of ids of rooms and users: as short as random ones can be.
+const ID_BYTES: usize = 16;
+
 static PLANS: AtomicU32 = AtomicU32::new(0);
 
 /// Clients in rooms, and what they send.
@@ -53,7 +56,7 @@ impl Plan {
         Self {
             targets: targets.to_vec(),
             peer,
-            name: format!("load-{}-{}", std::process::id(), PLANS.fetch_add(1, Ordering::Relaxed)),
+            name: format!("l{}-{}", std::process::id(), PLANS.fetch_add(1, Ordering::Relaxed)),
             first_room: 0,
             rooms,
             members,
@@ -92,8 +95,8 @@ impl Plan {
         let join = Join {
             server: *self.targets.get(node).context("there is no server")?,
             peer: self.peer,
-            room: &format!("{}-{room}", self.name),
-            user: &format!("user-{room}-{member}"),
+            room: &format!("{}-{room:0width$}", self.name, width = ID_BYTES.saturating_sub(self.name.len() + 1)),
+            user: &format!("user-{room:07}-{member:03}"),
             features: &features,
             source: self.clients.source(room, self.all_sockets),
         };
