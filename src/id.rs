@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode, encode::Write};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -69,6 +70,18 @@ macro_rules! text_id {
             }
         }
 
+        impl<C> Encode<C> for $name {
+            fn encode<W: Write>(&self, to: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+                to.str(&self.0)?.ok()
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(from: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+                Self::parse(from.str()?).map_err(|_| decode::Error::message("it is no id"))
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -104,6 +117,18 @@ impl ConnId {
     /// A fresh one.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+}
+
+impl<C> Encode<C> for ConnId {
+    fn encode<W: Write>(&self, to: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        to.bytes(self.0.as_bytes())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for ConnId {
+    fn decode(from: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        Uuid::from_slice(from.bytes()?).map(Self).map_err(|_| decode::Error::message("it is no id of a connection"))
     }
 }
 

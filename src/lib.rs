@@ -19,6 +19,7 @@
 
 pub mod auth;
 pub mod backend;
+mod cbor;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -20,5 +20,7 @@ pub use ports::{
     Backend, Backlog, Cluster, Commit, Delivery, DeploymentError, Due, Inbox, LedgerFeed, LedgerQueue, Membership,
     Proposal, QueueLevel, QueueReading, QueuedEntry, Renewal, RoomEvents, RoomStore, ShortCodes, SignalBus, answered,
 };
-pub use redis::{Connector, ConnectorError, Layout, RedisConnection, RedisNode, RedisParts, RedisQueue};
+pub use redis::{
+    Connector, ConnectorError, InspectError, Inspector, Layout, RedisConnection, RedisNode, RedisParts, RedisQueue,
+};
 pub use retention::Retention;

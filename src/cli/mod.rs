@@ -5,6 +5,7 @@ mod config;
 mod environment;
 mod hangup;
 mod healthcheck;
+mod inspect;
 mod migrate;
 mod serve;
 mod sleep;
@@ -42,6 +43,8 @@ enum Command {
     Config(config::Show),
     /// Query the ledger
     Audit(audit::Audit),
+    /// Print what keys in Redis hold, as JSON
+    Inspect(inspect::Inspect),
     /// Ask a running node on this machine whether it is alive; exit code 0 or 1
     Healthcheck(healthcheck::Healthcheck),
     /// Do nothing for some seconds: for images that have no shell
@@ -113,6 +116,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Audit(audit)) => {
             environment.print();
             audit.run()
+        }
+        Some(Command::Inspect(inspect)) => {
+            environment.print();
+            inspect.run()
         }
         Some(Command::Healthcheck(check)) => check.run(),
         Some(Command::Sleep(sleep)) => Ok(sleep.run()),

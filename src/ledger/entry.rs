@@ -117,7 +117,9 @@ impl Entry {
         if let Some(state) = &self.state {
             return Some(state.film);
         }
-        let film = |change| if let Trace::Film(timeline) = trace(change) { Some(Film::from(timeline)) } else { None };
+        let at = self.update.at;
+        let film =
+            |change| if let Trace::Film(playback) = trace(change) { Some(Film::new(playback, at)) } else { None };
         self.update.changes.iter().rev().find_map(film)
     }
 
@@ -168,7 +170,7 @@ mod tests {
     use crate::{
         clock::Millis,
         id::{ConnId, RoomId},
-        room::{Attempt, Attempts, Gate, Json, LeftReason, Misses, Refusal, Role, Timeline, Vacancy},
+        room::{Attempt, Attempts, Gate, Json, LeftReason, Misses, Playback, Refusal, Role, Sent, Vacancy},
     };
 
     const NOW: Millis = 1_700_000_000_000;
@@ -215,7 +217,8 @@ mod tests {
 
     /// Every change that does something to [`room`]. The match asks for those that are missing.
     fn changes() -> Vec<Change> {
-        let timeline = Timeline { position: 12.5, playing: true, rate: 1.25, at: NOW + 5, by: Some(user("ana")) };
+        let playback = Playback { position: 12.5, playing: true, rate: 1.25 };
+        let timeline = playback.timeline(NOW + 5, &user("ana"));
         let gate = Gate { target: 12.5, opened: NOW, deadline: NOW + 7_000, waiting: vec![user("ben")], ready: 0 };
         let (ana, ben, conn) = (user("ana"), user("ben"), ConnId::random());
         let left = |who: &UserId, reason, vacancy| Change::Left {
@@ -247,18 +250,17 @@ mod tests {
             Change::Renamed { user: ben.clone(), username: "Ben".into() },
             Change::PlayPause {
                 by: ben.clone(),
-                position: None,
                 event: Some(1.0),
-                rate: None,
-                timeline: timeline.clone(),
+                playback,
+                sent: Sent { position: false, rate: false },
             },
-            Change::Sought { by: ben.clone(), event: None, timeline: timeline.clone(), gate: Some(gate) },
+            Change::Sought { by: ben.clone(), event: None, playback, gate: Some(gate) },
             Change::Ready { user: ben.clone() },
-            Change::Released { target: 12.5, opened: NOW, timeline: timeline.clone() },
-            Change::Heartbeat { by: ana.clone(), event: None, timeline: timeline.clone() },
-            Change::Corrected { timeline: timeline.clone() },
+            Change::Released { target: 12.5, opened: NOW, timeline },
+            Change::Heartbeat { by: ana.clone(), event: None, playback },
+            Change::Corrected { by: ana.clone(), playback },
             Change::Watching { user: ben.clone(), watching: false },
-            Change::UrlChanged { by: ana.clone(), url: "https://x.org/1".into(), time: None, timeline },
+            Change::UrlChanged { by: ana.clone(), url: "https://x.org/1".into(), time: None, playback },
             Change::Broadcast { by: ana.clone(), event: "chat".into(), data: Some(payload()) },
             Change::PinMissed { misses },
             Change::Refused { attempt, attempts },
@@ -339,8 +341,8 @@ mod tests {
             let (update, after) = apply(room, vec![change]);
             Entry::new(&update, &node(), &after).map(|entry| entry.state.is_some())
         };
-        let timeline = Timeline::start(NOW);
-        let moved = || Change::Corrected { timeline: timeline.clone() };
+        let playback = Playback { position: 0.0, playing: false, rate: 1.0 };
+        let moved = || Change::Corrected { by: user("ana"), playback };
         assert_eq!(stated(&room(), moved()), Some(false));
         assert_eq!(stated(&room(), Change::Ready { user: user("ben") }), None);
         assert_eq!(stated(&room(), Change::HostChanged { host: user("ben") }), Some(true));

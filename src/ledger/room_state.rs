@@ -1,34 +1,55 @@
 use std::sync::Arc;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cbor,
     clock::Millis,
     id::UserId,
-    room::{Digest, Room, Timeline},
+    room::{Digest, Playback, Room, Timeline},
 };
 
 /// Where the film of a room is: at the time `at` it was at `position`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct Film {
+    #[cbor(n(0), with = "cbor::number")]
     pub position: f64,
+    #[n(1)]
     pub playing: bool,
+    #[cbor(n(2), with = "cbor::number")]
     pub rate: f64,
+    #[n(3)]
     pub at: Millis,
 }
 
 /// What is needed to open a room again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+#[cbor(map)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct RoomState {
+    #[n(0)]
     pub host: Option<UserId>,
+    #[n(1)]
     pub host_origin: Option<Digest>,
+    #[cbor(n(2), with = "cbor::shared_text::option", has_nil)]
     pub url: Option<Arc<str>>,
+    #[n(3)]
     pub guest_control: bool,
+    #[n(4)]
     pub pin: Option<Digest>,
+    #[n(5)]
     pub empty_until: Option<Millis>,
+    #[n(6)]
     pub film: Film,
+}
+
+impl Film {
+    pub(super) fn new(playback: Playback, at: Millis) -> Self {
+        let Playback { position, playing, rate } = playback;
+        Self { position, playing, rate, at }
+    }
 }
 
 impl From<&Timeline> for Film {

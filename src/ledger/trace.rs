@@ -9,7 +9,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, UserId},
     protocol::Code,
-    room::{Attempt, Change, Json, LeftReason, Member, Role, Timeline},
+    room::{Attempt, Change, Json, LeftReason, Member, Playback, Role},
 };
 
 macro_rules! event_types {
@@ -229,18 +229,19 @@ pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Opti
         Change::RoleChanged { user, role, by } => (Some(user), Detail::Role { role: *role, by }),
         Change::GuestControl { enabled, by } => (Some(by), Detail::Guests { enabled: *enabled }),
         Change::Renamed { user, username } => (Some(user), Detail::Name { username }),
-        Change::PlayPause { by, timeline, event, rate, position: _ } => {
-            let (control, current_time) = (control(timeline.playing), timeline.position);
-            (Some(by), Detail::Play { control, current_time, event_timestamp: *event, rate: *rate })
+        Change::PlayPause { by, event, playback, sent } => {
+            let (control, current_time) = (control(playback.playing), playback.position);
+            let rate = sent.rate.then_some(playback.rate);
+            (Some(by), Detail::Play { control, current_time, event_timestamp: *event, rate })
         }
-        Change::Sought { by, event, timeline: Timeline { position, playing, .. }, gate: _ } => {
+        Change::Sought { by, event, playback: Playback { position, playing, rate: _ }, gate: _ } => {
             let detail = Detail::Seek { current_time: *position, is_playing: *playing, event_timestamp: *event };
             (Some(by), detail)
         }
         Change::Released { target, opened: _, timeline: _ } => {
             (None, Detail::Released { control: control(true), current_time: *target, gate: true })
         }
-        Change::UrlChanged { by, url, time, timeline: _ } => (Some(by), Detail::Url { url, current_time: *time }),
+        Change::UrlChanged { by, url, time, playback: _ } => (Some(by), Detail::Url { url, current_time: *time }),
         Change::Broadcast { by, event, data: _ } => (Some(by), Detail::Broadcast { event, bytes: payload }),
         Change::Refused { attempt: Attempt { user, conn, origin, what, refusal }, attempts: _ } => {
             let (action, code) = (what.as_ref(), Code::from(*refusal).as_str());
@@ -264,7 +265,7 @@ pub(super) enum Trace<'a> {
     /// An event alone.
     Event,
     /// The position of the film, which the change tells.
-    Film(&'a Timeline),
+    Film(Playback),
     /// What a room is like apart from that; the change tells only a part of it.
     Room,
     /// The row of a user, which the change tells, and what the room is like.
@@ -288,10 +289,10 @@ pub(super) fn trace(change: &Change) -> Trace<'_> {
         | Change::HostChanged { .. }
         | Change::GuestControl { .. }
         | Change::UrlChanged { .. } => Trace::Room,
-        Change::PlayPause { timeline, .. }
-        | Change::Sought { timeline, .. }
-        | Change::Heartbeat { timeline, .. }
-        | Change::Corrected { timeline } => Trace::Film(timeline),
+        Change::PlayPause { playback, .. }
+        | Change::Sought { playback, .. }
+        | Change::Heartbeat { playback, .. }
+        | Change::Corrected { playback, .. } => Trace::Film(*playback),
         Change::Closed => Trace::Closed,
         // A gate that opens does not move the film: the seek before it has.
         Change::Released { .. } | Change::Away { .. } | Change::Broadcast { .. } | Change::Refused { .. } => {

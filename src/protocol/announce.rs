@@ -182,6 +182,7 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
     use Announcement as News;
     use Audience::{All, AllBut};
 
+    let at = stamp.timestamp;
     let mut tell = |audience, what| tell(audience, ServerFrame::Room(RoomFrame { what, stamp }));
     match change {
         Change::Joined { member, host } => tell(AllBut(&member.user), joined(member, *host)),
@@ -202,26 +203,26 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         Change::RoleChanged { user, role, by: _ } => tell(All, News::RoleChanged { user_id: user, role: *role }),
         Change::GuestControl { enabled, by } => tell(All, News::GuestControl { enabled: *enabled, user_id: by }),
         Change::Renamed { user, username } => tell(All, News::UsernameUpdated { user_id: user, username }),
-        Change::PlayPause { by, position, event, rate, timeline } => tell(
+        Change::PlayPause { by, event, playback, sent } => tell(
             All,
             News::PlayPause {
                 user_id: by.as_str(),
-                control: if timeline.playing { "play" } else { "pause" },
-                current_time: *position,
+                control: if playback.playing { "play" } else { "pause" },
+                current_time: sent.position.then_some(playback.position),
                 event_timestamp: *event,
-                rate: *rate,
-                timeline: timeline.into(),
+                rate: sent.rate.then_some(playback.rate),
+                timeline: Line::new(playback, at),
             },
         ),
-        Change::Sought { by, event, timeline, gate } => tell(
+        Change::Sought { by, event, playback, gate } => tell(
             All,
             News::SeekPause {
                 user_id: by,
-                current_time: timeline.position,
-                is_playing: timeline.playing,
+                current_time: playback.position,
+                is_playing: playback.playing,
                 event_timestamp: *event,
                 deadline: gate.as_ref().map(|gate| gate.deadline),
-                timeline: timeline.into(),
+                timeline: Line::new(playback, at),
             },
         ),
         Change::Released { target, opened, timeline } => tell(
@@ -235,18 +236,19 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
                 timeline: timeline.into(),
             },
         ),
-        Change::Heartbeat { by, event, timeline } => tell(
+        Change::Heartbeat { by, event, playback } => tell(
             AllBut(by),
             News::HostHeartbeat {
                 user_id: by,
-                current_time: timeline.position,
-                is_playing: timeline.playing,
+                current_time: playback.position,
+                is_playing: playback.playing,
                 event_timestamp: *event,
-                timeline: timeline.into(),
+                timeline: Line::new(playback, at),
             },
         ),
-        Change::UrlChanged { by, url, time, timeline } => {
-            tell(All, News::UrlChange { user_id: by, url, current_time: *time, timeline: timeline.into() });
+        Change::UrlChanged { by, url, time, playback } => {
+            let timeline = Line::new(playback, at);
+            tell(All, News::UrlChange { user_id: by, url, current_time: *time, timeline });
         }
         Change::Broadcast { by, event, data } => {
             tell(All, News::Broadcast { user_id: by, event, data: data.as_ref() });

@@ -61,8 +61,8 @@ impl Generation {
             // They end a peer connection only for this frame.
             Change::Left { user, .. } => Some((None, ServerFrame::Leave { user_id: user })),
             // They repeat the command after 3 s unless it is confirmed.
-            Change::PlayPause { by, timeline, .. } => {
-                let control = if timeline.playing { "play" } else { "pause" };
+            Change::PlayPause { by, playback, .. } => {
+                let control = if playback.playing { "play" } else { "pause" };
                 Some((Some(by), ServerFrame::PlaybackAck { to: by, control, user_id: SERVER }))
             }
             _ => None,

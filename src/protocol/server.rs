@@ -4,7 +4,7 @@ use super::{Code, IceServer, RoomFrame, RoomState, ServerFrameType, SignalFrame,
 use crate::{
     clock::Millis,
     id::{ConnId, UserId},
-    room::{Json, Role, Timeline},
+    room::{Json, Playback, Role, Timeline},
 };
 
 /// The timeline, for clients that follow the clock of the room.
@@ -20,6 +20,12 @@ pub struct Line {
     pub rate: f64,
     /// The server's clock.
     pub at: Millis,
+}
+
+impl Line {
+    pub(super) fn new(playback: &Playback, at: Millis) -> Self {
+        Self { position: playback.position, playing: playback.playing, rate: playback.rate, at }
+    }
 }
 
 impl From<&Timeline> for Line {

@@ -1,3 +1,4 @@
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, Refusal};
@@ -12,24 +13,30 @@ const BURST: Millis = 10;
 const EVERY: Millis = 10_000;
 
 /// A refused attempt, for auditors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 pub struct Attempt {
     /// The claimed user id.
+    #[n(0)]
     pub user: UserId,
     /// The connection.
+    #[n(1)]
     pub conn: ConnId,
     /// The origin.
+    #[n(2)]
     pub origin: Digest,
     /// The type of the frame.
+    #[n(3)]
     pub what: Box<str>,
     /// The reason of the refusal.
+    #[n(4)]
     pub refusal: Refusal,
 }
 
 /// The budget of recorded attempts. It is limited because anyone who knows the id of a room can make attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Attempts {
     /// When the budget is full again.
+    #[n(0)]
     whole_at: Millis,
 }
 

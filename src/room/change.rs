@@ -1,78 +1,275 @@
 use std::sync::Arc;
 
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode, encode::Write};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Attempts, Digest, Gate, Json, Member, Misses, Presence, Role, Room, Timeline, Vacancy};
+use super::{Attempt, Attempts, Digest, Gate, Json, Member, Misses, Playback, Presence, Role, Room, Timeline, Vacancy};
 use crate::{
+    cbor,
     clock::Millis,
     id::{ConnId, UserId},
 };
 
 /// A change of a room from one version to the next. Nodes send changes to each other, members are told of them
 /// ([`crate::protocol::announce`]), and the ledger records them ([`crate::ledger::Event`]).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+#[cbor(flat)]
 #[allow(missing_docs, reason = "the fields say it; where they do not, there is a comment")]
 pub enum Change {
     /// The room was created, by the member that joins next.
-    Created { epoch: u64, pin: Option<Digest>, by: UserId },
+    #[n(0)]
+    Created {
+        #[n(0)]
+        epoch: u64,
+        #[n(1)]
+        pin: Option<Digest>,
+        #[n(2)]
+        by: UserId,
+    },
     /// A user joined.
-    Joined { member: Member, host: bool },
+    #[n(1)]
+    Joined {
+        #[n(0)]
+        member: Member,
+        #[n(1)]
+        host: bool,
+    },
     /// A member joined again, on the same socket or on another one.
-    Rejoined { member: Member, host: bool, was_away: bool },
+    #[n(2)]
+    Rejoined {
+        #[n(0)]
+        member: Member,
+        #[n(1)]
+        host: bool,
+        #[n(2)]
+        was_away: bool,
+    },
     /// A member resumed its seat.
-    Back { member: Member, was_away: bool },
+    #[n(3)]
+    Back {
+        #[n(0)]
+        member: Member,
+        #[n(1)]
+        was_away: bool,
+    },
     /// The socket of a member was lost; its seat is kept.
-    Away { user: UserId, since: Millis, until: Millis },
+    #[n(4)]
+    Away {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        since: Millis,
+        #[n(2)]
+        until: Millis,
+    },
     /// A member left. A vacancy keeps its role as host; `empty_until` is set if it was the last one.
-    Left { user: UserId, conn: ConnId, reason: LeftReason, vacancy: Option<Vacancy>, empty_until: Option<Millis> },
+    #[n(5)]
+    Left {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        conn: ConnId,
+        #[n(2)]
+        reason: LeftReason,
+        #[n(3)]
+        vacancy: Option<Vacancy>,
+        #[n(4)]
+        empty_until: Option<Millis>,
+    },
     /// The host changed.
-    HostChanged { host: UserId },
+    #[n(6)]
+    HostChanged {
+        #[n(0)]
+        host: UserId,
+    },
     /// The role of a member changed.
-    RoleChanged { user: UserId, role: Role, by: UserId },
+    #[n(7)]
+    RoleChanged {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        role: Role,
+        #[n(2)]
+        by: UserId,
+    },
     /// Guest control was switched on or off.
-    GuestControl { enabled: bool, by: UserId },
+    #[n(8)]
+    GuestControl {
+        #[n(0)]
+        enabled: bool,
+        #[n(1)]
+        by: UserId,
+    },
     /// The name of a member changed.
-    Renamed { user: UserId, username: Box<str> },
-    /// The film was started or stopped. `position`, `event` and `rate` are as the sender gave them.
-    PlayPause { by: UserId, position: Option<f64>, event: Option<f64>, rate: Option<f64>, timeline: Timeline },
+    #[n(9)]
+    Renamed {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        username: Box<str>,
+    },
+    /// The film was started or stopped. `event` is as the sender gave it.
+    #[n(10)]
+    PlayPause {
+        #[n(0)]
+        by: UserId,
+        #[cbor(n(1), with = "cbor::number::option", has_nil)]
+        event: Option<f64>,
+        #[n(2)]
+        playback: Playback,
+        #[n(3)]
+        sent: Sent,
+    },
     /// The film was sought; the gate, if any, waits for the other members.
-    Sought { by: UserId, event: Option<f64>, timeline: Timeline, gate: Option<Gate> },
+    #[n(11)]
+    Sought {
+        #[n(0)]
+        by: UserId,
+        #[cbor(n(1), with = "cbor::number::option", has_nil)]
+        event: Option<f64>,
+        #[n(2)]
+        playback: Playback,
+        #[n(3)]
+        gate: Option<Gate>,
+    },
     /// A member has loaded the target of the seek.
-    Ready { user: UserId },
+    #[n(12)]
+    Ready {
+        #[n(0)]
+        user: UserId,
+    },
     /// The gate opened.
-    Released { target: f64, opened: Millis, timeline: Timeline },
+    #[n(13)]
+    Released {
+        #[cbor(n(0), with = "cbor::number")]
+        target: f64,
+        #[n(1)]
+        opened: Millis,
+        #[n(2)]
+        timeline: Timeline,
+    },
     /// The position of the host, for all members to follow.
-    Heartbeat { by: UserId, event: Option<f64>, timeline: Timeline },
+    #[n(14)]
+    Heartbeat {
+        #[n(0)]
+        by: UserId,
+        #[cbor(n(1), with = "cbor::number::option", has_nil)]
+        event: Option<f64>,
+        #[n(2)]
+        playback: Playback,
+    },
     /// The position of the film, which is not announced.
-    Corrected { timeline: Timeline },
+    #[n(15)]
+    Corrected {
+        #[n(0)]
+        by: UserId,
+        #[n(1)]
+        playback: Playback,
+    },
     /// A member began or stopped reporting positions.
-    Watching { user: UserId, watching: bool },
+    #[n(16)]
+    Watching {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        watching: bool,
+    },
     /// The url changed. `time` is in seconds, if given.
-    UrlChanged { by: UserId, url: Arc<str>, time: Option<f64>, timeline: Timeline },
+    #[n(17)]
+    UrlChanged {
+        #[n(0)]
+        by: UserId,
+        #[cbor(n(1), with = "cbor::shared_text")]
+        url: Arc<str>,
+        #[cbor(n(2), with = "cbor::number::option", has_nil)]
+        time: Option<f64>,
+        #[n(3)]
+        playback: Playback,
+    },
     /// A message of the application.
-    Broadcast { by: UserId, event: Box<str>, data: Option<Json> },
+    #[n(18)]
+    Broadcast {
+        #[n(0)]
+        by: UserId,
+        #[n(1)]
+        event: Box<str>,
+        #[n(2)]
+        data: Option<Json>,
+    },
     /// A wrong PIN was shown; this is not announced.
-    PinMissed { misses: Misses },
+    #[n(19)]
+    PinMissed {
+        #[n(0)]
+        misses: Misses,
+    },
     /// An attempt was refused; this is not announced.
-    Refused { attempt: Attempt, attempts: Attempts },
+    #[n(20)]
+    Refused {
+        #[n(0)]
+        attempt: Attempt,
+        #[n(1)]
+        attempts: Attempts,
+    },
     /// The room was empty for too long.
+    #[n(21)]
     Closed,
 }
 
+/// What of a room's record a change replaces, beside its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Footprint {
+    /// Nothing.
+    Nothing,
+    /// The whole playback: the timeline, and the gate, of which there is none afterwards.
+    Playback,
+    /// Something else.
+    Room,
+}
+
+/// Which numbers of a PLAY_PAUSE its sender gave; the room had the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Whether it gave a position.
+    pub position: bool,
+    /// Whether it gave a rate.
+    pub rate: bool,
+}
+
+/// In records it is one byte.
+impl<C> Encode<C> for Sent {
+    fn encode<W: Write>(&self, to: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        to.u8(u8::from(self.position) | u8::from(self.rate) << 1)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Sent {
+    fn decode(from: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        let bits = from.u8()?;
+        Ok(Self { position: bits & 1 != 0, rate: bits & 2 != 0 })
+    }
+}
+
 /// Why a member left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[cbor(flat)]
 pub enum LeftReason {
     /// The member sent LEAVE.
+    #[n(0)]
     Left,
     /// The socket was lost, and the member cannot resume.
+    #[n(1)]
     Disconnected,
     /// The resume window has passed.
+    #[n(2)]
     Expired,
     /// The member was kicked.
+    #[n(3)]
     Kicked {
         /// The user who kicked it.
+        #[n(0)]
         by: UserId,
         /// The reason.
+        #[n(1)]
         note: Option<Box<str>>,
     },
 }
@@ -127,6 +324,32 @@ impl Change {
         }
     }
 
+    /// What of the room's record it replaces.
+    pub fn footprint(&self) -> Footprint {
+        match self {
+            Self::Broadcast { .. } => Footprint::Nothing,
+            Self::PlayPause { .. } | Self::Heartbeat { .. } | Self::Corrected { .. } => Footprint::Playback,
+            Self::Created { .. }
+            | Self::Joined { .. }
+            | Self::Rejoined { .. }
+            | Self::Back { .. }
+            | Self::Away { .. }
+            | Self::Left { .. }
+            | Self::HostChanged { .. }
+            | Self::RoleChanged { .. }
+            | Self::GuestControl { .. }
+            | Self::Renamed { .. }
+            | Self::Sought { .. }
+            | Self::Ready { .. }
+            | Self::Released { .. }
+            | Self::Watching { .. }
+            | Self::UrlChanged { .. }
+            | Self::PinMissed { .. }
+            | Self::Refused { .. }
+            | Self::Closed => Footprint::Room,
+        }
+    }
+
     /// Whether a refused client may be admitted after it.
     pub fn makes_room(&self) -> bool {
         matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Closed)
@@ -136,7 +359,7 @@ impl Change {
     pub(super) fn weight(&self) -> usize {
         let text = match self {
             Self::Broadcast { by: _, event, data } => event.len() + data.as_ref().map_or(0, |data| data.0.get().len()),
-            Self::UrlChanged { by: _, url, time: _, timeline: _ } => url.len(),
+            Self::UrlChanged { by: _, url, time: _, playback: _ } => url.len(),
             Self::Created { epoch: _, pin: _, by: _ }
             | Self::Joined { member: _, host: _ }
             | Self::Rejoined { member: _, host: _, was_away: _ }
@@ -147,12 +370,12 @@ impl Change {
             | Self::RoleChanged { user: _, role: _, by: _ }
             | Self::GuestControl { enabled: _, by: _ }
             | Self::Renamed { user: _, username: _ }
-            | Self::PlayPause { by: _, position: _, event: _, rate: _, timeline: _ }
-            | Self::Sought { by: _, event: _, timeline: _, gate: _ }
+            | Self::PlayPause { by: _, event: _, playback: _, sent: _ }
+            | Self::Sought { by: _, event: _, playback: _, gate: _ }
             | Self::Ready { user: _ }
             | Self::Released { target: _, opened: _, timeline: _ }
-            | Self::Heartbeat { by: _, event: _, timeline: _ }
-            | Self::Corrected { timeline: _ }
+            | Self::Heartbeat { by: _, event: _, playback: _ }
+            | Self::Corrected { by: _, playback: _ }
             | Self::Watching { user: _, watching: _ }
             | Self::PinMissed { misses: _ }
             | Self::Refused { attempt: _, attempts: _ }
@@ -207,12 +430,15 @@ impl Change {
                     member.username = Some(username.clone());
                 }
             }
-            Self::PlayPause { timeline, by: _, position: _, event: _, rate: _ } => {
-                room.timeline = timeline.clone();
+            // The last two are decided only while there is no gate.
+            Self::PlayPause { by, playback, event: _, sent: _ }
+            | Self::Heartbeat { by, playback, event: _ }
+            | Self::Corrected { by, playback } => {
+                room.timeline = playback.timeline(at, by);
                 room.gate = None;
             }
-            Self::Sought { timeline, gate, by: _, event: _ } => {
-                room.timeline = timeline.clone();
+            Self::Sought { by, playback, gate, event: _ } => {
+                room.timeline = playback.timeline(at, by);
                 room.gate.clone_from(gate);
             }
             Self::Ready { user } => {
@@ -222,9 +448,6 @@ impl Change {
                 }
             }
             Self::Released { target: _, opened: _, timeline: _ } => room.gate = None,
-            Self::Heartbeat { timeline, by: _, event: _ } | Self::Corrected { timeline } => {
-                room.timeline = timeline.clone();
-            }
             Self::Watching { user, watching } => {
                 if let Some(member) = room.member_mut(user) {
                     member.watching = *watching;
@@ -233,9 +456,9 @@ impl Change {
                     room.uncount(user);
                 }
             }
-            Self::UrlChanged { url, timeline, by: _, time: _ } => {
+            Self::UrlChanged { by, url, playback, time: _ } => {
                 room.url = Some(url.clone());
-                room.timeline = timeline.clone();
+                room.timeline = playback.timeline(at, by);
                 room.gate = None;
             }
             Self::PinMissed { misses } => room.misses = Some(*misses),

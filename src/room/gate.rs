@@ -1,21 +1,27 @@
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Timeline};
-use crate::{clock::Millis, id::UserId};
+use crate::{cbor, clock::Millis, id::UserId};
 
 /// The ready gate: after a seek the film goes on when the other members have loaded the target. The gate opens when enough members are
 /// ready, or at its deadline, so that a silent member cannot block the room.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 pub struct Gate {
     /// The target of the seek; a READY must name exactly this number.
+    #[cbor(n(0), with = "cbor::number")]
     pub target: f64,
     /// When the seek was decided: the film runs on from there.
+    #[n(1)]
     pub opened: Millis,
     /// The time at which the gate opens in any case.
+    #[n(2)]
     pub deadline: Millis,
     /// The members that are still loading.
+    #[n(3)]
     pub waiting: Vec<UserId>,
     /// The number of ready members.
+    #[n(4)]
     pub ready: usize,
 }
 

@@ -1,3 +1,4 @@
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
@@ -13,10 +14,13 @@ const FORGET: Millis = 10 * 60_000;
 
 /// Wrong PINs delay the next attempt in that **room**, over all sockets and nodes: three are free, seven are possible within five seconds,
 /// then fewer and fewer. While a room is locked no PIN is checked, not even the right one, so the answer reveals nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Misses {
+    #[n(0)]
     count: u32,
+    #[n(1)]
     last: Millis,
+    #[n(2)]
     open_at: Millis,
 }
 

@@ -29,7 +29,7 @@ mod update;
 mod url_hosts;
 
 pub use attempt::{Attempt, Attempts};
-pub use change::{Change, LeftReason};
+pub use change::{Change, Footprint, LeftReason, Sent};
 pub use command::{Asked, Command, Join, Resume};
 pub use decide::{Action, Draft, decide};
 pub use due::next_due;
@@ -44,7 +44,7 @@ pub use position::StreamPosition;
 pub use refusal::Refusal;
 pub use secret::{Digest, Shown};
 pub use state::{Members, Room, Vacancy};
-pub use timeline::{MAX_POSITION, Timeline, UrlTime};
+pub use timeline::{MAX_POSITION, Playback, Timeline, UrlTime};
 pub use unknown::UnknownFields;
 pub use update::Update;
 pub use url_hosts::UrlHosts;

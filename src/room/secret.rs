@@ -1,13 +1,15 @@
 use std::fmt;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 /// The keyed hash of a secret (a PIN, a resume token, a client address). The core compares hashes in constant time and never sees the
 /// secret itself.
-#[derive(Clone, Copy, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Eq, Serialize, Deserialize, Encode, Decode)]
+#[cbor(transparent)]
 #[serde(into = "String", try_from = "String")]
-pub struct Digest([u8; 16]);
+pub struct Digest(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]);
 
 impl Digest {
     /// Takes the first 16 bytes of a longer hash.

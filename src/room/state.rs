@@ -1,10 +1,12 @@
 use std::{num::NonZero, sync::Arc};
 
 use indexmap::IndexMap;
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{Attempts, Digest, Gate, Member, Misses, Policy, Role, Timeline, UnknownFields};
 use crate::{
+    cbor,
     clock::Millis,
     id::{RoomId, UserId},
 };
@@ -13,63 +15,88 @@ use crate::{
 pub type Members = IndexMap<UserId, Member>;
 
 /// The role of a host that left without being able to resume, kept until `until`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 pub struct Vacancy {
     /// The former host.
+    #[n(0)]
     pub user: UserId,
     /// The address it must come back from.
+    #[n(1)]
     pub origin: Option<Digest>,
     /// When another host is elected.
+    #[n(2)]
     pub until: Millis,
 }
 
 /// A room. Clones share the members until one of them changes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+#[cbor(map)]
 pub struct Room {
     /// The id of the room.
+    #[n(0)]
     pub id: RoomId,
     /// The epoch: a room that was closed and created again has another one.
+    #[n(1)]
     pub epoch: u64,
     /// The epoch in which the room was created, if it was restored since: see [`Room::born`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[n(2)]
     pub born: Option<NonZero<u64>>,
     /// The version, which grows by one with every change; 0 means that the room does not exist.
+    #[n(3)]
     pub version: u64,
     /// The keyed hash of its PIN.
+    #[n(4)]
     pub pin: Option<Digest>,
     /// The wrong PINs that were tried.
+    #[n(5)]
     pub misses: Option<Misses>,
     /// The budget of recorded refusals.
+    #[n(6)]
     pub attempts: Option<Attempts>,
     /// A hash of the changes that led to this version: if two replicas of one version differ in it, their histories differ.
     #[serde(rename = "mark")]
+    #[n(7)]
     pub lineage_hash: u64,
     /// The members, including those that are away.
+    #[cbor(skip)]
     pub members: Arc<Members>,
     /// The order of the next member.
+    #[n(8)]
     pub next_order: u64,
     /// The host, always a member.
+    #[n(9)]
     pub host: Option<UserId>,
     /// The role of a host that left.
+    #[n(10)]
     pub vacancy: Option<Vacancy>,
     /// Whether all members may control playback.
+    #[n(11)]
     pub guest_control: bool,
     /// The url of the film.
+    #[cbor(n(12), with = "cbor::shared_text::option", has_nil)]
     pub url: Option<Arc<str>>,
     /// The timeline of the film.
+    #[n(13)]
     pub timeline: Timeline,
     /// The ready gate, while the room waits for members to load.
+    #[n(14)]
     pub gate: Option<Gate>,
     /// When an empty room is closed.
+    #[n(15)]
     pub empty_until: Option<Millis>,
     /// The kicked users, newest last, at most [`Room::MAX_KICKED`].
+    #[n(16)]
     pub kicked: Vec<UserId>,
     /// Fields of a later release.
-    #[serde(flatten)]
+    #[serde(skip)]
+    #[cbor(skip)]
     pub unknown: UnknownFields,
 }
 
 impl Room {
+    /// The number of its fields in records; its members have records of their own.
+    pub const FIELDS: u64 = 17;
     /// How many kicked users a room remembers.
     pub const MAX_KICKED: usize = 64;
 

@@ -1,6 +1,7 @@
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Millis, id::UserId};
+use crate::{cbor, clock::Millis, id::UserId};
 
 /// The maximum position in a film, in seconds. Players of live streams count from 1970, so today is at 1.8e9.
 pub const MAX_POSITION: f64 = 10_000_000_000.0;
@@ -12,18 +13,45 @@ const TOLERANCE: f64 = 0.5;
 /// Reports of the host are ignored for this long after another member moved the film, because the host may have sent them before it knew.
 const SETTLE: Millis = 2_000;
 
-/// The timeline of the film: at `at` it was at `position`, and since then it has advanced at `rate` if `playing`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Timeline {
-    /// The position at the time `at`, in seconds.
+/// How a change leaves the film: its timeline without the time and the user of the change.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Playback {
+    /// The position in seconds.
+    #[cbor(n(0), with = "cbor::number")]
     pub position: f64,
     /// Whether the film is playing.
+    #[n(1)]
     pub playing: bool,
     /// The playback rate.
+    #[cbor(n(2), with = "cbor::number")]
+    pub rate: f64,
+}
+
+impl Playback {
+    /// The timeline that begins when `by` changes the film at `at`.
+    pub fn timeline(self, at: Millis, by: &UserId) -> Timeline {
+        let Self { position, playing, rate } = self;
+        Timeline { position, playing, rate, at, by: Some(by.clone()) }
+    }
+}
+
+/// The timeline of the film: at `at` it was at `position`, and since then it has advanced at `rate` if `playing`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
+pub struct Timeline {
+    /// The position at the time `at`, in seconds.
+    #[cbor(n(0), with = "cbor::number")]
+    pub position: f64,
+    /// Whether the film is playing.
+    #[n(1)]
+    pub playing: bool,
+    /// The playback rate.
+    #[cbor(n(2), with = "cbor::number")]
     pub rate: f64,
     /// The server's clock.
+    #[n(3)]
     pub at: Millis,
     /// The user who moved it last.
+    #[n(4)]
     pub by: Option<UserId>,
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Change;
+use super::{Change, Footprint};
 use crate::{clock::Millis, id::RoomId};
 
 /// The changes of one commit: the first takes the room from `base` to `base + 1`.
@@ -22,6 +22,19 @@ impl Update {
     /// The version that results.
     pub fn version(&self) -> u64 {
         self.base + self.changes.len() as u64
+    }
+
+    /// What of the room's record it replaces: of more than one change with a footprint, all of it.
+    pub fn footprint(&self) -> Footprint {
+        let mut all = Footprint::Nothing;
+        for change in &self.changes {
+            all = match (all, change.footprint()) {
+                (all, Footprint::Nothing) => all,
+                (Footprint::Nothing, one) => one,
+                _ => Footprint::Room,
+            };
+        }
+        all
     }
 
     /// The approximate memory of the update, in bytes.

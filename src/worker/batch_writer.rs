@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,12 @@ pub(super) struct BatchWriter {
 struct Part<'p, 'd> {
     entries: &'p [(&'d QueuedEntry, Entry)],
     strikes: u32,
+}
+
+/// An entry as JSON, which people can read and `replay` takes; what is no entry as it is.
+fn payload(queued: &QueuedEntry) -> Cow<'_, [u8]> {
+    let json = queued.entry().and_then(Result::ok).and_then(|entry| serde_json::to_vec(&entry).ok());
+    json.map_or(Cow::Borrowed(queued.text.as_deref().unwrap_or_default()), Cow::Owned)
 }
 
 impl BatchWriter {
@@ -133,7 +139,7 @@ impl BatchWriter {
     /// Stores the entry as a dead letter, or returns why that fails while other writes succeed.
     async fn dead_letter(&mut self, queued: &QueuedEntry, why: &str) -> Result<Result<(), String>, Stopped> {
         let (stream, id) = (self.name_of(queued), queued.id.clone());
-        let letter = DeadLetter::new(stream.to_owned(), id, queued.text.as_deref().unwrap_or_default(), why.to_owned());
+        let letter = DeadLetter::new(stream.to_owned(), id, &payload(queued), why.to_owned());
         let mut refused = String::new();
         // A payload that the database does not accept as it is may be accepted in base64.
         for letter in [&letter, &letter.armoured()] {

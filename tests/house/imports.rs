@@ -5,16 +5,17 @@ use super::{files, read};
 /// Modules and what each may import, from the ones that know nothing to the one that knows everything.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("id", &[]),
+    ("cbor", &[]),
     ("clock", &[]),
     ("text", &[]),
     ("headers", &[]),
     ("limit", &["clock"]),
-    ("room", &["clock", "id"]),
+    ("room", &["cbor", "clock", "id"]),
     ("protocol", &["clock", "id", "room", "text"]),
     ("auth", &["clock", "id", "room"]),
     ("config", &["auth", "clock", "id", "protocol", "room"]),
     ("telemetry", &["config", "id", "protocol"]),
-    ("ledger", &["clock", "config", "id", "protocol", "room", "telemetry"]),
+    ("ledger", &["cbor", "clock", "config", "id", "protocol", "room", "telemetry"]),
     ("backend", &["clock", "config", "id", "ledger", "limit", "protocol", "room", "telemetry"]),
     // Of `backend` what shared state says: outcomes and errors.
     ("replica", &["backend", "clock", "id", "protocol", "room"]),
@@ -41,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("worker", &["backend", "config", "http", "ledger", "telemetry"]),
     ("node", &["auth", "backend", "clock", "config", "http", "hub", "id", "ledger", "protocol", "socket", "telemetry"]),
-    ("cli", &["clock", "config", "http", "ledger", "node", "telemetry", "text", "worker"]),
+    ("cli", &["backend", "clock", "config", "http", "id", "ledger", "node", "telemetry", "text", "worker"]),
 ];
 
 /// Modules that decide and do nothing else, and the words that would give them an effect or a mood.

@@ -9,7 +9,9 @@ use tandem::{
         ClientFrameType, Code, Generation, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType,
         SignalFrame, SignalKind, Stamp, announce, decode, encode,
     },
-    room::{Change, Digest, Gate, Json, LeftReason, Member, Presence, Role, Room, Timeline, UnknownFields},
+    room::{
+        Change, Digest, Gate, Json, LeftReason, Member, Playback, Presence, Role, Room, Sent, Timeline, UnknownFields,
+    },
 };
 
 use tandem_testkit::schema::{check, check_union, types};
@@ -27,7 +29,8 @@ fn ice() -> Vec<IceServer> {
 
 /// One of each, the optional parts once there and once not.
 fn changes(ana: &UserId, member: &Member) -> Vec<Change> {
-    let timeline = Timeline { position: 12.5, playing: true, rate: 1.25, at: NOW, by: Some(ana.clone()) };
+    let playback = Playback { position: 12.5, playing: true, rate: 1.25 };
+    let timeline = playback.timeline(NOW, ana);
     let gate = Gate { target: 12.5, opened: NOW, deadline: NOW + 7_000, waiting: vec![ana.clone()], ready: 0 };
     let conn = member.conn;
     let left = |reason| Change::Left { user: ana.clone(), conn, reason, vacancy: None, empty_until: None };
@@ -44,27 +47,16 @@ fn changes(ana: &UserId, member: &Member) -> Vec<Change> {
         Change::RoleChanged { user: ana.clone(), role: Role::CoHost, by: ana.clone() },
         Change::GuestControl { enabled: true, by: ana.clone() },
         Change::Renamed { user: ana.clone(), username: "Ana \u{2615}".into() },
-        Change::Released { target: 0.0, opened: NOW, timeline: timeline.clone() },
+        Change::Released { target: 0.0, opened: NOW, timeline },
     ];
     for some in [true, false] {
         let event = some.then_some(1_795_000_000_000.5);
         let number = some.then_some(f64::MIN_POSITIVE);
         all.extend([
-            Change::PlayPause {
-                by: ana.clone(),
-                position: number,
-                event,
-                rate: some.then_some(0.25),
-                timeline: timeline.clone(),
-            },
-            Change::Sought { by: ana.clone(), event, timeline: timeline.clone(), gate: some.then(|| gate.clone()) },
-            Change::Heartbeat { by: ana.clone(), event, timeline: timeline.clone() },
-            Change::UrlChanged {
-                by: ana.clone(),
-                url: "https://x.org/1".into(),
-                time: number,
-                timeline: timeline.clone(),
-            },
+            Change::PlayPause { by: ana.clone(), event, playback, sent: Sent { position: some, rate: some } },
+            Change::Sought { by: ana.clone(), event, playback, gate: some.then(|| gate.clone()) },
+            Change::Heartbeat { by: ana.clone(), event, playback },
+            Change::UrlChanged { by: ana.clone(), url: "https://x.org/1".into(), time: number, playback },
             Change::Broadcast { by: ana.clone(), event: "chat".into(), data: some.then(|| json("[1,null]")) },
         ]);
     }

@@ -7,7 +7,7 @@ use tandem::{
     clock::Millis,
     id::{NodeId, UserId},
     ledger::Entry,
-    room::{Change, Timeline, Update},
+    room::{Change, Playback, Sent, Update},
 };
 
 use crate::{
@@ -108,7 +108,7 @@ fn begin(room: &str) -> Entry {
             by: UserId::parse("ana").unwrap(),
             url: "https://films.example.org/watch/123456789".into(),
             time: None,
-            timeline: Timeline::start(now()),
+            playback: Playback { position: 0.0, playing: false, rate: 1.0 },
         },
     )
 }
@@ -116,9 +116,10 @@ fn begin(room: &str) -> Entry {
 fn play(room: &str, version: u64, user: &str, at: Millis) -> Entry {
     let by = UserId::parse(user).unwrap();
     let position = version as f64 * 0.37;
-    let timeline = Timeline { position, playing: version.is_multiple_of(2), rate: 1.0, at, by: Some(by.clone()) };
+    let playback = Playback { position, playing: version.is_multiple_of(2), rate: 1.0 };
+    let sent = Sent { position: true, rate: false };
     let event = Some(at as f64);
-    of(room, version, at, Change::PlayPause { by, position: Some(position), event, rate: None, timeline })
+    of(room, version, at, Change::PlayPause { by, event, playback, sent })
 }
 
 fn of(name: &str, version: u64, at: Millis, change: Change) -> Entry {

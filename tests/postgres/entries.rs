@@ -9,7 +9,7 @@ use tandem::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::{Entry, Film, RoomState},
-    room::{Change, Digest, LeftReason, Member, Presence, Role, Timeline, UnknownFields, Update},
+    room::{Change, Digest, LeftReason, Member, Playback, Presence, Role, Timeline, UnknownFields, Update},
 };
 
 pub fn now() -> Millis {
@@ -25,8 +25,12 @@ pub fn digest(byte: u8) -> Digest {
 }
 
 /// Where the film is at a version: its position says which.
-pub fn timeline(version: u64) -> Timeline {
-    Timeline { position: version as f64 + 0.1, playing: true, rate: 1.25, at: now() - 5, by: None }
+pub fn playback(version: u64) -> Playback {
+    Playback { position: version as f64 + 0.1, playing: true, rate: 1.25 }
+}
+
+fn timeline(version: u64) -> Timeline {
+    playback(version).timeline(now() - 5, &UserId::parse("ana").unwrap())
 }
 
 /// The room as it is at a version.
@@ -57,7 +61,7 @@ pub fn entry_of(name: &str, epoch: u64, version: u64, change: Change, state: Opt
 /// A commit with one event, which moves the film.
 pub fn film(name: &str, epoch: u64, version: u64) -> Entry {
     let by = UserId::parse("ana").unwrap();
-    let change = Change::Sought { by, event: Some(1.0), timeline: timeline(version), gate: None };
+    let change = Change::Sought { by, event: Some(1.0), playback: playback(version), gate: None };
     entry_of(name, epoch, version, change, None)
 }
 
@@ -81,7 +85,7 @@ pub fn at(mut entry: Entry, at: Millis) -> Entry {
 
 /// The same with a version that no column holds.
 pub fn of_no_version(mut entry: Entry) -> Entry {
-    Arc::make_mut(&mut entry.update).base = u64::MAX;
+    Arc::make_mut(&mut entry.update).base = 1 << 63;
     entry
 }
 

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use tandem::{id::UserId, ledger::Entry, room::Change};
 
 use crate::{
-    entries::{at, entries, entry, entry_of, member, of_no_version, seated, state, timeline, with_url},
+    entries::{at, entries, entry, entry_of, member, of_no_version, playback, seated, state, with_url},
     support::{Cluster, until},
 };
 
@@ -77,7 +77,7 @@ fn numbers_that_no_column_holds_are_dead_letters() {
 fn a_nul_is_no_reason_to_lose_an_event() {
     let cluster = Cluster::start();
     let (by, url) = (UserId::parse("ana").unwrap(), "https://example.org/\0\\u0000");
-    let change = Change::UrlChanged { by, url: url.into(), time: None, timeline: timeline(1) };
+    let change = Change::UrlChanged { by, url: url.into(), time: None, playback: playback(1) };
     let odd = with_url(entry_of("room", 1, 1, change, Some(state(1))), url);
     cluster.append(std::slice::from_ref(&odd));
     let _worker = cluster.worker();

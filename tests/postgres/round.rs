@@ -7,7 +7,7 @@ use tandem::{
     clock::{Clock, Millis},
     id::{NodeId, UserId},
     ledger::{Entry, Writer, restore},
-    room::{Change, Gate, Member, Members, Policy, Presence, Room, Timeline, UnknownFields, Update, Vacancy},
+    room::{Change, Gate, Member, Members, Playback, Policy, Presence, Room, Timeline, UnknownFields, Update, Vacancy},
 };
 
 use crate::{
@@ -43,7 +43,7 @@ fn full(now: Millis) -> Room {
         gate: Some(Gate { target: 13.5, opened: 14, deadline: 15, waiting: vec![user("ben")], ready: 16 }),
         empty_until: Some(now + 3_600_000),
         kicked: vec![user("eve")],
-        unknown: serde_json::from_value(json!({"later": 1})).unwrap(),
+        unknown: vec![0x18, 0x63, 1].into(),
     };
     assert_all_set(&full, &Room::vacant(room("another")));
     full
@@ -77,7 +77,9 @@ fn assert_all_set(full: &impl serde::Serialize, empty: &impl serde::Serialize) {
 /// The entry of a commit that changes every field of the room.
 fn entry_of(room: &Room, at: Millis) -> Entry {
     let back = |member: &Member| Change::Back { member: member.clone(), was_away: true };
-    let moved = Change::Corrected { timeline: room.timeline.clone() };
+    let Timeline { position, playing, rate, .. } = room.timeline;
+    let playback = Playback { position, playing, rate };
+    let moved = Change::Corrected { by: UserId::parse("ana").unwrap(), playback };
     let changes = room.members.values().map(back).chain([moved]).collect();
     let update = Arc::new(Update { room: room.id.clone(), epoch: room.epoch, base: room.version, at, changes });
     Entry::new(&update, &NodeId::parse("node").unwrap(), room).unwrap()

@@ -11,7 +11,13 @@ use std::{
 
 use redis::Connection;
 use serde_json::Value;
-use tandem::{backend::Layout, ledger::Entry};
+use tandem::{
+    backend::{
+        Layout,
+        records::{Codec, encode_entry},
+    },
+    ledger::Entry,
+};
 use tempfile::TempDir;
 
 use tandem_testkit::{postgres::Postgres, process::Process, redis::Redis};
@@ -110,7 +116,7 @@ impl Cluster {
     pub fn append(&self, entries: &[Entry]) {
         let texts: Vec<_> = entries
             .iter()
-            .map(|entry| (Self::layout().partition(&entry.update.room), serde_json::to_string(entry).unwrap()))
+            .map(|entry| (Self::layout().partition(&entry.update.room), encode_entry(entry, &Codec::default())))
             .collect();
         let mut redis = self.redis();
         for some in texts.chunks(1_000) {

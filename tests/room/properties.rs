@@ -49,9 +49,7 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
                 assert!(controls(before, by), "nobody unauthorised moves playback: {change:?}");
             }
             Change::Heartbeat { by, .. } => assert!(before.leads(by), "only leaders set the pace"),
-            Change::Corrected { timeline } => {
-                assert!(before.is_host(timeline.by.as_ref().unwrap()), "only the host is believed");
-            }
+            Change::Corrected { by, .. } => assert!(before.is_host(by), "only the host is believed"),
             Change::Released { timeline, .. } => {
                 let sought = changes.iter().any(|change| matches!(change, Change::Sought { .. }));
                 assert!(sought || *timeline == before.timeline, "opening a gate moves nothing");

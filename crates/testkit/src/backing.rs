@@ -3,7 +3,7 @@
 
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use serde_json::{Value, json};
-use tandem::{backend::Layout, ledger::Entry};
+use tandem::backend::{Layout, records::decode_entry};
 
 use crate::{process::DEADLINE, redis::Redis};
 
@@ -61,10 +61,11 @@ pub async fn events(redis: &mut MultiplexedConnection) -> Vec<Value> {
     let layout = Layout::new("tandem:", 16);
     let mut rows = Vec::new();
     for partition in 0..layout.partitions() {
-        let range: Vec<(String, Vec<(String, String)>)> =
+        type Fields = Vec<(String, Vec<u8>)>;
+        let range: Vec<(String, Fields)> =
             redis::cmd("XRANGE").arg(layout.events(partition)).arg("-").arg("+").query_async(redis).await.unwrap();
         for (_, fields) in range {
-            let entry: Entry = serde_json::from_str(&fields[0].1).unwrap();
+            let entry = decode_entry(&fields[0].1).unwrap();
             rows.extend(entry.events().into_iter().map(|event| {
                 (
                     event.at,

@@ -64,7 +64,8 @@ impl Proxy {
                         let mut buffer = vec![0; 65_536];
                         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
                             pass(&its).await;
-                            let joins = buffer[..length].windows(8).any(|window| window == b"\"Joined\"");
+                            // The field of a member is written.
+                            let joins = buffer[..length].windows(4).any(|window| window == b"\r\nm:");
                             if joins && its.load(Ordering::Relaxed) == Mode::MuteFromJoin as u8 {
                                 its.store(Mode::Mute as u8, Ordering::Relaxed);
                             }

@@ -14,7 +14,7 @@ use crate::{
     backend::{
         BackendError, Backlog, LedgerQueue, QueueLevel, QueueReading, QueuedEntry,
         ports::partition_of,
-        records::{NEWEST, encode_entry},
+        records::{Codec, encode_entry},
     },
     clock::{self, Millis},
     ledger::Entry,
@@ -28,6 +28,7 @@ pub struct MemoryQueue {
     most: usize,
     /// The start of this queue, by the time of tokio and in ms since 1970.
     began: (Instant, Millis),
+    codec: Codec,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +69,7 @@ impl MemoryQueue {
     /// A queue for up to `most` entries in each of its `partitions`.
     pub fn new(partitions: u16, most: usize) -> Arc<Self> {
         let streams = (0..partitions.max(1)).map(|_| Mutex::default()).collect();
-        Arc::new(Self { streams, most, began: (Instant::now(), clock::system()) })
+        Arc::new(Self { streams, most, began: (Instant::now(), clock::system()), codec: Codec::default() })
     }
 
     /// Connects a worker. It continues where an earlier one with this name stopped.
@@ -82,7 +83,7 @@ impl MemoryQueue {
     }
 
     pub(super) fn append(&self, entry: &Entry) -> Result<(), BackendError> {
-        let text = encode_entry(entry, NEWEST).map_err(|error| BackendError::Unencodable(error.to_string()))?;
+        let text = encode_entry(entry, &self.codec);
         let partitions = u16::try_from(self.streams.len()).unwrap_or(u16::MAX);
         let Some(stream) = self.streams.get(usize::from(partition_of(&entry.update.room, partitions))) else {
             return Ok(());
@@ -93,7 +94,7 @@ impl MemoryQueue {
         }
         stream.last += 1;
         let last = stream.last;
-        stream.entries.insert(last, Queued { at: self.now(), text: text.into_bytes().into() });
+        stream.entries.insert(last, Queued { at: self.now(), text: text.into() });
         Ok(())
     }
 

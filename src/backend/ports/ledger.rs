@@ -53,7 +53,7 @@ impl QueuedEntry {
     /// The decoded entry, or the reason why it cannot be decoded.
     pub fn entry(&self) -> Option<Result<Entry, RecordError>> {
         let text = self.text.as_deref()?;
-        Some(std::str::from_utf8(text).map_err(RecordError::from).and_then(decode_entry))
+        Some(decode_entry(text))
     }
 }
 

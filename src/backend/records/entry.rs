@@ -1,22 +1,55 @@
-use super::{NEWEST, OLDEST, RecordError};
-use crate::ledger::{Entry, without_nul};
+use minicbor::{Decode, Decoder, Encode};
 
-/// The begin of an entry, before its version.
-const FORMAT: &str = "{\"format\":";
+use super::{Codec, NEWEST, RecordError, open_map::append};
+use crate::{
+    id::{NodeId, RoomId},
+    ledger::{Entry, RoomState},
+    room::Member,
+};
 
-/// Encodes a ledger entry.
-pub fn encode_entry(entry: &Entry, version: u8) -> Result<String, RecordError> {
-    let json = serde_json::to_string(entry)?;
-    Ok(format!("{FORMAT}{version},{}", json.strip_prefix('{').unwrap_or(&json)))
+/// What comes before the update in an entry.
+#[derive(Encode, Decode)]
+struct Head {
+    #[n(0)]
+    node: NodeId,
+    #[n(1)]
+    room: RoomId,
+    #[n(2)]
+    state: Option<Box<RoomState>>,
+    #[cbor(n(3), skip_if = "Vec::is_empty")]
+    seats: Vec<Member>,
+    #[cbor(n(4), skip_if = "Vec::is_empty")]
+    payloads: Vec<u64>,
 }
 
-/// Decodes a ledger entry; an entry without a version has version 1.
-pub fn decode_entry(text: &str) -> Result<Entry, RecordError> {
-    let digits = text.strip_prefix(FORMAT).map(|rest| rest.split(',').next().unwrap_or_default());
-    let written = digits.map_or(Ok(OLDEST), str::parse).map_err(|_| RecordError::Unversioned)?;
-    if written > NEWEST {
-        return Err(RecordError::Newer { written, reads: NEWEST });
-    }
-    let tidy = without_nul(text);
-    Ok(serde_json::from_str(tidy.as_deref().unwrap_or(text))?)
+/// Encodes an entry without its update, which follows as a record of its own: the commit script has it already.
+pub fn encode_entry_head(entry: &Entry, codec: &Codec) -> Vec<u8> {
+    let Entry { node, update, payloads, state, seats } = entry;
+    let mut record = codec.begin();
+    let head = Head {
+        node: node.clone(),
+        room: update.room.clone(),
+        state: state.clone(),
+        seats: seats.clone(),
+        payloads: payloads.clone(),
+    };
+    append(&head, &mut record);
+    record
+}
+
+/// Encodes a ledger entry.
+pub fn encode_entry(entry: &Entry, codec: &Codec) -> Vec<u8> {
+    let mut record = encode_entry_head(entry, codec);
+    record.extend(codec.encode_update(&entry.update));
+    record
+}
+
+/// Decodes a ledger entry.
+pub fn decode_entry(record: &[u8]) -> Result<Entry, RecordError> {
+    let codec = Codec::new(NEWEST);
+    let rest = codec.open(record)?;
+    let mut decoder = Decoder::new(rest);
+    let Head { node, room, state, seats, payloads } = decoder.decode()?;
+    let update = codec.decode_update(&room, rest.get(decoder.position()..).unwrap_or_default())?;
+    Ok(Entry { node, update: update.into(), payloads, state, seats })
 }

@@ -7,25 +7,30 @@
 //! - Any other change of a layout makes a new version. `tests/backend/golden` has records of every version, and each release must read
 //!   them.
 //!
-//! | Record | Text |
+//! The values are CBOR; the number of each field stands at its type (`#[n(3)]`). The first byte of a record is a digit, its version.
+//!
+//! | Record | After the version |
 //! |---|---|
-//! | room | version, JSON without the members |
-//! | member | version, the node of its socket or nothing while it is away, a line feed, JSON. `keep.lua` reads the node |
-//! | update | version, epoch, base and version of the room, a line feed, JSON |
-//! | signal to a node | version, hops, lengths of room and user, a line feed, room, user, frame |
-//! | question to a node | version, `?`, JSON |
-//! | entry of the ledger | JSON whose first field is `"format"`: [dead letters](crate::ledger::DeadLetter) are JSON, too |
+//! | room | a map without the members |
+//! | playback | an update, the last one that changed nothing but the playback |
+//! | member | the node of its socket, or nothing while it is away, a line feed, a map. `keep.lua` reads the node |
+//! | update | `[epoch, base, at - epoch, changes]`; the key or the channel names the room |
+//! | signal to a node | `[hops, room, user, frame]` |
+//! | question to a node | `?`, JSON |
+//! | entry of the ledger | see [`encode_entry`] |
 
 mod entry;
+mod open_map;
 mod room;
 mod signal;
 mod update;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-pub use entry::{decode_entry, encode_entry};
-pub use room::{Fields, ROOM, member_field, raw_position};
+pub use entry::{decode_entry, encode_entry, encode_entry_head};
+pub use room::{Fields, LINEAGE, PLAYBACK, ROOM, encode_lineage, member_field, raw_position};
 pub use signal::SignalEnvelope;
+pub use update::UpdateHead;
 
 /// The first version.
 pub const OLDEST: u8 = 1;
@@ -43,7 +48,7 @@ pub enum RecordError {
     /// The record does not begin with a version.
     #[error("it has no version")]
     Unversioned,
-    /// The part before the JSON is missing.
+    /// The part before the map is missing.
     #[error("it has no header")]
     Header,
     /// A field of the hash beside the room is invalid.
@@ -64,6 +69,9 @@ pub enum RecordError {
     /// The JSON cannot be decoded.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
+    /// The CBOR cannot be decoded.
+    #[error("{0}")]
+    Cbor(#[from] minicbor::decode::Error),
 }
 
 /// Decodes and encodes records.
@@ -100,9 +108,9 @@ impl Codec {
         self.writes.store(version.clamp(OLDEST, self.reads), Ordering::Relaxed);
     }
 
-    /// The text at the begin of a record.
-    pub fn begin(&self) -> String {
-        String::from(char::from(b'0' + self.writes()))
+    /// The begin of a record.
+    pub fn begin(&self) -> Vec<u8> {
+        vec![b'0' + self.writes()]
     }
 
     /// The rest of a record after its version.

@@ -1,14 +1,17 @@
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Codec, RecordError};
+use super::{Codec, RecordError, open_map};
 use crate::{
     id::{RoomId, UserId},
-    room::{Member, Room},
+    room::{Footprint, Member, Room, Update},
 };
 
 /// The field of a room without its members.
 pub const ROOM: &str = "room";
-
+/// The field of the last update that changed nothing but the playback, after the one that wrote [`ROOM`].
+pub const PLAYBACK: &str = "u";
+/// The field of [`Room::lineage_hash`], eight bytes, and of the version once more.
+pub const LINEAGE: &str = "l";
 /// The field that remains of a closed room: its epoch.
 const CLOSED: &str = "c";
 
@@ -25,52 +28,73 @@ pub fn raw_position(fields: &Fields) -> [Vec<u8>; 2] {
     ["v", "e"].map(|name| fields.get(name.as_bytes()).cloned().unwrap_or_else(|| b"0".to_vec()))
 }
 
+/// A field that is a number.
+fn number(fields: &Fields, name: &str) -> Result<Option<u64>, RecordError> {
+    let Some(text) = fields.get(name.as_bytes()) else { return Ok(None) };
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.map(Some).ok_or(RecordError::Number)
+}
+
+/// Encodes the value of [`LINEAGE`].
+pub fn encode_lineage(room: &Room) -> Vec<u8> {
+    [&room.lineage_hash.to_be_bytes()[..], room.version.to_string().as_bytes()].concat()
+}
+
+/// The lineage hash, if the field is of this version.
+fn decode_lineage(field: &[u8], version: &[u8]) -> Option<u64> {
+    let (hash, of) = field.split_first_chunk()?;
+    (of == version).then(|| u64::from_be_bytes(*hash))
+}
+
 impl Codec {
     /// Encodes a room without its members.
-    pub fn encode_room(&self, room: &Room) -> Result<String, RecordError> {
-        let mut text = self.begin();
-        text.push_str(&serde_json::to_string(&Room { members: Arc::default(), ..room.clone() })?);
-        Ok(text)
+    pub fn encode_room(&self, room: &Room) -> Result<Vec<u8>, RecordError> {
+        let mut record = self.begin();
+        open_map::write(room, &room.unknown, &mut record)?;
+        Ok(record)
     }
 
-    /// Encodes a member: the node of its socket, then the rest as JSON.
-    pub fn encode_member(&self, member: &Member) -> Result<String, RecordError> {
-        let mut text = self.begin();
+    /// Encodes a member: the node of its socket, then the rest.
+    pub fn encode_member(&self, member: &Member) -> Result<Vec<u8>, RecordError> {
+        let mut record = self.begin();
         if member.present() {
-            text.push_str(member.node.as_str());
+            record.extend(member.node.as_str().bytes());
         }
-        text.push('\n');
-        text.push_str(&serde_json::to_string(member)?);
-        Ok(text)
+        record.push(b'\n');
+        open_map::write(member, &member.unknown, &mut record)?;
+        Ok(record)
     }
 
     fn decode_member(&self, record: &[u8]) -> Result<Member, RecordError> {
         let rest = self.open(record)?;
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or(RecordError::Header)?;
-        Ok(serde_json::from_slice(rest.get(end + 1..).unwrap_or_default())?)
+        let (member, unknown) = open_map::read(rest.get(end + 1..).unwrap_or_default(), Member::FIELDS)?;
+        Ok(Member { unknown, ..member })
     }
 
-    /// Decodes the room of a hash; without a room it is vacant, with the epoch of the closed one. Version and epoch of the room must equal
-    /// those of the hash: every commit compares these, so a difference would make the room unchangeable.
+    /// Decodes the room of a hash; without a room it is vacant, with the epoch of the closed one. Version and epoch of the hash must be
+    /// possible for what it contains: every commit compares these, so a difference would make the room unchangeable.
     pub fn decode_room(&self, id: &RoomId, fields: &Fields) -> Result<Room, RecordError> {
-        let number = |name: &str| {
-            let text =
-                fields.get(name.as_bytes()).map(|text| std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()));
-            text.map(|number: Option<u64>| number.ok_or(RecordError::Number))
-        };
-        let Some(text) = fields.get(ROOM.as_bytes()) else {
-            return match (fields.contains_key(b"v".as_slice()), number(CLOSED).transpose()?) {
+        let Some(record) = fields.get(ROOM.as_bytes()) else {
+            return match (fields.contains_key(b"v".as_slice()), number(fields, CLOSED)?) {
                 (false, epoch) => Ok(Room { epoch: epoch.unwrap_or_default(), ..Room::vacant(id.clone()) }),
                 (true, _) => Err(RecordError::Missing),
             };
         };
-        let mut room: Room = serde_json::from_slice(self.open(text)?)?;
-        if room.id != *id
-            || number("v").transpose()? != Some(room.version)
-            || number("e").transpose()? != Some(room.epoch)
-        {
+        let (mut room, unknown): (Room, _) = open_map::read(self.open(record)?, Room::FIELDS)?;
+        room.unknown = unknown;
+        if let Some(record) = fields.get(PLAYBACK.as_bytes()) {
+            let update = self.decode_update(id, record)?;
+            continue_playback(&mut room, &update)?;
+        }
+        let (version, epoch) = (number(fields, "v")?, number(fields, "e")?);
+        if room.id != *id || epoch != Some(room.epoch) || version.is_none_or(|version| version < room.version) {
             return Err(RecordError::Position);
         }
+        room.version = version.unwrap_or_default();
+        let lineage = fields.get(LINEAGE.as_bytes()).zip(fields.get(b"v".as_slice()));
+        let lineage = lineage.and_then(|(field, version)| decode_lineage(field, version));
+        room.lineage_hash = lineage.ok_or(RecordError::Position)?;
         let mut members = Vec::new();
         for (field, text) in fields.iter().filter(|(field, _)| field.starts_with(b"m:")) {
             let member = self.decode_member(text)?;
@@ -86,4 +110,16 @@ impl Codec {
         }
         Ok(room)
     }
+}
+
+/// Applies the last update of the playback. The updates between the room and it changed nothing that it does not replace.
+fn continue_playback(room: &mut Room, update: &Update) -> Result<(), RecordError> {
+    if update.epoch != room.epoch || update.base < room.version || update.footprint() != Footprint::Playback {
+        return Err(RecordError::Position);
+    }
+    room.version = update.base;
+    for change in &update.changes {
+        room.apply(change, update.at);
+    }
+    Ok(())
 }

@@ -1,3 +1,5 @@
+use minicbor::{Decoder, Encoder};
+
 use super::{Codec, RecordError};
 use crate::{
     id::{RoomId, UserId},
@@ -19,26 +21,28 @@ pub struct SignalEnvelope {
 
 impl Codec {
     /// Encodes a signal for the channel of a node.
-    pub fn encode_signal(&self, signal: &SignalEnvelope) -> String {
-        let (room, to) = (signal.room.as_str(), signal.to.as_str());
-        let frame = signal.frame.as_str();
-        format!("{}{} {} {}\n{room}{to}{frame}", self.begin(), signal.hops, room.len(), to.len())
+    pub fn encode_signal(&self, signal: &SignalEnvelope) -> Vec<u8> {
+        let mut record = self.begin();
+        let mut encoder = Encoder::new(&mut record);
+        // A vector takes everything.
+        let _ = encoder
+            .array(4)
+            .and_then(|it| it.u8(signal.hops))
+            .and_then(|it| it.str(signal.room.as_str()))
+            .and_then(|it| it.str(signal.to.as_str()))
+            .and_then(|it| it.str(signal.frame.as_str()));
+        record
     }
 
     /// Decodes a signal from the channel of this node.
     pub fn decode_signal(&self, record: &[u8]) -> Result<SignalEnvelope, RecordError> {
-        let text = std::str::from_utf8(self.open(record)?).map_err(|_| RecordError::Header)?;
-        read(text).ok_or(RecordError::Header)
+        let mut decoder = Decoder::new(self.open(record)?);
+        if decoder.array()? != Some(4) {
+            return Err(RecordError::Header);
+        }
+        let (hops, room, to) = (decoder.u8()?, decoder.decode()?, decoder.decode()?);
+        Ok(SignalEnvelope { hops, room, to, frame: decoder.str()?.into() })
     }
-}
-
-fn read(text: &str) -> Option<SignalEnvelope> {
-    let (line, rest) = text.split_once('\n')?;
-    let mut numbers = line.split(' ');
-    let hops = numbers.next()?.parse().ok()?;
-    let (room, rest) = rest.split_at_checked(numbers.next()?.parse().ok()?)?;
-    let (to, frame) = rest.split_at_checked(numbers.next()?.parse().ok()?)?;
-    Some(SignalEnvelope { hops, room: RoomId::parse(room).ok()?, to: UserId::parse(to).ok()?, frame: frame.into() })
 }
 
 #[cfg(test)]
@@ -54,9 +58,13 @@ mod tests {
             to: UserId::parse("user 1").unwrap(),
             frame: "{\"x\":\"\\n\"}".into(),
         };
-        assert_eq!(codec.decode_signal(codec.encode_signal(&signal).as_bytes()).unwrap(), signal);
-        for bad in ["", "1", "11 2\nabc", "11 99 1\nabc", "1x 1 1\nabc", "11 0 1\nabc", "z1 1 1\nab"] {
-            assert!(codec.decode_signal(bad.as_bytes()).is_err(), "{bad}");
+        let record = codec.encode_signal(&signal);
+        assert_eq!(codec.decode_signal(&record).unwrap(), signal);
+        for cut in 0..record.len() {
+            assert!(codec.decode_signal(&record[..cut]).is_err(), "{cut} bytes");
+        }
+        for bad in [&b"1\x83\x00aaab"[..], b"1\x84\x00\x60aaab", b"z\x84\x00aaabac"] {
+            assert!(codec.decode_signal(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,65 +1,131 @@
-use super::{Codec, RecordError};
-use crate::room::{Room, StreamPosition, Update};
+use minicbor::{Decoder, Encoder};
+
+use super::{Codec, RecordError, open_map::append};
+use crate::{
+    clock::Millis,
+    id::RoomId,
+    room::{Change, Room, StreamPosition, Update},
+};
+
+/// What an update says before its changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateHead {
+    epoch: u64,
+    base: u64,
+    at: Millis,
+    changes: u64,
+}
+
+impl UpdateHead {
+    /// The position that the update leads to.
+    pub fn position(self) -> StreamPosition {
+        StreamPosition { epoch: self.epoch, version: self.base.saturating_add(self.changes) }
+    }
+
+    /// Whether it has no changes: the room was restored, or its record cannot be decoded.
+    pub fn is_notice(self) -> bool {
+        self.changes == 0
+    }
+}
 
 impl Codec {
-    /// Encodes an update for the channel and the history: a line that can be read without the rest, then JSON.
-    pub fn encode_update(&self, update: &Update) -> Result<String, RecordError> {
-        let mut text = self.head(update.position(), update.base);
-        text.push_str(&serde_json::to_string(update)?);
-        Ok(text)
+    /// Encodes an update for the channel, the history and the hash of its room, which all name the room.
+    pub fn encode_update(&self, update: &Update) -> Vec<u8> {
+        let mut record = self.begin();
+        write_head(&mut record, update.epoch, update.base, update.at);
+        append(&update.changes, &mut record);
+        record
     }
 
     /// Encodes the message that a room was restored; receivers load the room again.
-    pub fn encode_restored(&self, room: &Room) -> String {
-        self.head(room.position(), 0)
+    pub fn encode_restored(&self, room: &Room) -> Vec<u8> {
+        self.encode_notice(room.position())
     }
 
     /// Encodes the message that the record of a room cannot be decoded. Its position matches no replica, so every node with the room checks
     /// it.
-    pub fn encode_unreadable(&self) -> String {
-        self.head(StreamPosition::default(), 0)
+    pub fn encode_unreadable(&self) -> Vec<u8> {
+        self.encode_notice(StreamPosition::default())
     }
 
-    fn head(&self, to: StreamPosition, base: u64) -> String {
-        format!("{}{} {base} {}\n", self.begin(), to.epoch, to.version)
+    fn encode_notice(&self, at: StreamPosition) -> Vec<u8> {
+        let mut record = self.begin();
+        write_head(&mut record, at.epoch, at.version, at.epoch);
+        append(&Vec::<Change>::new(), &mut record);
+        record
     }
 
-    /// Splits an update into the position that it leads to, and the rest.
-    pub fn split_update<'a>(&self, record: &'a [u8]) -> Result<(StreamPosition, &'a [u8]), RecordError> {
-        let text = self.open(record)?;
-        let end = text.iter().position(|byte| *byte == b'\n').ok_or(RecordError::Header)?;
-        let (line, rest) = text.split_at(end);
-        let line = std::str::from_utf8(line).map_err(|_| RecordError::Header)?;
-        let mut numbers = line.split(' ').map(str::parse::<u64>);
-        match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(epoch)), Some(Ok(_)), Some(Ok(version))) => {
-                Ok((StreamPosition { epoch, version }, rest.get(1..).unwrap_or_default()))
-            }
-            _ => Err(RecordError::Header),
-        }
+    /// Decodes what an update says before its changes.
+    pub fn decode_head(&self, record: &[u8]) -> Result<UpdateHead, RecordError> {
+        let mut decoder = Decoder::new(self.open(record)?);
+        let (epoch, base, at) = read_head(&mut decoder)?;
+        let changes = decoder.array()?.ok_or(RecordError::Header)?;
+        Ok(UpdateHead { epoch, base, at, changes })
     }
 
-    /// Decodes an update that is more than a head.
-    pub fn decode_update(&self, record: &[u8]) -> Result<Update, RecordError> {
-        let (_, json) = self.split_update(record)?;
-        Ok(serde_json::from_slice(json)?)
+    /// Decodes an update of `room`.
+    pub fn decode_update(&self, room: &RoomId, record: &[u8]) -> Result<Update, RecordError> {
+        let mut decoder = Decoder::new(self.open(record)?);
+        let (epoch, base, at) = read_head(&mut decoder)?;
+        let changes: Vec<Change> = decoder.decode()?;
+        base.checked_add(changes.len() as u64).ok_or(RecordError::Header)?;
+        Ok(Update { room: room.clone(), epoch, base, at, changes })
     }
+}
+
+/// An epoch is the time at which it began, so the time of an update is shorter as a difference.
+fn write_head(record: &mut Vec<u8>, epoch: u64, base: u64, at: Millis) {
+    let mut encoder = Encoder::new(record);
+    let since = at.cast_signed().wrapping_sub(epoch.cast_signed());
+    // A vector takes everything.
+    let _ = encoder.array(4).and_then(|it| it.u64(epoch)).and_then(|it| it.u64(base)).and_then(|it| it.i64(since));
+}
+
+fn read_head(decoder: &mut Decoder<'_>) -> Result<(u64, u64, Millis), RecordError> {
+    if decoder.array()? != Some(4) {
+        return Err(RecordError::Header);
+    }
+    let (epoch, base, since) = (decoder.u64()?, decoder.u64()?, decoder.i64()?);
+    Ok((epoch, base, epoch.wrapping_add_signed(since)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::RoomId;
+    use crate::{
+        id::UserId,
+        room::{Playback, Sent},
+    };
+
+    fn update(changes: Vec<Change>) -> Update {
+        Update { room: RoomId::parse("r").unwrap(), epoch: 1_795_000_000_000, base: 3, at: 1_795_000_600_000, changes }
+    }
 
     #[test]
     fn the_head_of_an_update_is_read_alone() {
         let codec = Codec::default();
-        let update = Update { room: RoomId::parse("r").unwrap(), epoch: 7, base: 3, at: 1, changes: Vec::new() };
-        let text = codec.encode_update(&update).unwrap();
-        assert_eq!(codec.split_update(text.as_bytes()).unwrap().0, StreamPosition { epoch: 7, version: 3 });
-        assert_eq!(codec.decode_update(text.as_bytes()).unwrap(), update);
-        for bad in ["", "1", "11 2 3", "11 2\n{}", "1a b c\n{}", "{}", "z1 2 3\n{}"] {
-            assert!(codec.split_update(bad.as_bytes()).is_err(), "{bad}");
+        let update = update(vec![Change::Closed, Change::Closed]);
+        let record = codec.encode_update(&update);
+        let position = StreamPosition { epoch: update.epoch, version: 5 };
+        assert_eq!(codec.decode_head(&record).unwrap().position(), position);
+        assert_eq!(codec.decode_update(&update.room, &record).unwrap(), update);
+        for bad in
+            [&b""[..], b"1", b"1\x80", b"1\x84\x01\x02\x03", b"{}", b"z\x84\x01\x02\x03\x80", b"1\x83\x01\x02\x80"]
+        {
+            assert!(codec.decode_head(bad).is_err(), "{bad:?}");
+            assert!(codec.decode_update(&update.room, bad).is_err(), "{bad:?}");
         }
+        let endless = [&b"1\x84\x01\x1b"[..], &[0xff; 8], b"\x00\x81\x81\x15"].concat();
+        assert!(codec.decode_update(&update.room, &endless).is_err(), "its version is no number");
+    }
+
+    #[test]
+    fn a_change_of_the_playback_takes_sixty_bytes() {
+        let by = UserId::parse("0123456789abcdef").unwrap();
+        let playback = Playback { position: 61.234, playing: true, rate: 1.0 };
+        let sent = Sent { position: true, rate: false };
+        let change = Change::PlayPause { by, event: Some(1_795_000_600_123.0), playback, sent };
+        let record = Codec::default().encode_update(&update(vec![change]));
+        assert!(record.len() <= 62, "{}", record.len());
     }
 }

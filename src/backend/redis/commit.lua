@@ -1,32 +1,48 @@
 -- One step of a room: compare, write, publish, append. It knows no rule of rooms.
--- KEYS  1 room  2 history  3 events  4 due  5 the room's channel  6... lists that go
--- ARGV  1, 2 version and epoch that must be in force, as they stand there
---       3 what the channel is told, or ''              4 the ledger's entry, or ''   5 most entries that may wait, and bytes of them
---       6 when the room is due: '' as before, '-' never, or milliseconds             7 the room's name
---       8 how long the room is kept, ms                9 updates to remember, 10 their bytes, 11 for how long, ms
---       12 '1': nothing of the old room stays          13 how many fields are set, `v` and `e` among them; their names and values;
---          names of those that go
--- Returns nil when somebody was first, 'full' when the ledger's queue is, else the id of the entry, or 'ok'.
--- What is no hash at all can only be replaced.
-if ARGV[12] == '1' and redis.call('TYPE', KEYS[1]).ok ~= 'hash' then
-    redis.call('DEL', KEYS[1])
-end
+-- KEYS  1 room  2 events  then, as the flags say: its history, the list of due rooms, and lists that are deleted
+-- ARGV  1 flags, the version that must be in force, the one that follows, the epoch, and how many entries and bytes may wait in the ledger's queue
+--       2 the update  3 the lineage that follows  4 the ledger's entry; '' without one
+--       then, as the flags say:
+-- Flags, in the order of their arguments
+--   e   the update is the end of the entry
+--   p   the update is the playback from now on
+--   r   the room is written: for how long it is kept if it is new, ms; how many fields; their names and values
+--   m   members leave: how many fields; their names
+--   x   the room is closed
+--   h   the update is remembered: the most updates, their bytes, and for how long, ms
+--   d   the room is due: its name; '-' for never, or milliseconds
+--   c   the room's channel, if its name is not that of the room's key
+-- Returns nil when another commit was first, 'full' when the ledger's queue is, else the id of the entry, or 'ok'.
+local flags, base, after, epoch, entries, bytes = string.match(ARGV[1], '^(%a*) (%d+) (%d+) (%d+) (%d+) (%d+)$')
 local have = redis.call('HMGET', KEYS[1], 'v', 'e')
-local version, epoch = have[1] or '0', have[2] or '0'
-if version ~= ARGV[1] or (version ~= '0' and epoch ~= ARGV[2]) then
+local version = have[1] or '0'
+if version ~= base or (version ~= '0' and have[2] ~= epoch) then
     return nil
 end
+local key, arg = 2, 4
+local function next_key()
+    key = key + 1
+    return KEYS[key]
+end
+local function next_arg()
+    arg = arg + 1
+    return ARGV[arg]
+end
+local function has(flag)
+    return string.find(flags, flag, 1, true)
+end
+
 if ARGV[4] ~= '' then
-    local entries, bytes = string.match(ARGV[5], '^(%d+) (%d+)$')
-    local waiting = redis.call('XLEN', KEYS[3])
+    local waiting = redis.call('XLEN', KEYS[2])
     if waiting >= tonumber(entries) then
         return 'full'
     end
-    if waiting > 0 then
-        local weighs = redis.pcall('MEMORY', 'USAGE', KEYS[3])
+    -- Weighing takes as long as all the rest. While nobody takes entries out, each of them passes here once.
+    if waiting % 16 == 0 and waiting > 0 then
+        local weighs = redis.pcall('MEMORY', 'USAGE', KEYS[2])
         -- Where Redis does not tell: what so many usually take.
         if type(weighs) ~= 'number' then
-            weighs = waiting * 1400
+            weighs = waiting * 400
         end
         if weighs >= tonumber(bytes) then
             return 'full'
@@ -34,44 +50,49 @@ if ARGV[4] ~= '' then
     end
 end
 
-local anew = version == '0' or ARGV[12] == '1'
-if anew then
+local history = has('h') and next_key()
+local due = has('d') and next_key()
+if version == '0' or has('x') then
     -- If memory is short this is refused, and what follows would not be.
     redis.call('HSET', KEYS[1], 'v', version)
-    redis.call('DEL', KEYS[1], KEYS[2])
+    redis.call('DEL', KEYS[1])
 end
-local set = tonumber(ARGV[13])
--- A call takes some thousand values at most.
-for first = 1, set, 1000 do
-    local last = math.min(first + 999, set)
-    redis.call('HSET', KEYS[1], unpack(ARGV, 12 + 2 * first, 13 + 2 * last))
-end
-for field = 14 + 2 * set, #ARGV do
-    redis.call('HDEL', KEYS[1], ARGV[field])
-end
-if set == 0 then
+if has('x') then
     -- What the ledger still says of it is late: for an hour it is known that it was closed.
-    redis.call('HSET', KEYS[1], 'c', ARGV[2])
+    redis.call('HSET', KEYS[1], 'c', epoch)
     redis.call('PEXPIRE', KEYS[1], 3600000)
-elseif anew then
-    -- From then on whoever holds the room keeps it from expiring.
-    redis.call('PEXPIRE', KEYS[1], ARGV[8])
+elseif has('p') then
+    redis.call('HSET', KEYS[1], 'v', after, 'l', ARGV[3], 'u', ARGV[2])
+else
+    redis.call('HSET', KEYS[1], 'v', after, 'l', ARGV[3])
 end
-for list = 6, #KEYS do
-    redis.call('DEL', KEYS[list])
+if has('r') then
+    local kept, fields = next_arg(), tonumber(next_arg())
+    redis.call('HSET', KEYS[1], 'e', epoch, unpack(ARGV, arg + 1, arg + 2 * fields))
+    redis.call('HDEL', KEYS[1], 'u')
+    arg = arg + 2 * fields
+    if version == '0' then
+        -- From then on whoever holds the room keeps it from expiring.
+        redis.call('PEXPIRE', KEYS[1], kept)
+    end
+end
+if has('m') then
+    for _ = 1, tonumber(next_arg()) do
+        redis.call('HDEL', KEYS[1], next_arg())
+    end
 end
 
-local most = tonumber(ARGV[9])
-if most > 0 then
-    local count = redis.call('RPUSH', KEYS[2], ARGV[3])
+if history then
+    local most, most_bytes, age = tonumber(next_arg()), tonumber(next_arg()), next_arg()
+    local count = redis.call('RPUSH', history, ARGV[2])
     -- The list may have expired since: what it weighs begins with it.
     if count == 1 then
         redis.call('HDEL', KEYS[1], 'h')
     end
-    local bytes = redis.call('HINCRBY', KEYS[1], 'h', #ARGV[3])
+    local weighs = redis.call('HINCRBY', KEYS[1], 'h', #ARGV[2])
     local gone = 0
-    while count > most or bytes - gone > tonumber(ARGV[10]) do
-        local old = redis.call('LPOP', KEYS[2])
+    while count > most or weighs - gone > most_bytes do
+        local old = redis.call('LPOP', history)
         if not old then
             break
         end
@@ -80,18 +101,21 @@ if most > 0 then
     if gone > 0 then
         redis.call('HINCRBY', KEYS[1], 'h', -gone)
     end
-    redis.call('PEXPIRE', KEYS[2], ARGV[11])
+    redis.call('PEXPIRE', history, age)
 end
-
-if ARGV[6] == '-' then
-    redis.call('ZREM', KEYS[4], ARGV[7])
-elseif ARGV[6] ~= '' then
-    redis.call('ZADD', KEYS[4], ARGV[6], ARGV[7])
+if due then
+    local room, at = next_arg(), next_arg()
+    if at == '-' then
+        redis.call('ZREM', due, room)
+    else
+        redis.call('ZADD', due, at, room)
+    end
 end
-if ARGV[3] ~= '' then
-    redis.call('SPUBLISH', KEYS[5], ARGV[3])
+while key < #KEYS do
+    redis.call('DEL', next_key())
 end
+redis.call('SPUBLISH', has('c') and next_arg() or KEYS[1], ARGV[2])
 if ARGV[4] ~= '' then
-    return redis.call('XADD', KEYS[3], '*', 'e', ARGV[4])
+    return redis.call('XADD', KEYS[2], '*', 'e', has('e') and ARGV[4] .. ARGV[2] or ARGV[4])
 end
 return 'ok'

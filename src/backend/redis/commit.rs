@@ -1,72 +1,152 @@
+use std::{fmt::Write as _, sync::Arc};
+
 use redis::{Script, ScriptInvocation};
 
 use super::node::RedisNode;
 use crate::{
     backend::{
         Due, Proposal, Retention,
-        records::{Codec, ROOM, RecordError, member_field},
+        records::{LINEAGE, ROOM, RecordError, encode_entry, encode_entry_head, encode_lineage, member_field},
     },
-    id::UserId,
-    room::{Change, Room, StreamPosition},
+    id::RoomId,
+    room::{Change, Footprint, Room},
 };
 
-/// The arguments of `commit.lua`, in their order.
-struct Step<'a> {
-    /// The version and the epoch.
-    found: [Vec<u8>; 2],
-    told: String,
-    entry: &'a str,
-    due: Due,
-    room: &'a Room,
-    remember: bool,
-    replace: bool,
-    set: Vec<(String, String)>,
-    unset: Vec<String>,
-    /// The members whose inboxes are deleted.
-    forgotten: Vec<&'a UserId>,
+/// Whether a room is due, as an argument of a script.
+fn due_argument(due: Due) -> Option<String> {
+    match due {
+        Due::Same => None,
+        Due::Never => Some("-".to_owned()),
+        Due::At(at) => Some(at.to_string()),
+    }
 }
 
-/// The fields of a room without those of its members.
-fn fields(codec: &Codec, room: &Room, at: StreamPosition) -> Result<Vec<(String, String)>, RecordError> {
-    let position = [("v".to_owned(), at.version.to_string()), ("e".to_owned(), at.epoch.to_string())];
-    Ok(position.into_iter().chain([(ROOM.to_owned(), codec.encode_room(room)?)]).collect())
+/// The arguments of `commit.lua` that its flags announce.
+#[derive(Default)]
+struct Optional {
+    flags: String,
+    keys: Vec<String>,
+    args: Vec<Vec<u8>>,
+}
+
+impl Optional {
+    fn flag<const N: usize>(&mut self, flag: char, args: [Vec<u8>; N]) {
+        self.flags.push(flag);
+        self.args.extend(args);
+    }
+}
+
+/// A proposal in records.
+pub(super) struct Encoded {
+    pub(super) update: Vec<u8>,
+    /// The ledger entry; empty for none.
+    pub(super) entry: Vec<u8>,
+    /// Whether the update is its end, which the script adds.
+    pub(super) continues: bool,
+}
+
+impl Encoded {
+    /// The entry as it is in the stream.
+    pub(super) fn into_entry(self) -> Vec<u8> {
+        let Self { update, mut entry, continues } = self;
+        if continues {
+            entry.extend(update);
+        }
+        entry
+    }
+}
+
+fn text(value: &(impl ToString + ?Sized)) -> Vec<u8> {
+    value.to_string().into_bytes()
 }
 
 impl RedisNode {
-    /// `entry` is the ledger entry; empty for none.
+    pub(super) fn encode(&self, proposal: &Proposal) -> Encoded {
+        let update = self.codec.encode_update(&proposal.update);
+        let Some(entry) = proposal.entry.as_ref().filter(|_| self.retained.is_some()) else {
+            return Encoded { update, entry: Vec::new(), continues: false };
+        };
+        // An entry may have a copy of the update, without what is not for auditors.
+        let continues = Arc::ptr_eq(&entry.update, &proposal.update);
+        let entry = if continues { encode_entry_head(entry, &self.codec) } else { encode_entry(entry, &self.codec) };
+        Encoded { update, entry, continues }
+    }
+
     pub(super) fn commit_script<'a>(
         &self,
         script: &'a Script,
         proposal: &Proposal,
-        entry: &str,
+        encoded: &Encoded,
     ) -> Result<ScriptInvocation<'a>, RecordError> {
+        let (update, after, layout) = (&proposal.update, &proposal.after, &self.layout);
+        let id = &after.id;
+        let partition = layout.partition(id);
+        let mut optional = Optional::default();
+        if encoded.continues {
+            optional.flag('e', []);
+        }
+        if after.exists() {
+            match update.footprint() {
+                Footprint::Nothing => {}
+                Footprint::Playback => optional.flag('p', []),
+                Footprint::Room => self.write_room(proposal, &mut optional)?,
+            }
+        } else {
+            optional.flag('x', []);
+        }
+        // A new room has the history of none before it, and a closed one has none.
+        let (ends, remembered) = (update.base == 0 || !after.exists(), after.is_resumable());
+        if remembered {
+            let most = [text(&Retention::UPDATES), text(&Retention::UPDATE_BYTES), text(&self.retention.age)];
+            optional.flag('h', most);
+            optional.keys.push(layout.history(id));
+        }
+        if let Some(due) = due_argument(proposal.due) {
+            optional.flag('d', [text(id), due.into_bytes()]);
+            optional.keys.push(layout.due(partition));
+        }
+        if ends && !remembered {
+            optional.keys.push(layout.history(id));
+        }
+        let forgotten = update.changes.iter().filter_map(Change::ends_negotiations);
+        optional.keys.extend(forgotten.map(|user| layout.inbox(id, user)));
+        let (room, channel) = (layout.room(id), layout.channel(id));
+        if channel != room {
+            optional.flag('c', [channel.into_bytes()]);
+        }
+
+        let Optional { mut flags, keys, args } = optional;
+        let (entries, bytes) = (self.stream_max, self.quota.share(partition));
+        // A text takes everything.
+        let _ = write!(flags, " {} {} {} {entries} {bytes}", update.base, update.version(), update.epoch);
+        let mut call = script.key(room);
+        call.key(layout.events(partition)).key(keys);
+        call.arg(flags).arg(&encoded.update).arg(encode_lineage(after)).arg(&encoded.entry);
+        call.arg(args);
+        Ok(call)
+    }
+
+    /// The record of the room, and those of the members whose seats change.
+    fn write_room(&self, proposal: &Proposal, optional: &mut Optional) -> Result<(), RecordError> {
         let (update, after) = (&proposal.update, &proposal.after);
         let mut seats: Vec<_> = update.changes.iter().filter_map(Change::seat).collect();
         seats.sort_unstable();
         seats.dedup();
-        let (mut set, mut unset) = (Vec::new(), Vec::new());
-        if after.exists() {
-            set = fields(&self.codec, after, update.position())?;
-            for user in seats {
-                match after.members.get(user) {
-                    Some(member) => set.push((member_field(user), self.codec.encode_member(member)?)),
-                    None => unset.push(member_field(user)),
-                }
+        let mut fields = vec![ROOM.into(), self.codec.encode_room(after)?];
+        let mut unset = Vec::new();
+        for user in seats {
+            match after.members.get(user) {
+                Some(member) => fields.extend([member_field(user).into_bytes(), self.codec.encode_member(member)?]),
+                None => unset.push(member_field(user).into_bytes()),
             }
         }
-        let step = Step {
-            found: [update.base.to_string().into(), update.epoch.to_string().into()],
-            told: self.codec.encode_update(update)?,
-            entry,
-            due: proposal.due,
-            room: after,
-            remember: after.is_resumable(),
-            replace: !after.exists(),
-            set,
-            unset,
-            forgotten: update.changes.iter().filter_map(Change::ends_negotiations).collect(),
-        };
-        Ok(self.script(script, step))
+        optional.flag('r', [text(&self.retention.room), text(&(fields.len() / 2))]);
+        optional.args.extend(fields);
+        if !unset.is_empty() {
+            optional.flag('m', [text(&unset.len())]);
+            optional.args.extend(unset);
+        }
+        Ok(())
     }
 
     pub(super) fn restore_script<'a>(
@@ -76,53 +156,19 @@ impl RedisNode {
         found: [Vec<u8>; 2],
         due: Due,
     ) -> Result<ScriptInvocation<'a>, RecordError> {
-        let mut set = fields(&self.codec, room, room.position())?;
-        for member in room.members.values() {
-            set.push((member_field(&member.user), self.codec.encode_member(member)?));
-        }
-        let step = Step {
-            found,
-            told: self.codec.encode_restored(room),
-            entry: "",
-            due,
-            room,
-            remember: false,
-            replace: true,
-            set,
-            unset: Vec::new(),
-            forgotten: Vec::new(),
-        };
-        Ok(self.script(script, step))
-    }
-
-    fn script<'a>(&self, script: &'a Script, step: Step<'_>) -> ScriptInvocation<'a> {
-        let (layout, id) = (&self.layout, &step.room.id);
+        let (layout, id): (_, &RoomId) = (&self.layout, &room.id);
         let mut call = script.key(layout.room(id));
-        let partition = layout.partition(id);
-        call.key(layout.history(id)).key(layout.events(partition)).key(layout.due(partition)).key(layout.channel(id));
-        for user in step.forgotten {
-            call.key(layout.inbox(id, user));
-        }
-        for found in step.found {
+        call.key(layout.history(id)).key(layout.due(layout.partition(id))).key(layout.channel(id));
+        for found in found {
             call.arg(found);
         }
-        let limits = format!("{} {}", self.stream_max, self.quota.share(partition));
-        call.arg(step.told).arg(step.entry).arg(limits);
-        match step.due {
-            Due::Same => call.arg(""),
-            Due::Never => call.arg("-"),
-            Due::At(at) => call.arg(at),
-        };
+        call.arg(self.codec.encode_restored(room)).arg(due_argument(due).unwrap_or_default());
         call.arg(id.as_str()).arg(self.retention.room);
-        let updates = if step.remember { Retention::UPDATES } else { 0 };
-        call.arg(updates).arg(Retention::UPDATE_BYTES).arg(self.retention.age);
-        call.arg(u8::from(step.replace)).arg(step.set.len());
-        for (field, value) in step.set {
-            call.arg(field).arg(value);
+        call.arg("v").arg(room.version).arg("e").arg(room.epoch).arg(LINEAGE).arg(encode_lineage(room));
+        call.arg(ROOM).arg(self.codec.encode_room(room)?);
+        for member in room.members.values() {
+            call.arg(member_field(&member.user)).arg(self.codec.encode_member(member)?);
         }
-        for field in step.unset {
-            call.arg(field);
-        }
-        call
+        Ok(call)
     }
 }

@@ -79,7 +79,7 @@ impl RedisNode {
     }
 
     /// Appends an entry unless it is there, and returns its id.
-    async fn append_once(&self, partition: u16, id: StreamId, entry: &str) -> Result<Option<StreamId>, BackendError> {
+    async fn append_once(&self, partition: u16, id: StreamId, entry: &[u8]) -> Result<Option<StreamId>, BackendError> {
         let mut call = self.scripts.append.key(self.layout.events(partition));
         let now: String = self.link_of(partition).invoke(call.arg(id.to_string()).arg(entry)).await?;
         Ok(StreamId::parse(&now))

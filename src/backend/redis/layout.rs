@@ -43,6 +43,12 @@ impl Layout {
         format!("{}{{{}}}:{what}:{room}", self.prefix, self.partition(room))
     }
 
+    /// What a key of a partition is, and the rest of its name: `("room", "film night")`.
+    pub fn kind_of<'a>(&self, key: &'a str) -> Option<(&'a str, &'a str)> {
+        let (_, rest) = key.strip_prefix(&self.prefix)?.strip_prefix('{')?.split_once("}:")?;
+        Some(rest.split_once(':').unwrap_or((rest, "")))
+    }
+
     /// Hash: a room, with a field for each member.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room(room, "room")

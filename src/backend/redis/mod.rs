@@ -4,6 +4,7 @@
 //! pushes, messages of other nodes; pushes and replies are handled in the order in which Redis sent them. [`push`] handles incoming
 //! messages, [`store`] commits, [`membership`] knows which nodes live, and [`Layout`] names keys and channels.
 
+mod ack;
 mod answer;
 mod clock;
 mod codes;
@@ -11,6 +12,7 @@ mod commit;
 mod connection;
 mod connector;
 mod feed;
+mod inspect;
 mod layout;
 mod link;
 mod maintain_link;
@@ -30,6 +32,7 @@ mod store;
 
 pub use connection::RedisConnection;
 pub use connector::{Connector, ConnectorError};
+pub use inspect::{InspectError, Inspector};
 pub use layout::Layout;
 pub use node::{RedisNode, RedisParts};
 pub use queue::RedisQueue;

@@ -73,11 +73,10 @@ impl RedisNode {
 
     fn on_update(&self, room: &RoomId, message: &[u8]) {
         let Some(events) = self.events() else { return };
-        let update = match self.codec.split_update(message) {
-            Ok((position, _)) if events.knows(room, position) => return,
-            // A room that was restored.
-            Ok((_, [])) => return events.stale(room),
-            Ok(_) => self.codec.decode_update(message),
+        let update = match self.codec.decode_head(message) {
+            Ok(head) if events.knows(room, head.position()) => return,
+            Ok(head) if head.is_notice() => return events.stale(room),
+            Ok(_) => self.codec.decode_update(room, message),
             Err(error) => Err(error),
         };
         match update {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use redis::{RedisError, Script, Value};
 
 use super::{
+    ack::{ACKNOWLEDGE, packed},
     answer::translate,
     clock::clock_script,
     connection::RedisConnection,
@@ -220,17 +221,11 @@ impl LedgerQueue for RedisQueue {
 
     async fn acknowledge(&mut self, entries: &[&QueuedEntry]) -> Result<(), BackendError> {
         let connection = self.connection_with_groups().await?;
-        let of =
-            |part: &Part| entries.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()).collect();
+        let of = |part: &Part| packed(entries.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()));
         let ids = self.parts.iter().map(|part| (self.layout.events(part.number), of(part)));
-        let acks = ids.filter(|(_, ids): &(_, Vec<&str>)| !ids.is_empty()).map(|(stream, ids)| {
+        let acks = ids.filter(|(_, ids)| !ids.is_empty()).map(|(stream, ids)| {
             let mut connection = connection.clone();
-            let mut both = redis::pipe();
-            // Not in a transaction, which a full Redis refuses, although this frees memory. Deleted before acknowledged: an entry that is
-            // deleted but not acknowledged is acknowledged later, while one that is acknowledged but not deleted would stay for ever.
-            both.cmd("XDEL").arg(&stream).arg(&ids).ignore();
-            both.cmd("XACK").arg(&stream).arg(GROUP).arg(&ids).ignore();
-            async move { both.query_async::<()>(&mut connection).await }
+            async move { ACKNOWLEDGE.key(stream).arg(GROUP).arg(ids).invoke_async::<i64>(&mut connection).await }
         });
         let outcome = all(join_all(acks).await);
         self.reset_on_error(outcome).map(drop)

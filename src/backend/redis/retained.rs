@@ -15,7 +15,7 @@ pub(super) struct Retained {
 
 #[derive(Debug, Default)]
 struct Inner {
-    partitions: Vec<VecDeque<(StreamId, Arc<str>)>>,
+    partitions: Vec<VecDeque<(StreamId, Arc<[u8]>)>>,
     bytes: usize,
 }
 
@@ -47,12 +47,12 @@ impl Retained {
     }
 
     /// Retains an entry, and drops the oldest of the longest partition beyond the limit. Returns how many were dropped.
-    pub(super) fn retain(&self, partition: u16, id: StreamId, entry: &str) -> u64 {
+    pub(super) fn retain(&self, partition: u16, id: StreamId, entry: Vec<u8>) -> u64 {
         let mut inner = self.inner();
         let Inner { partitions, bytes } = &mut *inner;
         let Some(queue) = partitions.get_mut(usize::from(partition)) else { return 0 };
-        queue.push_back((id, entry.into()));
         *bytes += entry.len();
+        queue.push_back((id, entry.into()));
         let mut gone = 0;
         while *bytes > MOST_BYTES {
             let longest = partitions.iter_mut().max_by_key(|queue| queue.len());
@@ -82,7 +82,7 @@ impl Retained {
     }
 
     /// All retained entries of a partition, oldest first.
-    pub(super) fn all(&self, partition: u16) -> Vec<(StreamId, Arc<str>)> {
+    pub(super) fn all(&self, partition: u16) -> Vec<(StreamId, Arc<[u8]>)> {
         self.inner()
             .partitions
             .get(usize::from(partition))
@@ -109,7 +109,7 @@ mod tests {
     fn what_is_taken_out_is_forgotten_and_the_oldest_go_first() {
         let kept = Retained::new(2);
         for number in 0..5 {
-            kept.retain(1, StreamId(10, number), "entry");
+            kept.retain(1, StreamId(10, number), b"entry".to_vec());
         }
         kept.trim_acked(1, StreamId::parse("10-2").unwrap());
         let ids = |kept: &Retained| kept.all(1).iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
@@ -117,8 +117,8 @@ mod tests {
         kept.moved(1, StreamId(10, 2), StreamId(20, 0));
         assert_eq!(ids(&kept), ["10-3", "10-4", "20-0"]);
         assert_eq!((kept.last(1), kept.last(0)), (Some(StreamId(20, 0)), None));
-        let large = "x".repeat(MOST_BYTES / 2);
-        let gone = (1..4).map(|number| kept.retain(1, StreamId(20, number), &large));
+        let large = vec![0; MOST_BYTES / 2];
+        let gone = (1..4).map(|number| kept.retain(1, StreamId(20, number), large.clone()));
         assert_eq!(gone.collect::<Vec<_>>(), [0, 3, 1], "it is said how many can no longer be put back");
         assert!(kept.inner().bytes <= MOST_BYTES);
         assert_eq!(kept.all(1).len(), 2);

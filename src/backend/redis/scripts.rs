@@ -6,6 +6,7 @@ use super::clock::clock_script;
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) commit: Script,
+    pub(super) restore: Script,
     pub(super) keep: Script,
     pub(super) taken: Script,
     pub(super) code: Script,
@@ -22,6 +23,7 @@ impl Default for Scripts {
     fn default() -> Self {
         Self {
             commit: Script::new(include_str!("commit.lua")),
+            restore: Script::new(include_str!("restore.lua")),
             keep: Script::new(include_str!("keep.lua")),
             taken: Script::new(include_str!("taken.lua")),
             code: Script::new(include_str!("code.lua")),

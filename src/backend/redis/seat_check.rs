@@ -15,7 +15,7 @@ use crate::{
     id::{ConnId, NodeId, RoomId, UserId},
 };
 
-/// Begins a [`SeatMessage`] on the channel of a node, after the version. A signal has a digit there.
+/// Begins a [`SeatMessage`] on the channel of a node, after the version. A signal has an array there.
 pub(super) const SEAT_MESSAGE: &[u8] = b"?";
 /// Deadline for the answer of the other node, which waits three seconds for its socket.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -74,7 +74,7 @@ impl RedisNode {
 
     /// Publishes a message, and returns the number of receivers.
     async fn publish_to_node(&self, node: &NodeId, message: &SeatMessage) -> Result<i64, BackendError> {
-        let mut text = self.codec.begin().into_bytes();
+        let mut text = self.codec.begin();
         text.extend(SEAT_MESSAGE);
         serde_json::to_writer(&mut text, message).map_err(|error| BackendError::Unencodable(error.to_string()))?;
         self.main().ask(redis::cmd("SPUBLISH").arg(self.layout.node(node)).arg(text)).await

@@ -6,7 +6,7 @@ use super::{answer::unreadable, membership::names, node::RedisNode, retained::St
 use crate::{
     backend::{
         BackendError, Commit, Due, Proposal, RoomStore,
-        records::{Codec, Fields, RecordError, encode_entry, raw_position},
+        records::{Codec, Fields, RecordError, raw_position},
     },
     clock::Millis,
     id::RoomId,
@@ -43,7 +43,7 @@ impl RedisNode {
 
     /// Replaces a record that is still as it was `found`, by its raw version and epoch.
     async fn put_back(&self, room: &Room, found: [Vec<u8>; 2], due: Due) -> Result<Commit, BackendError> {
-        let call = self.restore_script(&self.scripts.commit, room, found, due);
+        let call = self.restore_script(&self.scripts.restore, room, found, due);
         let call = call.map_err(|error| self.unencodable(&error))?;
         let answer: Option<String> = self.link(&room.id).invoke(&call).await?;
         if answer.is_none() {
@@ -104,14 +104,9 @@ impl RoomStore for RedisNode {
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
         let room = &proposal.update.room;
         self.link(room).decides()?;
-        let entry = match (&proposal.entry, &self.retained) {
-            (Some(entry), Some(_)) => {
-                encode_entry(entry, self.codec.writes()).map_err(|error| self.unencodable(&error))?
-            }
-            _ => String::new(),
-        };
+        let encoded = self.encode(&proposal);
         let call = || {
-            let call = self.commit_script(&self.scripts.commit, &proposal, &entry);
+            let call = self.commit_script(&self.scripts.commit, &proposal, &encoded);
             call.map_err(|error| self.unencodable(&error))
         };
         let begun = tokio::time::Instant::now();
@@ -128,7 +123,7 @@ impl RoomStore for RedisNode {
             return Err(BackendError::LedgerFull);
         }
         if let (Some(retained), Some(id)) = (&self.retained, StreamId::parse(&answer)) {
-            let gone = retained.retain(self.layout.partition(room), id, &entry);
+            let gone = retained.retain(self.layout.partition(room), id, encoded.into_entry());
             self.losses.unguarded(gone);
         }
         Ok(Commit::Applied)
@@ -175,7 +170,7 @@ impl RoomStore for RedisNode {
             return Ok(Some(Vec::new()));
         }
         let texts: Vec<Vec<u8>> = link.ask(&range).await?;
-        match since(&self.codec, &texts, StreamPosition { epoch, version: after }, version) {
+        match since(&self.codec, room, &texts, StreamPosition { epoch, version: after }, version) {
             Ok(updates) => Ok(updates),
             // Then the history is lost.
             Err(error) => {
@@ -226,6 +221,7 @@ impl RoomStore for RedisNode {
 /// The updates of the history after a position, if they reach to `version` without a gap.
 fn since(
     codec: &Codec,
+    room: &RoomId,
     texts: &[Vec<u8>],
     after: StreamPosition,
     version: u64,
@@ -233,11 +229,11 @@ fn since(
     let mut updates = Vec::new();
     let mut reached = after.version;
     for text in texts {
-        let (to, _) = codec.split_update(text)?;
+        let to = codec.decode_head(text)?.position();
         if to.epoch != after.epoch || to.version <= after.version {
             continue;
         }
-        let update = codec.decode_update(text)?;
+        let update = codec.decode_update(room, text)?;
         if update.base > reached {
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 -- Returns bytes, or what so many entries usually take where Redis does not tell; maxmemory, or ''; how many servers share the keys.
 local weighs = redis.pcall('MEMORY', 'USAGE', KEYS[1])
 if type(weighs) ~= 'number' then
-    weighs = redis.call('XLEN', KEYS[1]) * 1400
+    weighs = redis.call('XLEN', KEYS[1]) * 400
 end
 local most, servers = '', '1'
 if ARGV[1] == '1' then

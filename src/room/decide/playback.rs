@@ -3,7 +3,7 @@
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Gate, MAX_POSITION, Policy, Refusal, Room, Timeline, UrlTime, is_same_page},
+    room::{Change, Gate, MAX_POSITION, Playback, Policy, Refusal, Room, Sent, UrlTime, is_same_page},
 };
 
 #[inline]
@@ -16,14 +16,13 @@ pub(super) fn play_pause(
     rate: Option<f64>,
     now: Millis,
 ) -> Vec<Change> {
-    let timeline = Timeline {
+    let playback = Playback {
         position: position.unwrap_or_else(|| room.timeline.position_at(now)),
         playing,
         rate: rate.unwrap_or(room.timeline.rate),
-        at: now,
-        by: Some(by.clone()),
     };
-    vec![Change::PlayPause { by: by.clone(), position, event, rate, timeline }]
+    let sent = Sent { position: position.is_some(), rate: rate.is_some() };
+    vec![Change::PlayPause { by: by.clone(), event, playback, sent }]
 }
 
 pub(super) fn seek(
@@ -35,7 +34,7 @@ pub(super) fn seek(
     policy: &Policy,
     now: Millis,
 ) -> Vec<Change> {
-    let timeline = Timeline { position, playing, rate: room.timeline.rate, at: now, by: Some(by.clone()) };
+    let playback = Playback { position, playing, rate: room.timeline.rate };
     let waiting: Vec<_> = room
         .members
         .values()
@@ -50,8 +49,8 @@ pub(super) fn seek(
         ready: 0,
     });
     // A gate without members to wait for opens at once: members that do not report positions may have paused all the same.
-    let release = gate.as_ref().filter(|gate| gate.satisfied()).map(|gate| gate.release(&timeline));
-    let mut changes = vec![Change::Sought { by: by.clone(), event, timeline, gate }];
+    let release = gate.as_ref().filter(|gate| gate.satisfied()).map(|gate| gate.release(&playback.timeline(now, by)));
+    let mut changes = vec![Change::Sought { by: by.clone(), event, playback, gate }];
     changes.extend(release);
     changes
 }
@@ -89,8 +88,8 @@ pub(super) fn heartbeat(
     if room.gate.is_some() || !room.timeline.trusts(by, now) {
         return Ok(Vec::new());
     }
-    let timeline = reported(room, by, position, playing, now);
-    Ok(vec![Change::Heartbeat { by: by.clone(), event, timeline }])
+    let playback = Playback { position, playing, rate: room.timeline.rate };
+    Ok(vec![Change::Heartbeat { by: by.clone(), event, playback }])
 }
 
 pub(super) fn report(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Vec<Change> {
@@ -99,7 +98,8 @@ pub(super) fn report(room: &Room, by: &UserId, position: f64, playing: bool, now
     if !heard || position <= 0.0 || !room.timeline.disagrees(position, playing, now) {
         return Vec::new();
     }
-    vec![Change::Corrected { timeline: reported(room, by, position, playing, now) }]
+    let playback = Playback { position, playing, rate: room.timeline.rate };
+    vec![Change::Corrected { by: by.clone(), playback }]
 }
 
 pub(super) fn watching(room: &Room, user: &UserId, watching: bool) -> Vec<Change> {
@@ -127,16 +127,10 @@ pub(super) fn change_url(
         return Ok(Vec::new());
     }
     // The same page again (a host that reloaded) moves the film but does not stop it; another film starts at its beginning, paused.
-    let timeline = Timeline {
+    let playback = Playback {
         position: time.or(known).unwrap_or(0.0),
         playing: same && room.timeline.playing,
         rate: if same { room.timeline.rate } else { 1.0 },
-        at: now,
-        by: Some(by.clone()),
     };
-    Ok(vec![Change::UrlChanged { by: by.clone(), url: url.into(), time, timeline }])
-}
-
-fn reported(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Timeline {
-    Timeline { position, playing, rate: room.timeline.rate, at: now, by: Some(by.clone()) }
+    Ok(vec![Change::UrlChanged { by: by.clone(), url: url.into(), time, playback }])
 }
