@@ -89,7 +89,7 @@ impl<H> Replica<H> {
             return;
         };
         if let Some(join) = self.joining.take_if(|join| join.conn == member.conn) {
-            self.open_session(join, member, env, out);
+            self.open_session(*join, member, env, out);
             return;
         }
         self.withdraw(&member.user);

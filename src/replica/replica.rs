@@ -30,8 +30,8 @@ pub struct Replica<H> {
     pub(super) sessions: HashMap<UserId, Box<Session<H>>>,
     /// The open connections to this node whose seat another connection of the same user has taken: rarely any.
     pub(super) displaced: Option<Box<Displaced<H>>>,
-    /// The connection that the current turn admits.
-    pub(super) joining: Option<PendingJoin<H>>,
+    /// The connection that the current turn admits. On the heap, because a room at rest has none.
+    pub(super) joining: Option<Box<PendingJoin<H>>>,
     /// The version that this node last decided on, and when, or zeros: this distinguishes its own updates from those of others.
     pub(super) proposed: (u64, Millis),
     /// The members that are away and whose last connection was to this node.

@@ -154,7 +154,7 @@ impl<'j, H> Turn<'j, H> {
             Job::Enter(_) => {
                 // From now on the update that admits the connection gives it its seat.
                 if let Some(join) = self.join.take() {
-                    replica.joining = Some(join);
+                    replica.joining = Some(Box::new(join));
                 }
                 self.decide(Attempt::new(Purpose::Job { before: replica.room.version }), replica, env, out)
             }

@@ -2,8 +2,9 @@ use std::hint::black_box;
 
 use anyhow::{Result, ensure};
 use tandem::{
+    backend::records::Codec,
     protocol::{Stamp, announce, encode},
-    room::{Command, Policy, Update, decide},
+    room::{Command, Policy, decide},
 };
 
 use super::people::{NOW, conn, full, play, played, user};
@@ -17,8 +18,8 @@ pub(crate) fn steps() -> Vec<Step> {
         Step { name: "apply/play_of_4", times: 20_000, run: |times| applying(4, times) },
         Step { name: "apply/play_of_100", times: 20_000, run: |times| applying(100, times) },
         Step { name: "announce/play_pause", times: 2_000, run: announcing },
-        Step { name: "update/to_json", times: 2_000, run: telling },
-        Step { name: "update/from_json", times: 2_000, run: hearing },
+        Step { name: "update/encode", times: 2_000, run: telling },
+        Step { name: "update/decode", times: 2_000, run: hearing },
     ]
 }
 
@@ -57,18 +58,20 @@ fn announcing(times: u64) -> Result<()> {
 }
 
 fn telling(times: u64) -> Result<()> {
+    let codec = Codec::default();
     let (update, _) = played(&full(4)?)?;
     for _ in 0..times {
-        black_box(serde_json::to_string(black_box(&update))?);
+        black_box(codec.encode_update(black_box(&update)));
     }
     Ok(())
 }
 
 fn hearing(times: u64) -> Result<()> {
+    let codec = Codec::default();
     let (update, _) = played(&full(4)?)?;
-    let text = serde_json::to_string(&update)?;
+    let record = codec.encode_update(&update);
     for _ in 0..times {
-        black_box(serde_json::from_str::<Update>(black_box(&text))?);
+        black_box(codec.decode_update(&update.room, black_box(&record))?);
     }
     Ok(())
 }

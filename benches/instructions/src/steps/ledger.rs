@@ -2,6 +2,7 @@ use std::{hint::black_box, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use tandem::{
+    backend::records::{Codec, decode_entry, encode_entry},
     clock::Clock,
     ledger::{Entry, Writer},
 };
@@ -13,7 +14,8 @@ use crate::step::Step;
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step { name: "ledger/entry", times: 1_000, run: noting },
-        Step { name: "ledger/entry_to_json", times: 1_000, run: queueing },
+        Step { name: "ledger/entry_encode", times: 1_000, run: queueing },
+        Step { name: "ledger/entry_decode", times: 1_000, run: reading },
         Step { name: "ledger/sqlite", times: 2_000, run: writing },
     ]
 }
@@ -33,9 +35,17 @@ fn noting(times: u64) -> Result<()> {
 }
 
 fn queueing(times: u64) -> Result<()> {
-    let entry = entry()?;
+    let (codec, entry) = (Codec::default(), entry()?);
     for _ in 0..times {
-        black_box(serde_json::to_string(black_box(&entry))?);
+        black_box(encode_entry(black_box(&entry), &codec));
+    }
+    Ok(())
+}
+
+fn reading(times: u64) -> Result<()> {
+    let record = encode_entry(&entry()?, &Codec::default());
+    for _ in 0..times {
+        black_box(decode_entry(black_box(&record))?);
     }
     Ok(())
 }
