@@ -11,7 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use tandem::{
-    backend::{BackendError, LedgerQueue, QueueLevel, QueueReading, QueuedEntry},
+    backend::{
+        BackendError, LedgerQueue, QueueLevel, QueueReading, QueuedEntry,
+        records::{Codec, encode_entry},
+    },
     clock::Millis,
     ledger::{DeadLetter, Entry, EventStore, LedgerError},
 };
@@ -61,7 +64,7 @@ impl Queue {
     }
 
     fn entry(&self, number: u64) -> QueuedEntry {
-        let text = self.entries.get(&number).and_then(|entry| serde_json::to_vec(&**entry).ok());
+        let text = self.entries.get(&number).map(|entry| encode_entry(entry, &Codec::default()));
         QueuedEntry { partition: 0, id: number.to_string(), text }
     }
 }
