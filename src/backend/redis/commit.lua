@@ -1,7 +1,7 @@
 -- One step of a room: compare, write, publish, append. It knows no rule of rooms.
 -- KEYS  1 room  2 events  then, as the flags say: its history, the list of due rooms, and lists that are deleted
--- ARGV  1 flags, the version that must be in force, the one that follows, the epoch, and how many entries and bytes may wait in the ledger's queue
---       2 the update  3 the lineage that follows  4 the ledger's entry; '' without one
+-- ARGV  1 flags  2 version and epoch that must be in force  3 the lineage that follows: eight bytes, then the version
+--       4 the update  5 the ledger's entry; '' without one  6 how many entries may wait in the ledger's queue  7 and how many bytes
 --       then, as the flags say:
 -- Flags, in the order of their arguments
 --   e   the update is the end of the entry
@@ -13,13 +13,43 @@
 --   d   the room is due: its name; '-' for never, or milliseconds
 --   c   the room's channel, if its name is not that of the room's key
 -- Returns nil when another commit was first, 'full' when the ledger's queue is, else the id of the entry, or 'ok'.
-local flags, base, after, epoch, entries, bytes = string.match(ARGV[1], '^(%a*) (%d+) (%d+) (%d+) (%d+) (%d+)$')
-local have = redis.call('HMGET', KEYS[1], 'v', 'e')
-local version = have[1] or '0'
-if version ~= base or (version ~= '0' and have[2] ~= epoch) then
+local call, room, events, flags, update, entry = redis.call, KEYS[1], KEYS[2], ARGV[1], ARGV[4], ARGV[5]
+local have = call('HMGET', room, 'v', 'e')
+local found = have[1] or '0'
+if found == '0' then
+    if string.sub(ARGV[2], 1, 2) ~= '0 ' then
+        return nil
+    end
+elseif found .. ' ' .. (have[2] or '0') ~= ARGV[2] then
     return nil
 end
-local key, arg = 2, 4
+
+if entry ~= '' then
+    local waiting = call('XLEN', events)
+    if waiting >= tonumber(ARGV[6]) then
+        return 'full'
+    end
+    -- Weighing takes as long as all the rest. While nobody takes entries out, each of them passes here once.
+    if waiting % 16 == 0 and waiting > 0 then
+        local weighs = redis.pcall('MEMORY', 'USAGE', events)
+        -- Where Redis does not tell: what so many usually take.
+        if type(weighs) ~= 'number' then
+            weighs = waiting * 400
+        end
+        if weighs >= tonumber(ARGV[7]) then
+            return 'full'
+        end
+    end
+end
+
+-- Most commits are these. What follows costs more than all commands.
+if flags == 'ep' and found ~= '0' then
+    call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3], 'u', update)
+    call('SPUBLISH', room, update)
+    return call('XADD', events, '*', 'e', entry .. update)
+end
+
+local key, arg = 2, 7
 local function next_key()
     key = key + 1
     return KEYS[key]
@@ -31,91 +61,74 @@ end
 local function has(flag)
     return string.find(flags, flag, 1, true)
 end
-
-if ARGV[4] ~= '' then
-    local waiting = redis.call('XLEN', KEYS[2])
-    if waiting >= tonumber(entries) then
-        return 'full'
-    end
-    -- Weighing takes as long as all the rest. While nobody takes entries out, each of them passes here once.
-    if waiting % 16 == 0 and waiting > 0 then
-        local weighs = redis.pcall('MEMORY', 'USAGE', KEYS[2])
-        -- Where Redis does not tell: what so many usually take.
-        if type(weighs) ~= 'number' then
-            weighs = waiting * 400
-        end
-        if weighs >= tonumber(bytes) then
-            return 'full'
-        end
-    end
-end
-
+local epoch = string.match(ARGV[2], '%d+$')
 local history = has('h') and next_key()
 local due = has('d') and next_key()
-if version == '0' or has('x') then
+if found == '0' or has('x') then
     -- If memory is short this is refused, and what follows would not be.
-    redis.call('HSET', KEYS[1], 'v', version)
-    redis.call('DEL', KEYS[1])
+    call('HSET', room, 'v', found)
+    call('DEL', room)
 end
 if has('x') then
     -- What the ledger still says of it is late: for an hour it is known that it was closed.
-    redis.call('HSET', KEYS[1], 'c', epoch)
-    redis.call('PEXPIRE', KEYS[1], 3600000)
-elseif has('p') then
-    redis.call('HSET', KEYS[1], 'v', after, 'l', ARGV[3], 'u', ARGV[2])
+    call('HSET', room, 'c', epoch)
+    call('PEXPIRE', room, 3600000)
 else
-    redis.call('HSET', KEYS[1], 'v', after, 'l', ARGV[3])
+    call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3])
+end
+if has('p') then
+    call('HSET', room, 'u', update)
 end
 if has('r') then
     local kept, fields = next_arg(), tonumber(next_arg())
-    redis.call('HSET', KEYS[1], 'e', epoch, unpack(ARGV, arg + 1, arg + 2 * fields))
-    redis.call('HDEL', KEYS[1], 'u')
+    call('HSET', room, 'e', epoch, unpack(ARGV, arg + 1, arg + 2 * fields))
+    call('HDEL', room, 'u')
     arg = arg + 2 * fields
-    if version == '0' then
+    if found == '0' then
         -- From then on whoever holds the room keeps it from expiring.
-        redis.call('PEXPIRE', KEYS[1], kept)
+        call('PEXPIRE', room, kept)
     end
 end
 if has('m') then
     for _ = 1, tonumber(next_arg()) do
-        redis.call('HDEL', KEYS[1], next_arg())
+        call('HDEL', room, next_arg())
     end
 end
 
 if history then
     local most, most_bytes, age = tonumber(next_arg()), tonumber(next_arg()), next_arg()
-    local count = redis.call('RPUSH', history, ARGV[2])
+    local count = call('RPUSH', history, update)
     -- The list may have expired since: what it weighs begins with it.
     if count == 1 then
-        redis.call('HDEL', KEYS[1], 'h')
+        call('HDEL', room, 'h')
     end
-    local weighs = redis.call('HINCRBY', KEYS[1], 'h', #ARGV[2])
+    local weighs = call('HINCRBY', room, 'h', #update)
     local gone = 0
     while count > most or weighs - gone > most_bytes do
-        local old = redis.call('LPOP', history)
+        local old = call('LPOP', history)
         if not old then
             break
         end
         count, gone = count - 1, gone + #old
     end
     if gone > 0 then
-        redis.call('HINCRBY', KEYS[1], 'h', -gone)
+        call('HINCRBY', room, 'h', -gone)
     end
-    redis.call('PEXPIRE', history, age)
+    call('PEXPIRE', history, age)
 end
 if due then
-    local room, at = next_arg(), next_arg()
+    local name, at = next_arg(), next_arg()
     if at == '-' then
-        redis.call('ZREM', due, room)
+        call('ZREM', due, name)
     else
-        redis.call('ZADD', due, at, room)
+        call('ZADD', due, at, name)
     end
 end
 while key < #KEYS do
-    redis.call('DEL', next_key())
+    call('DEL', next_key())
 end
-redis.call('SPUBLISH', has('c') and next_arg() or KEYS[1], ARGV[2])
-if ARGV[4] ~= '' then
-    return redis.call('XADD', KEYS[2], '*', 'e', has('e') and ARGV[4] .. ARGV[2] or ARGV[4])
+call('SPUBLISH', has('c') and next_arg() or room, update)
+if entry ~= '' then
+    return call('XADD', events, '*', 'e', has('e') and entry .. update or entry)
 end
 return 'ok'

@@ -1,4 +1,4 @@
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use redis::{Script, ScriptInvocation};
 
@@ -115,13 +115,11 @@ impl RedisNode {
             optional.flag('c', [channel.into_bytes()]);
         }
 
-        let Optional { mut flags, keys, args } = optional;
-        let (entries, bytes) = (self.stream_max, self.quota.share(partition));
-        // A text takes everything.
-        let _ = write!(flags, " {} {} {} {entries} {bytes}", update.base, update.version(), update.epoch);
+        let Optional { flags, keys, args } = optional;
         let mut call = script.key(room);
         call.key(layout.events(partition)).key(keys);
-        call.arg(flags).arg(&encoded.update).arg(encode_lineage(after)).arg(&encoded.entry);
+        call.arg(flags).arg(format!("{} {}", update.base, update.epoch)).arg(encode_lineage(after));
+        call.arg(&encoded.update).arg(&encoded.entry).arg(self.stream_max).arg(self.quota.share(partition));
         call.arg(args);
         Ok(call)
     }
