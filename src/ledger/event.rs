@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the columns of schema/")]
 pub struct Event {
-    /// See [`event_id`].
+    /// A UUIDv7 of the time and a hash of room, epoch and version: a second write of the event has the same id.
     pub id: Uuid,
     pub room: RoomId,
     pub kind: EventType,
