@@ -22,6 +22,7 @@ mod drain;
 mod edge;
 mod faults;
 mod full;
+mod inspect;
 mod metrics;
 mod nodes;
 mod refusals;
