@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
-use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode, encode::Write};
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Attempts, Digest, Gate, Json, Member, Misses, Playback, Presence, Role, Room, Timeline, Vacancy};
+use super::{
+    Attempt, Attempts, Digest, Footprint, Gate, Json, LeftReason, Member, Misses, Playback, Presence, Role, Room, Sent,
+    Timeline, Vacancy,
+};
 use crate::{
     cbor,
     clock::Millis,
@@ -213,77 +216,6 @@ pub enum Change {
     /// The room was empty for too long.
     #[n(21)]
     Closed,
-}
-
-/// What of a room's record a change replaces, beside its version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Footprint {
-    /// Nothing.
-    Nothing,
-    /// The whole playback: the timeline, and the gate, of which there is none afterwards.
-    Playback,
-    /// Something else.
-    Room,
-}
-
-/// Which numbers of a PLAY_PAUSE its sender gave; the room had the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sent {
-    /// Whether it gave a position.
-    pub position: bool,
-    /// Whether it gave a rate.
-    pub rate: bool,
-}
-
-/// In records it is one byte.
-impl<C> Encode<C> for Sent {
-    fn encode<W: Write>(&self, to: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
-        to.u8(u8::from(self.position) | u8::from(self.rate) << 1)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Sent {
-    fn decode(from: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        let bits = from.u8()?;
-        Ok(Self { position: bits & 1 != 0, rate: bits & 2 != 0 })
-    }
-}
-
-/// Why a member left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
-#[cbor(flat)]
-pub enum LeftReason {
-    /// The member sent LEAVE.
-    #[n(0)]
-    Left,
-    /// The socket was lost, and the member cannot resume.
-    #[n(1)]
-    Disconnected,
-    /// The resume window has passed.
-    #[n(2)]
-    Expired,
-    /// The member was kicked.
-    #[n(3)]
-    Kicked {
-        /// The user who kicked it.
-        #[n(0)]
-        by: UserId,
-        /// The reason.
-        #[n(1)]
-        note: Option<Box<str>>,
-    },
-}
-
-impl LeftReason {
-    /// Its name in frames and in the ledger.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Disconnected => "disconnected",
-            Self::Expired => "expired",
-            Self::Kicked { .. } => "kicked",
-        }
-    }
 }
 
 impl Change {

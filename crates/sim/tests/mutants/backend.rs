@@ -31,7 +31,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "src/backend/ports/ledger.rs",
             old: "let text = self.text.as_deref()?;",
-            new: "let text = self.text.as_deref().filter(|text| !MUTANT || text.len() < 600)?;",
+            new: "let text = self.text.as_deref().filter(|text| !MUTANT || text.len() < 200)?;",
         }],
     },
 ];
