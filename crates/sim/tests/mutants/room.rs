@@ -55,4 +55,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
             new: "(!MUTANT).then_some((until, DueChange::Expire(&member.user))),",
         }],
     },
+    Mutant {
+        name: "restored-in-its-epoch",
+        what: "a room is put back with its old epoch",
+        edits: &[Edit {
+            file: "src/room/reopen.rs",
+            old: "epoch: now.max(self.epoch.saturating_add(1)),",
+            new: "epoch: if MUTANT { self.epoch } else { now.max(self.epoch.saturating_add(1)) },",
+        }],
+    },
+    Mutant {
+        name: "removed-before-reaped",
+        what: "a dead node is forgotten though some of its seats could not be given up",
+        edits: &[Edit {
+            file: "src/node/agent.rs",
+            old: "if self.parts.hub.reap(node, rooms).await {",
+            new: "if self.parts.hub.reap(node, rooms).await || MUTANT {",
+        }],
+    },
+    Mutant {
+        name: "token-beside-forgotten",
+        what: "a RESUME that comes late takes the token away that its client has got elsewhere",
+        edits: &[Edit {
+            file: "src/room/decide.rs",
+            old: "token_beside: beside(seated, shown),",
+            new: "token_beside: beside(seated, shown).filter(|_| !MUTANT),",
+        }],
+    },
 ];

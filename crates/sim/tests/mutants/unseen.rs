@@ -2,10 +2,10 @@
 //! 3,250 stories. One that turns red belongs in its place in the other lists.
 //!
 //! None of them is the same program as before, but each needs moments that stories seldom have: shared state that falls back and goes on to
-//! the same version before a node that knows better is there again (`restored-in-its-epoch`, `version-is-enough`, `history-believed`,
-//! `lost-seat-untold`), or a link or a socket that ends in the few milliseconds of one call (`inbox-trimmed-early`, `removed-before-reaped`,
-//! `token-beside-forgotten`, `doubt-forgotten`). After `late-departure` the node of the new socket takes the seat again, as after any wrong
-//! eviction. Unit tests show the last two (`replica::sync`, `cargo test --test room`).
+//! the same version before a node that knows better is there again (`version-is-enough`, `history-believed`,
+//! `lost-seat-untold`), or a link or a socket that ends in the few milliseconds of one call (`inbox-trimmed-early`,
+//! `doubt-forgotten`). After `late-departure` the node of the new socket takes the seat again, as after any wrong
+//! eviction.
 
 use super::{Edit, Mutant};
 
@@ -14,15 +14,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "lost-seat-untold",
         what: "a room was put back with an older socket in a seat, and the newer socket is not closed",
         edits: &[Edit { file: "src/replica/follow.rs", old: "if reborn {", new: "if reborn && !MUTANT {" }],
-    },
-    Mutant {
-        name: "restored-in-its-epoch",
-        what: "a room is put back with its old epoch",
-        edits: &[Edit {
-            file: "src/room/reopen.rs",
-            old: "epoch: now.max(self.epoch.saturating_add(1)),",
-            new: "epoch: if MUTANT { self.epoch } else { now.max(self.epoch.saturating_add(1)) },",
-        }],
     },
     Mutant {
         name: "version-is-enough",
@@ -52,24 +43,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 if MUTANT && let Ok(inbox) = &inbox {
                     let _ = state.taken(id, &user, inbox).await;
                 }",
-        }],
-    },
-    Mutant {
-        name: "removed-before-reaped",
-        what: "a dead node is forgotten though some of its seats could not be given up",
-        edits: &[Edit {
-            file: "src/node/agent.rs",
-            old: "if self.parts.hub.reap(node, rooms).await {",
-            new: "if self.parts.hub.reap(node, rooms).await || MUTANT {",
-        }],
-    },
-    Mutant {
-        name: "token-beside-forgotten",
-        what: "a RESUME that comes late takes the token away that its client has got elsewhere",
-        edits: &[Edit {
-            file: "src/room/decide.rs",
-            old: "token_beside: beside(seated, shown),",
-            new: "token_beside: beside(seated, shown).filter(|_| !MUTANT),",
         }],
     },
     Mutant {
