@@ -65,5 +65,6 @@ conformance!(
         idle_workers_are_forgotten_and_busy_ones_are_not,
         two_workers_share_the_entries,
         what_a_dead_worker_had_in_hand_is_taken_over,
+        what_one_worker_has_in_hand_stays_when_another_is_done,
     ]
 );

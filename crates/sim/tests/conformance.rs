@@ -106,5 +106,6 @@ conformance!(
         entries_stay_in_the_hand_of_a_worker_until_they_are_acknowledged,
         two_workers_share_the_entries,
         what_a_dead_worker_had_in_hand_is_taken_over,
+        what_one_worker_has_in_hand_stays_when_another_is_done,
     ]
 );

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use redis::{RedisError, Script, Value};
 
 use super::{
-    ack::{ACKNOWLEDGE, packed},
+    ack::{ACKNOWLEDGE, sorted},
     answer::translate,
     clock::clock_script,
     connection::RedisConnection,
@@ -221,7 +221,7 @@ impl LedgerQueue for RedisQueue {
 
     async fn acknowledge(&mut self, entries: &[&QueuedEntry]) -> Result<(), BackendError> {
         let connection = self.connection_with_groups().await?;
-        let of = |part: &Part| packed(entries.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()));
+        let of = |part: &Part| sorted(entries.iter().filter(|it| it.partition == part.number).map(|it| it.id.as_str()));
         let ids = self.parts.iter().map(|part| (self.layout.events(part.number), of(part)));
         let acks = ids.filter(|(_, ids)| !ids.is_empty()).map(|(stream, ids)| {
             let mut connection = connection.clone();

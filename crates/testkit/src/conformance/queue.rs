@@ -71,6 +71,27 @@ pub async fn two_workers_share_the_entries(fixture: &impl ClusterFixture) {
     assert_eq!((read_all(&mut *one).await, read_all(&mut *two).await), (Vec::new(), Vec::new()), "nothing twice");
 }
 
+pub async fn what_one_worker_has_in_hand_stays_when_another_is_done(fixture: &impl ClusterFixture) {
+    let (mut one, mut two) = (fixture.worker("one"), fixture.worker("two"));
+    // One room, because its entries are in one partition.
+    commit(fixture, &[room("r")], 2).await;
+    let earlier = read_all(&mut *one).await;
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    for number in 0..3 {
+        north.commit(&broadcast("ana", &number.to_string())).await;
+    }
+    let later = read_all(&mut *two).await;
+    assert_eq!((earlier.len(), later.len()), (2, 3));
+    two.acknowledge(&later.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(waiting(&mut *two).await, 2, "what the other one has");
+    assert_eq!(read_all(&mut *fixture.worker("one")).await, earlier);
+    // What comes meanwhile was given to nobody, and stays as well.
+    north.commit(&broadcast("ana", "meanwhile")).await;
+    one.acknowledge(&earlier.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(waiting(&mut *one).await, 1);
+    assert_eq!(say(&read_all(&mut *two).await), [(room("r"), 7)]);
+}
+
 pub async fn what_a_dead_worker_had_in_hand_is_taken_over(fixture: &impl ClusterFixture) {
     commit(fixture, &["a", "b"].map(room), 2).await;
     let (mut one, mut two) = (fixture.worker("one"), fixture.worker("two"));
