@@ -37,6 +37,9 @@ pub const OLDEST: u8 = 1;
 /// The newest version that this release writes and reads.
 pub const NEWEST: u8 = 1;
 
+/// The bytes of most updates, and of most entries of the ledger before their update.
+const COMMON: usize = 96;
+
 /// Why a record cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -108,9 +111,11 @@ impl Codec {
         self.writes.store(version.clamp(OLDEST, self.reads), Ordering::Relaxed);
     }
 
-    /// The begin of a record.
+    /// The begin of a record, with room for what most records have.
     pub fn begin(&self) -> Vec<u8> {
-        vec![b'0' + self.writes()]
+        let mut record = Vec::with_capacity(COMMON);
+        record.push(b'0' + self.writes());
+        record
     }
 
     /// The rest of a record after its version.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use redis::{Script, ScriptInvocation};
+use redis::{Cmd, Script, ScriptInvocation};
 
 use super::node::RedisNode;
 use crate::{
@@ -9,8 +9,11 @@ use crate::{
         records::{LINEAGE, ROOM, RecordError, encode_entry, encode_entry_head, encode_lineage, member_field},
     },
     id::RoomId,
-    room::{Change, Footprint, Room},
+    room::{Change, Footprint, Room, Update},
 };
+
+/// The bytes of what every call has, beside its records: names, numbers, the hash of the script.
+const COMMON: usize = 256;
 
 /// Whether a room is due, as an argument of a script.
 fn due_argument(due: Due) -> Option<String> {
@@ -60,6 +63,14 @@ fn text(value: &(impl ToString + ?Sized)) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
+/// The version and the epoch that must be in force.
+fn after_position(update: &Update) -> String {
+    let mut position = update.base.to_string();
+    position.push(' ');
+    position.push_str(&update.epoch.to_string());
+    position
+}
+
 impl RedisNode {
     pub(super) fn encode(&self, proposal: &Proposal) -> Encoded {
         let update = self.codec.encode_update(&proposal.update);
@@ -72,12 +83,8 @@ impl RedisNode {
         Encoded { update, entry, continues }
     }
 
-    pub(super) fn commit_script<'a>(
-        &self,
-        script: &'a Script,
-        proposal: &Proposal,
-        encoded: &Encoded,
-    ) -> Result<ScriptInvocation<'a>, RecordError> {
+    /// The call of `commit.lua`. Every change takes this way, so it is one command from the start.
+    pub(super) fn commit_call(&self, proposal: &Proposal, encoded: &Encoded) -> Result<Cmd, RecordError> {
         let (update, after, layout) = (&proposal.update, &proposal.after, &self.layout);
         let id = &after.id;
         let partition = layout.partition(id);
@@ -116,9 +123,11 @@ impl RedisNode {
         }
 
         let Optional { flags, keys, args } = optional;
-        let mut call = script.key(room);
-        call.key(layout.events(partition)).key(keys);
-        call.arg(flags).arg(format!("{} {}", update.base, update.epoch)).arg(encode_lineage(after));
+        let data = COMMON + encoded.update.len() + encoded.entry.len() + args.iter().map(Vec::len).sum::<usize>();
+        let mut call = Cmd::with_capacity(12 + keys.len() + args.len(), data);
+        call.arg("EVALSHA").arg(self.scripts.commit.get_hash()).arg(2 + keys.len());
+        call.arg(room).arg(layout.events(partition)).arg(keys);
+        call.arg(flags).arg(after_position(update)).arg(encode_lineage(after));
         call.arg(&encoded.update).arg(&encoded.entry).arg(self.stream_max).arg(self.quota.share(partition));
         call.arg(args);
         Ok(call)

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::{
     backend::ports::partition_of,
     id::{NodeId, RoomId, UserId},
@@ -9,6 +11,8 @@ use crate::{
 pub struct Layout {
     prefix: String,
     partitions: u16,
+    /// For each partition the prefix and the hash tag.
+    begins: Arc<[Box<str>]>,
     /// The part of channel names that names the database, because all databases of a server share channels. Empty for database 0.
     database: String,
 }
@@ -16,7 +20,9 @@ pub struct Layout {
 impl Layout {
     /// All keys begin with `prefix`; `partitions` is a power of two.
     pub fn new(prefix: &str, partitions: u16) -> Self {
-        Self { prefix: prefix.to_owned(), partitions: partitions.max(1), database: String::new() }
+        let partitions = partitions.max(1);
+        let begins = (0..partitions).map(|partition| format!("{prefix}{{{partition}}}").into()).collect();
+        Self { prefix: prefix.to_owned(), partitions, begins, database: String::new() }
     }
 
     /// The layout for this database.
@@ -35,12 +41,20 @@ impl Layout {
         partition_of(room, self.partitions)
     }
 
+    // Every change needs some of these names, so they are put together and not formatted.
+
+    /// The begin of all names of a partition.
+    fn begin(&self, partition: u16) -> &str {
+        // Partitions are counted by the same number as these.
+        self.begins.get(usize::from(partition)).map_or("", |begin| begin)
+    }
+
     fn of(&self, partition: u16, what: &str) -> String {
-        format!("{}{{{partition}}}:{what}", self.prefix)
+        [self.begin(partition), ":", what].concat()
     }
 
     fn of_room(&self, room: &RoomId, what: &str) -> String {
-        format!("{}{{{}}}:{what}:{room}", self.prefix, self.partition(room))
+        [self.begin(self.partition(room)), ":", what, ":", room.as_str()].concat()
     }
 
     /// What a key of a partition is, and the rest of its name: `("room", "film night")`.
@@ -56,7 +70,7 @@ impl Layout {
 
     /// Channel: the updates of a room.
     pub fn channel(&self, room: &RoomId) -> String {
-        format!("{}{{{}}}{}:room:{room}", self.prefix, self.partition(room), self.database)
+        [self.begin(self.partition(room)), &self.database, ":room:", room.as_str()].concat()
     }
 
     /// The room that a channel belongs to.
@@ -94,7 +108,7 @@ impl Layout {
 
     /// Channel: the probes of a connection of a node.
     pub fn probe(&self, partition: u16, node: &NodeId, connection: &str) -> String {
-        format!("{}{{{partition}}}{}:probe:{node}:{connection}", self.prefix, self.database)
+        format!("{}{}:probe:{node}:{connection}", self.begin(partition), self.database)
     }
 
     /// Key: where the probes of a link try the commands of nodes.

@@ -9,7 +9,7 @@ use std::{
 
 use dashmap::DashSet;
 use futures_util::FutureExt as _;
-use redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Script, ScriptInvocation, ServerErrorKind, Value};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -176,6 +176,20 @@ impl Link {
         let answer: Value =
             script.invoke_async(&mut connection).await.map_err(|error| self.failed(&error, generation))?;
         read(answer).inspect_err(|error| self.faults.note(error))
+    }
+
+    /// Runs an EVALSHA of this script, within the deadline of the connection.
+    pub(super) async fn call<T: FromRedisValue>(&self, call: &Cmd, script: &Script) -> Result<T, BackendError> {
+        let (mut connection, generation) = self.connection()?;
+        let mut answer: Result<Value, RedisError> = call.query_async(&mut connection).await;
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+            // Redis was started since, or its scripts were flushed.
+            answer = match script.load_async(&mut connection).await {
+                Ok(_) => call.query_async(&mut connection).await,
+                Err(error) => Err(error),
+            };
+        }
+        read(answer.map_err(|error| self.failed(&error, generation))?).inspect_err(|error| self.faults.note(error))
     }
 
     pub(super) async fn subscribe(&self, channels: &[String]) -> Result<(), BackendError> {

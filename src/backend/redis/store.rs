@@ -105,16 +105,14 @@ impl RoomStore for RedisNode {
         let room = &proposal.update.room;
         self.link(room).decides()?;
         let encoded = self.encode(&proposal);
-        let call = || {
-            let call = self.commit_script(&self.scripts.commit, &proposal, &encoded);
-            call.map_err(|error| self.unencodable(&error))
-        };
+        let call = self.commit_call(&proposal, &encoded).map_err(|error| self.unencodable(&error))?;
         let begun = tokio::time::Instant::now();
-        let mut answer: Option<String> = self.link(room).invoke(&call()?).await?;
+        let mut answer: Option<String> = self.link(room).call(&call, &self.scripts.commit).await?;
         if answer.as_deref() == Some(FULL) && self.quota.is_old() {
             // The unused shares of other partitions, or the entries that workers took meanwhile, may make room.
             self.measure_ledger().await?;
-            answer = self.link(room).invoke(&call()?).await?;
+            let call = self.commit_call(&proposal, &encoded).map_err(|error| self.unencodable(&error))?;
+            answer = self.link(room).call(&call, &self.scripts.commit).await?;
         }
         self.metrics.commit.observe(begun.elapsed());
         let Some(answer) = answer else { return Ok(Commit::Conflict) };
