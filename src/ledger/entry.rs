@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,7 @@ columns! {
         node: NodeId,
         token_before: Option<Digest>,
         token_beside: Option<Box<Digest>>,
+        shown_at: Option<NonZero<u32>>,
         presence: Presence,
         watching: bool,
         unknown: UnknownFields,
@@ -194,6 +195,7 @@ mod tests {
             token: Some(Digest::new([7; 32])),
             token_before: None,
             token_beside: None,
+            shown_at: None,
             presence: Presence::Present,
             order,
             watching: true,

@@ -94,8 +94,8 @@ fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
     let presence = Presence::Away { since: now, until: now };
     let beside = || {
-        let (token_before, token_beside, watching) = (None, None, false);
-        (node.clone(), token_before, token_beside, presence, watching, UnknownFields::default())
+        let (token_before, token_beside, shown_at, watching) = (None, None, None, false);
+        (node.clone(), token_before, token_beside, shown_at, presence, watching, UnknownFields::default())
     };
     let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
     let members: Vec<Member> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;

@@ -1,14 +1,15 @@
 //! Decides commands. JOIN and RESUME are decided here; actions of members and departures in the submodules.
 
 use super::{
-    Asked, Attempt, Attempts, Change, Command, Digest, Join, Member, Misses, Policy, Presence, Refusal, Resume, Role,
-    Room, Shown, UnknownFields, due,
+    Asked, Attempt, Attempts, Change, Command, Join, Member, Misses, Policy, Presence, Refusal, Resume, Role, Room,
+    Shown, UnknownFields, due,
 };
 use crate::{clock::Millis, id::UserId};
 
 mod action;
 mod leave;
 mod playback;
+mod token;
 
 pub use action::Action;
 pub(super) use leave::leave;
@@ -26,7 +27,7 @@ pub struct Draft {
 pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> Result<Draft, Refusal> {
     let changes = match command {
         Command::Join(wish) => join(room, wish, policy, now)?,
-        Command::Resume(wish) => resume(room, wish)?,
+        Command::Resume(wish) => resume(room, wish, now)?,
         Command::Disconnect { user, conn, keep_seat } => leave::disconnect(room, user, *conn, *keep_seat, policy, now),
         Command::Act { user, conn, action } => {
             let seated = room.members.get(user).is_some_and(|member| member.conn == *conn);
@@ -78,16 +79,17 @@ fn crown(member: &Member, is_due: bool) -> Option<Change> {
     is_due.then(|| Change::HostChanged { host: member.user.clone() })
 }
 
-fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
+fn resume(room: &Room, resume: &Resume, now: Millis) -> Result<Vec<Change>, Refusal> {
     let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
-    let shown = kept(seated, Some(resume.proof)).ok_or(Refusal::Unauthorized)?;
+    let kept = token::show(seated, resume.conn, Some(resume.proof), now).ok_or(Refusal::Unauthorized)?;
     let member = Member {
         conn: resume.conn,
         node: resume.node.clone(),
         origin: resume.origin.now,
         token: Some(resume.token),
-        token_before: Some(shown),
-        token_beside: beside(seated, shown),
+        token_before: kept.before,
+        token_beside: kept.beside,
+        shown_at: kept.shown_at,
         presence: Presence::Present,
         ..seated.clone()
     };
@@ -95,9 +97,8 @@ fn resume(room: &Room, resume: &Resume) -> Result<Vec<Change>, Refusal> {
 }
 
 fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
-    // The answer may be lost, so the token that was shown stays valid.
-    let token_before = kept(seated, join.proof);
-    let proven = seated.conn == join.conn || token_before.is_some();
+    let kept = token::show(seated, join.conn, join.proof, now);
+    let proven = seated.conn == join.conn || kept.is_some();
     if !proven {
         // A client that can resume has a token. An address proves nothing: a home, an office or all clients behind a proxy may share one.
         if seated.token.is_some() {
@@ -109,26 +110,22 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
         }
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
-    let token_beside = token_before.and_then(|shown| beside(seated, shown));
+    let token::Kept { before: token_before, shown_at, beside: token_beside } = kept.unwrap_or_default();
     let (role, watching) = (seated.role, seated.watching);
     let unknown = seated.unknown.clone();
-    let member = Member { username, role, token_before, token_beside, watching, unknown, ..member(join, seated.order) };
+    let member = Member {
+        username,
+        role,
+        token_before,
+        token_beside,
+        watching,
+        shown_at,
+        unknown,
+        ..member(join, seated.order)
+    };
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = crown(&member, host && was_away);
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
-}
-
-/// The stored hash that the shown resume token matches, if any.
-fn kept(seated: &Member, shown: Option<Shown>) -> Option<Digest> {
-    let shown = shown?;
-    let kept = [seated.token, seated.token_before, seated.token_beside.as_deref().copied()];
-    kept.into_iter().flatten().find(|kept| shown.fits(*kept))
-}
-
-/// The newest token of the seat, if an older one was shown: the client may have received it on a socket that it has kept, while a RESUME on
-/// an earlier socket came late.
-fn beside(seated: &Member, shown: Digest) -> Option<Box<Digest>> {
-    seated.token.filter(|token| *token != shown).map(Box::new)
 }
 
 /// A first-generation client on another network has a new address, while its old socket seems alive for a while.
@@ -202,6 +199,7 @@ fn member(join: &Join, order: u64) -> Member {
         token: join.token,
         token_before: None,
         token_beside: None,
+        shown_at: None,
         presence: Presence::Present,
         order,
         watching: false,

@@ -1,3 +1,5 @@
+use std::num::NonZero;
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -63,11 +65,11 @@ pub struct Member {
     /// The hash of the resume token; `None` for clients that cannot resume.
     #[n(6)]
     pub token: Option<Digest>,
-    /// The hash of the previous token, valid for one more RESUME, in case the answer to the last one was lost.
+    /// The hash of the token that was shown last, while it is valid for one more RESUME, in case the answer was lost.
     #[n(7)]
     pub token_before: Option<Digest>,
-    /// The hash of the token that was issued when an earlier one was used last. If that is used again on another socket, it is unknown
-    /// which socket the client has kept: either token is valid. On the heap, because it is rare.
+    /// The hash of the token that was issued when an earlier one was shown for the first time. Once that is shown again on another socket, it
+    /// is unknown which socket the client has kept: either token is valid. On the heap, because it is rare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[n(8)]
     pub token_beside: Option<Box<Digest>>,
@@ -80,6 +82,10 @@ pub struct Member {
     /// Whether the member reports positions, so that a ready gate counts it.
     #[n(11)]
     pub watching: bool,
+    /// When `token_before` was shown, in seconds: so it fits into a gap of this struct.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[n(12)]
+    pub shown_at: Option<NonZero<u32>>,
     /// Fields of a later release.
     #[serde(skip)]
     #[cbor(skip)]
@@ -88,7 +94,7 @@ pub struct Member {
 
 impl Member {
     /// The number of its fields in records.
-    pub const FIELDS: u64 = 12;
+    pub const FIELDS: u64 = 13;
 
     /// Whether it has a socket now.
     pub fn present(&self) -> bool {

@@ -218,6 +218,7 @@ fn full_member(room: &Room) -> Member {
         token: digest,
         token_before: digest,
         token_beside: digest.map(Box::new),
+        shown_at: std::num::NonZero::new(9),
         ..member
     }
 }

@@ -101,6 +101,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         token: None,
         token_before: None,
         token_beside: None,
+        shown_at: None,
         presence: Presence::Present,
         order: 0,
         watching: true,

@@ -108,6 +108,7 @@ pub fn member(user: &str, order: u64) -> Member {
         token: Some(digest(4)),
         token_before: None,
         token_beside: None,
+        shown_at: None,
         presence: Presence::Present,
         order,
         watching: false,

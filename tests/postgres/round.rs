@@ -111,6 +111,7 @@ fn in_sqlite() {
         presence,
         token_before: None,
         token_beside: None,
+        shown_at: None,
         watching: false,
         ..member.clone()
     };

@@ -408,43 +408,107 @@ fn only_the_host_may_say_again_the_url_that_is_on() {
     assert!(change_url(&mut world, 1, "https://x.org/watch/2").is_empty());
 }
 
+/// A room whose one member, user 0, has token 100, and how its tokens are shown.
+struct Tokens(World);
+
+impl Tokens {
+    fn new() -> Self {
+        let mut world = World::default();
+        world.run(&world.command(&Op::Join { user: 0, socket: 1, origin: 0, pin: None, resumable: true })).unwrap();
+        Self(world)
+    }
+
+    /// Shows a token on a socket, by RESUME and by JOIN in turn, and gets another one.
+    fn show(&mut self, socket: u8, proof: u8, token: u8) -> Result<(), Refusal> {
+        let (user, conn, node) = (user(0), conn(0, socket), NodeId::parse("n").unwrap());
+        let (origin, proof, token) = (digest(0).into(), digest(proof).into(), digest(token));
+        let command = if socket.is_multiple_of(2) {
+            Command::Resume(Resume { user, conn, node, origin, proof, token })
+        } else {
+            let (proof, token) = (Some(proof), Some(token));
+            Command::Join(Join {
+                user,
+                conn,
+                node,
+                origin,
+                username: None,
+                pin: None,
+                proof,
+                token,
+                asked: None,
+                again: false,
+            })
+        };
+        let shown = self.0.run(&command).map(|_| ());
+        shown.map_err(|why| if why == Refusal::IdentityInUse { Refusal::Unauthorized } else { why })
+    }
+
+    fn drop_socket(&mut self) {
+        let conn = self.0.room.members[&user(0)].conn;
+        self.0.run(&Command::Disconnect { user: user(0), conn, keep_seat: true }).unwrap();
+    }
+}
+
+const REFUSED: Result<(), Refusal> = Err(Refusal::Unauthorized);
+
 /// A client that is not answered in time resumes on another socket, while its frames on the first may still be under way.
 #[test]
 fn the_token_of_either_socket_is_good_when_an_old_one_was_shown_twice() {
-    let resume = |socket: u8, proof: u8, token: u8| {
-        Command::Resume(Resume {
-            user: user(0),
-            conn: conn(0, socket),
-            node: NodeId::parse("n").unwrap(),
-            origin: digest(0).into(),
-            proof: digest(proof).into(),
-            token: digest(token),
-        })
-    };
-    let seated = || {
-        let mut world = World::default();
-        world.run(&world.command(&Op::Join { user: 0, socket: 1, origin: 0, pin: None, resumable: true })).unwrap();
-        let first = world.room.members[&user(0)].token.unwrap();
-        let shown = Resume {
-            proof: first.into(),
-            ..match resume(2, 0, 21) {
-                Command::Resume(resume) => resume,
-                _ => unreachable!(),
-            }
-        };
-        world.run(&Command::Resume(shown.clone())).unwrap();
-        world.run(&Command::Resume(Resume { conn: conn(0, 3), token: digest(22), ..shown })).unwrap();
-        (world, first)
-    };
     for kept in [21, 22] {
-        let (mut world, _) = seated();
-        world.run(&resume(4, kept, 23)).unwrap();
-        world.run(&resume(5, 23, 24)).unwrap();
-        assert_eq!(world.run(&resume(6, 22, 25)).unwrap_err(), Refusal::Unauthorized, "the newest was shown");
+        let mut tokens = Tokens::new();
+        tokens.show(2, 100, 21).unwrap();
+        tokens.show(3, 100, 22).unwrap();
+        tokens.show(4, kept, 23).unwrap();
+        tokens.show(5, 23, 24).unwrap();
+        assert_eq!(tokens.show(6, 22, 25), REFUSED, "the newest was shown");
     }
-    // Both answers were lost.
-    let (mut world, first) = seated();
-    let Command::Resume(again) = resume(4, 0, 23) else { unreachable!() };
-    world.run(&Command::Resume(Resume { proof: first.into(), ..again })).unwrap();
-    assert_eq!(world.run(&resume(5, 30, 24)).unwrap_err(), Refusal::Unauthorized);
+}
+
+#[test]
+fn a_token_is_good_once_and_once_more_for_an_answer_that_was_lost() {
+    let mut tokens = Tokens::new();
+    tokens.show(2, 100, 21).unwrap();
+    tokens.show(3, 100, 22).unwrap();
+    for socket in 4..24 {
+        assert_eq!(tokens.show(socket, 100, 90), REFUSED, "on socket {socket}");
+    }
+    // What was issued for it stays good, and wears out in the same way.
+    tokens.show(30, 21, 23).unwrap();
+    assert_eq!(tokens.show(31, 22, 90), REFUSED, "its client has the other one");
+    tokens.show(31, 21, 24).unwrap();
+    assert_eq!(tokens.show(32, 21, 90), REFUSED);
+    tokens.show(33, 24, 25).unwrap();
+    for old in [100, 21, 22, 23] {
+        assert_eq!(tokens.show(34, old, 90), REFUSED, "token {old}");
+    }
+}
+
+#[test]
+fn the_token_before_is_good_only_while_the_answer_may_be_lost() {
+    // The socket that got the answer answers pings.
+    let mut tokens = Tokens::new();
+    tokens.show(2, 100, 21).unwrap();
+    tokens.0.now += 121_000;
+    assert_eq!(tokens.show(4, 100, 90), REFUSED);
+    // It may also have ended in time, and its client come later.
+    for (lived, good) in [(119_000, Ok(())), (121_000, REFUSED)] {
+        let mut tokens = Tokens::new();
+        tokens.show(2, 100, 21).unwrap();
+        tokens.0.now += lived;
+        tokens.drop_socket();
+        tokens.0.now += 10_000;
+        assert_eq!(tokens.show(4, 100, 22), good, "after {lived} ms");
+        tokens.show(6, 21, 23).unwrap();
+    }
+}
+
+/// Nobody knows whether the first decision was committed.
+#[test]
+fn a_resume_that_is_decided_again_wears_nothing_out() {
+    let mut tokens = Tokens::new();
+    tokens.show(2, 100, 21).unwrap();
+    tokens.show(2, 100, 22).unwrap();
+    tokens.show(4, 100, 23).unwrap();
+    assert_eq!(tokens.show(6, 100, 90), REFUSED);
+    tokens.show(8, 22, 24).unwrap();
 }

@@ -51,6 +51,7 @@ fn harmless() -> Option<Entry> {
         token: None,
         token_before: None,
         token_beside: None,
+        shown_at: None,
         presence: Presence::Present,
         order: 0,
         watching: false,

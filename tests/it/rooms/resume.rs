@@ -136,10 +136,31 @@ async fn a_token_serves_until_a_later_one_was_shown() {
     ana.until("MEMBER_AWAY").await;
     let newest = Seat { token: newer, ..seat.clone() };
     newest.resume(&app).await.expect("RESUMED").await;
-    // Once a later one has been shown, those before it are dead.
+    // Once a later one has been shown, those before it are dead, and so is one that was shown twice.
     for dead in [seat.token.clone(), fresh] {
         Seat { token: dead, ..seat.clone() }.resume(&app).await.expect_error("unauthorized").await;
     }
+}
+
+#[tokio::test]
+async fn an_old_token_that_somebody_kept_is_good_once_more_and_never_again() {
+    let app = TestApp::start().await;
+    let (mut ana, ben, seat) = pair(&app).await;
+    ben.reset();
+    ana.expect("MEMBER_AWAY").await;
+    let mut ben = seat.resume(&app).await;
+    let fresh = ben.expect("RESUMED").await.str("resumeToken").to_owned();
+    let mut thief = seat.resume(&app).await;
+    let stolen = thief.expect("RESUMED").await.str("resumeToken").to_owned();
+    for _ in 0..20 {
+        seat.resume(&app).await.expect_error("unauthorized").await;
+        let mut thief = Client::connect(&app).await;
+        thief.send_join("room", "ben", json!({"features": ["resume"], "resumeToken": seat.token})).await;
+        thief.expect_error("identity_in_use").await;
+    }
+    // The owner comes back with the token that it has received, and what the thief has is good no longer.
+    Seat { token: fresh, ..seat.clone() }.resume(&app).await.expect("RESUMED").await;
+    Seat { token: stolen, ..seat }.resume(&app).await.expect_error("unauthorized").await;
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "the token that was shown is no longer good, though the answer with the new one may be lost",
         edits: &[Edit {
             file: "src/room/decide.rs",
-            old: "token_before: Some(shown),",
-            new: "token_before: (!MUTANT).then_some(shown),",
+            old: "token_before: kept.before,",
+            new: "token_before: kept.before.filter(|_| !MUTANT),",
         }],
     },
     Mutant {
@@ -78,8 +78,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a RESUME that comes late takes the token away that its client has got elsewhere",
         edits: &[Edit {
             file: "src/room/decide.rs",
-            old: "token_beside: beside(seated, shown),",
-            new: "token_beside: beside(seated, shown).filter(|_| !MUTANT),",
+            old: "token_beside: kept.beside,",
+            new: "token_beside: kept.beside.filter(|_| !MUTANT),",
         }],
     },
 ];
