@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ice_url::ice_url;
+use super::{Network, OriginPattern, ice_url::ice_url, network::NotANetwork};
 
 /// A day, the longest duration that any setting accepts.
 const MOST_SECONDS: f64 = 86_400.0;
@@ -35,14 +35,14 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     Ok(host)
 }
 
-/// `*`, or an origin as browsers send it.
-pub(super) fn origin(text: &str) -> Result<String, String> {
-    let origin = text.trim().trim_end_matches('/').to_ascii_lowercase();
-    let host = origin.split_once("://").map_or("", |(_, host)| host);
-    if origin == "*" || !(host.is_empty() || host.contains(['/', '?', '#', '@', ' '])) {
-        return Ok(origin);
-    }
-    Err("expected * or an origin without a path, such as https://watch.example.org".to_owned())
+/// A pattern of origins.
+pub(super) fn origin(text: &str) -> Result<OriginPattern, &'static str> {
+    OriginPattern::parse(text)
+}
+
+/// A range of addresses.
+pub(super) fn network(text: &str) -> Result<Network, NotANetwork> {
+    Network::parse(text)
 }
 
 /// A path of this service, or a URL elsewhere.
@@ -97,17 +97,6 @@ mod tests {
         assert_eq!(host(" Netflix.com ").unwrap(), "netflix.com");
         for wrong in ["https://netflix.com/", "netflix.com/", "netflix.com:443", "*.netflix.com", ".com", ""] {
             host(wrong).unwrap_err();
-        }
-        for (given, taken) in [
-            ("*", "*"),
-            ("https://A.org/", "https://a.org"),
-            ("http://localhost:3000", "http://localhost:3000"),
-            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
-        ] {
-            assert_eq!(origin(given).unwrap(), taken);
-        }
-        for wrong in ["a.org", "https://a.org/app", "https://", "*.a.org"] {
-            origin(wrong).unwrap_err();
         }
         for right in ["/", "/start", "https://www.netflix.com/"] {
             assert_eq!(target(right).unwrap(), right);

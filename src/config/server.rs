@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::parse;
+use super::{Network, OriginPattern, parse};
 
 /// Where the node listens, and how it is seen from outside.
 #[derive(Debug, Clone, Args)]
@@ -27,9 +27,15 @@ pub struct ServerConfig {
     /// Number of proxies in front that append to X-Forwarded-For; 0 uses the address of the socket itself. A client whose address the proxies do not supply shares its address with no other client
     #[arg(long = "trust-proxy-hops", env = "TRUST_PROXY_HOPS", default_value_t = 0)]
     pub trust_proxy_hops: usize,
-    /// Origins that may open a WebSocket, comma-separated; * allows all (an extension has another origin for each installation)
+    /// Addresses of the proxies in front, comma-separated, each alone or as a range such as 10.0.0.0/8. If given, X-Forwarded-For and X-Forwarded-Proto are believed from these addresses alone, and the client is the last address in X-Forwarded-For that is not among them (with --trust-proxy-hops, the one that the number says)
+    #[arg(long = "trusted-proxies", env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = parse::network)]
+    pub trusted_proxies: Vec<Network>,
+    /// Addresses of proxies, comma-separated, each alone or as a range, whose connections begin with a header of the PROXY protocol (version 1 or 2). They have to send one, and from everybody else it is refused
+    #[arg(long = "proxy-protocol-from", env = "PROXY_PROTOCOL_FROM", value_delimiter = ',', value_parser = parse::network)]
+    pub proxy_protocol_from: Vec<Network>,
+    /// Origins that may open a WebSocket, comma-separated: <https://watch.example.org>, all subdomains (https://*.example.org), all of a scheme (chrome-extension://*), or * for all (an extension has another origin for each installation)
     #[arg(long = "allowed-origins", env = "ALLOWED_ORIGINS", default_value = "*", value_delimiter = ',', value_parser = parse::origin)]
-    pub allowed_origins: Vec<String>,
+    pub allowed_origins: Vec<OriginPattern>,
     /// How long a client may take to send its request headers, or to receive each piece of an answer, in seconds
     #[arg(long = "header-timeout-seconds", env = "HEADER_TIMEOUT_SECONDS", default_value = "10", value_parser = parse::some_seconds)]
     pub header_timeout: Duration,

@@ -3,16 +3,15 @@ use std::sync::{Arc, PoisonError};
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderName, StatusCode, Uri, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::AppState;
-use crate::{auth::tidy_code, backend::BackendError, headers::list, id::RoomId, web::DeadLink};
+use super::{AppState, Peer};
+use crate::{auth::tidy_code, backend::BackendError, id::RoomId, web::DeadLink};
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Number of codes that are tried when one is taken. With 40 bits the second is hardly ever needed.
 const ATTEMPTS: u32 = 4;
 /// The mark in the query of an invite link that leads to the page of this node, wherever `INVITE_URL` leads.
@@ -162,9 +161,9 @@ fn base(app: &AppState, request: &Request) -> String {
         |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.filter(plausible).unwrap_or("localhost");
-    // Each proxy may append how it was reached; the first value is what the client used.
-    let outermost = list(request.headers(), X_FORWARDED_PROTO).next();
-    let scheme = if outermost.is_some_and(|it| it.eq_ignore_ascii_case(b"https")) { "https" } else { "http" };
+    let peer = request.extensions().get::<Peer>();
+    let secure = peer.is_some_and(|peer| app.proxies.secure(*peer, request.headers()));
+    let scheme = if secure { "https" } else { "http" };
     format!("{scheme}://{host}")
 }
 

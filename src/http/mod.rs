@@ -1,12 +1,15 @@
 //! HTTP: everything on the port that is not a WebSocket, and the upgrade to one.
 
 mod answer;
+mod complaint;
 mod connection_limit;
 mod cors;
 mod invite;
 mod listen;
 mod peer;
 mod probe;
+mod proxies;
+mod proxy_header;
 mod pulse;
 mod read_ahead;
 mod request_id;
@@ -14,6 +17,7 @@ mod router;
 mod serve;
 mod shield;
 mod status;
+mod threshold;
 
 pub(crate) use listen::bare;
 pub use listen::listen;

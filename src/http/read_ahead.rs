@@ -46,8 +46,9 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 impl<S: Stream> ReadAhead<S> {
-    pub(super) fn new(stream: S, tasks: TaskTracker, pulse: Option<Arc<Pulse>>) -> Self {
-        Self { stream: Some(stream), rest: Bytes::new(), tasks, pulse }
+    /// `rest` was read from the stream before.
+    pub(super) fn new(stream: S, rest: Bytes, tasks: TaskTracker, pulse: Option<Arc<Pulse>>) -> Self {
+        Self { stream: Some(stream), rest, tasks, pulse }
     }
 
     /// Tells the pulse, and drops it when it has ended.
@@ -167,7 +168,7 @@ mod tests {
         let sent: Vec<u8> = (0_u8..=255).cycle().take(3 * SCOOP + 17).collect();
         for asked in [1, 7, 300, SCOOP - 1, SCOOP, 2 * SCOOP] {
             let (mut peer, stream) = tokio::io::duplex(2 * SCOOP);
-            let mut read_ahead = ReadAhead::new(stream, TaskTracker::new(), None);
+            let mut read_ahead = ReadAhead::new(stream, Bytes::new(), TaskTracker::new(), None);
             let all = sent.clone();
             let writer = tokio::spawn(async move { peer.write_all(&all).await });
             let mut came = Vec::new();
@@ -188,7 +189,7 @@ mod tests {
     async fn keeps_what_was_not_asked_for_and_nothing_once_it_was() {
         let (mut peer, stream) = tokio::io::duplex(SCOOP);
         peer.write_all(b"one and two").await.unwrap();
-        let mut read_ahead = ReadAhead::new(stream, TaskTracker::new(), None);
+        let mut read_ahead = ReadAhead::new(stream, Bytes::new(), TaskTracker::new(), None);
         let mut buf = [0; 3];
         read_ahead.read_exact(&mut buf).await.unwrap();
         assert_eq!((&buf, &*read_ahead.rest), (b"one", &b" and two"[..]));
@@ -200,7 +201,7 @@ mod tests {
     async fn a_peer_that_still_speaks_is_heard_out() {
         let (mut peer, stream) = tokio::io::duplex(SCOOP);
         let tasks = TaskTracker::new();
-        let read_ahead = ReadAhead::new(stream, tasks.clone(), None);
+        let read_ahead = ReadAhead::new(stream, Bytes::new(), tasks.clone(), None);
         peer.write_all(b"a").await.unwrap();
         drop(read_ahead);
         // There is more than the buffer holds, so bytes must be taken out meanwhile.
@@ -215,7 +216,7 @@ mod tests {
     async fn a_peer_that_is_silent_is_left_at_once() {
         let (_peer, stream) = tokio::io::duplex(SCOOP);
         let tasks = TaskTracker::new();
-        drop(ReadAhead::new(stream, tasks.clone(), None));
+        drop(ReadAhead::new(stream, Bytes::new(), tasks.clone(), None));
         assert!(tasks.is_empty());
     }
 }

@@ -14,6 +14,7 @@ use axum::{
 
 use super::{
     Peer, cors, invite, probe,
+    proxies::Proxies,
     request_id::{self, GivenId, X_REQUEST_ID},
     shield, status,
 };
@@ -46,7 +47,7 @@ pub struct AppState {
     pub(super) status_detail: StatusDetail,
     pub(super) invite_url: String,
     pub(super) public_url: Option<url::Url>,
-    hops: usize,
+    pub(super) proxies: Proxies,
     /// Budget for codes of rooms that do not exist.
     pub(super) codes: Mutex<Bucket>,
 }
@@ -91,7 +92,7 @@ impl AppState {
             status_detail: config.server.status_detail,
             invite_url: config.server.invite_url.clone(),
             public_url: config.server.public_url.clone(),
-            hops: config.server.trust_proxy_hops,
+            proxies: Proxies::new(&config.server),
             codes: Mutex::default(),
         }
     }
@@ -130,7 +131,7 @@ async fn socket(
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let address = peer.client(&parts.headers, app.hops);
+    let address = app.proxies.client(peer, &parts.headers);
     match Handshake::read(&mut parts) {
         Ok(handshake) => {
             let conn = ConnId::random();

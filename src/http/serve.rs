@@ -3,7 +3,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, ready},
     time::Duration,
 };
@@ -19,20 +22,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
 use super::{
-    Patience, Peer,
+    Patience,
     answer::Answer,
+    complaint::Complaint,
     connection_limit::{ConnectionLimit, ConnectionSlot},
     pulse::{Overdue, Pulse},
     read_ahead::ReadAhead,
+    threshold::{Entered, NotEntered, Threshold},
 };
-use crate::{clock::millis, limit::Throttle, telemetry::HttpMetrics};
+use crate::{
+    config::Network,
+    telemetry::{HttpMetrics, ProxyHeaderFault},
+};
 
 /// The largest request head, in bytes: beyond it hyper answers 431.
 const MAX_HEAD: usize = 32 * 1024;
 /// Pause after a failed `accept` (too many open files, for example).
 const PAUSE: Duration = Duration::from_millis(100);
-/// Interval, in seconds, between log lines about a condition that lasts.
-const SAID_AGAIN: u64 = 30;
 
 /// Terms on which connections are served.
 #[derive(Debug)]
@@ -41,6 +47,8 @@ pub struct Terms {
     pub patience: Patience,
     /// Maximum number of connections at once that are not WebSockets.
     pub most: usize,
+    /// The proxies whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Vec<Network>,
     /// The metrics that count them.
     pub metrics: HttpMetrics,
 }
@@ -48,8 +56,9 @@ pub struct Terms {
 /// Accepts connections until `stop`, and serves each in a task of `tasks`. `axum::serve` has neither these deadlines nor TCP_NODELAY.
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
-    let Terms { patience, most, metrics } = terms;
+    let Terms { patience, most, proxy_protocol_from, metrics } = terms;
     let limit = ConnectionLimit::new(most, metrics.clone());
+    let threshold = Arc::new(Threshold::new(proxy_protocol_from, metrics.clone()));
     let (failed, crowded) = (Complaint::new(), Complaint::new());
     loop {
         let accepted = tokio::select! {
@@ -70,7 +79,9 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                         "all HTTP connections that the open files allow are in use (ulimit -n); the longest idle ones are closed"
                     );
                 }
-                let connection = Connection { stream, address, pulse, patience, member, tasks: tasks.clone() };
+                let threshold = Arc::clone(&threshold);
+                let connection =
+                    Connection { stream, address, threshold, pulse, patience, member, tasks: tasks.clone() };
                 let (router, stop) = (Arc::clone(&router), stop.clone());
                 tasks.spawn(async move {
                     tokio::select! {
@@ -101,26 +112,10 @@ fn is_of_one_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// A log line that is written once, and again from time to time while its cause lasts.
-struct Complaint {
-    throttle: Throttle,
-    began: Instant,
-}
-
-impl Complaint {
-    fn new() -> Self {
-        Self { throttle: Throttle::new(1, 1), began: Instant::now() }
-    }
-
-    /// How often the line was skipped since the last time; `None` if it is too early for another.
-    fn pass(&self) -> Option<u64> {
-        self.throttle.pass(millis(self.began.elapsed()) / SAID_AGAIN)
-    }
-}
-
 struct Connection {
     stream: TcpStream,
     address: SocketAddr,
+    threshold: Arc<Threshold>,
     pulse: Arc<Pulse>,
     patience: Patience,
     /// For as long as it is HTTP.
@@ -130,27 +125,32 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, router: Arc<Router>) {
-        let Self { stream, address, pulse, patience, member, tasks } = self;
-        // On a socket for both families an IPv4 client has an IPv4-mapped IPv6 address.
-        let peer = Peer(SocketAddr::new(address.ip().to_canonical(), address.port()));
-        let noted = Arc::clone(&pulse);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            noted.asked();
-            request.extensions_mut().insert(peer);
-            let (mut router, pulse) = (Router::clone(&router), Arc::clone(&noted));
-            async move {
-                let answered = router.call(request.map(Body::new)).await;
-                answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
-            }
-        });
-        let stream = TokioIo::new(ReadAhead::new(stream, tasks, Some(Arc::clone(&pulse))));
-        let mut http = http1::Builder::new();
-        http.header_read_timeout(None).max_buf_size(MAX_HEAD);
-        let mut served = pin!(http.serve_connection(stream, service).with_upgrades());
+        let Self { mut stream, address, threshold, pulse, patience, member, tasks } = self;
+        let entered = AtomicBool::new(false);
+        let served = async {
+            // On a socket for both families an IPv4 client has an IPv4-mapped IPv6 address.
+            let Entered { peer, rest } = threshold.enter(&mut stream, address.ip().to_canonical()).await?;
+            entered.store(true, Ordering::Relaxed);
+            let noted = Arc::clone(&pulse);
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                noted.asked();
+                request.extensions_mut().insert(peer);
+                let (mut router, pulse) = (Router::clone(&router), Arc::clone(&noted));
+                async move {
+                    let answered = router.call(request.map(Body::new)).await;
+                    answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
+                }
+            });
+            let stream = TokioIo::new(ReadAhead::new(stream, rest, tasks, Some(Arc::clone(&pulse))));
+            let mut http = http1::Builder::new();
+            http.header_read_timeout(None).max_buf_size(MAX_HEAD);
+            http.serve_connection(stream, service).with_upgrades().await.map_err(Ended::Http)
+        };
+        let mut served = pin!(served);
         let mut alarm = pin!(sleep_until(Instant::now() + patience.head));
         let ended = std::future::poll_fn(|context| {
             if let Poll::Ready(served) = served.as_mut().poll(context) {
-                return Poll::Ready(Ok(served));
+                return Poll::Ready(served);
             }
             // Every change of the pulse happens within that poll, or wakes this task.
             let Some((due, why)) = pulse.due(&patience, context.waker()) else { return Poll::Pending };
@@ -158,15 +158,31 @@ impl Connection {
                 alarm.as_mut().reset(due);
             }
             ready!(alarm.as_mut().poll(context));
-            Poll::Ready(Err(why))
+            Poll::Ready(Err(Ended::Overdue(why)))
         });
         match ended.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, peer = %peer.0, "a connection ended early"),
-            Err(Overdue::Idle) => tracing::trace!(peer = %peer.0, "an idle connection was closed"),
-            Err(why) => tracing::debug!(%why, peer = %peer.0, "a connection was closed"),
+            Ok(()) => {}
+            Err(Ended::NotEntered(NotEntered::Header(fault))) => threshold.refuse(fault, address),
+            Err(Ended::Overdue(Overdue::Head))
+                if !entered.load(Ordering::Relaxed) && threshold.expects(address.ip()) =>
+            {
+                threshold.refuse(ProxyHeaderFault::Slow, address);
+            }
+            Err(Ended::Overdue(Overdue::Idle)) => tracing::trace!(peer = %address, "an idle connection was closed"),
+            Err(why) => tracing::debug!(%why, peer = %address, "a connection was closed"),
         }
         pulse.finish();
         drop(member);
     }
+}
+
+/// Why a connection ended before its client was done.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    NotEntered(#[from] NotEntered),
+    #[error("it ended early: {0}")]
+    Http(hyper::Error),
+    #[error("{0}")]
+    Overdue(Overdue),
 }

@@ -144,6 +144,7 @@ impl Node {
         let terms = Terms {
             patience: Patience { head, keep_alive, write: head },
             most: self.files.http,
+            proxy_protocol_from: server.proxy_protocol_from.clone(),
             metrics: self.metrics.http.clone(),
         };
         let (died, mut deaths) = mpsc::channel(1);

@@ -11,7 +11,7 @@ use super::{Admission, Admitted, Handshake, Registry, Unfit};
 use crate::{
     auth::Keys,
     clock::Clock,
-    config::Config,
+    config::{Config, OriginPattern},
     headers::list,
     hub::Hub,
     id::ConnId,
@@ -45,7 +45,7 @@ pub struct Gateway {
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
     pub(super) outbox_bytes: usize,
-    origins: Vec<String>,
+    origins: Vec<OriginPattern>,
     /// For the log lines of refusals.
     pub(super) refusals: Throttle,
     /// For those about clients whose address nobody tells.
@@ -103,12 +103,12 @@ impl Gateway {
     }
 
     fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        if self.origins.iter().any(|allowed| allowed == "*") {
+        if self.origins.contains(&OriginPattern::Any) {
             return true;
         }
         // A redirect makes a list of it (RFC 6454, 7.1): all of them have to be welcome.
         let mut origins = list(headers, header::ORIGIN).flat_map(|line| line.split(u8::is_ascii_whitespace)).peekable();
-        let is_welcome = |origin: &[u8]| self.origins.iter().any(|it| origin.eq_ignore_ascii_case(it.as_bytes()));
+        let is_welcome = |origin: &[u8]| self.origins.iter().any(|pattern| pattern.allows(origin));
         origins.peek().is_some() && origins.filter(|origin| !origin.is_empty()).all(is_welcome)
     }
 

@@ -1,17 +1,30 @@
+use std::sync::Arc;
+
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
 
-use super::register::{counter, gauge};
+use super::{
+    CounterVec, ProxyHeaderFault,
+    register::{counter, gauge},
+};
 
 /// The metrics of connections that are not WebSockets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each is described where it is registered")]
 pub struct HttpMetrics {
     pub connections: Gauge,
     pub shed: Counter,
     pub accept_failures: Counter,
+    pub proxy_headers_refused: Arc<CounterVec<ProxyHeaderFault>>,
+}
+
+impl Default for HttpMetrics {
+    /// Metrics that nobody reads.
+    fn default() -> Self {
+        Self::register(&mut Registry::default())
+    }
 }
 
 impl HttpMetrics {
@@ -28,6 +41,11 @@ impl HttpMetrics {
                 "accept_failures",
                 "Times that no connection could be accepted because files or memory ran out",
             ),
+            proxy_headers_refused: Arc::new(CounterVec::register(
+                registry,
+                "proxy_headers_refused",
+                "Connections that were closed for their PROXY header, by reason",
+            )),
         }
     }
 }

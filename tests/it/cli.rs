@@ -60,6 +60,8 @@ async fn config_prints_the_settings_and_no_secret() {
         "INVITE_URL",
         "PUBLIC_URL",
         "TRUST_PROXY_HOPS",
+        "TRUSTED_PROXIES",
+        "PROXY_PROTOCOL_FROM",
         "ALLOWED_ORIGINS",
         "ICE_SERVERS",
         "STUN_URLS",

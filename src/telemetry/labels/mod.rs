@@ -5,6 +5,7 @@ mod cause;
 mod dropped;
 mod frames;
 mod journaled;
+mod proxy_header;
 mod rooms;
 mod sockets;
 
@@ -12,6 +13,7 @@ pub use against::Against;
 pub use cause::Cause;
 pub use dropped::Dropped;
 pub(super) use journaled::Journaled;
+pub use proxy_header::ProxyHeaderFault;
 pub use rooms::{Gap, Resumed, SeatCheck};
 pub use sockets::{PeerDisconnect, Refused};
 
@@ -45,5 +47,6 @@ mod tests {
         check::<Cause>();
         check::<Dropped>();
         check::<Journaled>();
+        check::<ProxyHeaderFault>();
     }
 }

@@ -102,18 +102,37 @@ async fn the_page_may_show_its_own_media_whatever_rooms_may_watch() {
 
 #[tokio::test]
 async fn links_have_the_scheme_that_the_outermost_proxy_was_reached_by() {
-    let app = TestApp::start().await;
-    for (lines, scheme) in [
-        (&[][..], "http"),
-        (&["X-Forwarded-Proto: https"], "https"),
-        (&["X-Forwarded-Proto: HTTPS"], "https"),
-        (&["X-Forwarded-Proto: https, http"], "https"),
-        (&["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], "https"),
-        (&["X-Forwarded-Proto: http, https"], "http"),
+    let app = TestApp::start_with(&[("TRUST_PROXY_HOPS", "1")]).await;
+    let alone = TestApp::start().await;
+    let listed = TestApp::start_with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let stranger = TestApp::start_with(&[("TRUSTED_PROXIES", "10.0.0.1"), ("TRUST_PROXY_HOPS", "1")]).await;
+    for (app, lines, scheme) in [
+        (&app, &[][..], "http"),
+        (&listed, &["X-Forwarded-Proto: https"], "https"),
+        // Nobody but a proxy is believed.
+        (&alone, &["X-Forwarded-Proto: https"], "http"),
+        (&stranger, &["X-Forwarded-Proto: https"], "http"),
+        (&app, &["X-Forwarded-Proto: https"], "https"),
+        (&app, &["X-Forwarded-Proto: HTTPS"], "https"),
+        (&app, &["X-Forwarded-Proto: https, http"], "https"),
+        (&app, &["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], "https"),
+        (&app, &["X-Forwarded-Proto: http, https"], "http"),
     ] {
         let (head, body) = ask(&mut connect(app.addr()).await, "GET", "/api/short-id/room", lines).await;
         assert_eq!(status(&head), 200, "{head}");
         let found: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert!(found["shortUrl"].as_str().unwrap().starts_with(&format!("{scheme}://x/room/")), "{lines:?}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_host_is_in_no_link_where_the_public_url_is_set() {
+    let app = TestApp::start_with(&[("PUBLIC_URL", "https://watch.example.org"), ("TRUST_PROXY_HOPS", "1")]).await;
+    let request = "GET /api/short-id/room HTTP/1.1\r\nHost: evil.net\r\nConnection: close\r\nX-Forwarded-Host: evil.net\r\n\
+        X-Forwarded-Proto: http\r\nForwarded: host=evil.net\r\n\r\n";
+    let reply = tandem_testkit::http::raw(app.addr(), request.as_bytes()).await.unwrap();
+    for link in ["shortUrl", "pageUrl"] {
+        let link = reply.json()[link].as_str().unwrap().to_owned();
+        assert!(link.starts_with("https://watch.example.org/room/"), "{link}");
     }
 }

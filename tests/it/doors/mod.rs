@@ -8,6 +8,7 @@ mod handshake;
 mod invites;
 mod listening;
 mod peers;
+mod proxies;
 mod tags;
 
 use std::{net::SocketAddr, time::Duration};
