@@ -23,6 +23,9 @@ pub struct SocketConfig {
     /// How long a socket may send nothing after a ping, not even a pong, before it is closed with 4009, in seconds
     #[arg(long = "ping-timeout-seconds", env = "PING_TIMEOUT_SECONDS", default_value = "20", value_parser = parse::some_seconds)]
     pub ping_timeout: Duration,
+    /// How long a socket may be open before it sends a JOIN or RESUME, granted or not, before it is closed with 1008, in seconds; 0 for as long as it likes
+    #[arg(long = "join-timeout-seconds", env = "JOIN_TIMEOUT_SECONDS", default_value = "30", value_parser = parse::seconds)]
+    pub join_timeout: Duration,
     /// Maximum time over which the sockets are closed when the node is told to stop, in seconds
     #[arg(long = "drain-seconds", env = "DRAIN_SECONDS", default_value = "10", value_parser = parse::seconds)]
     pub drain: Duration,

@@ -7,6 +7,8 @@ pub enum Close {
     Left,
     /// The client kept exceeding its message budget.
     Policy,
+    /// The client sent neither JOIN nor RESUME in time.
+    NeverJoined,
     /// The client sent a frame that is too large to read.
     TooLarge,
     /// The client violated RFC 6455.
@@ -31,9 +33,10 @@ pub enum Close {
 
 impl Close {
     /// All reasons, for metrics.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Left,
         Self::Policy,
+        Self::NeverJoined,
         Self::TooLarge,
         Self::Protocol,
         Self::NotUtf8,
@@ -52,7 +55,7 @@ impl Close {
             Self::Left => 1000,
             Self::Protocol => 1002,
             Self::NotUtf8 => 1007,
-            Self::Policy => 1008,
+            Self::Policy | Self::NeverJoined => 1008,
             Self::TooLarge => 1009,
             Self::Internal => 1011,
             Self::Draining | Self::SeatLost => 1012,
@@ -68,6 +71,7 @@ impl Close {
         match self {
             Self::Left => "left",
             Self::Policy => "rate limited",
+            Self::NeverJoined => "never joined",
             Self::TooLarge => "too large",
             Self::Protocol => "protocol error",
             Self::NotUtf8 => "not UTF-8",

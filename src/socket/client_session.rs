@@ -29,10 +29,14 @@ pub(super) struct ClientSession {
     pub(super) complained: Millis,
     /// The waiting JOIN, on the heap because few clients have one.
     pub(super) pending: Option<Box<Pending>>,
+    /// Until when the client has to send a JOIN or RESUME, unless it has; on the heap because few sockets live without.
+    pub(super) joins_by: Option<Box<Instant>>,
 }
 
 impl ClientSession {
     pub(super) fn new(gateway: Arc<Gateway>, outbox: Arc<Outbox>, origin: Shown, subject: Arc<Subject>) -> Self {
+        let timeout = gateway.join_timeout;
+        let joins_by = (!timeout.is_zero()).then(|| Box::new(Instant::now() + timeout));
         Self {
             gateway,
             outbox,
@@ -45,6 +49,7 @@ impl ClientSession {
             budget: Budget::default(),
             complained: 0,
             pending: None,
+            joins_by,
         }
     }
 
@@ -73,6 +78,9 @@ impl ClientSession {
         self.gateway.metrics.received.inc(self.hearing);
         tracing::trace!(r#type = kind.as_str(), bytes = text.len(), "frame");
         let id = id.as_ref();
+        if let ClientMessage::Hello(_) = message {
+            self.joins_by = None;
+        }
         let outcome = match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
             ClientMessage::Hello(hello) => match self.charge(kind.extra_cost(), received) {

@@ -132,6 +132,9 @@ impl<T: Transport> Connection<'_, T> {
     /// Handles the timer: the peer is pinged, given up, or read again.
     fn beat(&mut self, session: &mut ClientSession, heart: &mut Heartbeat, timer: Pin<&mut Sleep>) -> Done<'_> {
         let now = Instant::now();
+        if session.joins_by.as_ref().is_some_and(|by| **by <= now) {
+            return done(Err(End::Close(Close::NeverJoined)));
+        }
         if session.budget.release(now) {
             // While nothing was read no sign of life could be noticed.
             heart.heard(now);

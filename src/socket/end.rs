@@ -79,7 +79,7 @@ async fn answer_the_rest(
     close: Close,
 ) -> Result<(), tungstenite::Error> {
     let code = match close {
-        Close::Left | Close::Kicked | Close::SeatLost => Code::NotJoined,
+        Close::Left | Close::Kicked | Close::SeatLost | Close::NeverJoined => Code::NotJoined,
         Close::Policy => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
         // Such a socket cannot be read, or its peer does not read.

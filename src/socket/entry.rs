@@ -107,10 +107,11 @@ impl ClientSession {
         }
     }
 
-    /// The time of the next action without a frame: reading again, or retrying the waiting JOIN.
+    /// The time of the next action without a frame: reading again, retrying the waiting JOIN, or giving up a client that sends none.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let tried = self.pending.as_ref().map(|pending| pending.next);
-        [self.budget.held_until(), tried].into_iter().flatten().min()
+        let late = self.joins_by.as_deref().copied();
+        [self.budget.held_until(), tried, late].into_iter().flatten().min()
     }
 
     /// Prompts the waiting JOIN, because its room has changed.

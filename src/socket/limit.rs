@@ -73,6 +73,7 @@ impl ClientSession {
 
     /// Refuses a JOIN or RESUME beyond the budget.
     pub(super) fn turn_away_hello(&mut self, hello: Hello, id: Option<&Json>, wait: Millis, now: Millis) {
+        self.joins_by = None;
         self.limited(id, true, wait, now);
         match hello {
             Hello::Join(frame) => {

@@ -44,6 +44,7 @@ pub struct Gateway {
     pub(super) burst: u32,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
+    pub(super) join_timeout: Duration,
     pub(super) outbox_bytes: usize,
     origins: Vec<OriginPattern>,
     /// For the log lines of refusals.
@@ -81,6 +82,7 @@ impl Gateway {
             burst: config.socket.message_burst,
             ping_interval: config.socket.ping_interval,
             ping_timeout: config.socket.ping_timeout,
+            join_timeout: config.socket.join_timeout,
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),

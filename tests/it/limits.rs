@@ -311,3 +311,38 @@ async fn a_flood_of_pings_costs_its_sender_the_socket() {
     let resident: u64 = line.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(resident < 100 << 20, "{resident} bytes");
 }
+
+#[tokio::test]
+async fn a_socket_that_never_joins_is_closed_and_one_whose_join_is_refused_stays() {
+    let app = TestApp::start_with(&[("JOIN_TIMEOUT_SECONDS", "0.6"), ("ROOM_MAX_MEMBERS", "1")]).await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    let mut silent = Client::connect(&app).await;
+    let mut talking = Client::connect(&app).await;
+    let mut old = Client::connect(&app).await;
+    old.send(json!({"type": "JOIN", "roomId": "room", "userId": "ben"})).await;
+    old.expect_error("room_full").await;
+    let mut refused = Client::connect(&app).await;
+    refused
+        .send(
+            json!({"type": "RESUME", "roomId": "room", "userId": "cem", "resumeToken": "t", "epoch": 1, "version": 1}),
+        )
+        .await;
+    refused.expect_error("not_joined").await;
+    // Whatever else it says is no JOIN.
+    let talks = async {
+        for _ in 0..4 {
+            talking.send(json!({"type": "REQUEST_SYNC", "id": 1})).await;
+            sleep(Duration::from_millis(100)).await;
+        }
+        talking.closed().await
+    };
+    let (talked, silent) = tokio::join!(talks, silent.closed());
+    assert_eq!((talked.1, silent.1), (Some(1008), Some(1008)));
+    app.log_line(json!({"msg": "closed", "code": 1008, "reason": "never joined"})).await;
+    for joined in [&mut ana, &mut old, &mut refused] {
+        joined.ping().await;
+    }
+    // The one that waits comes in when there is a place.
+    ana.send(json!({"type": "LEAVE"})).await;
+    old.expect("ROOM_STATE").await;
+}
