@@ -11,9 +11,12 @@ pub struct ServerConfig {
     /// Address to listen on. :: is every address of IPv6 and IPv4 (of IPv4 alone where there is no IPv6), 0.0.0.0 every address of IPv4
     #[arg(long = "host", env = "HOST", default_value = "::")]
     pub host: String,
-    /// Port for everything: page, WebSocket, API and metrics; 0 picks a free one
+    /// Port for everything: page, WebSocket, API and (without --metrics-port) metrics; 0 picks a free one
     #[arg(long = "port", env = "PORT", default_value_t = 4001)]
     pub port: u16,
+    /// Port of its own for /metrics and /status, on the same address; 0 picks a free one. The other port then has no /metrics, and its /status is empty
+    #[arg(long = "metrics-port", env = "METRICS_PORT")]
+    pub metrics_port: Option<u16>,
     /// Number of threads that serve sockets [default: one fewer than the CPUs that this process may use]. A hop between threads costs more than
     /// most messages do
     #[arg(long = "worker-threads", env = "WORKER_THREADS", value_parser = parse::count)]

@@ -18,7 +18,7 @@ const VARY: &str = "Access-Control-Request-Headers, Access-Control-Request-Priva
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// Answers OPTIONS on any path, and lets pages of all sites read every answer, also errors and redirects. No answer depends on cookies or
+/// The headers of every answer. Answers OPTIONS on any path, and lets pages of all sites read every answer, also errors and redirects. No answer depends on cookies or
 /// on who asks, so one site cannot take anything from another.
 pub(super) async fn cors(request: Request, next: Next) -> Response {
     let mut response =
@@ -27,6 +27,8 @@ pub(super) async fn cors(request: Request, next: Next) -> Response {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What says nothing else is of this moment: numbers, codes, and whether the node is ready.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -12,6 +12,7 @@ mod proxies;
 mod proxy_header;
 mod pulse;
 mod read_ahead;
+mod recent;
 mod request_id;
 mod router;
 mod serve;
@@ -23,7 +24,7 @@ pub(crate) use listen::bare;
 pub use listen::listen;
 pub use peer::Peer;
 pub use pulse::Patience;
-pub use router::{AppState, AppStateParts, router};
+pub use router::{AppState, AppStateParts, metrics_router, router};
 pub use serve::{Terms, serve};
 pub use status::{OPEN_METRICS, TEXT};
 

@@ -5,6 +5,7 @@ use std::{
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{Extension, Request, State},
     http::{HeaderValue, StatusCode},
     middleware::{self, Next},
@@ -15,6 +16,7 @@ use axum::{
 use super::{
     Peer, cors, invite, probe,
     proxies::Proxies,
+    recent::Recent,
     request_id::{self, GivenId, X_REQUEST_ID},
     shield, status,
 };
@@ -48,8 +50,19 @@ pub struct AppState {
     pub(super) invite_url: String,
     pub(super) public_url: Option<url::Url>,
     pub(super) proxies: Proxies,
+    /// Whether `/metrics` and `/status` are on a port of their own.
+    metrics_apart: bool,
+    pub(super) recent: RecentAnswers,
     /// Budget for codes of rooms that do not exist.
     pub(super) codes: Mutex<Bucket>,
+}
+
+/// Answers that are shared when many ask for them at once.
+#[derive(Debug, Default)]
+pub(super) struct RecentAnswers {
+    pub(super) status: Recent<Bytes>,
+    pub(super) text: Recent<Bytes>,
+    pub(super) open_metrics: Recent<Bytes>,
 }
 
 /// What the state is made of.
@@ -93,6 +106,8 @@ impl AppState {
             invite_url: config.server.invite_url.clone(),
             public_url: config.server.public_url.clone(),
             proxies: Proxies::new(&config.server),
+            metrics_apart: config.server.metrics_port.is_some(),
+            recent: RecentAnswers::default(),
             codes: Mutex::default(),
         }
     }
@@ -103,20 +118,39 @@ impl AppState {
     }
 }
 
-/// All routes. Most accept any method, as in the first generation.
+/// All routes, but those of the port for metrics, if there is one. Most accept any method, as in the first generation.
 pub fn router(app: Arc<AppState>) -> Router {
-    Router::new()
+    let routes = if app.metrics_apart {
+        // Clients of the first generation ask for it every two seconds.
+        Router::new().route("/status", any(status::nothing))
+    } else {
+        numbers()
+    };
+    let routes = routes
         .route("/ws", any(socket))
         .route("/health", any(probe::health))
         .route("/ready", any(probe::ready))
-        .route("/status", any(status::status))
-        .route("/metrics", any(status::metrics))
         .route("/api/short-id/{*room}", any(invite::short_id))
         .route("/api/room/{*code}", any(invite::by_code))
         .route("/room/{*code}", any(invite::invite))
         .route("/", any(web::page))
         .route("/assets/{file}", any(web::asset))
-        .fallback(elsewhere)
+        .fallback(elsewhere);
+    layered(routes, app)
+}
+
+/// The routes of the port for metrics.
+pub fn metrics_router(app: Arc<AppState>) -> Router {
+    let routes = numbers().route("/health", any(probe::health)).route("/ready", any(probe::ready));
+    layered(routes.fallback(elsewhere), app)
+}
+
+fn numbers() -> Router<Arc<AppState>> {
+    Router::new().route("/status", any(status::status)).route("/metrics", any(status::metrics))
+}
+
+fn layered(routes: Router<Arc<AppState>>, app: Arc<AppState>) -> Router {
+    routes
         .layer(middleware::from_fn(sockets_only_at_ws))
         .layer(middleware::from_fn(shield::shield))
         .layer(middleware::from_fn(cors::cors))

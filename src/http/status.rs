@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -26,6 +27,22 @@ pub const TEXT: Offer<Format> = Offer { kind: "text/plain", version: "0.0.4", ch
 /// `/status`: numbers of this node, in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` it also lists
 /// rooms and members.
 pub(super) async fn status(State(app): State<Arc<AppState>>) -> Response {
+    let recent = &app.recent.status;
+    let now = app.clock.now();
+    let body = recent.again(now).unwrap_or_else(|| {
+        let body = Bytes::from(numbers(&app).to_string());
+        recent.keep(body.clone());
+        body
+    });
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// `/status` where the numbers are on a port of their own: what clients of the first generation can read.
+pub(super) async fn nothing() -> Response {
+    Json(json!({ "rooms": [] })).into_response()
+}
+
+fn numbers(app: &AppState) -> Value {
     let mut rooms = Vec::new();
     // Every client asks every two seconds, so without the list no room is visited.
     if app.status_detail == StatusDetail::Rooms {
@@ -37,7 +54,7 @@ pub(super) async fn status(State(app): State<Arc<AppState>>) -> Response {
         });
     }
     let now = jiff::Timestamp::now();
-    Json(json!({
+    json!({
         "nodeId": app.hub.node(),
         "timestamp": format!("{now:.3}"),
         "localConnections": app.admission.open(),
@@ -45,8 +62,7 @@ pub(super) async fn status(State(app): State<Arc<AppState>>) -> Response {
         "rooms": rooms,
         "uptime": app.started.elapsed().as_secs_f64(),
         "memory": shape_of_node(),
-    }))
-    .into_response()
+    })
 }
 
 fn listed(room: &Room, sockets: usize, now: u64) -> Value {
@@ -88,11 +104,24 @@ pub(super) async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap
         }))
         .into_response();
     };
-    // Visiting every outbox takes milliseconds on a full node, so it does not happen on a thread that serves sockets.
-    match tokio::task::spawn_blocking(move || format.write(app.metrics.render(snapshot(&app)))).await {
-        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let recent = match format {
+        Format::Text => &app.recent.text,
+        Format::OpenMetrics => &app.recent.open_metrics,
+    };
+    let now = app.clock.now();
+    let text = if let Some(text) = recent.again(now) {
+        text
+    } else {
+        // Visiting every outbox takes milliseconds on a full node, so it does not happen on a thread that serves sockets.
+        let rendering = Arc::clone(&app);
+        let rendered =
+            tokio::task::spawn_blocking(move || format.write(rendering.metrics.render(snapshot(&rendering))));
+        let Ok(text) = rendered.await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+        let text = Bytes::from(text);
+        recent.keep(text.clone());
+        text
+    };
+    ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
 fn snapshot(app: &AppState) -> Snapshot {

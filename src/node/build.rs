@@ -28,11 +28,13 @@ use crate::{
     id::NodeId,
     protocol::{ServerFrame, encode},
     socket::{Admission, Gateway, GatewayParts, Registry},
-    telemetry::{Metrics, contained},
+    telemetry::{HttpMetrics, Metrics, contained},
 };
 
 /// How long sockets and requests may take to end after the drain. With the drain itself: less than 15 s.
 const LAST_MOMENTS: Duration = Duration::from_secs(1);
+/// Maximum number of connections at once to the port for metrics.
+const METRICS_CONNECTIONS: usize = 64;
 /// Deadline for telling the other nodes that this one has stopped.
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -42,6 +44,8 @@ pub struct Node {
     config: Config,
     listener: TcpListener,
     address: SocketAddr,
+    /// For metrics, if they have a port of their own.
+    metrics_listener: Option<(TcpListener, SocketAddr)>,
     clock: Clock,
     hub: Arc<Hub>,
     app: Arc<AppState>,
@@ -65,7 +69,11 @@ impl Node {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::raise_limit(config.server.max_connections);
-        let (listener, address) = listen(&config).await?;
+        let (listener, address) = listen(&config, config.server.port).await?;
+        let metrics_listener = match config.server.metrics_port {
+            Some(port) => Some(listen(&config, port).await?),
+            None => None,
+        };
         let mut stores = Stores::open(&config, &name, clock)?;
         let lookup = stores.lookup().await?;
         let parts = Parts {
@@ -109,6 +117,7 @@ impl Node {
             config,
             listener,
             address,
+            metrics_listener,
             clock,
             hub,
             app,
@@ -152,6 +161,18 @@ impl Node {
         let listening = http::serve(self.listener, router, terms, connections.clone(), stop.clone());
         let serving = tokio::spawn(vital("the listener", listening.boxed()));
         let mut background = JoinSet::new();
+        if let Some((listener, address)) = self.metrics_listener {
+            let terms = Terms {
+                patience: Patience { head, keep_alive, write: head },
+                most: METRICS_CONNECTIONS,
+                proxy_protocol_from: Vec::new(),
+                metrics: HttpMetrics::default(),
+            };
+            let numbers = http::metrics_router(Arc::clone(&self.app));
+            let listening = http::serve(listener, numbers, terms, connections.clone(), stop.clone());
+            background.spawn(vital("the listener for metrics", listening.boxed()));
+            tracing::info!(addr = %address, "listening for metrics");
+        }
         let hub = Arc::clone(&self.hub);
         background.spawn(vital("the timer of rooms", async move { hub.run().await }.boxed()));
         let ice = refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock);
@@ -258,8 +279,8 @@ impl Stops {
     }
 }
 
-async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), NodeError> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
+async fn listen(config: &Config, port: u16) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let host = config.server.host.as_str();
     let failed = |source| NodeError::Listen { address: format!("{host} port {port}"), source };
     let listener = http::listen(host, port).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

@@ -59,6 +59,7 @@ async fn config_prints_the_settings_and_no_secret() {
         "STATUS_DETAIL",
         "INVITE_URL",
         "PUBLIC_URL",
+        "METRICS_PORT",
         "TRUST_PROXY_HOPS",
         "TRUSTED_PROXIES",
         "PROXY_PROTOCOL_FROM",

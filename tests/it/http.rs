@@ -389,3 +389,57 @@ async fn a_flood_of_codes_is_held_back_but_not_those_of_rooms_that_exist() {
     assert!(given >= 5_000, "a whole node's clients may ask at once: {given}");
     assert_eq!(app.get("/api/short-id/real").await.status, 200);
 }
+
+#[tokio::test]
+async fn metrics_may_have_a_port_of_their_own() {
+    let port = tandem_testkit::process::free_port();
+    let app = TestApp::start_with(&[("METRICS_PORT", &port.to_string()), ("STATUS_DETAIL", "rooms")]).await;
+    let _ana = Client::join(&app, "room", "ana").await;
+    let apart = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let ask = async |path: &str| tandem_testkit::http::request(apart, "GET", path, &[]).await;
+    assert!(ask("/metrics").await.body.contains("tandem_connections 1"));
+    assert_eq!(ask("/status").await.json()["rooms"][0]["roomId"], "room");
+    assert_eq!((ask("/health").await.status, ask("/ready").await.status), (200, 200));
+    for path in ["/", "/ws", "/api/short-id/room", "/assets/app.js"] {
+        assert_eq!(ask(path).await.status, 404, "{path}");
+    }
+    // The other port says nothing of them, in a form that old clients can read.
+    assert_eq!(app.get("/metrics").await.status, 404);
+    let status = app.get("/status").await;
+    assert_eq!((status.status, status.json()), (200, json!({"rooms": []})));
+}
+
+#[tokio::test]
+async fn a_flood_for_numbers_is_answered_with_copies() {
+    let app = TestApp::start().await;
+    for path in ["/metrics", "/status"] {
+        let mut bodies = Vec::new();
+        for _ in 0..200 {
+            bodies.push(app.get(path).await.body);
+        }
+        bodies.dedup();
+        // Each fresh answer has other numbers: the uptime, and the CPU time and memory of the process.
+        assert!(bodies.len() < 100, "{path}: {} fresh answers", bodies.len());
+    }
+}
+
+#[tokio::test]
+async fn what_must_not_be_kept_says_so() {
+    let app = TestApp::start().await;
+    for path in [
+        "/health",
+        "/ready",
+        "/metrics",
+        "/status",
+        "/api/short-id/room",
+        "/api/room/zzzzzzzz",
+        "/room/zzzzzzzz",
+        "/ws",
+        "/nowhere",
+    ] {
+        assert_eq!(app.get(path).await.header("cache-control"), Some("no-store"), "{path}");
+    }
+    for path in ["/", "/assets/app.js"] {
+        assert_eq!(app.get(path).await.header("cache-control"), Some("no-cache"), "{path}");
+    }
+}
