@@ -1,6 +1,6 @@
 //! The ledger's SQL on SQLite.
 
-use std::{path::Path, sync::LazyLock, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Row, Transaction, params, types::Type};
@@ -20,6 +20,7 @@ const BUSY: Duration = Duration::from_millis(200);
 
 /// Opens the ledger for writing, and brings its schema up to date. `PRAGMA user_version` is the number of the last migration.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    make_private(path);
     let mut db = Connection::open(path)?;
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -35,6 +36,12 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
         step.commit()?;
     }
     Ok(db)
+}
+
+/// Makes the file, if there is none, so that only its owner can read it; SQLite gives the files beside it the same mode. Why that fails is what
+/// SQLite says next.
+fn make_private(path: &Path) {
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// Writes a batch in one transaction.

@@ -227,6 +227,56 @@ async fn tables_are_safe_to_look_at() {
     assert!(!table.stdout.contains('\u{1b}') && !table.stdout.contains('\u{9b}'), "{:?}", table.stdout);
 }
 
+/// What turns a line around, or makes a spreadsheet run something, may be in what clients send.
+#[tokio::test]
+async fn names_neither_turn_a_table_around_nor_become_formulas() {
+    let app = TestApp::start().await;
+    let turning = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}";
+    let mut ana = Client::connect(&app).await;
+    ana.send_join("=cmd|' /c calc'!A1", "@ana", json!({"features": []})).await;
+    ana.expect("ROOM_STATE").await;
+    ana.send(json!({"type": "BROADCAST", "event": turning, "data": 1})).await;
+    ana.send(json!({"type": "UPDATE_USERNAME", "username": format!("{turning}a{turning}b")})).await;
+    app.audit_until(&[], 4).await;
+    let table = app.run(&["audit", "events", "--format", "table"]).await;
+    assert_eq!(table.code, Some(0), "{table:?}");
+    for turns in turning.chars() {
+        assert!(!table.stdout.contains(turns), "{:?}", table.stdout);
+    }
+    let text = app.run(&["audit", "events", "--format", "csv"]).await;
+    let mut reader = csv::Reader::from_reader(text.stdout.as_bytes());
+    let mut rooms = 0;
+    for row in reader.records() {
+        for cell in &row.unwrap() {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
+            rooms += usize::from(cell == "'=cmd|' /c calc'!A1");
+        }
+    }
+    assert!(rooms > 0, "{}", text.stdout);
+    // Programs get what was sent.
+    let events = app.audit(&[]).await;
+    assert!(events.iter().all(|event| event["room_id"] == "=cmd|' /c calc'!A1"), "{events:?}");
+}
+
+#[tokio::test]
+async fn the_ledger_of_a_single_node_is_its_owners_alone() {
+    let app = TestApp::start().await;
+    let _ana = Client::join(&app, "room", "ana").await;
+    app.audit_until(&[], 2).await;
+    let folder = app.ledger_file().parent().unwrap().to_owned();
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata().unwrap().permissions());
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with("tandem.db") {
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+            seen.push(name);
+        }
+    }
+    assert!(seen.len() >= 2, "with its write-ahead log: {seen:?}");
+}
+
 #[tokio::test]
 async fn an_empty_ledger_is_no_error() {
     let app = TestApp::start().await;

@@ -9,6 +9,9 @@ use crate::{
     text,
 };
 
+/// What a formula begins with in one spreadsheet or another, and what is skipped before it.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Format {
     Table,
@@ -79,6 +82,12 @@ fn for_people(iso: &str) -> String {
     iso.trim_end_matches('Z').replace('T', " ")
 }
 
+/// The value for a spreadsheet: what would be a formula there begins with an apostrophe, which makes it a text.
+fn inert(value: String) -> String {
+    let is_number = value.parse::<f64>().is_ok_and(f64::is_finite);
+    if value.starts_with(FORMULA) && !is_number { format!("'{value}") } else { value }
+}
+
 pub(super) fn print<T: Listed>(rows: &[T], format: Format) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match format {
@@ -90,7 +99,7 @@ pub(super) fn print<T: Listed>(rows: &[T], format: Format) -> anyhow::Result<()>
             let mut csv = csv::Writer::from_writer(Vec::new());
             csv.write_record(T::names())?;
             for row in rows {
-                csv.write_record(row.values())?;
+                csv.write_record(row.values().into_iter().map(inert))?;
             }
             out.write_all(&csv.into_inner()?)?;
         }
@@ -108,4 +117,20 @@ pub(super) fn print<T: Listed>(rows: &[T], format: Format) -> anyhow::Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formula_becomes_a_text_and_everything_else_stays() {
+        for formula in ["=cmd|'/c calc'!A1", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "-", "+inf", "-nan"]
+        {
+            assert_eq!(inert(formula.to_owned()), format!("'{formula}"), "{formula:?}");
+        }
+        for kept in ["", "-5", "+7", "-1.5e3", "a=b", "'=1", "room", "{\"a\":1}", "2026-11-22T20:15:00Z", " =1"] {
+            assert_eq!(inert(kept.to_owned()), kept);
+        }
+    }
 }
