@@ -42,9 +42,37 @@ if entry ~= '' then
     end
 end
 
+-- Remembers the update in a history, and forgets the oldest beyond the most updates and bytes.
+local function remember(history, most, most_bytes, age)
+    local count = call('RPUSH', history, update)
+    -- The list may have expired since: what it weighs begins with it.
+    if count == 1 then
+        call('HDEL', room, 'h')
+    end
+    local more = #update
+    while count > tonumber(most) do
+        count, more = count - 1, more - #call('LPOP', history)
+    end
+    local weighs, gone = call('HINCRBY', room, 'h', more), 0
+    while weighs - gone > tonumber(most_bytes) do
+        local old = call('LPOP', history)
+        if not old then
+            break
+        end
+        gone = gone + #old
+    end
+    if gone > 0 then
+        call('HINCRBY', room, 'h', -gone)
+    end
+    call('PEXPIRE', history, age)
+end
+
 -- Most commits are these. What follows costs more than all commands.
-if flags == 'ep' and found ~= '0' then
+if (flags == 'ep' or flags == 'eph') and found ~= '0' then
     call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3], 'u', update)
+    if flags == 'eph' then
+        remember(KEYS[3], ARGV[8], ARGV[9], ARGV[10])
+    end
     call('SPUBLISH', room, update)
     return call('XADD', events, '*', 'e', entry .. update)
 end
@@ -96,25 +124,7 @@ if has('m') then
 end
 
 if history then
-    local most, most_bytes, age = tonumber(next_arg()), tonumber(next_arg()), next_arg()
-    local count = call('RPUSH', history, update)
-    -- The list may have expired since: what it weighs begins with it.
-    if count == 1 then
-        call('HDEL', room, 'h')
-    end
-    local weighs = call('HINCRBY', room, 'h', #update)
-    local gone = 0
-    while count > most or weighs - gone > most_bytes do
-        local old = call('LPOP', history)
-        if not old then
-            break
-        end
-        count, gone = count - 1, gone + #old
-    end
-    if gone > 0 then
-        call('HINCRBY', room, 'h', -gone)
-    end
-    call('PEXPIRE', history, age)
+    remember(history, next_arg(), next_arg(), next_arg())
 end
 if due then
     local name, at = next_arg(), next_arg()
