@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     scenario::{control, idle, limit},
-    servers::relay,
+    servers::{floor, relay},
 };
 
 /// Puts load on tandem, checks every delivery, and measures what it costs.
@@ -54,6 +54,8 @@ enum Command {
     Limit(limit::Options),
     /// Serve as the bare relay that `bench` compares with
     Relay(relay::Options),
+    /// Serve as the bare sockets that `bench` compares with
+    Floor(relay::Options),
     /// Make a share of a load, as told on stdin
     #[command(hide = true)]
     Worker,
@@ -71,9 +73,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     limits::raise_open_files();
-    if let Command::Relay(options) = cli.command {
-        relay::run(&options)?;
-        return Ok(ExitCode::SUCCESS);
+    match &cli.command {
+        Command::Relay(options) => return relay::run(options).map(|()| ExitCode::SUCCESS),
+        Command::Floor(options) => return floor::run(options).map(|()| ExitCode::SUCCESS),
+        _ => {}
     }
     // One thread for all sockets: the load generator shares the machine with what it measures.
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -97,7 +100,7 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Control(options) => control::run(&options).await,
         Command::Limit(options) => limit::run(&options).await,
         Command::Worker => workers::serve().await.map(|()| ExitCode::SUCCESS),
-        Command::Relay(_) => bail!("this command runs without a load"),
+        Command::Relay(_) | Command::Floor(_) => bail!("this command runs without a load"),
     }
 }
 

@@ -17,7 +17,10 @@ use crate::{
 /// Bound for the CPU of a delivery of tandem, divided by that of the relay.
 const MAX_BY_RELAY: f64 = 2.0;
 
-/// The same in a benchmark of a cluster, whose rounds may be short.
+/// The same, divided by that of bare sockets, which no server comes near that does anything.
+const MAX_BY_FLOOR: f64 = 8.0;
+
+/// The bound by the relay in a benchmark of a cluster, whose rounds may be short.
 const MAX_BY_RELAY_LOOSE: f64 = 5.0;
 
 /// Bound for the CPU of a delivery of a cluster with Redis, divided by that of a single node. It is generous, because it must hold on
@@ -182,6 +185,7 @@ fn bound(theirs: Kind, in_cluster_benchmark: bool) -> f64 {
     match theirs {
         Kind::Relay if in_cluster_benchmark => MAX_BY_RELAY_LOOSE,
         Kind::Relay => MAX_BY_RELAY,
+        Kind::Floor => MAX_BY_FLOOR,
         Kind::Tandem => MAX_BY_TANDEM,
         _ => MAX_BY_PEER,
     }
@@ -195,6 +199,7 @@ pub(super) fn compare<'a>(
 ) -> Result<Vec<(Kind, Kind, String)>> {
     let pairs = [
         (Kind::Tandem, Kind::Relay),
+        (Kind::Tandem, Kind::Floor),
         (Kind::Cluster, Kind::Tandem),
         (Kind::Cluster, Kind::SocketIo),
         (Kind::Cluster, Kind::Centrifugo),

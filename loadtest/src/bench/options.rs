@@ -70,6 +70,7 @@ impl Options {
             (Kind::ClusterResume, self.cluster && *history),
             (Kind::Tandem, true),
             (Kind::Relay, true),
+            (Kind::Floor, true),
             (Kind::SocketIo, socketio.is_some()),
             (Kind::Centrifugo, centrifugo.is_some()),
             (Kind::CentrifugoHistory, centrifugo.is_some() && *history),
@@ -80,7 +81,7 @@ impl Options {
 
     pub(super) fn clustered_kinds(&self) -> Vec<Kind> {
         let mut kinds = self.kinds();
-        kinds.retain(|kind| self.cluster && !matches!(kind, Kind::Tandem | Kind::Relay));
+        kinds.retain(|kind| self.cluster && !matches!(kind, Kind::Tandem | Kind::Relay | Kind::Floor));
         kinds
     }
 
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn peers_with_history_are_beside_members_with_resume() {
-        assert_eq!(options("").kinds(), [Kind::Tandem, Kind::Relay]);
+        assert_eq!(options("").kinds(), [Kind::Tandem, Kind::Relay, Kind::Floor]);
         let all = options("--cluster --socketio a --centrifugo b --history");
         let names: Vec<_> = all.clustered_kinds().iter().map(|kind| kind.name()).collect();
         assert_eq!(names, ["cluster", "cluster+resume", "socket.io", "centrifugo", "centrifugo+history"]);
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn a_single_node_is_compared_with_a_single_centrifugo() {
         let alone = options("--centrifugo b");
-        assert_eq!(alone.kinds(), [Kind::Tandem, Kind::Relay, Kind::Centrifugo]);
+        assert_eq!(alone.kinds(), [Kind::Tandem, Kind::Relay, Kind::Floor, Kind::Centrifugo]);
         assert!(alone.clustered_kinds().is_empty());
         assert_eq!((alone.sockets(), options("--cluster").sockets()), (8_000, 0));
     }

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Tandem,
     /// The bare relay.
     Relay,
+    /// Bare sockets in one process, the least that a message can cost.
+    Floor,
     /// Socket.IO with its Redis adapter.
     SocketIo,
     /// Centrifugo: one node with its memory engine, or several with its Redis engine.
@@ -27,6 +29,7 @@ impl Kind {
             Self::ClusterResume => "cluster+resume",
             Self::Tandem => "tandem",
             Self::Relay => "relay",
+            Self::Floor => "floor",
             Self::SocketIo => "socket.io",
             Self::Centrifugo => "centrifugo",
             Self::CentrifugoHistory => "centrifugo+history",
@@ -36,7 +39,7 @@ impl Kind {
     pub(crate) fn peer(self) -> Peer {
         match self {
             Self::Cluster | Self::ClusterResume | Self::Tandem => Peer::Tandem,
-            Self::Relay => Peer::Relay,
+            Self::Relay | Self::Floor => Peer::Relay,
             Self::SocketIo => Peer::SocketIo,
             Self::Centrifugo | Self::CentrifugoHistory => Peer::Centrifugo,
         }

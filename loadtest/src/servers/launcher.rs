@@ -66,7 +66,7 @@ impl<'a> Launcher<'a> {
                 return Deployment::cluster(self.tandem(folder), self.nodes, ledger, all).await;
             }
             Kind::Tandem => return Deployment::single(self.tandem(folder), all).await,
-            Kind::Relay => (vec![self.start_relay(&folder).await?], None),
+            Kind::Relay | Kind::Floor => (vec![self.start_relay(kind, &folder).await?], None),
             Kind::SocketIo => self.start_socketio(&folder).await?,
             Kind::Centrifugo => self.start_centrifugo(false, &folder).await?,
             Kind::CentrifugoHistory => self.start_centrifugo(true, &folder).await?,
@@ -74,11 +74,11 @@ impl<'a> Launcher<'a> {
         Ok(Deployment::new(kind.peer(), nodes, redis, all))
     }
 
-    async fn start_relay(&self, folder: &Path) -> Result<Server> {
+    async fn start_relay(&self, kind: Kind, folder: &Path) -> Result<Server> {
         let (port, threads) = (free_port()?, self.options.threads());
         let mut relay = command(&self.this, None, Signal::TERM);
-        relay.args(["relay", "--port", &port.to_string(), "--threads", &threads.to_string()]);
-        Server::start("relay", relay, folder, port, Signal::TERM).await
+        relay.args([kind.name(), "--port", &port.to_string(), "--threads", &threads.to_string()]);
+        Server::start(kind.name(), relay, folder, port, Signal::TERM).await
     }
 
     async fn start_socketio(&self, folder: &Path) -> Result<(Vec<Server>, Option<Redis>)> {

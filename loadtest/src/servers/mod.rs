@@ -1,6 +1,7 @@
 //! The servers under load: how they are started, measured and stopped.
 
 mod deployment;
+pub(crate) mod floor;
 mod kind;
 mod launcher;
 mod options;

@@ -27,7 +27,7 @@ use futures_util::SinkExt;
 use serde::Deserialize;
 use tokio::{
     net::TcpListener,
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     sync::mpsc::{self, Sender},
 };
@@ -44,7 +44,7 @@ const BATCH: usize = 32;
 pub(crate) struct Options {
     /// Port on 127.0.0.1; 0 for any
     #[arg(long, env = "PORT", default_value_t = 0)]
-    port: u16,
+    pub(super) port: u16,
     /// Threads that serve sockets [default: as many as there are CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: Option<u32>,
@@ -64,13 +64,18 @@ struct Relay {
 #[derive(Debug, Default)]
 struct Room(Mutex<Vec<(u64, Sender<Utf8Bytes>)>>);
 
-/// Runs [`serve`] on a runtime with the number of threads that was asked for.
+/// Serves until it is told to stop.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    runtime(options)?.block_on(serve(options))
+}
+
+/// A runtime with the number of threads that was asked for.
+pub(super) fn runtime(options: &Options) -> Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     if let Some(threads) = options.threads {
         builder.worker_threads(usize::try_from(threads)?);
     }
-    builder.enable_all().build()?.block_on(serve(options))
+    Ok(builder.enable_all().build()?)
 }
 
 async fn serve(options: &Options) -> Result<()> {
