@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error};
 
-use bytes::BytesMut;
+use bytes::{BufMut as _, BytesMut};
 use jiff::Timestamp;
 use rusqlite::types::{ToSql as ToSqlite, ToSqlOutput};
 use serde_json::value::RawValue;
@@ -69,8 +69,24 @@ macro_rules! inner {
 }
 
 inner! {
-    SqlTime as Timestamp;
     SqlId as Uuid;
+}
+
+/// 2000-01-01, from which PostgreSQL counts, in microseconds since 1970.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// The driver's own way over a difference of timestamps takes a twentieth of all that a worker does.
+impl ToPostgres for SqlTime {
+    fn to_sql(&self, _kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_i64(self.0.as_microsecond() - POSTGRES_EPOCH);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        <Timestamp as ToPostgres>::accepts(kind)
+    }
+
+    to_sql_checked!();
 }
 
 impl ToPostgres for SqlText<'_> {
@@ -97,4 +113,20 @@ impl ToPostgres for SqlJson<'_> {
     }
 
     to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_the_driver_writes_it() {
+        for milliseconds in [0, 946_684_800_000, 946_684_799_999, 1_795_000_000_123, 253_402_207_200_999] {
+            let time = Timestamp::from_millisecond(milliseconds).unwrap();
+            let (mut ours, mut theirs) = (BytesMut::new(), BytesMut::new());
+            ToPostgres::to_sql(&SqlTime(time), &Type::TIMESTAMPTZ, &mut ours).unwrap();
+            ToPostgres::to_sql(&time, &Type::TIMESTAMPTZ, &mut theirs).unwrap();
+            assert_eq!(ours, theirs, "{time}");
+        }
+    }
 }
