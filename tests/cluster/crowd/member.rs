@@ -163,7 +163,8 @@ impl Life {
                     "ERROR" => {
                         let code = frame["code"].as_str().unwrap().to_owned();
                         *self.diary.errors.entry(code.clone()).or_default() += 1;
-                        if first["type"] == "RESUME" && code == "not_joined" {
+                        // The seat is gone, or the token is spent because two answers in a row got lost.
+                        if first["type"] == "RESUME" && (code == "not_joined" || code == "unauthorized") {
                             self.token = None;
                             self.diary.rejoined += 1;
                             first = self.join(&room);
