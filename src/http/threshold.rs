@@ -57,11 +57,10 @@ impl Threshold {
         let expected = self.expects(address);
         let mut bytes = BytesMut::with_capacity(SCOOP);
         loop {
-            // Bytes that will never be read make a failed read, as if the client were gone.
+            // A read that fails is the end, too.
             let read = stream.read_buf(&mut bytes).await.unwrap_or_default();
             let fault = match (Opening::read(&bytes), expected) {
                 (Ok(Opening::Part), true) if read == 0 && bytes.is_empty() => return Err(NotEntered::Nothing),
-                (Ok(Opening::Part), true) if read == 0 => ProxyHeaderFault::Cut,
                 (Ok(Opening::Part), _) if read > 0 => continue,
                 (Ok(Opening::Part | Opening::Other), false) => {
                     return Ok(Entered { peer: Peer(Some(address)), rest: bytes.freeze() });
