@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    scenario::{control, idle, limit},
+    scenario::{control, crowd, idle, limit},
     servers::{floor, relay},
 };
 
@@ -50,6 +50,8 @@ enum Command {
     Idle(idle::Options),
     /// Measure changes: CPU and latency of a delivery, and whether all arrive, also through an outage
     Control(control::Options),
+    /// Hold a crowd of sockets, and let nodes and Redis fail: what they cost, who comes back, and whether every room is whole
+    Crowd(crowd::Options),
     /// Find the most changes a second that a deployment takes
     Limit(limit::Options),
     /// Serve as the bare relay that `bench` compares with
@@ -98,6 +100,7 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Bench(options) => bench::run(&options).await,
         Command::Idle(options) => idle::run(&options).await,
         Command::Control(options) => control::run(&options).await,
+        Command::Crowd(options) => crowd::run(&options).await,
         Command::Limit(options) => limit::run(&options).await,
         Command::Worker => workers::serve().await.map(|()| ExitCode::SUCCESS),
         Command::Relay(_) | Command::Floor(_) => bail!("this command runs without a load"),

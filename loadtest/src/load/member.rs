@@ -4,22 +4,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
+use futures_util::FutureExt;
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,
 };
 
-use super::{Plan, generator::lock, receiver::Receiver};
-use crate::client::{Client, Entry, Event};
+use super::{
+    Plan,
+    balancer::Balancer,
+    generator::lock,
+    receiver::{Receiver, is_unavailable},
+    roll_call,
+};
+use crate::client::{Client, Entry, Event, Seat};
 
 /// The wait after a refused attempt to come back; it doubles with each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
 
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// The wait before a refused message is sent again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Attempts in a row after which a member gives up.
-const ATTEMPTS: u32 = 12;
+const ATTEMPTS: u32 = 40;
 
 /// The close code of a node that shuts down: come back on another node.
 const RESTART: u16 = 1012;
@@ -30,18 +40,40 @@ pub(super) struct Member {
     /// Its room in this generator, and its place in that room.
     pub(super) room: u32,
     pub(super) place: u32,
-    pub(super) client: Client,
+    /// `None` while it has no connection.
+    pub(super) client: Option<Client>,
     /// The address that it sends signals to.
     pub(super) to: String,
     /// The numbers of the messages that it is told to send.
     pub(super) numbers: Option<mpsc::Receiver<u64>>,
     pub(super) receiver: Arc<Mutex<Receiver>>,
-    /// Changes when all connections are to break: the time over which the members come back.
-    pub(super) breaks: watch::Receiver<Duration>,
+    pub(super) orders: watch::Receiver<Orders>,
     /// What it has sent and not received itself. It is sent again on the next connection.
     pub(super) unconfirmed: Vec<u64>,
-    /// How many nodes it has moved on.
-    pub(super) moved: u32,
+    pub(super) balancer: Arc<Balancer>,
+    /// The node that it is on.
+    pub(super) node: usize,
+}
+
+/// What all members of a generator are told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Orders {
+    /// How often all connections were to break so far, and the time over which the members come back.
+    breaks: u32,
+    within: Duration,
+    /// The newest roll call, and the time over which it is made.
+    call: u64,
+    over: Duration,
+}
+
+impl Orders {
+    pub(super) fn break_off(&mut self, within: Duration) {
+        (self.breaks, self.within) = (self.breaks + 1, within);
+    }
+
+    pub(super) fn call(&mut self, number: u64, over: Duration) {
+        (self.call, self.over) = (number, over);
+    }
 }
 
 /// How a connection ended.
@@ -59,8 +91,8 @@ impl Member {
         loop {
             let back = match self.run().await {
                 Ok(End::Over) => return,
-                Ok(End::Closed(Some(RESTART))) if returns => self.come_back(true).await,
-                Ok(End::Closed(None)) | Err(_) if returns => self.come_back(false).await,
+                // On the heap, because most members wait for a frame most of the time.
+                Ok(End::Closed(None | Some(RESTART))) | Err(_) if returns => Box::pin(self.come_back()).await,
                 Ok(End::Closed(code)) => Err(anyhow!("the server closed the connection with code {code:?}")),
                 Err(error) => Err(error),
             };
@@ -72,30 +104,48 @@ impl Member {
 
     /// Sends and receives on one connection.
     async fn run(&mut self) -> Result<End> {
+        let mut known = *self.orders.borrow_and_update();
         loop {
-            let Self { client, numbers, breaks, plan, .. } = self;
+            let Self { client, numbers, orders, plan, .. } = self;
+            let Some(client) = client else { return Ok(End::Closed(None)) };
+            let may_send = !plan.patient || self.unconfirmed.is_empty();
             let number = async {
                 match numbers {
-                    Some(numbers) => numbers.recv().await,
-                    None => pending().await,
+                    Some(numbers) if may_send => numbers.recv().await,
+                    _ => pending().await,
                 }
             };
-            let broken = async {
+            let ordered = async {
                 // A watch costs the generator something at each frame.
-                if !plan.returns || breaks.changed().await.is_err() {
+                if !plan.returns || orders.changed().await.is_err() {
                     pending::<()>().await;
                 }
             };
             tokio::select! {
                 event = client.next() => match event? {
-                    Event::Text(frame) => self.receive(&frame),
+                    Event::Text(frame) => {
+                        if self.receive(&frame) {
+                            // On the heap, as above.
+                            Box::pin(self.send_again()).await?;
+                        }
+                    }
                     Event::Close(code) => return Ok(End::Closed(code)),
                 },
                 number = number => match number {
                     Some(number) => self.send(number).await?,
                     None => return Ok(End::Over),
                 },
-                () = broken => return Ok(End::Closed(None)),
+                () = ordered => {
+                    let orders = *self.orders.borrow_and_update();
+                    if orders.breaks != known.breaks {
+                        return Ok(End::Closed(None));
+                    }
+                    if orders.call != known.call && orders.call % u64::from(self.plan.members) == u64::from(self.place) {
+                        sleep(orders.over.mul_f64(rand::random())).await;
+                        client.send(roll_call::frame(orders.call)).await?;
+                    }
+                    known = orders;
+                }
             }
         }
     }
@@ -106,57 +156,96 @@ impl Member {
         }
         let message = self.plan.message;
         let frame = message.frame(number, &self.to);
-        if message.is_signal() { self.client.send_to(&self.to, frame).await } else { self.client.send(frame).await }
+        let client = self.client.as_mut().context("no connection")?;
+        if message.is_signal() { client.send_to(&self.to, frame).await } else { client.send(frame).await }
     }
 
-    fn receive(&mut self, frame: &str) {
+    /// Records a frame. Returns whether what the member has sent was refused, and is to be sent again.
+    fn receive(&mut self, frame: &str) -> bool {
         if self.plan.returns {
-            self.client.seat.note(frame);
+            if let Some(client) = &mut self.client {
+                client.seat.note(frame);
+            }
             if let Some(arrival) = self.plan.message.arrival(frame) {
                 self.unconfirmed.retain(|number| *number != arrival.sequence);
             }
         }
         lock(&self.receiver).receive(frame, self.room, self.place);
+        self.plan.patient && is_unavailable(frame)
+    }
+
+    /// Sends again what was refused, unless it arrives after all within a moment.
+    async fn send_again(&mut self) -> Result<()> {
+        sleep(AGAIN).await;
+        while let Some(event) = self.client.as_mut().and_then(|client| client.next().now_or_never()) {
+            match event? {
+                Event::Text(frame) => _ = self.receive(&frame),
+                // It is sent again on the next connection.
+                Event::Close(_) => return Ok(()),
+            }
+        }
+        for number in std::mem::take(&mut self.unconfirmed) {
+            self.send(number).await?;
+        }
+        Ok(())
     }
 
     /// Takes its seat again, here or on another node, and goes on where it was.
-    async fn come_back(&mut self, elsewhere: bool) -> Result<()> {
+    async fn come_back(&mut self) -> Result<()> {
         let lost = Instant::now();
-        lock(&self.receiver).returns.dropped += 1;
-        self.client.break_off().await;
-        self.moved += u32::from(elsewhere);
-        let within = *self.breaks.borrow_and_update();
+        lock(&self.receiver).drop_member(self.room, self.place);
+        // The connection goes at once: a process may not have two for each of its members.
+        let seat = match self.client.take() {
+            Some(mut client) => {
+                client.break_off().await;
+                client.seat
+            }
+            None => Seat::default(),
+        };
+        self.balancer.leave(self.node);
+        let within = self.orders.borrow().within.max(Duration::from_millis(self.plan.pause_ms.into()));
         sleep(within.mul_f64(rand::random())).await;
         let mut attempt = 0;
         let entry = loop {
-            let seat = self.client.seat.clone();
-            match self.plan.enter(self.room, self.place, self.moved, seat).await {
+            let node = self.balancer.pick(Instant::now(), rand::random());
+            match self.plan.enter(self.room, self.place, node, seat.clone()).await {
                 Ok((client, entry)) => {
-                    self.client = client;
+                    (self.client, self.node) = (Some(client), node);
+                    self.balancer.enter(node);
                     break entry;
                 }
                 Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => {
+                    self.balancer.refused(node, Instant::now());
                     attempt += 1;
-                    self.moved += 1;
-                    let wait = BACKOFF.saturating_mul(1 << attempt).min(LONGEST_BACKOFF);
+                    let wait = BACKOFF.saturating_mul(1 << attempt.min(6)).min(LONGEST_BACKOFF);
                     sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
                 }
             }
         };
         lock(&self.receiver).returns.returned(lost, attempt, entry);
-        match entry {
-            Entry::Resumed { replayed } => {
-                for _ in 0..replayed {
-                    let frame = self.client.receive().await?;
-                    self.receive(&frame);
-                }
-                for number in std::mem::take(&mut self.unconfirmed) {
-                    self.send(number).await?;
-                }
-            }
+        // If the connection breaks again meanwhile, the next read says so.
+        let _ = self.catch_up(entry).await;
+        Ok(())
+    }
+
+    /// Reads what it has missed, and sends again what nobody has confirmed.
+    async fn catch_up(&mut self, entry: Entry) -> Result<()> {
+        let Entry::Resumed { replayed } = entry else {
             // What happened meanwhile cannot be known.
-            Entry::Joined => self.unconfirmed.clear(),
+            self.unconfirmed.clear();
+            return Ok(());
+        };
+        for _ in 0..replayed {
+            let frame = self.client.as_mut().context("no connection")?.receive().await?;
+            self.receive(&frame);
+        }
+        let mut again = std::mem::take(&mut self.unconfirmed).into_iter();
+        while let Some(number) = again.next() {
+            if let Err(error) = self.send(number).await {
+                self.unconfirmed.extend(again);
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Open-loop load: clients in rooms that send by a schedule fixed in advance, and check what they receive.
 
+mod balancer;
 mod generator;
 mod member;
 mod message;
@@ -8,6 +9,7 @@ mod pacer;
 mod plan;
 mod receiver;
 mod returns;
+mod roll_call;
 mod run;
 mod schedule;
 

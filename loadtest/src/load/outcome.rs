@@ -29,6 +29,10 @@ pub(crate) struct Outcome {
     pub(crate) returns: Returns,
     /// From the moment a message was due to its arrival.
     pub(crate) latency: Latency,
+    /// The same of messages whose sender and receiver kept their connections in the round.
+    pub(crate) others: Latency,
+    /// Versions of rooms that were none of the round's messages, though nothing else was sent.
+    pub(crate) skipped: u64,
     /// From the moment a message was due to the moment its sender was told to send it.
     pub(crate) lag: Latency,
 }
@@ -45,6 +49,8 @@ impl Outcome {
             first_error: None,
             returns: Returns::new()?,
             latency: Latency::new()?,
+            others: Latency::new()?,
+            skipped: 0,
             lag: Latency::new()?,
         })
     }
@@ -65,13 +71,15 @@ impl Outcome {
             self.first_error = other.first_error;
         }
         self.returns.add(&other.returns)?;
+        self.skipped += other.skipped;
         self.latency.add(&other.latency)?;
+        self.others.add(&other.others)?;
         self.lag.add(&other.lag)
     }
 
     /// The same without its latencies: a warm-up must be correct, but is not measured.
     pub(crate) fn without_latency(self) -> Result<Self> {
-        Ok(Self { latency: Latency::new()?, lag: Latency::new()?, ..self })
+        Ok(Self { latency: Latency::new()?, others: Latency::new()?, lag: Latency::new()?, ..self })
     }
 
     /// Reports all figures. The operation is `delivery`, or gives the names of the counts its prefix.

@@ -1,11 +1,13 @@
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::Message;
 use crate::{
@@ -20,6 +22,10 @@ pub(crate) const MAX_RATE: u32 = 90;
 
 /// Rooms that are joined at the same time, unless it is said otherwise.
 const CONCURRENT_ROOMS: u16 = 32;
+
+/// How often a patient member asks again, and the wait before that, about.
+const PATIENCE: u32 = 20;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The length of ids of rooms and users: as short as random ones can be.
 const ID_BYTES: usize = 16;
@@ -40,8 +46,15 @@ pub(crate) struct Plan {
     pub(crate) members: u32,
     /// Members of each room that send, in turn.
     pub(crate) senders: u32,
+    /// One room in so many is sent messages, at least one of each generator.
+    pub(crate) playing_every: u32,
+    /// Whether a sender waits for its own message before it sends the next one, and sends again what was refused because shared state was
+    /// away.
+    pub(crate) patient: bool,
     /// Whether members come back when they lose their connections. Otherwise that is an error.
     pub(crate) returns: bool,
+    /// Milliseconds over which those come back that have lost their connections at the same moment.
+    pub(crate) pause_ms: u32,
     pub(crate) message: Message,
     /// Sockets of all generators.
     pub(crate) all_sockets: u32,
@@ -61,7 +74,10 @@ impl Plan {
             rooms,
             members,
             senders: 0,
+            playing_every: 1,
+            patient: false,
             returns: false,
+            pause_ms: 0,
             message: Message::Change { bytes: 0 },
             all_sockets: rooms * members,
             clients: clients.clone(),
@@ -88,10 +104,19 @@ impl Plan {
         self.rooms * self.members
     }
 
-    /// Joins a member, or takes its seat again if it was kept. The node is the member's own, or so many further on.
-    pub(super) async fn enter(&self, room: u32, member: u32, further: u32, seat: Seat) -> Result<(Client, Entry)> {
+    /// The rooms that are sent messages: the first ones.
+    pub(crate) fn playing(&self) -> u32 {
+        (self.rooms / self.playing_every.max(1)).max(1).min(self.rooms)
+    }
+
+    /// The node of a member at first.
+    pub(super) fn home(&self, room: u32, member: u32) -> usize {
+        usize::try_from(self.first_room + room + member).unwrap_or(0) % self.targets.len().max(1)
+    }
+
+    /// Joins a member on a node, or takes its seat again if it was kept.
+    pub(super) async fn enter(&self, room: u32, member: u32, node: usize, seat: Seat) -> Result<(Client, Entry)> {
         let (room, features) = (self.first_room + room, self.clients.features());
-        let node = usize::try_from(room + member + further)? % self.targets.len().max(1);
         let join = Join {
             server: *self.targets.get(node).context("there is no server")?,
             peer: self.peer,
@@ -103,11 +128,27 @@ impl Plan {
         Client::enter(&join, seat).await
     }
 
+    /// Joins a member on the node that is its own at first. A patient one asks again; returns also how often.
+    async fn join_member(&self, room: u32, member: u32) -> Result<(Client, u32)> {
+        let mut refused = 0;
+        loop {
+            match self.enter(room, member, self.home(room, member), Seat::default()).await {
+                Ok((client, _)) => return Ok((client, refused)),
+                Err(error) if !self.patient || refused == PATIENCE => return Err(error),
+                Err(_) => {
+                    refused += 1;
+                    sleep(AGAIN.mul_f64(0.5 + rand::random::<f64>())).await;
+                }
+            }
+        }
+    }
+
     /// Joins all members of a room. Each comes with the address that it sends signals to.
-    async fn join_room(&self, room: u32) -> Result<Vec<(Client, String)>> {
+    async fn join_room(&self, room: u32, refused: &AtomicU32) -> Result<Vec<(Client, String)>> {
         let mut clients = Vec::new();
         for member in 0..self.members {
-            let (client, _) = self.enter(room, member, 0, Seat::default()).await?;
+            let (client, again) = self.join_member(room, member).await?;
+            refused.fetch_add(again, Ordering::Relaxed);
             clients.push(client);
         }
         if self.message.is_signal() {
@@ -124,18 +165,19 @@ impl Plan {
         Ok(clients.into_iter().map(|client| (client, String::new())).collect())
     }
 
-    /// Connects and joins all clients. Hands over each room as soon as it is complete.
-    pub(crate) async fn join(&self, mut room_joined: impl FnMut(u32, Vec<(Client, String)>)) -> Result<()> {
+    /// Connects and joins all clients. Hands over each room as soon as it is complete. Returns how often patient members were refused.
+    pub(crate) async fn join(&self, mut room_joined: impl FnMut(u32, Vec<(Client, String)>)) -> Result<u32> {
+        let refused = AtomicU32::new(0);
         let sockets = self.sockets();
         check_open_files(sockets)?;
         let mut rooms = stream::iter(0..self.rooms)
-            .map(|room| async move { anyhow::Ok((room, self.join_room(room).await?)) })
+            .map(async |room| anyhow::Ok((room, self.join_room(room, &refused).await?)))
             .buffer_unordered(self.at_once.into());
         let context = || format!("cannot join {sockets} clients to {:?}", self.peer);
         while let Some((room, clients)) = rooms.try_next().await.with_context(context)? {
             room_joined(room, clients);
         }
-        Ok(())
+        Ok(refused.load(Ordering::Relaxed))
     }
 }
 
@@ -169,5 +211,11 @@ pub(super) mod tests {
         assert_eq!(places, [(0, 4), (4, 4), (8, 3)]);
         assert!(parts.iter().all(|part| part.name == plan.name && part.all_sockets == 44));
         assert_eq!(plan.split(99).len(), 11);
+    }
+
+    #[test]
+    fn some_rooms_play() {
+        let playing = |rooms, playing_every| Plan { playing_every, ..plan(rooms, 4, 1) }.playing();
+        assert_eq!([playing(50, 1), playing(5_000, 1_000), playing(7, 1_000)], [50, 5, 1]);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Returns {
     not_resumed: u64,
     /// Attempts to come back that failed.
     refused: u64,
+    /// Messages that were refused because shared state was away; their senders send them again.
+    pub(super) unavailable: u64,
     /// Members that the others were told have left.
     pub(super) announced_left: u64,
     /// From the loss of a connection to the seat that was taken again.
@@ -27,7 +29,7 @@ pub(crate) struct Returns {
 impl Returns {
     pub(crate) fn new() -> Result<Self> {
         let back = Latency::new()?;
-        Ok(Self { dropped: 0, returned: 0, not_resumed: 0, refused: 0, announced_left: 0, back })
+        Ok(Self { dropped: 0, returned: 0, not_resumed: 0, refused: 0, unavailable: 0, announced_left: 0, back })
     }
 
     /// Notes a member that is back after so many attempts that were refused.
@@ -36,6 +38,16 @@ impl Returns {
         self.refused += u64::from(refused);
         self.not_resumed += u64::from(entry == Entry::Joined);
         self.back.record(lost, Instant::now());
+    }
+
+    /// Notes attempts that were refused.
+    pub(super) fn note_refused(&mut self, times: u64) {
+        self.refused += times;
+    }
+
+    /// Attempts to come in that failed.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Members that are still without a connection.
@@ -48,6 +60,7 @@ impl Returns {
         self.returned += other.returned;
         self.not_resumed += other.not_resumed;
         self.refused += other.refused;
+        self.unavailable += other.unavailable;
         self.announced_left += other.announced_left;
         self.back.add(&other.back)
     }
@@ -58,6 +71,7 @@ impl Returns {
             ("not_back", self.away()),
             ("not_resumed", self.not_resumed),
             ("refused", self.refused),
+            ("unavailable", self.unavailable),
             ("announced_left", self.announced_left),
         ] {
             sheet.set(column, name, float(value));

@@ -83,6 +83,11 @@ impl Spent {
         Some(self.micros(self.serving()?))
     }
 
+    /// Microseconds of an operation that a group spent.
+    pub(crate) fn group_micros(&self, name: &str) -> Option<f64> {
+        Some(self.micros(self.group(name)?))
+    }
+
     /// A round of one operation that only nodes spent CPU on.
     #[cfg(test)]
     pub(crate) fn of_nodes(micros: u64) -> Self {

@@ -126,6 +126,17 @@ impl VersionLog {
         }
         self.0.get_mut(index).is_some_and(|seen| *seen.get_or_insert(version) == version)
     }
+
+    /// Versions between the first and the last of some messages that none of them has.
+    pub(crate) fn skipped(&self, messages: std::ops::Range<u64>) -> u64 {
+        let version = |sequence: u64| self.0.get(usize::try_from(sequence).ok()?).copied().flatten();
+        let Some(last) = messages.end.checked_sub(1) else { return 0 };
+        match (version(messages.start), version(last)) {
+            (Some(first), Some(end)) => end.saturating_sub(first).saturating_sub(last - messages.start),
+            // Those that never arrived are counted as lost.
+            _ => 0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +178,15 @@ mod tests {
         }
         assert_eq!(members[0].faults(1), Faults::default());
         assert_eq!(members[1].faults(1).differing, 1);
+    }
+
+    #[test]
+    fn versions_between_messages_are_counted() {
+        let mut log = VersionLog::default();
+        for (sequence, version) in [(0, 5), (1, 9), (2, 10), (3, 12)] {
+            assert!(log.agrees(sequence, version));
+        }
+        assert_eq!([log.skipped(0..4), log.skipped(1..3), log.skipped(2..4), log.skipped(4..9)], [4, 0, 1, 0]);
     }
 
     #[test]

@@ -30,6 +30,11 @@ impl Rule {
         Self { figure: figure.to_owned(), relation: "<=", number }
     }
 
+    /// The figure must be at least so large.
+    pub(crate) fn at_least(figure: &str, number: f64) -> Self {
+        Self { figure: figure.to_owned(), relation: ">=", number }
+    }
+
     pub(crate) fn equal(figure: &str, number: f64) -> Self {
         Self { figure: figure.to_owned(), relation: "=", number }
     }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::{ServedOptions, close, zero};
 use crate::{
     client::Peer,
-    measure::ProcessGroup,
+    measure::{CpuMeter, ProcessGroup},
     progress::step,
     report::{Report, Sheet},
     servers::Deployment,
@@ -61,6 +61,8 @@ struct GroupCost {
     before: u64,
     /// Resident bytes with all sockets.
     with: u64,
+    /// CPU of a join, in microseconds.
+    join_cpu_micros: f64,
     /// CPU at rest, in percent of a core.
     cpu_percent: f64,
 }
@@ -128,10 +130,16 @@ impl Idle {
             let prefix = if group.name == "nodes" { String::new() } else { format!("{}_", group.name) };
             let per_socket = group.per_socket(group.with, self.sockets);
             sheet.set(column, &format!("socket_{prefix}rss_bytes"), per_socket);
+            sheet.set(column, &format!("join_{prefix}cpu_us"), group.join_cpu_micros);
             sheet.set(column, &format!("idle_{prefix}cpu_percent"), group.cpu_percent);
             sheet.set(column, &format!("{prefix}rss_before_mb"), float(group.before) / MEGABYTE);
             sheet.set(column, &format!("{prefix}rss_with_mb"), float(group.with) / MEGABYTE);
         }
+    }
+
+    /// CPU at rest of some groups together, in percent of a core.
+    pub(crate) fn cpu_percent(&self, groups: &[&str]) -> f64 {
+        self.groups.iter().filter(|group| groups.contains(&group.name)).map(|group| group.cpu_percent).sum()
     }
 
     /// Reports the memory of the nodes after all connections broke, and with all sockets joined again.
@@ -150,7 +158,9 @@ impl Idle {
 /// Joins the sockets, lets them settle for half the time, and measures the other half.
 pub(crate) async fn measure(workers: &mut Workers, groups: &[ProcessGroup], hold: Duration) -> Result<Idle> {
     let before = groups.iter().map(ProcessGroup::rss).collect::<Result<Vec<_>>>()?;
+    let meter = CpuMeter::start(groups)?;
     let joins_per_second = workers.join().await?;
+    let joining = meter.stop(workers.sockets().into(), 1.0)?;
     sleep(hold / 2).await;
     let (begun, at_rest) = (Instant::now(), groups.iter().map(ProcessGroup::cpu).collect::<Result<Vec<_>>>()?);
     sleep(hold / 2).await;
@@ -158,7 +168,9 @@ pub(crate) async fn measure(workers: &mut Workers, groups: &[ProcessGroup], hold
     let mut costs = Vec::new();
     for ((group, before), cpu) in groups.iter().zip(before).zip(at_rest) {
         let cpu_percent = group.cpu()?.saturating_sub(cpu).as_secs_f64() / seconds * 100.0;
-        costs.push(GroupCost { name: group.name(), before, with: group.rss()?, cpu_percent });
+        let (name, with) = (group.name(), group.rss()?);
+        let join_cpu_micros = joining.group_micros(name).unwrap_or_default();
+        costs.push(GroupCost { name, before, with, join_cpu_micros, cpu_percent });
     }
     let (errors, first_error) = workers.errors().await?;
     Ok(Idle { sockets: workers.sockets().into(), errors, first_error, joins_per_second, groups: costs })
@@ -182,7 +194,7 @@ mod tests {
 
     #[test]
     fn memory_is_shared_out_among_the_sockets() {
-        let group = |name, before, with| GroupCost { name, before, with, cpu_percent: 1.5 };
+        let group = |name, before, with| GroupCost { name, before, with, join_cpu_micros: 9.0, cpu_percent: 1.5 };
         let groups = vec![group("nodes", 1_000, 9_000), group("redis", 500, 100)];
         let idle = Idle { sockets: 4, errors: 0, first_error: None, joins_per_second: 2.0, groups };
         let mut sheet = Sheet::new("");
@@ -191,6 +203,7 @@ mod tests {
         let figure = |name| sheet.get("", name).map(|value| value.to_string());
         assert_eq!(figure("socket_rss_bytes").as_deref(), Some("2000"));
         assert_eq!(figure("socket_redis_rss_bytes").as_deref(), Some("-100"));
+        assert!((idle.cpu_percent(&["nodes", "redis"]) - 3.0).abs() < 1e-9);
         assert_eq!(figure("rss_given_back_percent").as_deref(), Some("80"));
     }
 }

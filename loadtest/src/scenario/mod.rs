@@ -1,6 +1,7 @@
 //! Scenarios on one deployment.
 
 pub(crate) mod control;
+pub(crate) mod crowd;
 pub(crate) mod idle;
 pub(crate) mod limit;
 mod options;

@@ -7,12 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use axum::http::StatusCode;
+use futures_util::future::try_join_all;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Postgres, Redis,
+    Ledger, Postgres, Redis, RedisKind,
     process::{Server, command, free_port},
 };
 use crate::{
@@ -66,15 +67,27 @@ impl Deployment {
     }
 
     /// A cluster of tandem, ready for clients. Its worker is started later.
-    pub(super) async fn cluster(mut tandem: Tandem, nodes: u32, ledger: bool, folder: Arc<TempDir>) -> Result<Self> {
-        let postgres = if ledger { Some(Postgres::start(&tandem.folder.join("postgres")).await?) } else { None };
-        let redis = Redis::start(&tandem.folder).await?;
-        let shared = [
-            ("REDIS_URL", redis.url()),
-            ("TANDEM_SECRET", "the secret of a cluster under load".to_owned()),
-            ("DATABASE_URL", postgres.as_ref().map_or_else(|| NO_DATABASE.to_owned(), Postgres::url)),
-        ];
-        tandem.settings.extend(shared.map(|(key, value)| (key.to_owned(), value)));
+    pub(super) async fn cluster(
+        mut tandem: Tandem,
+        nodes: u32,
+        (ledger, kind): (Ledger, RedisKind),
+        folder: Arc<TempDir>,
+    ) -> Result<Self> {
+        let postgres = if ledger == Ledger::Postgres {
+            Some(Postgres::start(&tandem.folder.join("postgres")).await?)
+        } else {
+            None
+        };
+        let mut redis = Redis::start(&tandem.folder).await?;
+        if kind == RedisKind::Sentinel {
+            redis.stand_by(&tandem.folder).await?;
+        }
+        let mut shared = redis.settings();
+        shared.push(("TANDEM_SECRET", "the secret of a cluster under load".to_owned()));
+        if ledger != Ledger::None {
+            shared.push(("DATABASE_URL", postgres.as_ref().map_or_else(|| NO_DATABASE.to_owned(), Postgres::url)));
+        }
+        tandem.settings.extend(shared.into_iter().map(|(key, value)| (key.to_owned(), value)));
         if postgres.is_some() {
             tandem.migrate().await?;
         }
@@ -117,7 +130,7 @@ impl Deployment {
     /// The processes to measure.
     pub(crate) fn groups(&self) -> Vec<ProcessGroup> {
         let mut groups = vec![ProcessGroup::new("nodes", self.nodes.iter().map(Server::process))];
-        groups.extend(self.redis.iter().map(|redis| ProcessGroup::new("redis", [redis.process()])));
+        groups.extend(self.redis.iter().flat_map(Redis::groups));
         groups.extend(self.worker.iter().map(|worker| ProcessGroup::new("worker", [worker.process()])));
         groups.extend(self.postgres.iter().map(|postgres| ProcessGroup::new("postgresql", [postgres.process()])));
         groups
@@ -125,17 +138,42 @@ impl Deployment {
 
     /// Stops or kills a node of tandem, starts it again on the same port, and waits until it is ready.
     pub(crate) async fn restart(&mut self, number: usize, kill: bool) -> Result<()> {
-        let tandem = self.tandem.clone().context("only nodes of tandem can be restarted")?;
-        ensure!(number < self.nodes.len(), "there is no node {number}");
-        let old = self.nodes.remove(number);
-        let address = old.address();
-        if kill {
-            old.kill().await?;
-        } else {
-            old.stop().await?;
-        }
-        self.nodes.insert(number, tandem.node(number, address.port()).await?);
-        until_ready(address).await
+        self.end(number, kill).await?;
+        self.start(number).await
+    }
+
+    /// Stops or kills a node of tandem. It is missing until it is started.
+    pub(crate) async fn end(&mut self, number: usize, kill: bool) -> Result<()> {
+        let node = self.nodes.get_mut(number).with_context(|| format!("there is no node {number}"))?;
+        if kill { node.kill().await } else { node.stop().await }
+    }
+
+    /// Stops all nodes at the same time.
+    pub(crate) async fn end_all(&mut self) -> Result<()> {
+        try_join_all(self.nodes.iter_mut().map(Server::stop)).await.map(|_| ())
+    }
+
+    /// Starts a node that has ended, on its port, and waits until it is ready.
+    pub(crate) async fn start(&mut self, number: usize) -> Result<()> {
+        let tandem = self.tandem.as_ref().context("only nodes of tandem can be restarted")?;
+        let node = self.nodes.get_mut(number).with_context(|| format!("there is no node {number}"))?;
+        *node = tandem.node(number, node.address().port()).await?;
+        until_ready(node.address()).await
+    }
+
+    /// Starts all nodes, which have ended.
+    pub(crate) async fn start_all(&mut self) -> Result<()> {
+        let tandem = self.tandem.as_ref().context("only nodes of tandem can be restarted")?;
+        let start = async |(number, node): (usize, &mut Server)| {
+            *node = tandem.node(number, node.address().port()).await?;
+            until_ready(node.address()).await
+        };
+        try_join_all(self.nodes.iter_mut().enumerate().map(start)).await.map(|_| ())
+    }
+
+    /// Kills the master of Redis; returns when its replica has become the master.
+    pub(crate) async fn fail_over(&mut self) -> Result<()> {
+        self.redis.as_mut().context("there is no Redis")?.fail_over().await
     }
 
     /// The sum of a metric over all nodes.
@@ -158,7 +196,7 @@ impl Deployment {
 
     /// Stops all servers.
     pub(crate) async fn stop(self) -> Result<()> {
-        for server in self.nodes.into_iter().chain(self.worker) {
+        for mut server in self.nodes.into_iter().chain(self.worker) {
             server.stop().await?;
         }
         if let Some(redis) = self.redis {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{
-    Deployment, DeploymentOptions, Kind, Ledger, PeerOptions, Redis, ServerOptions,
+    Deployment, DeploymentOptions, Kind, PeerOptions, Redis, ServerOptions,
     deployment::Tandem,
     process::{Server, command, find, free_port},
 };
@@ -62,8 +62,8 @@ impl<'a> Launcher<'a> {
         let all = Arc::clone(&self.folder);
         let (nodes, redis) = match kind {
             Kind::Cluster | Kind::ClusterResume => {
-                let ledger = self.options.ledger == Ledger::Postgres;
-                return Deployment::cluster(self.tandem(folder), self.nodes, ledger, all).await;
+                let Self { options, nodes, .. } = self;
+                return Deployment::cluster(self.tandem(folder), *nodes, (options.ledger, options.redis), all).await;
             }
             Kind::Tandem => return Deployment::single(self.tandem(folder), all).await,
             Kind::Relay | Kind::Floor => (vec![self.start_relay(kind, &folder).await?], None),

@@ -12,11 +12,19 @@ const HEADING: &str = "Servers";
 
 const PEERS: &str = "Peers of tandem";
 
-/// Where the entries of a cluster's ledger go: to the streams of Redis, where they stay, or from there to PostgreSQL.
+/// Where the entries of a cluster's ledger go: nowhere, to the streams of Redis, where they stay, or from there to PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ledger {
+    None,
     Streams,
     Postgres,
+}
+
+/// The Redis of a cluster: one server, or a master with a replica and three Sentinels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RedisKind {
+    Single,
+    Sentinel,
 }
 
 fn parse_setting(text: &str) -> Result<(String, String)> {
@@ -39,9 +47,12 @@ pub(crate) struct ServerOptions {
     /// Threads of each node of tandem, and of the relay [default: CPUs minus one, at least one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = HEADING)]
     threads: Option<u32>,
-    /// The ledger of a cluster: entries stay in the streams of Redis, or a worker writes them to PostgreSQL
+    /// The ledger of a cluster: there is none, entries stay in the streams of Redis, or a worker writes them to PostgreSQL
     #[arg(long, value_enum, default_value_t = Ledger::Streams, help_heading = HEADING)]
     pub(crate) ledger: Ledger,
+    /// The Redis of a cluster of tandem: one server, or a master with a replica and three Sentinels
+    #[arg(long, value_enum, default_value_t = RedisKind::Single, help_heading = HEADING)]
+    pub(crate) redis: RedisKind,
 }
 
 impl ServerOptions {
@@ -90,6 +101,12 @@ impl DeploymentOptions {
     /// The same with a setting, unless the options have it too.
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.servers.settings.insert(0, (key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with a Redis that can fail over.
+    pub(crate) fn with_sentinels(mut self) -> Self {
+        self.servers.redis = RedisKind::Sentinel;
         self
     }
 

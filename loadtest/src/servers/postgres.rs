@@ -71,7 +71,7 @@ impl Postgres {
     }
 
     /// Stops it and closes all its sessions.
-    pub(super) async fn stop(self) -> Result<()> {
+    pub(super) async fn stop(mut self) -> Result<()> {
         self.server.stop().await
     }
 }

@@ -91,12 +91,12 @@ impl Server {
     }
 
     /// Ends it without a chance to tell anybody.
-    pub(super) async fn kill(mut self) -> Result<()> {
+    pub(super) async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 
     /// Stops it gracefully.
-    pub(super) async fn stop(mut self) -> Result<()> {
+    pub(super) async fn stop(&mut self) -> Result<()> {
         if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
             kill_process(pid, self.stop)?;
         }

@@ -13,10 +13,13 @@ use tokio::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Generator, Outcome, Plan, Round};
+use crate::{
+    load::{Generator, Outcome, Plan, Round},
+    measure::Process as Measured,
+};
 
 /// Limit for a worker to join its clients.
-const JOIN: Duration = Duration::from_mins(5);
+const JOIN: Duration = Duration::from_mins(15);
 
 /// Limit for any other answer, beyond the time of a round itself.
 const ANSWER: Duration = Duration::from_mins(1);
@@ -28,6 +31,8 @@ pub(super) enum Request {
     Join { generation: u32 },
     /// Send the worker's share of a round, which begins so many microseconds after 1970: the same moment for all workers.
     Round { at_micros: u64, round: Round },
+    /// Let one member of each room call, within so many seconds: every member is to hear it.
+    CallRoll { number: u64, seconds: u32 },
     /// Break all connections.
     Disconnect,
     /// Report the errors since the last round.
@@ -42,7 +47,7 @@ type Answer = Result<Outcome, String>;
 #[derive(Debug)]
 pub(super) struct Child {
     // The process ends with this value.
-    _process: Process,
+    process: Process,
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
@@ -61,7 +66,12 @@ impl Child {
         let mut requests = process.stdin.take().context("no stdin")?;
         let answers = BufReader::new(process.stdout.take().context("no stdout")?).lines();
         requests.write_all(line(plan)?.as_bytes()).await?;
-        Ok(Self { _process: process, requests, answers })
+        Ok(Self { process, requests, answers })
+    }
+
+    /// The process, to measure.
+    pub(super) fn measured(&self) -> Result<Measured> {
+        Measured::new(self.process.id().context("it has already ended")?)
     }
 
     pub(super) async fn answer(&mut self, request: Request) -> Result<Outcome> {
@@ -73,7 +83,8 @@ impl Child {
         let limit = match request {
             Request::Join { .. } => JOIN,
             // A round may last longer than it was asked to, because each room gets its turn.
-            Request::Round { round, .. } => ANSWER * 2 + Duration::from_secs(round.seconds.into()) * 4,
+            Request::Round { round, .. } => ANSWER * 4 + Duration::from_secs(round.seconds.into()) * 4,
+            Request::CallRoll { seconds, .. } => ANSWER + Duration::from_secs(seconds.into()) * 4,
             Request::Disconnect | Request::Errors => ANSWER,
         };
         let answer = timeout(limit, ask).await.map_err(|_| anyhow!("a worker did not answer within {limit:?}"))??;
@@ -107,11 +118,14 @@ async fn answer(request: Request, plan: &Plan, generator: &mut Option<Generator>
             // Clients that are still connected leave first.
             *generator = None;
             let plan = Plan { name: format!("{}-{generation}", plan.name), ..plan.clone() };
-            *generator = Some(Generator::join(plan).await?);
+            let joined = Generator::join(plan).await?;
+            outcome.returns = joined.take_returns()?;
+            *generator = Some(joined);
         }
         (Request::Round { at_micros, round }, Some(joined)) => outcome = joined.round(moment(at_micros), round).await?,
+        (Request::CallRoll { number, seconds }, Some(joined)) => outcome = joined.call_roll(number, seconds).await?,
         (Request::Errors, Some(joined)) => (outcome.errors, outcome.first_error) = joined.take_errors(),
-        (Request::Round { .. } | Request::Errors, None) => bail!("no clients have joined"),
+        (Request::Round { .. } | Request::CallRoll { .. } | Request::Errors, None) => bail!("no clients have joined"),
     }
     Ok(outcome)
 }

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use super::child::{Child, Request};
 use crate::{
     load::{Outcome, Plan, Round},
+    measure::ProcessGroup,
     units::{float, micros},
 };
 
@@ -17,7 +18,7 @@ const LEAD: Duration = Duration::from_millis(50);
 pub(crate) struct WorkerOptions {
     /// Worker processes that make the load, each with a share of the rooms: a process may open only so many sockets
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32), help_heading = "Clients")]
-    processes: u32,
+    pub(crate) processes: u32,
 }
 
 /// The processes that make a load. They end with this value.
@@ -28,6 +29,8 @@ pub(crate) struct Workers {
     rooms: Vec<u32>,
     sockets: u32,
     generation: u32,
+    /// Attempts to join that failed.
+    pub(crate) refused: u64,
 }
 
 impl Workers {
@@ -36,7 +39,7 @@ impl Workers {
         let plans = plan.split(options.processes);
         let rooms = plans.iter().map(|plan| plan.rooms).collect();
         let children = try_join_all(plans.iter().map(Child::start)).await?;
-        Ok(Self { children, rooms, sockets: plan.sockets(), generation: 0 })
+        Ok(Self { children, rooms, sockets: plan.sockets(), generation: 0, refused: 0 })
     }
 
     pub(crate) fn sockets(&self) -> u32 {
@@ -60,7 +63,8 @@ impl Workers {
     /// Joins all clients; returns how many joined in a second.
     pub(crate) async fn join(&mut self) -> Result<f64> {
         let begun = Instant::now();
-        self.ask_all(Request::Join { generation: self.generation }).await?;
+        let joined = self.ask_all(Request::Join { generation: self.generation }).await?;
+        self.refused = joined.returns.refused();
         Ok(float(self.sockets.into()) / begun.elapsed().as_secs_f64().max(f64::EPSILON))
     }
 
@@ -74,6 +78,17 @@ impl Workers {
             requests.push(Request::Round { at_micros, round: Round { per_second: share, ..round } });
         }
         self.ask(requests).await
+    }
+
+    /// Lets one member of each room call, within so many seconds; in the outcome, a delivery is a member that has heard it once.
+    pub(crate) async fn call_roll(&mut self, number: u64, seconds: u32) -> Result<Outcome> {
+        self.ask_all(Request::CallRoll { number, seconds }).await
+    }
+
+    /// The processes, to measure.
+    pub(crate) fn group(&self) -> Result<ProcessGroup> {
+        let processes = self.children.iter().map(Child::measured).collect::<Result<Vec<_>>>()?;
+        Ok(ProcessGroup::new("clients", processes))
     }
 
     /// From the next join on, the clients join rooms that nobody has used.
