@@ -1,7 +1,7 @@
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use redis::{Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use rustix::process::Signal;
 
 use tokio::process::Command;
@@ -11,6 +11,9 @@ use super::{
     standby::Standby,
 };
 use crate::measure::ProcessGroup;
+
+/// Limit for an answer to this program: it asks beside a full machine.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// A Redis without persistence.
 #[derive(Debug)]
@@ -66,7 +69,9 @@ impl Redis {
     }
 
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection> {
-        Ok(Client::open(self.url())?.get_multiplexed_async_connection().await?)
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
+        Ok(Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
     /// Ledger entries that no worker has taken yet.
