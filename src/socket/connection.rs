@@ -80,7 +80,7 @@ impl<T: Transport> Connection<'_, T> {
     ) -> impl Future<Output = End> + Send + 'a {
         async move {
             let mut taken = 0;
-            let timer = sleep_until(heart.next());
+            let timer = sleep_until(self.gateway.ticks.after(heart.next()));
             tokio::pin!(timer);
             loop {
                 // Normally the task was woken for this, so the rest need not be checked first.
@@ -141,7 +141,7 @@ impl<T: Transport> Connection<'_, T> {
         }
         let until = session.budget.held_until();
         let beat = if until.is_some() { Beat::Wait } else { heart.fire(now) };
-        timer.reset(until.unwrap_or_else(|| heart.next()));
+        timer.reset(until.unwrap_or_else(|| self.gateway.ticks.after(heart.next())));
         match beat {
             Beat::Wait => done(Ok(())),
             Beat::Ping => self.feed([Message::Ping(bytes::Bytes::new())], None),

@@ -13,6 +13,29 @@ pub(super) struct Heartbeat {
     timeout: Duration,
 }
 
+/// The moments at which the timers of idle sockets fire. They are the same for all sockets of a node, so that one wake-up of its thread
+/// serves many: thousands of sockets would wake it a thousand times a second otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticks {
+    start: Instant,
+}
+
+/// Interval of the moments. The pings of 20,000 sockets are some 80 at a time then.
+const TICK: Duration = Duration::from_millis(100);
+
+impl Ticks {
+    pub(super) fn new(start: Instant) -> Self {
+        Self { start }
+    }
+
+    /// The first moment that is not before `at`.
+    pub(super) fn after(self, at: Instant) -> Instant {
+        let past = at.saturating_duration_since(self.start).as_nanos() % TICK.as_nanos();
+        let past = Duration::from_nanos(u64::try_from(past).unwrap_or(0));
+        if past.is_zero() { at } else { at + TICK.saturating_sub(past) }
+    }
+}
+
 /// The action when the timer fires.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Beat {
@@ -100,6 +123,17 @@ mod tests {
         heart.heard(start + 10 * second);
         assert_eq!(heart.fire(start + 15 * second), Beat::Wait);
         assert_eq!(heart.fire(start + 20 * second), Beat::Ping);
+    }
+
+    #[test]
+    fn timers_fire_together_and_never_early() {
+        let start = Instant::now();
+        let ticks = Ticks::new(start);
+        let after = |millis| ticks.after(start + Duration::from_millis(millis)) - start;
+        for (at, tick) in [(0, 0), (1, 100), (99, 100), (100, 100), (101, 200), (25_050, 25_100)] {
+            assert_eq!(after(at), Duration::from_millis(tick), "{at}");
+        }
+        assert_eq!(ticks.after(start + Duration::from_nanos(1)) - start, TICK);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
-use super::{Admission, Admitted, Handshake, Registry, Unfit};
+use super::{Admission, Admitted, Handshake, Registry, Unfit, heartbeat::Ticks};
 use crate::{
     auth::Keys,
     clock::Clock,
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub(super) burst: u32,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
+    /// When the timers of idle sockets fire.
+    pub(super) ticks: Ticks,
     pub(super) join_timeout: Duration,
     pub(super) outbox_bytes: usize,
     origins: Vec<OriginPattern>,
@@ -82,6 +85,7 @@ impl Gateway {
             burst: config.socket.message_burst,
             ping_interval: config.socket.ping_interval,
             ping_timeout: config.socket.ping_timeout,
+            ticks: Ticks::new(Instant::now()),
             join_timeout: config.socket.join_timeout,
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
