@@ -49,11 +49,22 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let mut crowd = Crowd { options, deployment, workers, report, rules: Vec::new(), calls: 0 };
     crowd.idle().await?;
     let mut sheet = Sheet::new("Trouble");
+    let mut unfinished = 0;
     for trouble in options.trouble() {
-        crowd.trouble(trouble, &mut sheet).await?;
+        // What was measured before is worth a report all the same.
+        if let Err(error) = crowd.trouble(trouble, &mut sheet).await {
+            crowd.note_errors(trouble.name(), Some(format!("{error:#}")));
+            unfinished = 1;
+            break;
+        }
     }
+    sheet.set("crowd", "unfinished", f64::from(unfinished));
     crowd.report.sheets.push(sheet);
     let Crowd { deployment, workers, mut report, mut rules, .. } = crowd;
+    rules.extend(zero("crowd_", &["unfinished"]));
+    if unfinished > 0 {
+        return report.finish(&rules, &served.report);
+    }
     let joined = ("USER_JOINED", workers.sockets().into());
     drop(workers);
     step("crowd: stopping servers");
