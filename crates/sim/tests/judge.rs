@@ -301,6 +301,27 @@ fn a_kept_seat_that_was_not_there() {
 }
 
 #[test]
+fn a_token_that_was_shown_twice_may_be_refused() {
+    let mut events = honest();
+    let place = got(&mut events, "RESUMED")[0];
+    let on = line(&events[place]);
+    let id = events.iter().find_map(|entered| match &entered.event {
+        Event::Sent { line, frame } if *line == on && frame["type"] == "RESUME" => frame["id"].as_u64(),
+        _ => None,
+    });
+    *frame(&mut events[place]) = json!({"type": "ERROR", "code": "unauthorized", "id": id});
+    assert!(crimes(&events).contains(&Crime::KeptSeat));
+    let back = (0..place)
+        .rev()
+        .find(|place| matches!(&events[*place].event, Event::Commit { update, .. } if format!("{:?}", update.changes).contains("Back")))
+        .unwrap();
+    let Event::Commit { update, .. } = &mut events[back].event else { unreachable!() };
+    let Some(Change::Back { member, .. }) = std::sync::Arc::make_mut(update).changes.first_mut() else { panic!() };
+    (member.token_beside, member.token_before) = (member.token.map(Box::new), None);
+    assert!(!crimes(&events).contains(&Crime::KeptSeat));
+}
+
+#[test]
 fn a_seat_that_was_taken_in_the_same_millisecond_after_the_refusal() {
     let mut events = honest();
     let place = events
