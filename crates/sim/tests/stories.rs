@@ -16,10 +16,11 @@ fn nothing_goes_wrong() {
 }
 
 /// Each of these went wrong once. Afterwards: whose fault it was.
-const ONCE_WRONG: [u64; 37] = [
+const ONCE_WRONG: [u64; 38] = [
     // The judge took a later commit for one that was lost under its version, a seat for one that was there before, and signals of two
-    // sockets for those of one; and it wanted rooms back that no node had any more, and signals that their member had got on its socket.
-    118, 153, 179, 191, 233, 266, 455, 515, 1026, 1056, 1080, 1159, 1399, 3253,
+    // sockets for those of one; and it wanted rooms back that no node had any more, signals that their member had got on its socket, and a
+    // seat for a token that is spent.
+    118, 153, 179, 191, 233, 266, 455, 515, 1026, 1056, 1080, 1159, 1399, 1807, 3253,
     // A pong within the same millisecond as its ping did not count.
     172, 194, // A JOIN or RESUME that came late took the seat of the socket that its client had by then.
     193, 238, 529, 762, 862, 1376, 1465, 1713, 1975,
