@@ -303,7 +303,7 @@ fn a_kept_seat_that_was_not_there() {
 #[test]
 fn a_token_that_was_shown_twice_may_be_refused() {
     let mut events = honest();
-    let place = got(&mut events, "RESUMED")[0];
+    let place = got(&events, "RESUMED")[0];
     let on = line(&events[place]);
     let id = events.iter().find_map(|entered| match &entered.event {
         Event::Sent { line, frame } if *line == on && frame["type"] == "RESUME" => frame["id"].as_u64(),
