@@ -18,8 +18,8 @@ const VARY: &str = "Access-Control-Request-Headers, Access-Control-Request-Priva
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// The headers of every answer. Answers OPTIONS on any path, and lets pages of all sites read every answer, also errors and redirects. No answer depends on cookies or
-/// on who asks, so one site cannot take anything from another.
+/// The headers of every answer. Answers OPTIONS on any path, and lets pages of all sites read every answer, also errors and redirects. No
+/// answer depends on cookies or on who asks, so one site cannot take anything from another.
 pub(super) async fn cors(request: Request, next: Next) -> Response {
     let mut response =
         if request.method() == Method::OPTIONS { preflight(request.headers()) } else { next.run(request).await };

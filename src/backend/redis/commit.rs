@@ -9,7 +9,7 @@ use crate::{
         records::{LINEAGE, ROOM, RecordError, encode_entry, encode_entry_head, encode_lineage, member_field},
     },
     id::RoomId,
-    room::{Change, Footprint, Room, Update},
+    room::{Change, Footprint, Room},
 };
 
 /// The bytes of what every call has, beside its records: names, numbers, the hash of the script.
@@ -61,14 +61,6 @@ impl Encoded {
 
 fn text(value: &(impl ToString + ?Sized)) -> Vec<u8> {
     value.to_string().into_bytes()
-}
-
-/// The version and the epoch that must be in force.
-fn after_position(update: &Update) -> String {
-    let mut position = update.base.to_string();
-    position.push(' ');
-    position.push_str(&update.epoch.to_string());
-    position
 }
 
 impl RedisNode {
@@ -127,7 +119,8 @@ impl RedisNode {
         let mut call = Cmd::with_capacity(12 + keys.len() + args.len(), data);
         call.arg("EVALSHA").arg(self.scripts.commit.get_hash()).arg(2 + keys.len());
         call.arg(room).arg(layout.events(partition)).arg(keys);
-        call.arg(flags).arg(after_position(update)).arg(encode_lineage(after));
+        // The version and the epoch that must be in force; not formatted, like the names.
+        call.arg(flags).arg([update.base.to_string(), update.epoch.to_string()].join(" ")).arg(encode_lineage(after));
         call.arg(&encoded.update).arg(&encoded.entry).arg(self.stream_max).arg(self.quota.share(partition));
         call.arg(args);
         Ok(call)

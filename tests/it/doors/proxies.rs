@@ -184,3 +184,19 @@ async fn pages_connect_whose_origin_matches_a_pattern() {
     }
     assert!(Client::try_connect(&app, Connect::default()).await.is_err(), "without an origin");
 }
+
+/// A balancer was told to send the header, and the node was not told to expect it.
+#[tokio::test]
+async fn without_the_setting_a_proxy_header_is_refused_and_the_setting_is_named() {
+    let app = TestApp::start().await;
+    for header in [b"PROXY TCP4 192.0.2.7 10.0.0.1 80 443\r\n".to_vec(), v2(0x20, 0, &[])] {
+        let mut stream = connect(app.addr()).await;
+        stream.write_all(&header).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("it is closed");
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+    }
+    assert_eq!(refused(&app, "untrusted").await, 2);
+    let told = app.log_lines().into_iter().filter(|line| line["msg"].to_string().contains("PROXY_PROTOCOL_FROM"));
+    assert_eq!(told.count(), 1);
+}
