@@ -6,8 +6,8 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 
-/// Length of the queue of connections that wait to be accepted.
-const BACKLOG: i32 = 1_024;
+/// Length of the queue of connections that wait to be accepted; the kernel shortens it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
 
 /// Listens on a host's port. `::` is every address of both families; where there is no IPv6 it is every address of IPv4.
 pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {

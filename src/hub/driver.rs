@@ -77,6 +77,7 @@ impl Hub {
     ) -> Result<(Membership, u64), HubError> {
         // No turn is held meanwhile.
         self.backend().until_up(PATIENCE).await;
+        let _entry = self.entrance.enter().await?;
         loop {
             let room = self.open(id);
             let turn = room.turn.lock().await;
@@ -135,7 +136,10 @@ impl Hub {
         let (state, id) = (self.backend(), &room.id);
         match request {
             Request::Commit(proposal) => Answer::Committed(self.commit(*proposal).await),
-            Request::Load => Answer::Loaded(state.subscribe(id).await.map(Box::new)),
+            Request::Load => {
+                let _load = self.entrance.load().await;
+                Answer::Loaded(state.subscribe(id).await.map(Box::new))
+            }
             Request::History { epoch, after } => Answer::History(state.history(id, epoch, after).await),
             Request::Restore { room, found, due } => Answer::Restored(state.restore(&room, found, due).await),
             Request::Alarm => Answer::Alarmed(state.alarm(id).await),

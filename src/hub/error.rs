@@ -24,6 +24,9 @@ pub enum HubError {
     /// Shared state cannot be used.
     #[error("Processing error")]
     Backend(#[from] BackendError),
+    /// So many clients come in that this one did not get its turn in time.
+    #[error("Processing error")]
+    Crowded,
     /// The room was retired at the same moment.
     #[error("Processing error")]
     Retired,
@@ -47,7 +50,7 @@ impl HubError {
             Self::Refused(refusal) => (*refusal).into(),
             Self::SeatHeld { .. } => Code::IdentityInUse,
             Self::Backend(error) => error.code(),
-            Self::Retired => Code::Unavailable,
+            Self::Crowded | Self::Retired => Code::Unavailable,
         }
     }
 
@@ -55,7 +58,7 @@ impl HubError {
     pub fn retry_after(&self) -> Option<Millis> {
         match self {
             Self::Refused(Refusal::PinLocked { retry_after }) => Some(*retry_after),
-            Self::Backend(_) | Self::Retired => Some(1_000),
+            Self::Backend(_) | Self::Crowded | Self::Retired => Some(1_000),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use super::{HubError, LocalRoom, Outbox, Schedule, signal::SignalIds, waiting::Waiting};
+use super::{HubError, LocalRoom, entrance::Entrance, Outbox, Schedule, signal::SignalIds, waiting::Waiting};
 use crate::{
     backend::{Backend, Faults, Losses, RoomEvents},
     clock::{Clock, Millis},
@@ -28,6 +28,7 @@ pub struct Hub {
     backend: Arc<dyn Backend>,
     pub(super) faults: Faults,
     pub(super) waiting: Waiting,
+    pub(super) entrance: Entrance,
     /// The rate limit of log lines about the ledger.
     pub(super) recalls: Throttle,
     pub(super) losses: Losses,
@@ -63,6 +64,7 @@ impl Hub {
             signals: SignalIds::random(),
             faults: Faults::new(Arc::clone(&parts.metrics)),
             waiting: Waiting::default(),
+            entrance: Entrance::default(),
             recalls: Throttle::new(1, 1),
             losses: Losses::new(Arc::clone(&parts.metrics)),
             parts,

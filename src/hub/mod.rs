@@ -6,6 +6,7 @@
 
 mod act;
 mod driver;
+mod entrance;
 mod error;
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod hub;
