@@ -56,6 +56,43 @@ pub(crate) mod shared_text {
     }
 }
 
+/// A value that is shared, if there is one.
+pub(crate) mod shared {
+    use minicbor::{Decode, Encode};
+
+    use super::{Arc, DecodeError, Decoder, EncodeError, Encoder, Type, Write};
+
+    pub(crate) fn encode<C, W: Write, T: Encode<C>>(
+        value: &Option<Arc<T>>,
+        to: &mut Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        match value {
+            Some(value) => value.encode(to, context),
+            None => to.null()?.ok(),
+        }
+    }
+
+    pub(crate) fn decode<'b, C, T: Decode<'b, C>>(
+        from: &mut Decoder<'b>,
+        context: &mut C,
+    ) -> Result<Option<Arc<T>>, DecodeError> {
+        if from.datatype()? == Type::Null {
+            return from.skip().map(|()| None);
+        }
+        T::decode(from, context).map(|value| Some(Arc::new(value)))
+    }
+
+    pub(crate) fn is_nil<T>(value: &Option<Arc<T>>) -> bool {
+        value.is_none()
+    }
+
+    #[allow(clippy::unnecessary_wraps, clippy::option_option, reason = "the signature that the derive macro calls")]
+    pub(crate) fn nil<T>() -> Option<Option<Arc<T>>> {
+        Some(None)
+    }
+}
+
 /// A number of a frame: one to nine bytes, the fewest that keep every bit of it.
 #[allow(
     clippy::cast_possible_truncation,

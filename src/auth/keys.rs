@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hmac::{Hmac, Mac as _, digest::generic_array::GenericArray};
 use rand::RngCore as _;
@@ -66,9 +66,13 @@ impl Keys {
         self.shown("token", &[user.as_str(), token])
     }
 
-    /// The hash of a client's address.
+    /// The hash of a client's address. Of an IPv6 address it is the network, /64, because a client has all addresses of it.
     pub fn origin(&self, address: IpAddr) -> Shown {
-        self.shown("origin", &[&address.to_string()])
+        let network = match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+            IpAddr::V4(address) => address.to_string(),
+        };
+        self.shown("origin", &[&network])
     }
 
     /// The origin of a client with an unknown address: no other connection has it.
@@ -146,6 +150,16 @@ mod tests {
         assert_ne!(one.pin(&room("a"), "1").now, two.pin(&room("a"), "1").now);
         assert_ne!(one.pin(&room("a"), "1").now, one.pin(&room("b"), "1").now);
         assert_ne!(one.pin(&room("a1"), "1").now, one.pin(&room("a"), "11").now);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let keys = Keys::new(b"k");
+        let origin = |address: &str| keys.origin(address.parse().unwrap()).now;
+        assert_eq!(origin("2001:db8:1:2::3"), origin("2001:db8:1:2:ffff::4"));
+        assert_ne!(origin("2001:db8:1:2::3"), origin("2001:db8:1:3::3"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+        assert_eq!(origin("192.0.2.1"), origin("::ffff:192.0.2.1"));
     }
 
     #[test]

@@ -171,7 +171,7 @@ mod tests {
     use crate::{
         clock::Millis,
         id::{ConnId, RoomId},
-        room::{Attempt, Attempts, Gate, Json, LeftReason, Misses, Playback, Refusal, Role, Sent, Vacancy},
+        room::{Attempt, Attempts, Gate, Guesser, Json, LeftReason, Misses, Playback, Refusal, Role, Sent, Vacancy},
     };
 
     const NOW: Millis = 1_700_000_000_000;
@@ -234,6 +234,10 @@ mod tests {
         let again = Member { username: Some("Ana".into()), ..member("ana", 5) };
         let attempts: Attempts = serde_json::from_str(r#"{"whole_at": 4}"#).unwrap();
         let misses: Misses = serde_json::from_str(r#"{"count": 1, "last": 2, "open_at": 3}"#).unwrap();
+        let guesser = serde_json::from_value(serde_json::json!({
+            "origin": Digest::new([1; 32]), "misses": 1, "at": NOW, "open_at": NOW + 3
+        }));
+        let guesser: Guesser = guesser.unwrap();
         let what = "KICK".into();
         let attempt =
             Attempt { user: user("eve"), conn, origin: Digest::new([1; 32]), what, refusal: Refusal::NotJoined };
@@ -265,6 +269,7 @@ mod tests {
             Change::UrlChanged { by: ana.clone(), url: "https://x.org/1".into(), time: None, playback },
             Change::Broadcast { by: ana.clone(), event: "chat".into(), data: Some(payload()) },
             Change::PinMissed { misses },
+            Change::PinTried { guesser, whole_at: NOW + 2_000 },
             Change::Refused { attempt, attempts },
             Change::Closed,
         ];
@@ -291,9 +296,10 @@ mod tests {
             Change::PinMissed { .. } => 19,
             Change::Refused { .. } => 20,
             Change::Closed => 21,
+            Change::PinTried { .. } => 22,
         };
         let numbers: std::collections::BTreeSet<_> = all.iter().map(number).collect();
-        assert!(numbers.into_iter().eq(0..=21), "a change is missing");
+        assert!(numbers.into_iter().eq(0..=22), "a change is missing");
         all
     }
 

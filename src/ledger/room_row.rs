@@ -98,6 +98,7 @@ impl RoomRow {
             gate: None,
             empty_until,
             kicked: Vec::new(),
+            pin_guard: None,
             unknown: UnknownFields::default(),
         };
         if archived { None } else { stored.reopened(policy, now) }

@@ -81,6 +81,7 @@ impl RoomState {
             next_order: _,
             gate: _,
             kicked: _,
+            pin_guard: _,
             unknown: _,
         } = room;
         let host = room.shown_host();

@@ -192,7 +192,8 @@ pub(super) fn kind(change: &Change) -> Option<EventType> {
         | Change::Heartbeat { .. }
         | Change::Corrected { .. }
         | Change::Watching { .. }
-        | Change::PinMissed { .. } => return None,
+        | Change::PinMissed { .. }
+        | Change::PinTried { .. } => return None,
     })
 }
 
@@ -252,7 +253,8 @@ pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Opti
         | Change::Heartbeat { .. }
         | Change::Corrected { .. }
         | Change::Watching { .. }
-        | Change::PinMissed { .. } => return None,
+        | Change::PinMissed { .. }
+        | Change::PinTried { .. } => return None,
     };
     Some((kind, user, detail.json()))
 }
@@ -298,7 +300,9 @@ pub(super) fn trace(change: &Change) -> Trace<'_> {
         Change::Released { .. } | Change::Away { .. } | Change::Broadcast { .. } | Change::Refused { .. } => {
             Trace::Event
         }
-        Change::Ready { .. } | Change::Watching { .. } | Change::PinMissed { .. } => Trace::Nothing,
+        Change::Ready { .. } | Change::Watching { .. } | Change::PinMissed { .. } | Change::PinTried { .. } => {
+            Trace::Nothing
+        }
     }
 }
 

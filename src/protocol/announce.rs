@@ -259,6 +259,7 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         | Change::Corrected { .. }
         | Change::Watching { .. }
         | Change::PinMissed { .. }
+        | Change::PinTried { .. }
         | Change::Refused { .. }
         | Change::Closed => {}
     }

@@ -91,6 +91,7 @@ impl<'a> RoomState<'a> {
             next_order: _,
             empty_until: _,
             kicked: _,
+            pin_guard: _,
             unknown: _,
         } = room;
         let users = members.values().map(|member| Seated {

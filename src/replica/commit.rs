@@ -177,6 +177,8 @@ impl<H> Turn<'_, H> {
             Purpose::Job { before } => self.worked(before, done, replica, env, out),
             Purpose::Record { of, required } => {
                 let failure = match done {
+                    // Other nodes have counted so many wrong PINs meanwhile that this one must not be told.
+                    Err(failure @ Failure::Refused(_)) if required => failure,
                     Err(failure) => {
                         out(Effect::RefusalUnrecorded { room: &replica.room.id, failure: &failure });
                         if required { failure } else { of }

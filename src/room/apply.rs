@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Change, Member, Room};
+use super::{Change, LeftReason, Member, PinGuard, Room};
 use crate::{clock::Millis, id::UserId};
 
 /// An odd number that spreads the bits of a [`Room::lineage_hash`] (the golden ratio, as in Fibonacci hashing).
@@ -44,6 +44,21 @@ impl Room {
         self.uncount(user);
         if self.is_host(user) {
             self.host = None;
+        }
+    }
+
+    pub(super) fn guard(&mut self) -> &mut PinGuard {
+        Arc::make_mut(self.pin_guard.get_or_insert_default())
+    }
+
+    /// Remembers the address of a member that leaves a room with a PIN.
+    pub(super) fn part(&mut self, user: &UserId, reason: &LeftReason, at: Millis) {
+        let is_welcome = !matches!(reason, LeftReason::Kicked { .. });
+        if let Some(origin) = self.members.get(user).map(|member| member.origin)
+            && self.pin.is_some()
+            && is_welcome
+        {
+            self.guard().part(origin, at);
         }
     }
 

@@ -4,8 +4,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Attempts, Digest, Footprint, Gate, Json, LeftReason, Member, Misses, Playback, Presence, Role, Room, Sent,
-    Timeline, Vacancy,
+    Attempt, Attempts, Digest, Footprint, Gate, Guesser, Json, LeftReason, Member, Misses, Playback, Presence, Role,
+    Room, Sent, Timeline, Vacancy,
 };
 use crate::{
     cbor,
@@ -199,7 +199,7 @@ pub enum Change {
         #[n(2)]
         data: Option<Json>,
     },
-    /// A wrong PIN was shown; this is not announced.
+    /// A wrong PIN was shown; this is not announced. Only earlier releases decide it.
     #[n(19)]
     PinMissed {
         #[n(0)]
@@ -216,6 +216,14 @@ pub enum Change {
     /// The room was empty for too long.
     #[n(21)]
     Closed,
+    /// An address showed a wrong PIN, or had to wait before it could; this is not announced.
+    #[n(22)]
+    PinTried {
+        #[n(0)]
+        guesser: Guesser,
+        #[n(1)]
+        whole_at: Millis,
+    },
 }
 
 impl Change {
@@ -242,6 +250,7 @@ impl Change {
             | Self::UrlChanged { .. }
             | Self::Broadcast { .. }
             | Self::PinMissed { .. }
+            | Self::PinTried { .. }
             | Self::Refused { .. }
             | Self::Closed => None,
         }
@@ -277,6 +286,7 @@ impl Change {
             | Self::Watching { .. }
             | Self::UrlChanged { .. }
             | Self::PinMissed { .. }
+            | Self::PinTried { .. }
             | Self::Refused { .. }
             | Self::Closed => Footprint::Room,
         }
@@ -310,6 +320,7 @@ impl Change {
             | Self::Corrected { by: _, playback: _ }
             | Self::Watching { user: _, watching: _ }
             | Self::PinMissed { misses: _ }
+            | Self::PinTried { guesser: _, whole_at: _ }
             | Self::Refused { attempt: _, attempts: _ }
             | Self::Closed => 0,
         };
@@ -337,6 +348,7 @@ impl Change {
                 room.uncount(user);
             }
             Self::Left { user, reason, vacancy, empty_until, conn: _ } => {
+                room.part(user, reason, at);
                 room.unseat(user);
                 if vacancy.is_some() {
                     room.vacancy.clone_from(vacancy);
@@ -394,6 +406,7 @@ impl Change {
                 room.gate = None;
             }
             Self::PinMissed { misses } => room.misses = Some(*misses),
+            Self::PinTried { guesser, whole_at } => room.guard().put(guesser, *whole_at),
             Self::Refused { attempts, attempt: _ } => room.attempts = Some(*attempts),
             Self::Broadcast { by: _, event: _, data: _ } => {}
             Self::Closed => *room = Room::vacant(room.id.clone()),

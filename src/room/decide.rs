@@ -1,8 +1,8 @@
 //! Decides commands. JOIN and RESUME are decided here; actions of members and departures in the submodules.
 
 use super::{
-    Asked, Attempt, Attempts, Change, Command, Join, Member, Misses, Policy, Presence, Refusal, Resume, Role, Room,
-    Shown, UnknownFields, due,
+    Asked, Attempt, Attempts, Change, Command, Join, Member, PinGuard, Policy, Presence, Refusal, Resume, Role, Room,
+    Shown, UnknownFields, due, pin_guard::Caller,
 };
 use crate::{clock::Millis, id::UserId};
 
@@ -36,7 +36,7 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
             }
             action::act(room, user, action, policy, now)?
         }
-        Command::Refused(attempt) => refused(room, attempt, now),
+        Command::Refused(attempt) => refused(room, attempt, now)?,
         Command::Reap { node } => leave::reap(room, node, policy, now),
         Command::Reattach(member) => reattach(room, member, policy, now),
         Command::Tick => due::decide_tick(room, policy, now),
@@ -164,17 +164,35 @@ fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<C
 
 fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
     let Some(pin) = room.pin else { return Ok(()) };
-    match room.misses.and_then(|misses| misses.wait(now)) {
+    match pin_wait(room, join.origin, now) {
         Some(retry_after) => Err(Refusal::PinLocked { retry_after }),
         None if join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),
         None => Err(Refusal::InvalidPin),
     }
 }
 
-/// Attempts count only in rooms with a PIN.
-fn miss_pin(room: &Room, now: Millis) -> Vec<Change> {
-    let missed = room.pin.map(|_| Change::PinMissed { misses: Misses::another(room.misses, now) });
-    missed.into_iter().collect()
+/// How long a PIN from this address has to wait before it is looked at.
+fn pin_wait(room: &Room, origin: Shown, now: Millis) -> Option<Millis> {
+    let guard = room.pin_guard.as_deref()?;
+    let is_known = room.members.values().any(|member| origin.fits(member.origin)) || guard.is_former(origin, now);
+    guard.wait(origin, if is_known { Caller::Known } else { Caller::Stranger }, now)
+}
+
+/// Counts a wrong PIN, and remembers who has to wait because of others. If other nodes have used up the budget since it was looked at, the
+/// answer is not told.
+fn try_pin(room: &Room, attempt: &Attempt, now: Millis) -> Result<Option<Change>, Refusal> {
+    if room.pin.is_none() {
+        return Ok(None);
+    }
+    let none = PinGuard::default();
+    let guard = room.pin_guard.as_deref().unwrap_or(&none);
+    let tried = match (attempt.refusal, pin_wait(room, attempt.origin.into(), now)) {
+        (Refusal::InvalidPin, Some(retry_after)) => return Err(Refusal::PinLocked { retry_after }),
+        (Refusal::InvalidPin, None) => Some(guard.missed(attempt.origin, now)),
+        (Refusal::PinLocked { .. }, Some(wait)) => guard.told_to_wait(attempt.origin, wait, now),
+        _ => None,
+    };
+    Ok(tried.map(|(guesser, whole_at)| Change::PinTried { guesser, whole_at }))
 }
 
 fn takes_lead(room: &Room, user: &UserId, origin: Shown, now: Millis) -> bool {
@@ -208,16 +226,13 @@ fn member(join: &Join, order: u64) -> Member {
 }
 
 /// Each wrong PIN delays the next attempt. The ledger records attempts within their budget.
-fn refused(room: &Room, attempt: &Attempt, now: Millis) -> Vec<Change> {
-    let mut changes = Vec::new();
-    if attempt.refusal == Refusal::InvalidPin {
-        changes.extend(miss_pin(room, now));
-    }
+fn refused(room: &Room, attempt: &Attempt, now: Millis) -> Result<Vec<Change>, Refusal> {
+    let mut changes: Vec<Change> = try_pin(room, attempt, now)?.into_iter().collect();
     if room.exists()
         && attempt.refusal.is_audited()
         && let Some(attempts) = Attempts::another(room.attempts, now)
     {
         changes.push(Change::Refused { attempt: attempt.clone(), attempts });
     }
-    changes
+    Ok(changes)
 }

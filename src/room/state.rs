@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempts, Digest, Gate, Member, Misses, Policy, Role, Timeline, UnknownFields};
+use super::{Attempts, Digest, Gate, Member, Misses, PinGuard, Policy, Role, Timeline, UnknownFields};
 use crate::{
     cbor,
     clock::Millis,
@@ -48,7 +48,7 @@ pub struct Room {
     /// The keyed hash of its PIN.
     #[n(4)]
     pub pin: Option<Digest>,
-    /// The wrong PINs that were tried.
+    /// The wrong PINs that were tried, as earlier releases count them.
     #[n(5)]
     pub misses: Option<Misses>,
     /// The budget of recorded refusals.
@@ -88,6 +88,10 @@ pub struct Room {
     /// The kicked users, newest last, at most [`Room::MAX_KICKED`].
     #[n(16)]
     pub kicked: Vec<UserId>,
+    /// The wrong PINs that were tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(17), with = "cbor::shared", has_nil)]
+    pub pin_guard: Option<Arc<PinGuard>>,
     /// Fields of a later release.
     #[serde(skip)]
     #[cbor(skip)]
@@ -96,7 +100,7 @@ pub struct Room {
 
 impl Room {
     /// The number of its fields in records; its members have records of their own.
-    pub const FIELDS: u64 = 17;
+    pub const FIELDS: u64 = 18;
     /// How many kicked users a room remembers.
     pub const MAX_KICKED: usize = 64;
 
@@ -121,6 +125,7 @@ impl Room {
             gate: None,
             empty_until: None,
             kicked: Vec::new(),
+            pin_guard: None,
             unknown: UnknownFields::default(),
         }
     }

@@ -236,6 +236,7 @@ fn full_room(room: &Room) -> Room {
         gate: Some(gate),
         empty_until: Some(7),
         kicked: vec![user("eve")],
+        pin_guard: serde_json::from_str(r#"{"whole_at": 1, "guessers": [], "former": []}"#).unwrap(),
         ..room.clone()
     }
 }

@@ -25,6 +25,7 @@ mod full;
 mod inspect;
 mod metrics;
 mod nodes;
+mod pins;
 mod proxy_protocol;
 mod refusals;
 mod restore;

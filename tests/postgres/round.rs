@@ -43,6 +43,7 @@ fn full(now: Millis) -> Room {
         gate: Some(Gate { target: 13.5, opened: 14, deadline: 15, waiting: vec![user("ben")], ready: 16 }),
         empty_until: Some(now + 3_600_000),
         kicked: vec![user("eve")],
+        pin_guard: serde_json::from_value(json!({"whole_at": 9, "guessers": [], "former": []})).unwrap(),
         unknown: vec![0x18, 0x63, 1].into(),
     };
     assert_all_set(&full, &Room::vacant(room("another")));
@@ -61,6 +62,7 @@ fn come_back(room: &Room, restored: &Room) -> Room {
         timeline: Timeline { by: None, ..room.timeline.clone() },
         gate: None,
         kicked: Vec::new(),
+        pin_guard: None,
         unknown: UnknownFields::default(),
         ..room.clone()
     }

@@ -199,10 +199,10 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
         again: false,
     };
     world.run(&Command::Join(first.clone())).unwrap();
-    for _ in 0..6 {
-        world.run(&crate::world::missed_pin()).unwrap();
+    for origin in 0..8 {
+        world.run(&crate::world::missed_pin(origin)).unwrap();
     }
-    let stranger = Join { user: user(1), conn: conn(1, 1), ..first.clone() };
+    let stranger = Join { user: user(1), conn: conn(1, 1), origin: digest(20).into(), ..first.clone() };
     let refused = world.run(&Command::Join(stranger.clone())).unwrap_err();
     let Refusal::PinLocked { retry_after } = refused else { panic!("the right PIN waits, too: {refused}") };
     // Members need not wait.

@@ -18,7 +18,7 @@ pub enum Op {
     Join { user: u8, socket: u8, origin: u8, pin: Option<u8>, resumable: bool },
     Resume { user: u8, socket: u8, right: bool },
     Disconnect { user: u8, keep_seat: bool },
-    MissPin,
+    MissPin { origin: u8 },
     Reap { node: u8 },
     Reattach { which: u8 },
     Act { user: u8, action: Act },
@@ -50,7 +50,7 @@ pub fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(user, socket, origin, pin, resumable)| Op::Join { user, socket, origin, pin, resumable }),
         1 => (user.clone(), any::<u8>(), any::<bool>()).prop_map(|(user, socket, right)| Op::Resume { user, socket, right }),
         2 => (user.clone(), any::<bool>()).prop_map(|(user, keep_seat)| Op::Disconnect { user, keep_seat }),
-        1 => Just(Op::MissPin),
+        1 => (0..12_u8).prop_map(|origin| Op::MissPin { origin }),
         1 => (0..2_u8).prop_map(|node| Op::Reap { node }),
         1 => any::<u8>().prop_map(|which| Op::Reattach { which }),
         8 => (user, act()).prop_map(|(user, action)| Op::Act { user, action }),
@@ -93,12 +93,12 @@ fn node(socket: u8) -> NodeId {
     NodeId::parse(if socket.is_multiple_of(2) { "north" } else { "south" }).unwrap()
 }
 
-/// A user showed a wrong PIN.
-pub fn missed_pin() -> Command {
+/// A user from this address showed a wrong PIN.
+pub fn missed_pin(origin: u8) -> Command {
     Command::Refused(Attempt {
         user: user(9),
         conn: conn(9, 9),
-        origin: digest(9),
+        origin: digest(origin),
         what: "JOIN".into(),
         refusal: Refusal::InvalidPin,
     })
@@ -158,7 +158,7 @@ impl World {
                 let conn = self.seat(*who);
                 Command::Disconnect { user: user(*who), conn, keep_seat: *keep_seat }
             }
-            Op::MissPin => missed_pin(),
+            Op::MissPin { origin } => missed_pin(*origin),
             Op::Reap { node: number } => Command::Reap { node: node(*number) },
             Op::Reattach { which } => match self.seated.get(usize::from(*which) % self.seated.len().max(1)) {
                 Some(member) => Command::Reattach(Box::new(member.clone())),
