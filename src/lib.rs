@@ -17,6 +17,7 @@
 //!
 //! `ARCHITECTURE.md` explains why; `docs/protocol.md` is the wire protocol.
 
+pub mod account;
 pub mod auth;
 pub mod backend;
 mod cbor;

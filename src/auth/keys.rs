@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use hmac::{Hmac, Mac as _, digest::generic_array::GenericArray};
 use rand::RngCore as _;
@@ -6,6 +6,7 @@ use sha2::Sha256;
 
 use crate::{
     id::{ConnId, RoomId, UserId},
+    limit::Client,
     room::{Digest, Shown},
 };
 
@@ -68,11 +69,7 @@ impl Keys {
 
     /// The hash of a client's address. Of an IPv6 address it is the network, /64, because a client has all addresses of it.
     pub fn origin(&self, address: IpAddr) -> Shown {
-        let network = match address.to_canonical() {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
-            IpAddr::V4(address) => address.to_string(),
-        };
-        self.shown("origin", &[&network])
+        self.shown("origin", &[&Client::from(address).to_string()])
     }
 
     /// The origin of a client with an unknown address: no other connection has it.

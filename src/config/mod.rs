@@ -1,6 +1,7 @@
 //! Settings: one file a section, each field documented where it is defined. Every setting is a flag and an environment
 //! variable; `tandem config` prints the effective ones, `.env.example` lists them all.
 
+mod caps;
 mod ice;
 mod ice_servers;
 mod ice_url;
@@ -12,6 +13,7 @@ mod parse;
 mod postgres;
 mod print;
 mod redis;
+mod resource;
 mod room;
 mod server;
 mod socket;
@@ -21,6 +23,7 @@ use clap::Args;
 
 use crate::room::Policy;
 
+pub use caps::{BadCap, Caps};
 pub use ice::IceConfig;
 pub use ice_servers::IceServers;
 pub use ledger::LedgerConfig;
@@ -30,6 +33,7 @@ pub use origin::OriginPattern;
 pub use postgres::{PostgresConfig, PostgresTls};
 pub use print::{example, table, variables};
 pub use redis::{RedisConfig, RedisMode};
+pub use resource::Resource;
 pub use room::RoomConfig;
 pub use server::{ServerConfig, StatusDetail};
 pub use socket::SocketConfig;

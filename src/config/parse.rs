@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Network, OriginPattern, ice_url::ice_url, network::NotANetwork};
+use super::{BadCap, Caps, Network, OriginPattern, Resource, ice_url::ice_url, network::NotANetwork};
 
 /// A day, the longest duration that any setting accepts.
 const MOST_SECONDS: f64 = 86_400.0;
@@ -43,6 +43,11 @@ pub(super) fn origin(text: &str) -> Result<OriginPattern, &'static str> {
 /// A range of addresses.
 pub(super) fn network(text: &str) -> Result<Network, NotANetwork> {
     Network::parse(text)
+}
+
+/// A cap of what a client address may have.
+pub(super) fn cap(text: &str) -> Result<(Resource, u32), BadCap> {
+    Caps::parse(text)
 }
 
 /// A path of this service, or a URL elsewhere.

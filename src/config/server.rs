@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Network, OriginPattern, parse};
+use super::{Network, OriginPattern, Resource, parse};
 
 /// Where the node listens, and how it is seen from outside.
 #[derive(Debug, Clone, Args)]
@@ -45,6 +45,12 @@ pub struct ServerConfig {
     /// How long a connection is kept open for another request after an answer, in seconds; set more than the load balancer in front does
     #[arg(long = "keep-alive-seconds", env = "KEEP_ALIVE_SECONDS", default_value = "75", value_parser = parse::some_seconds)]
     pub keep_alive: Duration,
+    /// Whether a client address (an IPv6 /64) is held to a share: once more than half of the node's sockets, connections, rooms or CPU time is in use, one address gets at most half of what the others leave. Turn it off where a balancer in front hides the addresses of its clients
+    #[arg(long = "address-shares", env = "ADDRESS_SHARES", default_value_t = true, action = clap::ArgAction::Set)]
+    pub address_shares: bool,
+    /// The most that one client address may have on a node, comma-separated, such as sockets=200,connects=20. By number: sockets, connections, rooms; each second, and three times that at once: connects, requests, messages, bytes, codes, cpu (microseconds)
+    #[arg(long = "address-caps", env = "ADDRESS_CAPS", value_delimiter = ',', value_parser = parse::cap)]
+    pub address_caps: Vec<(Resource, u32)>,
     /// Base URL of links to this service, such as <https://watch.example.org>; taken from the request if not given
     #[arg(long = "public-url", env = "PUBLIC_URL")]
     pub public_url: Option<url::Url>,

@@ -2,15 +2,18 @@ use std::sync::{Arc, PoisonError};
 
 use axum::{
     Json,
-    extract::{Request, State},
+    extract::{Extension, Request, State},
     http::{StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{AppState, Peer};
-use crate::{auth::tidy_code, backend::BackendError, id::RoomId, web::DeadLink};
+use super::{
+    AppState, Peer,
+    caller::{Caller, too_many},
+};
+use crate::{account::Account, auth::tidy_code, backend::BackendError, config::Resource, id::RoomId, web::DeadLink};
 
 /// Number of codes that are tried when one is taken. With 40 bits the second is hardly ever needed.
 const ATTEMPTS: u32 = 4;
@@ -27,16 +30,16 @@ const STRANGE_BURST: u32 = 5_000;
 
 /// `/api/short-id/<room>`: the code of a room, always the same one. It can be requested before the room exists, because the extension asks
 /// for both at once.
-pub(super) async fn short_id(State(app): State<Arc<AppState>>, request: Request) -> Response {
+pub(super) async fn short_id(
+    State(app): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let Some(room) = rest(request.uri(), "/api/short-id/").and_then(|raw| RoomId::parse(&raw).ok()) else {
         return failure(StatusCode::BAD_REQUEST, "not a room id");
     };
-    match claim_code(&app, &room).await {
-        Ok(CodeOutcome::Busy(wait)) => {
-            let wait = wait.div_ceil(1_000).to_string();
-            ([(header::RETRY_AFTER, wait)], failure(StatusCode::TOO_MANY_REQUESTS, "Failed to create short ID"))
-                .into_response()
-        }
+    match claim_code(&app, &room, caller.account.as_deref()).await {
+        Ok(CodeOutcome::Busy(wait)) => busy(wait, "Failed to create short ID"),
         Ok(CodeOutcome::Code(code)) => {
             let link = format!("{}/room/{code}", base(&app, &request));
             // Another page than this node's is for the extension; this node's page has links of its own.
@@ -52,13 +55,18 @@ pub(super) async fn short_id(State(app): State<Arc<AppState>>, request: Request)
 }
 
 /// `/api/room/<code>`: the room of a code, in any case.
-pub(super) async fn by_code(State(app): State<Arc<AppState>>, request: Request) -> Response {
+pub(super) async fn by_code(
+    State(app): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let Some(code) = rest(request.uri(), "/api/room/").and_then(|raw| tidy_code(&raw)) else {
         return failure(StatusCode::NOT_FOUND, "Room not found");
     };
-    match resolve(&app, &code).await {
-        Ok(Some(room)) => Json(json!({ "roomId": room, "shortId": code })).into_response(),
-        Ok(None) => failure(StatusCode::NOT_FOUND, "Room not found"),
+    match resolve(&app, &code, caller.account.as_deref()).await {
+        Ok(Resolved::Room(room)) => Json(json!({ "roomId": room, "shortId": code })).into_response(),
+        Ok(Resolved::Nothing) => failure(StatusCode::NOT_FOUND, "Room not found"),
+        Ok(Resolved::Busy(wait)) => busy(wait, "Failed to lookup room"),
         Err(error) => {
             tracing::warn!(%error, "a short code could not be looked up");
             failure(StatusCode::SERVICE_UNAVAILABLE, "Failed to lookup room")
@@ -67,15 +75,19 @@ pub(super) async fn by_code(State(app): State<Arc<AppState>>, request: Request) 
 }
 
 /// `/room/<code>[/<pin>]`: the invite link. It redirects to where the film is watched.
-pub(super) async fn invite(State(app): State<Arc<AppState>>, request: Request) -> Response {
+pub(super) async fn invite(
+    State(app): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let path = rest(request.uri(), "/room/").unwrap_or_default();
     let mut parts = path.trim_end_matches('/').splitn(2, '/');
     let code = parts.next().and_then(tidy_code);
     let pin = parts.next().filter(|pin| !pin.is_empty());
     let is_pin = |pin: &str| pin.len() <= 64 && pin.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let Some(code) = code.filter(|_| pin.is_none_or(is_pin)) else { return DeadLink::Gone.answer(request.headers()) };
-    match resolve(&app, &code).await {
-        Ok(Some(room)) => {
+    match resolve(&app, &code, caller.account.as_deref()).await {
+        Ok(Resolved::Room(room)) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("tandemRoom", room.as_str());
             if let Some(pin) = pin {
@@ -96,7 +108,8 @@ pub(super) async fn invite(State(app): State<Arc<AppState>>, request: Request) -
             ];
             (StatusCode::FOUND, headers).into_response()
         }
-        Ok(None) => DeadLink::Gone.answer(request.headers()),
+        Ok(Resolved::Nothing) => DeadLink::Gone.answer(request.headers()),
+        Ok(Resolved::Busy(wait)) => too_many(wait),
         Err(error) => {
             tracing::warn!(%error, "a short code could not be looked up");
             DeadLink::Unavailable.answer(request.headers())
@@ -113,11 +126,28 @@ enum CodeOutcome {
     Busy(u64),
 }
 
-async fn claim_code(app: &AppState, room: &RoomId) -> Result<CodeOutcome, BackendError> {
+/// The outcome of looking up a code.
+enum Resolved {
+    Room(RoomId),
+    Nothing,
+    /// Too many codes of this client led nowhere; it may retry after this many ms.
+    Busy(u64),
+}
+
+async fn claim_code(app: &AppState, room: &RoomId, account: Option<&Account>) -> Result<CodeOutcome, BackendError> {
     let now = app.clock.now();
     let life = if app.backend.exists(room).await? {
         LIFE
     } else {
+        if let Some(account) = account {
+            if let Err((_, wait)) = account.spend(Resource::Codes, 1, now) {
+                return Ok(CodeOutcome::Busy(wait));
+            }
+            let used = app.codes.lock().unwrap_or_else(PoisonError::into_inner).used(STRANGE_RATE, STRANGE_BURST, now);
+            if let Err(wait) = account.new_code((STRANGE_RATE, STRANGE_BURST), used, now) {
+                return Ok(CodeOutcome::Busy(wait));
+            }
+        }
         let mut codes = app.codes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(wait) = codes.take(1, STRANGE_RATE, STRANGE_BURST, now) {
             return Ok(CodeOutcome::Busy(wait));
@@ -133,16 +163,23 @@ async fn claim_code(app: &AppState, room: &RoomId) -> Result<CodeOutcome, Backen
     Ok(CodeOutcome::Taken)
 }
 
-async fn resolve(app: &AppState, code: &str) -> Result<Option<RoomId>, BackendError> {
+async fn resolve(app: &AppState, code: &str, account: Option<&Account>) -> Result<Resolved, BackendError> {
     let now = app.clock.now();
-    let room = app.backend.resolve_code(code, now).await?;
-    if let Some(room) = &room
-        && app.backend.exists(room).await?
-    {
-        // A used code stays valid, unless it was made for a room that nobody ever entered. If that cannot be stored, it still leads to its room.
-        let _ = app.backend.claim_code(code, room, now + LIFE, now).await;
+    // Before it is looked up: afterwards the answer would tell which codes exist.
+    if let Some(Err(wait)) = account.map(|account| account.may_try_code(now)) {
+        return Ok(Resolved::Busy(wait));
     }
-    Ok(room)
+    let Some(room) = app.backend.resolve_code(code, now).await? else {
+        if let Some(account) = account {
+            account.miss_code(now);
+        }
+        return Ok(Resolved::Nothing);
+    };
+    if app.backend.exists(&room).await? {
+        // A used code stays valid, unless it was made for a room that nobody ever entered. If that cannot be stored, it still leads to its room.
+        let _ = app.backend.claim_code(code, &room, now + LIFE, now).await;
+    }
+    Ok(Resolved::Room(room))
 }
 
 /// The decoded rest of the path after `prefix`; `None` if it is not text.
@@ -165,6 +202,11 @@ fn base(app: &AppState, request: &Request) -> String {
     let secure = peer.is_some_and(|peer| app.proxies.secure(*peer, request.headers()));
     let scheme = if secure { "https" } else { "http" };
     format!("{scheme}://{host}")
+}
+
+fn busy(wait: u64, error: &str) -> Response {
+    let wait = wait.div_ceil(1_000).max(1).to_string();
+    ([(header::RETRY_AFTER, wait)], failure(StatusCode::TOO_MANY_REQUESTS, error)).into_response()
 }
 
 fn failure(status: StatusCode, error: &str) -> Response {

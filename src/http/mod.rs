@@ -1,6 +1,7 @@
 //! HTTP: everything on the port that is not a WebSocket, and the upgrade to one.
 
 mod answer;
+mod caller;
 mod complaint;
 mod connection_limit;
 mod cors;
@@ -20,6 +21,7 @@ mod shield;
 mod status;
 mod threshold;
 
+pub use caller::ConnectionAccounts;
 pub(crate) use listen::bare;
 pub use listen::listen;
 pub use peer::Peer;

@@ -25,5 +25,9 @@ pub(super) async fn ready(State(app): State<Arc<AppState>>) -> Response {
         let body = Json(json!({ "status": "unavailable", "nodeId": app.hub.node() }));
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     }
+    if app.admission.is_overloaded() {
+        let body = Json(json!({ "status": "overloaded", "nodeId": app.hub.node() }));
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
     Json(json!({ "status": "ready", "nodeId": app.hub.node() })).into_response()
 }

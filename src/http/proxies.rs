@@ -1,5 +1,5 @@
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -67,6 +67,17 @@ impl Proxies {
         client
     }
 
+    /// Whether this peer connects for many clients: a proxy that is believed, or one that the settings do not name. Whoever writes the header
+    /// from a public address is not taken for a proxy, or every client could leave its account that way.
+    pub(super) fn is_of_many(&self, peer: Peer, headers: &HeaderMap) -> bool {
+        self.believes(peer) || (headers.contains_key(X_FORWARDED_FOR) && peer.0.is_some_and(is_private))
+    }
+
+    /// Whether the other ends of connections from this peer are known from headers alone.
+    pub(super) fn is_proxy(&self, peer: Peer) -> bool {
+        self.believes(peer)
+    }
+
     /// Whether the client came by https, as far as a proxy that is believed says so.
     pub(super) fn secure(&self, peer: Peer, headers: &HeaderMap) -> bool {
         // Each proxy may append how it was reached; the first value is what the client used.
@@ -95,6 +106,19 @@ impl Proxies {
     }
 }
 
+/// Whether the address is of a network of its own: this machine, an office, a cluster.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(it) => it.is_private() || it.is_loopback() || it.is_link_local() || is_carrier_grade(it),
+        IpAddr::V6(it) => it.is_loopback() || it.is_unique_local() || it.is_unicast_link_local(),
+    }
+}
+
+/// 100.64.0.0/10, which clouds use inside, too (RFC 6598).
+fn is_carrier_grade(address: Ipv4Addr) -> bool {
+    address.to_bits() >> 22 == Ipv4Addr::new(100, 64, 0, 0).to_bits() >> 22
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +138,15 @@ mod tests {
     fn proxies(hops: usize, trusted: &str) -> Proxies {
         let trusted = trusted.split(',').filter(|range| !range.is_empty());
         Proxies { hops, trusted: trusted.map(|range| Network::parse(range).unwrap()).collect(), ..Proxies::default() }
+    }
+
+    #[test]
+    fn nobody_leaves_its_account_with_a_header_from_a_public_address() {
+        let forwarded = headers(&[b"1.2.3.4"]);
+        for (address, many) in [("10.0.0.1", true), ("100.64.0.9", true), ("fd00::1", true), ("203.0.113.9", false)] {
+            assert_eq!(proxies(0, "").is_of_many(peer(address), &forwarded), many, "{address}");
+            assert!(!proxies(0, "").is_of_many(peer(address), &headers(&[])), "{address}");
+        }
     }
 
     #[test]

@@ -14,13 +14,15 @@ use axum::{
 };
 
 use super::{
-    Peer, cors, invite, probe,
+    caller::{self, Caller},
+    cors, invite, probe,
     proxies::Proxies,
     recent::Recent,
     request_id::{self, GivenId, X_REQUEST_ID},
     shield, status,
 };
 use crate::{
+    account::Accounts,
     auth::Keys,
     backend::Backend,
     clock::Clock,
@@ -49,7 +51,8 @@ pub struct AppState {
     pub(super) status_detail: StatusDetail,
     pub(super) invite_url: String,
     pub(super) public_url: Option<url::Url>,
-    pub(super) proxies: Proxies,
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) accounts: Arc<Accounts>,
     /// Whether `/metrics` and `/status` are on a port of their own.
     metrics_apart: bool,
     pub(super) recent: RecentAnswers,
@@ -79,6 +82,7 @@ pub struct AppStateParts {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub admission: Arc<Admission>,
+    pub accounts: Arc<Accounts>,
 }
 
 impl std::fmt::Debug for AppState {
@@ -90,7 +94,8 @@ impl std::fmt::Debug for AppState {
 impl AppState {
     /// The state of a node with the rules of `config`.
     pub fn new(parts: AppStateParts, config: &Config) -> Self {
-        let AppStateParts { gateway, hub, backend, journal, database, keys, clock, metrics, admission } = parts;
+        let AppStateParts { gateway, hub, backend, journal, database, keys, clock, metrics, admission, accounts } =
+            parts;
         Self {
             gateway,
             hub,
@@ -105,7 +110,8 @@ impl AppState {
             status_detail: config.server.status_detail,
             invite_url: config.server.invite_url.clone(),
             public_url: config.server.public_url.clone(),
-            proxies: Proxies::new(&config.server),
+            proxies: Arc::new(Proxies::new(&config.server)),
+            accounts,
             metrics_apart: config.server.metrics_port.is_some(),
             recent: RecentAnswers::default(),
             codes: Mutex::default(),
@@ -152,6 +158,7 @@ fn numbers() -> Router<Arc<AppState>> {
 fn layered(routes: Router<Arc<AppState>>, app: Arc<AppState>) -> Router {
     routes
         .layer(middleware::from_fn(sockets_only_at_ws))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), caller::charge))
         .layer(middleware::from_fn(shield::shield))
         .layer(middleware::from_fn(cors::cors))
         .layer(middleware::from_fn(request_id::request_id))
@@ -160,12 +167,11 @@ fn layered(routes: Router<Arc<AppState>>, app: Arc<AppState>) -> Router {
 
 async fn socket(
     State(app): State<Arc<AppState>>,
-    Extension(peer): Extension<Peer>,
+    Extension(Caller { address, .. }): Extension<Caller>,
     Extension(GivenId(request_id)): Extension<GivenId>,
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let address = app.proxies.client(peer, &parts.headers);
     match Handshake::read(&mut parts) {
         Ok(handshake) => {
             let conn = ConnId::random();

@@ -22,8 +22,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
 use super::{
-    Patience,
+    Patience, Peer,
     answer::Answer,
+    caller::ConnectionAccounts,
     complaint::Complaint,
     connection_limit::{ConnectionLimit, ConnectionSlot},
     pulse::{Overdue, Pulse},
@@ -31,12 +32,16 @@ use super::{
     threshold::{Entered, NotEntered, Threshold},
 };
 use crate::{
+    account::{Exceeded, Hold},
     config::Network,
     telemetry::{HttpMetrics, ProxyHeaderFault},
 };
 
 /// The largest request head, in bytes: beyond it hyper answers 431.
 const MAX_HEAD: usize = 32 * 1024;
+/// The answer to an address that has too many connections.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// Pause after a failed `accept` (too many open files, for example).
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,12 +56,15 @@ pub struct Terms {
     pub proxy_protocol_from: Vec<Network>,
     /// The metrics that count them.
     pub metrics: HttpMetrics,
+    /// The accounts that hold them; none for connections from the inside.
+    pub accounts: Option<ConnectionAccounts>,
 }
 
 /// Accepts connections until `stop`, and serves each in a task of `tasks`. `axum::serve` has neither these deadlines nor TCP_NODELAY.
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
-    let Terms { patience, most, proxy_protocol_from, metrics } = terms;
+    let Terms { patience, most, proxy_protocol_from, metrics, accounts } = terms;
+    let accounts = accounts.map(Arc::new);
     let limit = ConnectionLimit::new(most, metrics.clone());
     let threshold = Arc::new(Threshold::new(proxy_protocol_from, metrics.clone()));
     let (failed, crowded) = (Complaint::new(), Complaint::new());
@@ -70,6 +78,14 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY");
                 }
+                // On a socket for both families an IPv4 client has an IPv4-mapped IPv6 address.
+                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                // Before it takes the place of another connection. A balancer has to say first whom it connects for.
+                let hold = match accounts.as_ref().filter(|_| !threshold.expects(address.ip())) {
+                    Some(accounts) => accounts.hold(Peer(Some(address.ip()))),
+                    None => Ok(None),
+                };
+                let Ok(hold) = hold.inspect_err(|exceeded| refuse(&stream, address, *exceeded)) else { continue };
                 let pulse = Arc::new(Pulse::new());
                 let (member, shed) = limit.enter(Arc::clone(&pulse));
                 if shed && let Some(skipped) = crowded.pass() {
@@ -80,8 +96,17 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                     );
                 }
                 let threshold = Arc::clone(&threshold);
-                let connection =
-                    Connection { stream, address, threshold, pulse, patience, member, tasks: tasks.clone() };
+                let connection = Connection {
+                    stream,
+                    address,
+                    threshold,
+                    pulse,
+                    patience,
+                    member,
+                    hold,
+                    accounts: accounts.clone(),
+                    tasks: tasks.clone(),
+                };
                 let (router, stop) = (Arc::clone(&router), stop.clone());
                 tasks.spawn(async move {
                     tokio::select! {
@@ -120,17 +145,24 @@ struct Connection {
     patience: Patience,
     /// For as long as it is HTTP.
     member: ConnectionSlot,
+    /// Its place in the account of the other end, if that is its client.
+    hold: Option<Hold>,
+    accounts: Option<Arc<ConnectionAccounts>>,
     tasks: TaskTracker,
 }
 
 impl Connection {
     async fn serve(self, router: Arc<Router>) {
-        let Self { mut stream, address, threshold, pulse, patience, member, tasks } = self;
+        let Self { mut stream, address, threshold, pulse, patience, member, hold, accounts, tasks } = self;
         let entered = AtomicBool::new(false);
         let served = async {
-            // On a socket for both families an IPv4 client has an IPv4-mapped IPv6 address.
-            let Entered { peer, rest } = threshold.enter(&mut stream, address.ip().to_canonical()).await?;
+            let Entered { peer, rest } = threshold.enter(&mut stream, address.ip()).await?;
             entered.store(true, Ordering::Relaxed);
+            // Held for as long as the connection is HTTP.
+            let _hold = match accounts.filter(|_| hold.is_none() && peer.0.is_some()) {
+                Some(accounts) => accounts.hold(peer).inspect_err(|exceeded| refuse(&stream, address, *exceeded))?,
+                None => hold,
+            };
             let noted = Arc::clone(&pulse);
             let service = service_fn(move |mut request: Request<Incoming>| {
                 noted.asked();
@@ -176,6 +208,12 @@ impl Connection {
     }
 }
 
+/// Tells a client that it has too many connections. The answer fits into the empty buffer of the kernel, or nobody gets it.
+fn refuse(stream: &TcpStream, peer: SocketAddr, exceeded: Exceeded) {
+    let _ = stream.try_write(TOO_MANY);
+    tracing::debug!(%exceeded, %peer, "a connection was refused");
+}
+
 /// Why a connection ended before its client was done.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -183,6 +221,8 @@ enum Ended {
     NotEntered(#[from] NotEntered),
     #[error("it ended early: {0}")]
     Http(hyper::Error),
+    #[error(transparent)]
+    TooMany(#[from] Exceeded),
     #[error("{0}")]
     Overdue(Overdue),
 }

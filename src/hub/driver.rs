@@ -79,7 +79,7 @@ impl Hub {
         self.backend().until_up(PATIENCE).await;
         let _entry = self.entrance.enter().await?;
         loop {
-            let room = self.open(id);
+            let room = self.open_for(id, joining_socket.account.as_ref())?;
             let turn = room.turn.lock().await;
             if !room.look(Replica::is_retired) {
                 let version = self.run_turn(&room, job, Some(joining_socket.into())).await?;

@@ -1,4 +1,5 @@
 use crate::{
+    account::Exceeded,
     backend::BackendError,
     clock::Millis,
     id::{ConnId, NodeId},
@@ -27,6 +28,9 @@ pub enum HubError {
     /// So many clients come in that this one did not get its turn in time.
     #[error("Processing error")]
     Crowded,
+    /// The client's address has opened as many rooms as it may.
+    #[error("this address has too many rooms")]
+    TooManyRooms(#[from] Exceeded),
     /// The room was retired at the same moment.
     #[error("Processing error")]
     Retired,
@@ -49,6 +53,7 @@ impl HubError {
         match self {
             Self::Refused(refusal) => (*refusal).into(),
             Self::SeatHeld { .. } => Code::IdentityInUse,
+            Self::TooManyRooms(_) => Code::RateLimited,
             Self::Backend(error) => error.code(),
             Self::Crowded | Self::Retired => Code::Unavailable,
         }
@@ -59,6 +64,7 @@ impl HubError {
         match self {
             Self::Refused(Refusal::PinLocked { retry_after }) => Some(*retry_after),
             Self::Backend(_) | Self::Crowded | Self::Retired => Some(1_000),
+            Self::TooManyRooms(_) => Some(10_000),
             _ => None,
         }
     }

@@ -3,11 +3,12 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use super::{HubError, LocalRoom, entrance::Entrance, Outbox, Schedule, signal::SignalIds, waiting::Waiting};
+use super::{HubError, LocalRoom, Outbox, Schedule, entrance::Entrance, signal::SignalIds, waiting::Waiting};
 use crate::{
+    account::Account,
     backend::{Backend, Faults, Losses, RoomEvents},
     clock::{Clock, Millis},
-    config::IceConfig,
+    config::{IceConfig, Resource},
     id::{ConnId, NodeId, RoomId, UserId},
     ledger::Archive,
     limit::Throttle,
@@ -118,8 +119,21 @@ impl Hub {
 
     pub(super) fn open(&self, id: &RoomId) -> Arc<LocalRoom> {
         Arc::clone(
-            &self.rooms.entry(id.clone()).or_insert_with(|| Arc::new(LocalRoom::new(id.clone(), &self.parts.metrics))),
+            &self
+                .rooms
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(LocalRoom::new(id.clone(), &self.parts.metrics, None))),
         )
+    }
+
+    /// Opens a room for a client. If this node did not have it, the client's account holds it.
+    pub(super) fn open_for(&self, id: &RoomId, account: Option<&Arc<Account>>) -> Result<Arc<LocalRoom>, HubError> {
+        if let Some(room) = self.find(id) {
+            return Ok(room);
+        }
+        let hold = account.map(|account| account.hold(Resource::Rooms)).transpose()?;
+        let new = || Arc::new(LocalRoom::new(id.clone(), &self.parts.metrics, hold));
+        Ok(Arc::clone(&self.rooms.entry(id.clone()).or_insert_with(new)))
     }
 
     /// Removes a retired room.

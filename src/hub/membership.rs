@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::{LocalRoom, Outbox};
 use crate::{
+    account::Account,
     id::{ConnId, UserId},
     protocol::Generation,
     replica::PendingJoin,
@@ -17,6 +18,8 @@ pub struct JoiningSocket {
     pub outbox: Arc<Outbox>,
     /// Which clients it is one of.
     pub generation: Generation,
+    /// The account of its client, if it is known.
+    pub account: Option<Arc<Account>>,
     /// The features in force.
     pub features: &'static [&'static str],
     /// The resume token, in clear for its owner.
@@ -27,7 +30,7 @@ pub struct JoiningSocket {
 
 impl From<JoiningSocket> for PendingJoin<Arc<Outbox>> {
     fn from(joining_socket: JoiningSocket) -> Self {
-        let JoiningSocket { conn, outbox, generation, features, token, missed } = joining_socket;
+        let JoiningSocket { conn, outbox, generation, account: _, features, token, missed } = joining_socket;
         Self { conn, budget: outbox.budget(), handle: outbox, generation, features, token, missed }
     }
 }
@@ -44,6 +47,11 @@ pub struct Membership {
 }
 
 impl Membership {
+    /// The number of members of the room.
+    pub fn members(&self) -> usize {
+        self.room.look(|replica| replica.room().members.len())
+    }
+
     /// The version of the room on this node.
     pub fn version(&self) -> u64 {
         self.room.look(|replica| replica.room().version)

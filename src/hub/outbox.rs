@@ -140,7 +140,9 @@ impl Outbox {
         std::future::poll_fn(|context| {
             self.reader.register(context.waker());
             match self.inner().close {
-                Some(close @ (Close::SlowConsumer | Close::Draining | Close::Policy)) => Poll::Ready(close),
+                Some(close @ (Close::SlowConsumer | Close::Draining | Close::Policy | Close::AddressLimit)) => {
+                    Poll::Ready(close)
+                }
                 _ => Poll::Pending,
             }
         })

@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Hub, Outbox};
 use crate::{
+    account::Hold,
     clock::Millis,
     id::{RoomId, UserId},
     replica::{Env, Replica},
@@ -16,6 +17,8 @@ pub struct LocalRoom {
     /// The turn: held from a decision until it is committed. It is fair, so that the commands of each socket stay in order.
     pub(super) turn: tokio::sync::Mutex<()>,
     state: Mutex<Local>,
+    /// Its place in the account of the client that was the first to enter it on this node.
+    _hold: Option<Hold>,
 }
 
 /// The handle of a connection.
@@ -33,14 +36,14 @@ pub(super) struct Local {
 }
 
 impl LocalRoom {
-    pub(super) fn new(id: RoomId, metrics: &Metrics) -> Self {
+    pub(super) fn new(id: RoomId, metrics: &Metrics, hold: Option<Hold>) -> Self {
         let local = Local {
             replica: Replica::new(id.clone()),
             scheduled: None,
             present: GaugeGuard::new(&metrics.present, 0),
             away: GaugeGuard::new(&metrics.away, 0),
         };
-        Self { id, turn: tokio::sync::Mutex::default(), state: Mutex::new(local) }
+        Self { id, turn: tokio::sync::Mutex::default(), state: Mutex::new(local), _hold: hold }
     }
 
     /// Held briefly, and never across an await. After a panic under it the room is loaded again ([`Hub::resync_after_panic`]), so poisoning

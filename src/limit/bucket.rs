@@ -26,6 +26,13 @@ impl Bucket {
         wait
     }
 
+    /// How much is missing from a full bucket, at most all of it.
+    pub fn used(&self, per_second: u32, burst: u32, now: Millis) -> u32 {
+        let one = 1_000_000 / u64::from(per_second.max(1));
+        let missing = self.full_at.saturating_sub(now * 1_000).div_ceil(one);
+        u32::try_from(missing).unwrap_or(u32::MAX).min(burst)
+    }
+
     /// When the bucket would be full again after taking `amount`, and how long the debt lasts.
     fn after(self, amount: u32, per_second: u32, burst: u32, now: Millis) -> (u64, Millis) {
         let one = 1_000_000 / u64::from(per_second.max(1));
@@ -54,6 +61,17 @@ mod tests {
         assert_eq!(taken, 300, "it never holds more than the burst");
         assert_eq!(bucket.take(201, 100, 300, 62_000), Err(10), "two thirds of it are back");
         assert_eq!(bucket.take(900, 100, 300, 70_000), Ok(()), "what is larger than the bucket takes all of it");
+    }
+
+    #[test]
+    fn what_is_used_comes_back_at_the_rate() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.used(100, 300, 1_000), 0);
+        bucket.owe(200, 100, 300, 1_000);
+        assert_eq!(bucket.used(100, 300, 1_000), 200);
+        assert_eq!(bucket.used(100, 300, 2_000), 100);
+        bucket.owe(300, 100, 300, 2_000);
+        assert_eq!(bucket.used(100, 300, 2_000), 300, "never more than there is");
     }
 
     #[test]

@@ -16,10 +16,12 @@ use super::{
     drain,
     files::Files,
     lookup::Lookup,
+    pressure::Pressure,
     stores::Stores,
     timekeeper::Timekeeper,
 };
 use crate::{
+    account::{Accounts, Load},
     backend::{Cluster, Membership as _, RedisNode},
     clock::{Clock, millis},
     config::{Config, IceConfig},
@@ -51,6 +53,7 @@ pub struct Node {
     app: Arc<AppState>,
     metrics: Arc<Metrics>,
     admission: Arc<Admission>,
+    accounts: Arc<Accounts>,
     registry: Arc<Registry>,
     sockets: TaskTracker,
     stores: Stores,
@@ -91,6 +94,9 @@ impl Node {
         let admission = Admission::new(files.sockets);
         metrics.connections_max.set(i64::try_from(files.sockets).unwrap_or(i64::MAX));
         let registry = Registry::new(Arc::clone(&metrics));
+        let capacity = Load { sockets: files.sockets, connections: files.http, rooms: config.room.max_rooms };
+        let caps = config.server.address_caps.iter().copied().collect();
+        let accounts = Accounts::new(capacity, config.server.address_shares, caps, Arc::clone(&metrics));
         let sockets = TaskTracker::new();
         let gateway = GatewayParts {
             hub: Arc::clone(&hub),
@@ -99,6 +105,7 @@ impl Node {
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
             registry: Arc::clone(&registry),
+            accounts: Arc::clone(&accounts),
             tasks: sockets.clone(),
         };
         let parts = AppStateParts {
@@ -111,6 +118,7 @@ impl Node {
             clock,
             metrics: Arc::clone(&metrics),
             admission: Arc::clone(&admission),
+            accounts: Arc::clone(&accounts),
         };
         let app = Arc::new(AppState::new(parts, &config));
         Ok(Self {
@@ -123,6 +131,7 @@ impl Node {
             app,
             metrics,
             admission,
+            accounts,
             registry,
             sockets,
             stores,
@@ -141,6 +150,7 @@ impl Node {
         let mut stops = Stops::new()?;
         let redis = self.stores.redis.clone();
         let agent = redis.as_ref().map(|redis| self.agent(redis));
+        let pressure = self.pressure();
         let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
         let timekeeper = Timekeeper { clock, metrics, cluster: None };
         // No client is accepted, and `/ready` says no, before the rooms are restored.
@@ -155,6 +165,7 @@ impl Node {
             most: self.files.http,
             proxy_protocol_from: server.proxy_protocol_from.clone(),
             metrics: self.metrics.http.clone(),
+            accounts: Some(self.app.connection_accounts()),
         };
         let (died, mut deaths) = mpsc::channel(1);
         let vital = |name, work| vital(name, work, died.clone());
@@ -167,6 +178,7 @@ impl Node {
                 most: METRICS_CONNECTIONS,
                 proxy_protocol_from: Vec::new(),
                 metrics: HttpMetrics::default(),
+                accounts: None,
             };
             let numbers = http::metrics_router(Arc::clone(&self.app));
             let listening = http::serve(listener, numbers, terms, connections.clone(), stop.clone());
@@ -177,6 +189,7 @@ impl Node {
         background.spawn(vital("the timer of rooms", async move { hub.run().await }.boxed()));
         let ice = refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock);
         background.spawn(vital("the renewal of TURN credentials", ice.boxed()));
+        background.spawn(vital("the watch over its own load", async move { pressure.run().await }.boxed()));
         if let Some(lookup) = self.lookup {
             background.spawn(vital("the look at the ledger", lookup.run().boxed()));
         }
@@ -235,6 +248,16 @@ impl Node {
             tracing::warn!(forced, lost, "stopped at once by a second signal");
         }
         unfit.map_or(Ok(()), Err)
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure {
+            accounts: Arc::clone(&self.accounts),
+            admission: Arc::clone(&self.admission),
+            registry: Arc::clone(&self.registry),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+        }
     }
 
     fn agent(&self, redis: &Arc<RedisNode>) -> ClusterAgent {

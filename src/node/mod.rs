@@ -6,6 +6,7 @@ mod drain;
 mod error;
 mod files;
 mod lookup;
+mod pressure;
 mod secret;
 mod stores;
 mod timekeeper;

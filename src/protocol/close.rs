@@ -9,6 +9,10 @@ pub enum Close {
     Policy,
     /// The client sent neither JOIN nor RESUME in time.
     NeverJoined,
+    /// The client did not finish a message in time.
+    UnfinishedMessage,
+    /// The client's address has more bytes waiting than its share of a memory that is short.
+    AddressLimit,
     /// The client sent a frame that is too large to read.
     TooLarge,
     /// The client violated RFC 6455.
@@ -33,10 +37,12 @@ pub enum Close {
 
 impl Close {
     /// All reasons, for metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Left,
         Self::Policy,
         Self::NeverJoined,
+        Self::UnfinishedMessage,
+        Self::AddressLimit,
         Self::TooLarge,
         Self::Protocol,
         Self::NotUtf8,
@@ -55,13 +61,14 @@ impl Close {
             Self::Left => 1000,
             Self::Protocol => 1002,
             Self::NotUtf8 => 1007,
-            Self::Policy | Self::NeverJoined => 1008,
+            Self::Policy | Self::NeverJoined | Self::UnfinishedMessage => 1008,
             Self::TooLarge => 1009,
             Self::Internal => 1011,
             Self::Draining | Self::SeatLost => 1012,
             Self::TryLater => 1013,
             Self::SlowConsumer => 4008,
             Self::HeartbeatLost => 4009,
+            Self::AddressLimit => 4429,
             Self::Kicked => 4503,
         }
     }
@@ -72,6 +79,8 @@ impl Close {
             Self::Left => "left",
             Self::Policy => "rate limited",
             Self::NeverJoined => "never joined",
+            Self::UnfinishedMessage => "unfinished message",
+            Self::AddressLimit => "address limit",
             Self::TooLarge => "too large",
             Self::Protocol => "protocol error",
             Self::NotUtf8 => "not UTF-8",

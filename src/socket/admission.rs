@@ -10,6 +10,7 @@ pub struct Admission {
     most: usize,
     closed: AtomicBool,
     paused: AtomicBool,
+    overloaded: AtomicBool,
 }
 
 /// A place for one socket, which is freed when this is dropped.
@@ -24,6 +25,7 @@ impl Admission {
             most,
             closed: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            overloaded: AtomicBool::new(false),
         })
     }
 
@@ -37,7 +39,17 @@ impl Admission {
         self.paused.store(paused, Ordering::Release);
     }
 
-    /// Whether new sockets are refused for now.
+    /// Refuses new sockets while there is no CPU time or no memory for them.
+    pub fn overload(&self, overloaded: bool) {
+        self.overloaded.store(overloaded, Ordering::Release);
+    }
+
+    /// Whether new sockets are refused because there is no CPU time or no memory for them.
+    pub fn is_overloaded(&self) -> bool {
+        self.overloaded.load(Ordering::Acquire)
+    }
+
+    /// Whether new sockets are refused for now, because shared state cannot be reached.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Acquire)
     }
@@ -53,8 +65,10 @@ impl Admission {
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
-        let free = |open| (open < self.most && !self.is_closed() && !self.is_paused()).then_some(open + 1);
-        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, free).ok().map(|_| Place(Arc::clone(self)))
+        let accepts = !self.is_closed() && !self.is_paused() && !self.is_overloaded();
+        let free = |open| (open < self.most && accepts).then_some(open + 1);
+        let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, free);
+        taken.ok().map(|_| Place(Arc::clone(self)))
     }
 }
 
@@ -82,6 +96,9 @@ mod tests {
         admission.pause(true);
         assert!(admission.enter().is_none());
         admission.pause(false);
+        admission.overload(true);
+        assert!(admission.enter().is_none());
+        admission.overload(false);
         assert!(admission.enter().is_some());
         admission.close();
         assert!(admission.enter().is_none());

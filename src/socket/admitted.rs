@@ -1,12 +1,16 @@
-use std::{future::Future, net::IpAddr, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{Gateway, Transport, admission::Place, client_session::ClientSession, connection};
 use crate::{
+    account::{Exceeded, Hold},
+    config::Resource,
     hub::Outbox,
     id::ConnId,
     telemetry::{Refused, Subject},
 };
 
+/// What a handshake costs.
+const CONNECT: Duration = Duration::from_micros(100);
 /// Interval, in seconds, of the log line that proxies supply no address.
 const STRANGERS_SECONDS: u64 = 30;
 
@@ -17,7 +21,7 @@ pub struct Admitted {
     address: Option<IpAddr>,
     conn: ConnId,
     subject: Arc<Subject>,
-    place: Place,
+    place: (Place, Option<Hold>),
 }
 
 impl Admitted {
@@ -27,15 +31,7 @@ impl Admitted {
         address: Option<IpAddr>,
         (conn, subject): (ConnId, Arc<Subject>),
     ) -> Result<Self, Refused> {
-        let Some(place) = gateway.admission.enter() else {
-            let why = match (gateway.admission.is_closed(), gateway.admission.is_paused()) {
-                (true, _) => Refused::Draining,
-                (_, true) => Refused::Unavailable,
-                _ => Refused::Full,
-            };
-            gateway.refuse(why, address);
-            return Err(why);
-        };
+        let place = place(gateway, address).inspect_err(|why| gateway.refuse(*why, address))?;
         if address.is_none()
             && let Some(skipped) = gateway.strangers.pass(gateway.clock.now() / STRANGERS_SECONDS)
         {
@@ -50,11 +46,38 @@ impl Admitted {
     /// Serves the client until its connection ends. Not an `async fn`: those keep their arguments twice.
     pub fn serve<T: Transport>(self, transport: T) -> impl Future<Output = ()> + Send + use<T> {
         let Self { gateway, address, conn, subject, place } = self;
+        let account = place.1.as_ref().map(|hold| Arc::clone(hold.account()));
         let open = gateway.registry.open(conn, Outbox::new(gateway.outbox_bytes), place);
         let origin = address.map_or_else(|| gateway.keys.stranger(conn).into(), |address| gateway.keys.origin(address));
-        let session = ClientSession::new(gateway, Arc::clone(&open.outbox), origin, Arc::clone(&subject));
+        let session = ClientSession::new(gateway, Arc::clone(&open.outbox), (origin, account), Arc::clone(&subject));
         subject.scope(connection::run(transport, session, open))
     }
+}
+
+/// A place on this node, and in the account of the client.
+fn place(gateway: &Gateway, address: Option<IpAddr>) -> Result<(Place, Option<Hold>), Refused> {
+    let admission = &gateway.admission;
+    let Some(place) = admission.enter() else {
+        return Err(match () {
+            () if admission.is_closed() => Refused::Draining,
+            () if admission.is_paused() => Refused::Unavailable,
+            () if admission.is_overloaded() => Refused::Overloaded,
+            () => Refused::Full,
+        });
+    };
+    // Clients whose address nobody tells have no account: they are not one.
+    let Some(address) = address else { return Ok((place, None)) };
+    let now = gateway.clock.now();
+    let account = gateway.accounts.of(address, now);
+    if account.spend_cpu(CONNECT, || now) > 0 {
+        return Err(Refused::AddressShare);
+    }
+    account.spend(Resource::Connects, 1, now).map_err(|_| Refused::AddressCap)?;
+    let hold = account.hold(Resource::Sockets).map_err(|exceeded| match exceeded {
+        Exceeded::Share(_) => Refused::AddressShare,
+        Exceeded::Cap(_) => Refused::AddressCap,
+    })?;
+    Ok((place, Some(hold)))
 }
 
 #[cfg(test)]

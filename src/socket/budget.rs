@@ -79,6 +79,11 @@ impl Budget {
         self.strain.as_ref().is_some_and(|strain| strain.refused > most)
     }
 
+    /// Reads nothing before `until`.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.strain.get_or_insert_default().held_until = Some(until);
+    }
+
     /// The time until which nothing may be read.
     pub(super) fn held_until(&self) -> Option<Instant> {
         self.strain.as_ref().and_then(|strain| strain.held_until)

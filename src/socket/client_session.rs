@@ -4,6 +4,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{answer::Outcome, budget::Budget, features::Features, pending::Pending, upgrade::Gateway};
 use crate::{
+    account::Account,
     clock::Millis,
     hub::{HubError, Membership, Outbox},
     protocol::{ClientMessage, Close, Frame, Hello, Inbound, MemberMessage, Received, ServerFrame, decode, encode},
@@ -17,6 +18,8 @@ pub(super) struct ClientSession {
     pub(super) gateway: Arc<Gateway>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) origin: Shown,
+    /// The account of the client's address, if it is known.
+    pub(super) account: Option<Arc<Account>>,
     /// The ids in the log lines of this connection.
     pub(super) subject: Arc<Subject>,
     /// The type of the current frame.
@@ -26,6 +29,8 @@ pub(super) struct ClientSession {
     pub(super) received_state: Option<oneshot::Receiver<()>>,
     pub(super) features: Features,
     pub(super) budget: Budget,
+    /// Whether a message was not whole when the timer last looked.
+    pub(super) stalls: bool,
     pub(super) complained: Millis,
     /// The waiting JOIN, on the heap because few clients have one.
     pub(super) pending: Option<Box<Pending>>,
@@ -34,19 +39,26 @@ pub(super) struct ClientSession {
 }
 
 impl ClientSession {
-    pub(super) fn new(gateway: Arc<Gateway>, outbox: Arc<Outbox>, origin: Shown, subject: Arc<Subject>) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        outbox: Arc<Outbox>,
+        (origin, account): (Shown, Option<Arc<Account>>),
+        subject: Arc<Subject>,
+    ) -> Self {
         let timeout = gateway.join_timeout;
         let joins_by = (!timeout.is_zero()).then(|| Box::new(Instant::now() + timeout));
         Self {
             gateway,
             outbox,
             origin,
+            account,
             subject,
             hearing: Received::Invalid,
             seat: None,
             received_state: None,
             features: Features::default(),
             budget: Budget::default(),
+            stalls: false,
             complained: 0,
             pending: None,
             joins_by,
@@ -105,6 +117,7 @@ impl ClientSession {
         };
         if outcome == Outcome::Granted && kind.is_relayed() {
             self.gateway.metrics.relay.observe(came.elapsed());
+            self.charge_fan_out();
         }
         None
     }

@@ -97,6 +97,7 @@ impl<T: Transport> Connection<'_, T> {
                     taken = 0;
                     yield_now().await;
                 }
+                session.rest_if_in_debt(Instant::now());
                 let held = session.budget.held_until().is_some();
                 if session.budget.is_behind() && !held {
                     // Frames that were sent while nothing was read. After the last one the sender is no longer behind.
@@ -109,7 +110,8 @@ impl<T: Transport> Connection<'_, T> {
                     }
                     session.budget.catch_up();
                 }
-                if let Some(at) = session.wakes_at().into_iter().chain(self.asked.as_ref().map(|_| heart.next())).min()
+                let asked = self.asked.as_ref().map(|_| heart.next());
+                if let Some(at) = session.wakes_at().into_iter().chain(asked).min()
                     && at < timer.deadline()
                 {
                     timer.as_mut().reset(at);
@@ -134,6 +136,11 @@ impl<T: Transport> Connection<'_, T> {
         let now = Instant::now();
         if session.joins_by.as_ref().is_some_and(|by| **by <= now) {
             return done(Err(End::Close(Close::NeverJoined)));
+        }
+        // Twice in a row: a message that has taken longer than the interval of pings.
+        let stalls = self.socket.unfinished() > 0;
+        if std::mem::replace(&mut session.stalls, stalls) && stalls {
+            return done(Err(End::Close(Close::UnfinishedMessage)));
         }
         if session.budget.release(now) {
             // While nothing was read no sign of life could be noticed.
@@ -172,10 +179,17 @@ impl<T: Transport> Connection<'_, T> {
                 }
                 match frame {
                     Message::Text(text) => {
+                        let read = self.socket.unfinished();
+                        self.socket.forget(read);
+                        session.stalls = false;
                         *taken += 1 + text.len() / BYTES_PER_FRAME;
-                        self.answer(session, text, came)
+                        self.answer(session, text, read, came)
                     }
-                    other => done(self.other(session, &other)),
+                    other => {
+                        // A client's header has six bytes, as long as what follows is short.
+                        self.socket.forget(u32::try_from(other.len() + 6).unwrap_or(u32::MAX));
+                        done(self.other(session, &other))
+                    }
                 }
             }
             None => done(Err(End::Gone)),
@@ -210,14 +224,19 @@ impl<T: Transport> Connection<'_, T> {
     }
 
     /// Passes a frame to the session. Meanwhile the connection continues to write.
-    fn answer<'a>(&'a mut self, session: &'a mut ClientSession, text: Utf8Bytes, came: Instant) -> Done<'a> {
+    fn answer<'a>(&'a mut self, session: &'a mut ClientSession, text: Utf8Bytes, read: u32, came: Instant) -> Done<'a> {
         let received = self.gateway.clock.now();
-        if let Err(wait) = session.admit(text.len(), received) {
+        if let Err(wait) = session.admit(&text, read, received) {
             let pong = session.turn_away(&text, wait, received);
             return self.pong(pong);
         }
+        let account = session.account.clone();
         let mut work = Box::pin(async move { session.handle_text(&text, received, came).await });
-        match (&mut work).now_or_never() {
+        let done_at_once = (&mut work).now_or_never();
+        if let Some(account) = account {
+            account.spend_cpu(came.elapsed(), || self.gateway.clock.now());
+        }
+        match done_at_once {
             Some(pong) => self.pong(pong),
             None => Either::Right(Box::pin(async move {
                 let pong = self.write_while(work).await?;
@@ -239,14 +258,14 @@ impl<T: Transport> Connection<'_, T> {
             Message::Binary(_) => {
                 self.gateway.metrics.received.inc(Received::Invalid);
                 let now = self.gateway.clock.now();
-                match session.admit(0, now) {
+                match session.admit("", 0, now) {
                     Ok(()) => session.error(None, Code::InvalidMessage, "binary frames have no meaning here", None),
                     Err(wait) => session.limited(None, false, wait, now),
                 }
             }
             _ => {
                 let now = self.gateway.clock.now();
-                if let Err(wait) = session.admit(0, now) {
+                if let Err(wait) = session.admit("", 0, now) {
                     session.limited(None, false, wait, now);
                 }
             }

@@ -80,12 +80,13 @@ async fn answer_the_rest(
 ) -> Result<(), tungstenite::Error> {
     let code = match close {
         Close::Left | Close::Kicked | Close::SeatLost | Close::NeverJoined => Code::NotJoined,
-        Close::Policy => Code::RateLimited,
+        Close::Policy | Close::AddressLimit => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
         // Such a socket cannot be read, or its peer does not read.
         Close::TooLarge
         | Close::Protocol
         | Close::NotUtf8
+        | Close::UnfinishedMessage
         | Close::SlowConsumer
         | Close::HeartbeatLost
         | Close::Internal => return Ok(()),

@@ -195,6 +195,7 @@ impl ClientSession {
             conn: self.subject.conn(),
             outbox: Arc::clone(&self.outbox),
             generation: features.generation,
+            account: self.account.clone(),
             features: features.names(),
             token: token.map(|token| token.text),
             missed,

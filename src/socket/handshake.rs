@@ -20,10 +20,11 @@ use tokio_tungstenite::{
     },
 };
 
+use super::counted::Counted;
 use crate::headers::has_word;
 
 /// A WebSocket on the server's side.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
 
 /// The only version (RFC 6455).
 const VERSION: &str = "13";
@@ -104,7 +105,7 @@ impl Handshake {
         tokio::spawn(async move {
             match upgrade.await {
                 Ok(upgraded) => {
-                    let stream = TokioIo::new(upgraded);
+                    let stream = Counted::new(TokioIo::new(upgraded));
                     then(Socket::from_raw_socket(stream, Role::Server, Some(config)).await).await;
                 }
                 Err(error) => tracing::debug!(%error, "a client went away during its upgrade"),

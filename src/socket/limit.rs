@@ -1,23 +1,61 @@
 //! Charges the frames of a client, and answers those beyond its budget.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{budget::Allowance, client_session::ClientSession, features::Features};
 use crate::{
     clock::Millis,
+    config::Resource,
     protocol::{ClientFrameType, ClientMessage, Code, Frame, Hello, Received, decode},
     room::Json,
 };
 
 /// The number of bytes that cost as much as one message, because a large frame that is relayed to many must cost its sender something.
 const BYTES_PER_MESSAGE: usize = 4_096;
+/// The number of punctuation marks of JSON that cost as much as one message: they, not bytes, are what parsing takes time for. In messages
+/// of a kilobyte at most there are not enough of them to matter.
+const MARKS_PER_MESSAGE: usize = 256;
+const FEW_BYTES: usize = 1_024;
+/// What a frame costs for each member that it is relayed to.
+const DELIVERY: Duration = Duration::from_micros(4);
+/// How long a socket is not read at most, whatever its client owes: meanwhile no pong is seen.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 /// Minimum interval, in ms, between two ERROR rate_limited for frames without an `id`.
 const COMPLAINT: Millis = 1_000;
 
 impl ClientSession {
-    /// Charges a frame of `bytes`. If it is beyond the budget: when to retry, in ms.
-    pub(super) fn admit(&mut self, bytes: usize, now: Millis) -> Result<(), Millis> {
-        self.charge(u32::try_from(1 + bytes / BYTES_PER_MESSAGE).unwrap_or(u32::MAX), now)
+    /// Charges a frame that took `read` bytes with the headers of its parts, to the socket and to the account of its client. If it is beyond
+    /// a budget: when to retry, in ms.
+    pub(super) fn admit(&mut self, text: &str, read: u32, now: Millis) -> Result<(), Millis> {
+        let bytes = text.len().max(read as usize);
+        let cost = 1 + bytes / BYTES_PER_MESSAGE + marks(text) / MARKS_PER_MESSAGE;
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        if let Some(account) = &self.account {
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            account.spend(Resource::Messages, cost, now).map_err(|(_, wait)| wait)?;
+            account.spend(Resource::Bytes, bytes, now).map_err(|(_, wait)| wait)?;
+        }
+        self.charge(cost, now)
+    }
+
+    /// Charges what a relayed frame costs its receivers.
+    pub(super) fn charge_fan_out(&self) {
+        if let (Some(account), Some(seat)) = (&self.account, &self.seat) {
+            let receivers = u32::try_from(seat.members()).unwrap_or(u32::MAX);
+            account.spend_cpu(DELIVERY.saturating_mul(receivers), || self.gateway.clock.now());
+        }
+    }
+
+    /// Stops reading for a while if the client has used up its CPU time.
+    pub(super) fn rest_if_in_debt(&mut self, now: Instant) {
+        let Some(account) = &self.account else { return };
+        let wait = account.cpu_debt(|| self.gateway.clock.now());
+        if wait > 0 && self.budget.held_until().is_none() {
+            self.budget.hold(now + Duration::from_millis(wait).min(LONGEST_REST));
+            self.gateway.metrics.reads_delayed.inc();
+        }
     }
 
     pub(super) fn charge(&mut self, amount: u32, now: Millis) -> Result<(), Millis> {
@@ -84,4 +122,12 @@ impl ClientSession {
             Hello::Resume(_) => {}
         }
     }
+}
+
+/// The punctuation marks of a text that is long enough for them to matter.
+fn marks(text: &str) -> usize {
+    if text.len() <= FEW_BYTES {
+        return 0;
+    }
+    text.bytes().filter(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'\\')).count()
 }

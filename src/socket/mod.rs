@@ -7,6 +7,7 @@ mod answer;
 mod budget;
 mod client_session;
 mod connection;
+mod counted;
 mod end;
 mod entry;
 mod features;

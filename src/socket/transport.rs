@@ -7,6 +7,8 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message},
 };
 
+use super::counted::Counted;
+
 /// How many bytes of a peer that cannot be understood are discarded at most.
 const DISCARDED_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -17,9 +19,23 @@ pub trait Transport:
     /// Ends this side, and discards what a peer that broke the protocol still sends. Bytes that nobody reads would make the system
     /// answer with a reset, which may overtake the close frame.
     fn discard(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// The bytes that were read since the last message: those of a message that is not whole, as a rule none.
+    fn unfinished(&self) -> u32;
+
+    /// So many of those bytes were a message, or a control frame.
+    fn forget(&mut self, bytes: u32);
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocketStream<S> {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocketStream<Counted<S>> {
+    fn unfinished(&self) -> u32 {
+        self.get_ref().read()
+    }
+
+    fn forget(&mut self, bytes: u32) {
+        self.get_mut().forget(bytes);
+    }
+
     async fn discard(&mut self) {
         let stream = self.get_mut();
         if stream.shutdown().await.is_ok() {

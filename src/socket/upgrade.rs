@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Admission, Admitted, Handshake, Registry, Unfit, heartbeat::Ticks};
 use crate::{
+    account::Accounts,
     auth::Keys,
     clock::Clock,
     config::{Config, OriginPattern},
@@ -40,6 +41,7 @@ pub struct Gateway {
     pub(super) metrics: Arc<Metrics>,
     pub(super) admission: Arc<Admission>,
     pub(super) registry: Arc<Registry>,
+    pub(super) accounts: Arc<Accounts>,
     tasks: TaskTracker,
     pub(super) rate: u32,
     pub(super) burst: u32,
@@ -66,13 +68,14 @@ pub struct GatewayParts {
     pub metrics: Arc<Metrics>,
     pub admission: Arc<Admission>,
     pub registry: Arc<Registry>,
+    pub accounts: Arc<Accounts>,
     pub tasks: TaskTracker,
 }
 
 impl Gateway {
     /// A gateway with the rules of `config`.
     pub fn new(parts: GatewayParts, config: &Config) -> Self {
-        let GatewayParts { hub, keys, clock, metrics, admission, registry, tasks } = parts;
+        let GatewayParts { hub, keys, clock, metrics, admission, registry, accounts, tasks } = parts;
         Self {
             hub,
             keys,
@@ -80,6 +83,7 @@ impl Gateway {
             metrics,
             admission,
             registry,
+            accounts,
             tasks,
             rate: config.socket.messages_per_second,
             burst: config.socket.message_burst,
@@ -141,14 +145,19 @@ pub fn upgrade(
     let admitted = match Admitted::new(gateway, address, client) {
         Ok(admitted) => admitted,
         Err(why) => {
-            let text = match why {
-                Refused::Draining => "this node is draining\n",
-                Refused::Unavailable => "this node cannot reach shared state\n",
-                Refused::Full | Refused::Origin | Refused::Handshake => "this node is full\n",
+            const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+            const TOO_MANY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+            let (status, text) = match why {
+                Refused::Draining => (BUSY, "this node is draining\n"),
+                Refused::Unavailable => (BUSY, "this node cannot reach shared state\n"),
+                Refused::Overloaded => (BUSY, "this node is overloaded\n"),
+                Refused::AddressShare => (TOO_MANY, "this address uses more than its share of this node\n"),
+                Refused::AddressCap => (TOO_MANY, "too many connections from this address\n"),
+                Refused::Full | Refused::Origin | Refused::Handshake => (BUSY, "this node is full\n"),
             };
             // The connection goes, too: a node that is full needs its files for those who are inside.
             let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
-            return (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response();
+            return (status, headers, text).into_response();
         }
     };
     let config = WebSocketConfig::default()

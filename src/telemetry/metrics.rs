@@ -14,6 +14,7 @@ use super::{
     labels::Journaled,
     register::{counter, gauge, histogram},
 };
+use crate::config::Resource;
 use crate::protocol::{Close, Code, Received, ServerFrameType, unencodable};
 
 /// The metrics of a node; `docs/metrics.md` lists them. Handles are resolved once, here, so that counting is one addition. Counters of
@@ -27,6 +28,12 @@ pub struct Metrics {
     pub connections_total: Counter,
     pub http: HttpMetrics,
     pub upgrades_refused: CounterVec<Refused>,
+    pub clients: Gauge,
+    pub shares_exceeded: CounterVec<Resource>,
+    pub caps_exceeded: CounterVec<Resource>,
+    pub cpu_used: Gauge<f64, AtomicU64>,
+    pub runtime_lag: Gauge<f64, AtomicU64>,
+    pub memory_used: Gauge<f64, AtomicU64>,
     pub received: CounterVec<Received, Sharded>,
     pub sent: CounterVec<ServerFrameType, Sharded>,
     pub writes: Counter<u64, Sharded>,
@@ -92,6 +99,23 @@ impl Metrics {
         }
         let help = "Seconds by which the named clock is ahead of the clock that this node stamps with; a single node has no Redis";
         registry.register("clock_offset_seconds", help, clock_offset.clone());
+        let mut pressure = |name, help: &str| {
+            let gauge = Gauge::<f64, AtomicU64>::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let cpu_used = pressure(
+            "cpu_used_ratio",
+            "Part of the time that the threads of the async runtime were busy, a moment ago",
+        );
+        let runtime_lag = pressure(
+            "runtime_lag_seconds",
+            "How late a timer fires that a free thread would run at once, a moment ago",
+        );
+        let memory_used = pressure(
+            "memory_used_ratio",
+            "Resident memory of this process by its limit, or by the memory of the machine",
+        );
         let probe = ProbeStats::default();
         registry.register_collector(Box::new(probe.clone()));
         Self {
@@ -106,8 +130,26 @@ impl Metrics {
             upgrades_refused: CounterVec::register(
                 registry,
                 "upgrades_refused",
-                "Refused upgrades, by reason: 403 for the origin, 426, 405 or 400 for the handshake, otherwise 503",
+                "Refused upgrades, by reason: 403 for the origin, 429 for the address, 426, 405 or 400 for the handshake, otherwise 503",
             ),
+            clients: gauge(
+                registry,
+                "clients",
+                "Client addresses with an account: those that are connected, or were a moment ago",
+            ),
+            shares_exceeded: CounterVec::register(
+                registry,
+                "address_shares_exceeded",
+                "Times that a client address was held to its share of what is scarce, by resource (ADDRESS_SHARES)",
+            ),
+            caps_exceeded: CounterVec::register(
+                registry,
+                "address_caps_exceeded",
+                "Times that a client address reached a cap, by resource (ADDRESS_CAPS)",
+            ),
+            cpu_used,
+            runtime_lag,
+            memory_used,
             received: CounterVec::register(
                 registry,
                 "frames_received",

@@ -21,6 +21,17 @@ pub fn memory() -> Memory {
     Memory { mapped, resident: next() }
 }
 
+/// The memory that this process may use, in bytes: the limit of its control group, or what the machine has. `None` where there is no `/proc`.
+pub fn memory_limit() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok()?;
+    let machine = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = machine.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024;
+    // Version 2 of control groups, then version 1; in a container the own group is at the root.
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let group = group.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    Some(group.fold(machine, u64::min))
+}
+
 /// The standard process metrics of Prometheus client libraries; none where there is no `/proc`.
 #[derive(Debug)]
 pub struct ProcessCollector;

@@ -80,6 +80,7 @@ pub fn joining_socket(socket: &str, outbox: &Arc<Outbox>, missed: Option<StreamP
         conn: conn(socket),
         outbox: Arc::clone(outbox),
         generation: Generation::Current,
+        account: None,
         features: &["resume"],
         token: Some("token".into()),
         missed,

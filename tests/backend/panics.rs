@@ -6,6 +6,7 @@ use clap::{Args as _, FromArgMatches as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tandem::{
+    account::Accounts,
     auth::Keys,
     backend::Proposal,
     clock::Clock,
@@ -96,6 +97,7 @@ async fn serve() -> (String, Arc<Metrics>) {
         metrics: Arc::clone(&metrics),
         admission: Arc::clone(&admission),
         registry,
+        accounts: Accounts::unlimited(Arc::clone(&metrics)),
         tasks: TaskTracker::new(),
     };
     let parts = AppStateParts {
@@ -108,12 +110,14 @@ async fn serve() -> (String, Arc<Metrics>) {
         clock,
         metrics: Arc::clone(&metrics),
         admission,
+        accounts: Accounts::unlimited(Arc::clone(&metrics)),
     };
     let router = http::router(Arc::new(AppState::new(parts, &config)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let patience = Patience { head: PATIENCE, keep_alive: PATIENCE, write: PATIENCE };
-    let terms = Terms { patience, most: 100, proxy_protocol_from: Vec::new(), metrics: HttpMetrics::default() };
+    let terms =
+        Terms { patience, most: 100, proxy_protocol_from: Vec::new(), metrics: HttpMetrics::default(), accounts: None };
     tokio::spawn(http::serve(listener, router, terms, TaskTracker::new(), CancellationToken::new()));
     (address, metrics)
 }

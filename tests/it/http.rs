@@ -365,7 +365,7 @@ async fn json_is_never_something_else() {
 async fn a_flood_of_codes_is_held_back_but_not_those_of_rooms_that_exist() {
     /// Over one connection: one by one they might come no faster than new ones are given out.
     const AT_ONCE: usize = 200;
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("ADDRESS_SHARES", "false")]).await;
     let _host = tandem_testkit::Client::join(&app, "real", "host").await;
     let mut given = 0;
     loop {

@@ -11,6 +11,7 @@
     unreachable_pub
 )]
 
+mod accounts;
 mod answers;
 mod audit;
 mod badinput;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tandem::{
+    account::Accounts,
     auth::Keys,
     clock::{Clock, Millis},
     config::{Config, IceConfig},
@@ -83,6 +84,7 @@ impl Node {
             keys: of.keys.clone(),
             clock,
             registry: Registry::new(Arc::clone(&metrics)),
+            accounts: Accounts::unlimited(Arc::clone(&metrics)),
             metrics,
             admission,
             tasks: TaskTracker::new(),

@@ -20,6 +20,8 @@ pub struct Connect<'a> {
     pub path: Option<&'a str>,
     pub headers: &'a [(&'a str, &'a str)],
     pub receive_buffer: Option<u32>,
+    /// The last byte of the loopback address to connect from.
+    pub source: Option<u8>,
 }
 
 impl Client {
@@ -58,6 +60,9 @@ impl Client {
         let socket = TcpSocket::new_v4().unwrap();
         if let Some(size) = how.receive_buffer {
             socket.set_recv_buffer_size(size).unwrap();
+        }
+        if let Some(last) = how.source {
+            socket.bind(([127, 0, 0, last], 0).into()).unwrap();
         }
         let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();

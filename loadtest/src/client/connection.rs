@@ -53,8 +53,8 @@ pub(crate) struct Join<'a> {
     pub(crate) user: &'a str,
     /// The features that a client of tandem asks for.
     pub(crate) features: &'a [String],
-    /// The loopback address to connect from; `None` leaves it to the system.
-    pub(crate) source: Option<Ipv4Addr>,
+    /// The loopback address to connect from.
+    pub(crate) source: Ipv4Addr,
 }
 
 #[derive(Debug)]
@@ -97,9 +97,7 @@ impl Client {
         let tcp = TcpSocket::new_v4()?;
         // Closing resets the connection and frees its port at once: tens of thousands break and return within seconds.
         tcp.set_zero_linger()?;
-        if let Some(source) = source {
-            tcp.bind(SocketAddr::from((source, 0)))?;
-        }
+        tcp.bind(SocketAddr::from((source, 0)))?;
         let tcp = tcp.connect(server).await.with_context(|| format!("cannot connect to {server}"))?;
         tcp.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);

@@ -56,8 +56,6 @@ pub(crate) struct Plan {
     /// Milliseconds over which those come back that have lost their connections at the same moment.
     pub(crate) pause_ms: u32,
     pub(crate) message: Message,
-    /// Sockets of all generators.
-    pub(crate) all_sockets: u32,
     pub(crate) clients: ClientOptions,
     /// Rooms that are joined at the same time.
     pub(crate) at_once: u16,
@@ -79,7 +77,6 @@ impl Plan {
             returns: false,
             pause_ms: 0,
             message: Message::Change { bytes: 0 },
-            all_sockets: rooms * members,
             clients: clients.clone(),
             at_once: CONCURRENT_ROOMS,
         }
@@ -123,7 +120,7 @@ impl Plan {
             room: &format!("{}-{room:0width$}", self.name, width = ID_BYTES.saturating_sub(self.name.len() + 1)),
             user: &format!("user-{room:07}-{member:03}"),
             features: &features,
-            source: self.clients.source(room, self.all_sockets),
+            source: self.clients.source(room * self.members + member),
         };
         Client::enter(&join, seat).await
     }
@@ -209,7 +206,7 @@ pub(super) mod tests {
         let parts = plan.split(3);
         let places: Vec<_> = parts.iter().map(|part| (part.first_room, part.rooms)).collect();
         assert_eq!(places, [(0, 4), (4, 4), (8, 3)]);
-        assert!(parts.iter().all(|part| part.name == plan.name && part.all_sockets == 44));
+        assert!(parts.iter().all(|part| part.name == plan.name));
         assert_eq!(plan.split(99).len(), 11);
     }
 

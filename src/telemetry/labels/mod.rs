@@ -6,6 +6,7 @@ mod dropped;
 mod frames;
 mod journaled;
 mod proxy_header;
+mod resource;
 mod rooms;
 mod sockets;
 
@@ -41,6 +42,7 @@ mod tests {
         check::<Close>();
         check::<PeerDisconnect>();
         check::<Refused>();
+        check::<crate::config::Resource>();
         check::<Resumed>();
         check::<SeatCheck>();
         check::<Gap>();

@@ -31,19 +31,37 @@ pub enum Refused {
     Unavailable,
     /// `MAX_CONNECTIONS` or the limit of open files is reached (503).
     Full,
+    /// The node has no CPU time or no memory for more (503).
+    Overloaded,
+    /// The client's address has its share of what is scarce (429).
+    AddressShare,
+    /// The client's address has reached a cap (429).
+    AddressCap,
     /// The request was not a valid WebSocket handshake (426, 405 or 400).
     Handshake,
 }
 
 impl Label for Refused {
     const KEY: &'static str = "reason";
-    const ALL: &'static [Self] = &[Self::Origin, Self::Draining, Self::Unavailable, Self::Full, Self::Handshake];
+    const ALL: &'static [Self] = &[
+        Self::Origin,
+        Self::Draining,
+        Self::Unavailable,
+        Self::Full,
+        Self::Overloaded,
+        Self::AddressShare,
+        Self::AddressCap,
+        Self::Handshake,
+    ];
     fn value(self) -> &'static str {
         match self {
             Self::Origin => "origin",
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",
             Self::Full => "full",
+            Self::Overloaded => "overloaded",
+            Self::AddressShare => "address_share",
+            Self::AddressCap => "address_cap",
             Self::Handshake => "handshake",
         }
     }

@@ -19,7 +19,7 @@ fn count(log: &str, what: &str) -> usize {
 
 #[tokio::test]
 async fn a_node_that_is_full_still_answers() {
-    let app = TestApp::start_with(&[("TEST_OPEN_FILES", &LIMIT.to_string())]).await;
+    let app = TestApp::start_with(&[("TEST_OPEN_FILES", &LIMIT.to_string()), ("ADDRESS_SHARES", "false")]).await;
     app.until_it_says("MAX_CONNECTIONS needs more open files than are allowed").await;
     let mut inside = Vec::new();
     let refused = loop {

@@ -34,8 +34,8 @@ async fn one_address_is_one_client_in_whatever_form_it_comes() {
 async fn whose_address_is_not_told_is_nobody_and_shares_nothing() {
     let app = TestApp::start_with(&[("TRUST_PROXY_HOPS", "1")]).await;
     for (number, (first, second)) in [
-        ("2001:db8::1", "2001:db8::2"),
-        ("[2001:db8::1]:443", "[2001:db8::2]:443"),
+        ("2001:db8:1::1", "2001:db8:2::1"),
+        ("[2001:db8:1::1]:443", "[2001:db8:2::1]:443"),
         ("unknown", "unknown"),
         ("_hidden", "_hidden"),
         ("", ""),

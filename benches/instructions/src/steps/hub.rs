@@ -86,6 +86,7 @@ impl House {
     async fn enter(&self, number: u64) -> Result<(Membership, Arc<Outbox>)> {
         let outbox = Arc::new(Outbox::new(BUDGET));
         let joining_socket = JoiningSocket {
+            account: None,
             conn: conn(number),
             outbox: Arc::clone(&outbox),
             generation: Generation::Current,

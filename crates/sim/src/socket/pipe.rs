@@ -46,4 +46,10 @@ impl Sink<Message> for Pipe {
 
 impl Transport for Pipe {
     async fn discard(&mut self) {}
+
+    fn unfinished(&self) -> u32 {
+        0
+    }
+
+    fn forget(&mut self, _: u32) {}
 }

@@ -1,0 +1,86 @@
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Extension, Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+
+use super::{AppState, Peer, proxies::Proxies};
+use crate::{
+    account::{Account, Accounts, Exceeded, Hold},
+    clock::{Clock, Millis},
+    config::Resource,
+};
+
+/// What a request costs on average. Those for a socket are charged for the handshake, too.
+const REQUEST: Duration = Duration::from_micros(50);
+
+/// Who makes a request.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The address of the client, if it is known.
+    pub(super) address: Option<IpAddr>,
+    /// The account of that address.
+    pub(super) account: Option<Arc<Account>>,
+}
+
+/// The accounts of those who open connections.
+#[derive(Debug)]
+pub struct ConnectionAccounts {
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) clock: Clock,
+}
+
+impl ConnectionAccounts {
+    /// Has the account of the other end hold a connection. A proxy has none: its connections are of many clients.
+    pub(super) fn hold(&self, peer: Peer) -> Result<Option<Hold>, Exceeded> {
+        let Some(address) = peer.0.filter(|_| !self.proxies.is_proxy(peer)) else { return Ok(None) };
+        self.accounts.of(address, self.clock.now()).hold(Resource::Connections).map(Some)
+    }
+}
+
+impl AppState {
+    /// The accounts of those who open connections to this node.
+    pub fn connection_accounts(&self) -> ConnectionAccounts {
+        ConnectionAccounts {
+            accounts: Arc::clone(&self.accounts),
+            proxies: Arc::clone(&self.proxies),
+            clock: self.clock,
+        }
+    }
+}
+
+/// Finds out who makes the request, and charges its account.
+pub(super) async fn charge(
+    State(app): State<Arc<AppState>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let address = app.proxies.client(peer, headers);
+    let now = app.clock.now();
+    let account = address.map(|address| app.accounts.of(address, now));
+    if let Some(account) = &account {
+        if address == peer.0 && app.proxies.is_of_many(peer, headers) {
+            account.is_of_many();
+        }
+        let debt = account.spend_cpu(REQUEST, || now);
+        let capped = account.spend(Resource::Requests, 1, now).err().map(|(_, wait)| wait);
+        if let Some(wait) = capped.or((debt > 0).then_some(debt)) {
+            return too_many(wait);
+        }
+    }
+    request.extensions_mut().insert(Caller { address, account });
+    next.run(request).await
+}
+
+/// The answer to a client that asks for too much.
+pub(super) fn too_many(wait: Millis) -> Response {
+    let wait = wait.div_ceil(1_000).max(1).to_string();
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, wait)], "too many requests from this address\n")
+        .into_response()
+}
