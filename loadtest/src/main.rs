@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    scenario::{control, crowd, idle, limit},
+    scenario::{attack, control, crowd, idle, limit},
     servers::{floor, relay},
 };
 
@@ -52,12 +52,17 @@ enum Command {
     Control(control::Options),
     /// Hold a crowd of sockets, and let nodes and Redis fail: what they cost, who comes back, and whether every room is whole
     Crowd(crowd::Options),
+    /// Attack tandem from one address, and measure what others notice
+    Attack(attack::Options),
     /// Find the most changes a second that a deployment takes
     Limit(limit::Options),
     /// Serve as the bare relay that `bench` compares with
     Relay(relay::Options),
     /// Serve as the bare sockets that `bench` compares with
     Floor(relay::Options),
+    /// Be the attacker, for `attack`
+    #[command(hide = true)]
+    Attacker(attack::AttackerOptions),
     /// Make a share of a load, as told on stdin
     #[command(hide = true)]
     Worker,
@@ -101,6 +106,8 @@ async fn execute(command: Command) -> Result<ExitCode> {
         Command::Idle(options) => idle::run(&options).await,
         Command::Control(options) => control::run(&options).await,
         Command::Crowd(options) => crowd::run(&options).await,
+        Command::Attack(options) => attack::run(&options).await,
+        Command::Attacker(options) => attack::attacker(&options).await.map(|()| ExitCode::SUCCESS),
         Command::Limit(options) => limit::run(&options).await,
         Command::Worker => workers::serve().await.map(|()| ExitCode::SUCCESS),
         Command::Relay(_) | Command::Floor(_) => bail!("this command runs without a load"),

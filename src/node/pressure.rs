@@ -66,7 +66,12 @@ impl Pressure {
                 }
             }
             late = if lag >= LATE { late + 1 } else { 0 };
-            self.judge(late >= LATE_LOOKS, full, lag);
+            let was = self.admission.is_overloaded();
+            let is = is_overloaded(was, late >= LATE_LOOKS, full);
+            self.admission.overload(is);
+            if is != was {
+                tell(is, lag, full);
+            }
             looks += 1;
             if looks.is_multiple_of(SWEEP) {
                 self.accounts.sweep(self.clock.now());
@@ -74,24 +79,19 @@ impl Pressure {
             }
         }
     }
+}
 
-    fn judge(&self, late: bool, full: f64, lag: Duration) {
-        let was = self.admission.is_overloaded();
-        let is = late || full > if was { FREE } else { FULL };
-        if is == was {
-            return;
-        }
-        self.admission.overload(is);
-        let (lag, memory) = (lag.as_secs_f64(), full);
-        if is {
-            tracing::warn!(
-                lag,
-                memory,
-                "this node has no CPU time or no memory for more clients; new ones are refused"
-            );
-        } else {
-            tracing::info!(lag, memory, "new clients are accepted again");
-        }
+/// Whether new sockets are to be refused, if they were before or not.
+fn is_overloaded(was: bool, late: bool, full: f64) -> bool {
+    late || full > if was { FREE } else { FULL }
+}
+
+fn tell(overloaded: bool, lag: Duration, memory: f64) {
+    let lag = lag.as_secs_f64();
+    if overloaded {
+        tracing::warn!(lag, memory, "this node has no CPU time or no memory for more clients; new ones are refused");
+    } else {
+        tracing::info!(lag, memory, "new clients are accepted again");
     }
 }
 
@@ -108,4 +108,21 @@ fn threads() -> u32 {
 fn now_busy() -> Duration {
     let runtime = Handle::current().metrics();
     (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_node_accepts_again_when_it_is_clearly_less_full() {
+        let mut overloaded = false;
+        let mut told = Vec::new();
+        for full in [0.5, 0.9, 0.91, 0.93, 0.91, 0.89, 0.87, 0.91] {
+            overloaded = is_overloaded(overloaded, false, full);
+            told.push(overloaded);
+        }
+        assert_eq!(told, [false, false, false, true, true, true, false, false]);
+        assert!(is_overloaded(false, true, 0.1), "it is late");
+    }
 }

@@ -109,7 +109,15 @@ impl ClientSession {
                 if let MemberMessage::Act(Action::Leave) = message {
                     self.pending = None;
                 }
+                let broadcasts = matches!(message, MemberMessage::Act(Action::Broadcast { .. }));
                 match self.seat.clone() {
+                    Some(seat)
+                        if broadcasts
+                            && let Err(wait) = self.charge_broadcast(text.len(), seat.members(), received) =>
+                    {
+                        self.limited(id, false, wait, received);
+                        Outcome::Refused
+                    }
                     Some(seat) => self.act(&seat, message, id).await,
                     None => self.refused(id, &Refusal::NotJoined.into()),
                 }

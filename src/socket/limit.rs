@@ -14,6 +14,11 @@ use crate::{
 
 /// The number of bytes that cost as much as one message, because a large frame that is relayed to many must cost its sender something.
 const BYTES_PER_MESSAGE: usize = 4_096;
+/// The number of bytes of a broadcast that cost as much as one message: every member has to read them. Three who send as much as they may
+/// give a member 300 KB a second to read.
+const BROADCAST_BYTES_PER_MESSAGE: usize = 1_024;
+/// The number of members for which a broadcast costs one message more.
+const MEMBERS_PER_MESSAGE: usize = 64;
 /// The number of punctuation marks of JSON that cost as much as one message: they, not bytes, are what parsing takes time for. In messages
 /// of a kilobyte at most there are not enough of them to matter.
 const MARKS_PER_MESSAGE: usize = 256;
@@ -40,7 +45,14 @@ impl ClientSession {
         self.charge(cost, now)
     }
 
-    /// Charges what a relayed frame costs its receivers.
+    /// Charges a broadcast by its size and its receivers, beyond what every frame costs. If it is beyond the budget: when to retry, in ms.
+    pub(super) fn charge_broadcast(&mut self, bytes: usize, members: usize, now: Millis) -> Result<(), Millis> {
+        let size = (bytes / BROADCAST_BYTES_PER_MESSAGE).saturating_sub(bytes / BYTES_PER_MESSAGE);
+        let more = u32::try_from(size + members / MEMBERS_PER_MESSAGE).unwrap_or(u32::MAX);
+        if more == 0 { Ok(()) } else { self.charge(more, now) }
+    }
+
+    /// Charges the CPU time that a relayed frame costs for its receivers.
     pub(super) fn charge_fan_out(&self) {
         if let (Some(account), Some(seat)) = (&self.account, &self.seat) {
             let receivers = u32::try_from(seat.members()).unwrap_or(u32::MAX);

@@ -1,5 +1,6 @@
 //! Scenarios on one deployment.
 
+pub(crate) mod attack;
 pub(crate) mod control;
 pub(crate) mod crowd;
 pub(crate) mod idle;

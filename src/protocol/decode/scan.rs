@@ -1,8 +1,8 @@
 //! One pass over the bytes of a frame, for errors that a parser which skips fields would not notice.
 
-use std::str::Bytes;
+use std::{fmt, str::Bytes};
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The maximum nesting of a frame. Real frames have four levels.
 const MAX_DEPTH: usize = 32;
@@ -30,11 +30,62 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
         doubtful |= digits > MANY_DIGITS;
     }
-    // This is rare, so it may be slow.
-    if doubtful && serde_json::from_str::<Value>(text).is_err() {
+    // A second pass, which reads each text and each number as a receiver would, and keeps none.
+    if doubtful && serde_json::from_str::<Read>(text).is_err() {
         return Err("the frame has a text or a number that is none".to_owned());
     }
     Ok(())
+}
+
+/// Any JSON, read and thrown away. `IgnoredAny` would not read its texts and numbers.
+struct Read;
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Read {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
 }
 
 /// Goes past the quote that ends a string, and says whether the string has a code unit as an escape (`\u`).

@@ -1,0 +1,55 @@
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// What an attacker does, from one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// Open WebSockets and leave at once
+    Connects,
+    /// Open WebSockets and say nothing
+    Silent,
+    /// Open connections and say nothing
+    HalfOpen,
+    /// Ask for a page over and over and never read
+    Unread,
+    /// Ask for the metrics
+    Metrics,
+    /// Guess codes of rooms
+    Codes,
+    /// Make rooms
+    Rooms,
+    /// Broadcast in a room of its own, with a hundred sockets
+    Shouts,
+    /// Send messages of 64 KB that are nothing but brackets
+    Shapes,
+    /// Send one message in parts without end
+    Parts,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connects => "connects",
+            Self::Silent => "silent",
+            Self::HalfOpen => "half_open",
+            Self::Unread => "unread",
+            Self::Metrics => "metrics",
+            Self::Codes => "codes",
+            Self::Rooms => "rooms",
+            Self::Shouts => "shouts",
+            Self::Shapes => "shapes",
+            Self::Parts => "parts",
+        }
+    }
+
+    /// Tasks of the attacker, each with a connection at a time.
+    pub(super) fn tasks(self) -> u32 {
+        match self {
+            Self::Connects | Self::Silent | Self::HalfOpen | Self::Metrics | Self::Codes | Self::Rooms => 8,
+            Self::Unread => 64,
+            Self::Shouts => 100,
+            Self::Shapes => 10,
+            Self::Parts => 4,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What an attacker from one address does to others: their latency beside that of a harmless time just before.
+
+mod attacker;
+mod kind;
+
+use std::{
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use tokio::process::Command;
+
+pub(crate) use attacker::{Options as AttackerOptions, run as attacker};
+pub(crate) use kind::Kind;
+
+use super::{SenderOptions, ServedOptions, zero};
+use crate::{
+    load::{CORRECT, Outcome, Round},
+    measure::ProcessGroup,
+    progress::step,
+    report::{Report, Rule, Sheet},
+    servers::Deployment,
+    units::float,
+    workers::Workers,
+};
+
+/// Seconds that an attacker has before the others are measured.
+const AHEAD: u32 = 2;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// What the attacker does; all by default
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    attack: Vec<Kind>,
+    /// Rooms of harmless members
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rooms: u32,
+    /// Changes a second of all harmless members
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    total_rate: u64,
+    /// Seconds of each time, harmless and under attack
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Pairs of times for each attack; the figures are medians
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+    /// Exit with 1 if the others' p99 grows by more than this, in percent
+    #[arg(long, value_name = "N")]
+    at_most: Option<f64>,
+    #[command(flatten)]
+    senders: SenderOptions,
+    #[command(flatten)]
+    served: ServedOptions,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
+    let all = Kind::value_variants();
+    let kinds = if options.attack.is_empty() { all } else { &options.attack };
+    let (mut report, mut sheet, mut rules) = (Report::new("attack"), Sheet::new("attack"), Vec::new());
+    let served = &options.served;
+    options.senders.check(options.rooms, served.members, options.total_rate)?;
+    for kind in kinds {
+        let column = kind.name();
+        // Each on servers of its own: what an attacker leaves behind must not be taken for the next one's work.
+        step(&format!("{column}: starting servers"));
+        let deployment = served.start().await?;
+        let plan = served.plan(&deployment, options.rooms);
+        let plan = plan.sending(options.senders.message(), options.senders.senders);
+        let mut workers = Workers::start(plan, served.workers).await?;
+        workers.join().await?;
+        workers.round(Round::new(options.total_rate, AHEAD)).await?;
+        let outcome = duel(options, *kind, &mut workers, &deployment, &mut sheet).await?;
+        report.errors.extend(outcome.first_error);
+        drop(workers);
+        rules.extend(zero(&format!("{column}_"), &CORRECT));
+        if let Some(most) = options.at_most {
+            rules.push(Rule::at_most(&format!("{column}_p99_growth_percent"), most));
+        }
+        // What the ledger has is not held against what was done: it also has what the attacker did.
+        deployment.stop().await?;
+    }
+    report.sheets.push(sheet);
+    report.finish(&rules, &served.report)
+}
+
+/// Harmless times and times under attack, in turns.
+async fn duel(
+    options: &Options,
+    kind: Kind,
+    workers: &mut Workers,
+    deployment: &Deployment,
+    sheet: &mut Sheet,
+) -> Result<Outcome> {
+    let (column, round) = (kind.name(), Round::new(options.total_rate, options.seconds));
+    let (mut calm, mut attacked, mut all) = (Vec::new(), Vec::new(), Outcome::new()?);
+    let (mut calm_cpu, mut attacked_cpu) = (Vec::new(), Vec::new());
+    let (mut tried, mut granted, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 1..=options.rounds {
+        step(&format!("{column}: round {number} of {}", options.rounds));
+        let before = cpu(deployment)?;
+        let outcome = workers.round(round).await?;
+        calm_cpu.push(percent(cpu(deployment)?.saturating_sub(before), options.seconds));
+        calm.push(outcome.latency.quantile_ms(0.99));
+        all.add(outcome)?;
+        let child = start(kind, deployment, AHEAD + options.seconds)?;
+        all.add(workers.round(Round::new(options.total_rate, AHEAD)).await?.without_latency()?)?;
+        let before = cpu(deployment)?;
+        let outcome = workers.round(round).await?;
+        attacked_cpu.push(percent(cpu(deployment)?.saturating_sub(before), options.seconds));
+        attacked.push(outcome.latency.quantile_ms(0.99));
+        all.add(outcome)?;
+        let output = child.wait_with_output().await?;
+        let gain: attacker::Gain = serde_json::from_slice(&output.stdout).context("the attacker told no gain")?;
+        let per_second = |number: u64| float(number) / f64::from(AHEAD + options.seconds);
+        tried.push(per_second(gain.tried));
+        granted.push(per_second(gain.granted));
+        bytes.push(per_second(gain.bytes_sent));
+    }
+    let growth = calm.iter().zip(&attacked).map(|(calm, attacked)| (attacked / calm - 1.0) * 100.0).collect();
+    sheet.set_rounds(column, "harmless_p99_ms", calm);
+    sheet.set_rounds(column, "attacked_p99_ms", attacked);
+    sheet.set_rounds(column, "p99_growth_percent", growth);
+    sheet.set_rounds(column, "harmless_servers_cpu_percent", calm_cpu);
+    sheet.set_rounds(column, "attacked_servers_cpu_percent", attacked_cpu);
+    sheet.set_rounds(column, "tried_per_second", tried);
+    sheet.set_rounds(column, "granted_per_second", granted);
+    sheet.set_rounds(column, "sent_bytes_per_second", bytes);
+    all.report(sheet, column, "delivery");
+    Ok(all)
+}
+
+/// CPU time of all servers.
+fn cpu(deployment: &Deployment) -> Result<Duration> {
+    deployment.groups().iter().map(ProcessGroup::cpu).sum()
+}
+
+fn percent(cpu: Duration, seconds: u32) -> f64 {
+    cpu.as_secs_f64() / f64::from(seconds) * 100.0
+}
+
+/// The attacker gives way to the server and to harmless clients, which share the machine with it.
+fn start(kind: Kind, deployment: &Deployment, seconds: u32) -> Result<tokio::process::Child> {
+    let target = *deployment.targets().first().context("there is no node")?;
+    let name = kind.to_possible_value().context("it has no name")?;
+    let this = std::env::current_exe().context("cannot find the path of this program")?;
+    Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "nice", "-n", "10"])
+        .arg(this)
+        .args(["attacker", "--kind", name.get_name(), "--target", &target.to_string()])
+        .args(["--seconds", &seconds.to_string()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start the attacker: is `setpriv` (util-linux) installed?")
+}
