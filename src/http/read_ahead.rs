@@ -23,7 +23,7 @@ const SCOOP: usize = 4 * 1024;
 /// How long a connection keeps reading from a peer that was still sending when it was dropped.
 const LINGER: Duration = Duration::from_secs(2);
 /// How many bytes it reads from such a peer at most.
-const LEAVINGS: u64 = 4 * 1024 * 1024;
+const LEAVINGS: u64 = 1024 * 1024;
 
 /// A connection that reads ahead: it takes what the kernel has, however little the caller asks for, and keeps the rest for as long as there
 /// is any. So the buffer above it, which every idle socket has, can be small without a system call each time that it is filled.

@@ -40,6 +40,9 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
             return;
         }
         End::Gone => {
+            // Ten thousand may be gone at the same moment. All others would wait for the work of all of them.
+            let gateway = Arc::clone(&session.gateway);
+            let _turn = gateway.departures.acquire().await;
             session.gateway.metrics.peer_disconnects.inc(PeerDisconnect::Gone);
             tracing::info!(by = "network", reason = "gone without a close frame", "closed");
             return session.depart().await;

@@ -10,7 +10,7 @@ use tokio_tungstenite::{
 use super::counted::Counted;
 
 /// How many bytes of a peer that cannot be understood are discarded at most.
-const DISCARDED_BYTES: u64 = 4 * 1024 * 1024;
+const DISCARDED_BYTES: u64 = 1024 * 1024;
 
 /// Carries the messages of one peer: a WebSocket over TCP, or a pair of queues where there is no network.
 pub trait Transport:

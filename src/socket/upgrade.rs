@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,8 @@ use crate::{
 const READ_BUFFER: usize = 256;
 /// Frames that wait to be written together before the kernel is asked.
 const WRITE_BUFFER: usize = 8 * 1024;
+/// Sockets whose connection is gone that are given up at the same time.
+const DEPARTURES: usize = 32;
 /// Log lines about refusals: so many at once, and in the long run.
 const REFUSALS: u32 = 200;
 const REFUSALS_PER_SECOND: u32 = 50;
@@ -52,6 +54,8 @@ pub struct Gateway {
     pub(super) join_timeout: Duration,
     pub(super) outbox_bytes: usize,
     origins: Vec<OriginPattern>,
+    /// The turns of those whose connections are gone.
+    pub(super) departures: Semaphore,
     /// For the log lines of refusals.
     pub(super) refusals: Throttle,
     /// For those about clients whose address nobody tells.
@@ -93,6 +97,7 @@ impl Gateway {
             join_timeout: config.socket.join_timeout,
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
+            departures: Semaphore::new(DEPARTURES),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
             strangers: Throttle::new(1, 1),
         }
