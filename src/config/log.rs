@@ -13,6 +13,18 @@ pub struct LogConfig {
     /// Whether ids of rooms and users, and names, are replaced by keyed hashes in lines of level info and above
     #[arg(long = "log-mask-ids", env = "LOG_MASK_IDS", default_value = "false", action = clap::ArgAction::Set)]
     pub log_mask_ids: bool,
+    /// How addresses of clients are logged: full, truncated (the network of an IPv4 address, /24, or of an IPv6 address, /48), or none
+    #[arg(long = "log-addresses", env = "LOG_ADDRESSES", default_value = "full")]
+    pub log_addresses: LogAddresses,
+}
+
+/// How much of an address is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "each is its own name")]
+pub enum LogAddresses {
+    Full,
+    Truncated,
+    None,
 }
 
 /// pino's levels.

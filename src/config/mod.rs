@@ -27,7 +27,7 @@ pub use caps::{BadCap, Caps};
 pub use ice::IceConfig;
 pub use ice_servers::IceServers;
 pub use ledger::LedgerConfig;
-pub use log::{LogConfig, LogFormat, LogLevel};
+pub use log::{LogAddresses, LogConfig, LogFormat, LogLevel};
 pub use network::Network;
 pub use origin::OriginPattern;
 pub use postgres::{PostgresConfig, PostgresTls};

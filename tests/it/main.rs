@@ -26,6 +26,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod metrics_table;
+mod privacy;
 mod rooms;
 mod schema;
 mod transcript;

@@ -145,6 +145,11 @@ impl TestApp {
         self.signal("TERM").await;
     }
 
+    /// The end of a process that has crashed.
+    pub async fn abort(&self) {
+        self.signal("ABRT").await;
+    }
+
     pub async fn kill9(&mut self) {
         for node in &mut self.nodes {
             node.child.kill().await.unwrap();

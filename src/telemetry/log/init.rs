@@ -36,7 +36,8 @@ pub enum LogError {
 pub fn init(config: &LogConfig, secret: Option<&str>) -> Result<(), LogError> {
     let look = if is_for_people(config) { Look::Text { colours: io::stdout().is_terminal() } } else { Look::Json };
     let pipe = Pipe::new(io::stdout(), notice(look))?;
-    let lines = Lines { look, mask: config.log_mask_ids.then(|| Mask::new(secret)), pipe: pipe.clone() };
+    let mask = config.log_mask_ids.then(|| Mask::new(secret));
+    let lines = Lines { look, addresses: config.log_addresses, mask, pipe: pipe.clone() };
     // The level applies to all layers at once, so events below it are not even dispatched.
     let level = config.log_level.filter();
     let layer = BunyanFormattingLayer::new("tandem".to_owned(), lines);

@@ -6,7 +6,8 @@ use std::{
 use serde_json::{Map, Value};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{mask::Mask, pipe::Pipe, subject::Subject};
+use super::{addresses, mask::Mask, pipe::Pipe, subject::Subject};
+use crate::config::LogAddresses;
 
 /// Fields of a Bunyan line that pino does not write.
 const NOT_PINO: [&str; 3] = ["v", "line", "file"];
@@ -27,6 +28,7 @@ pub(super) enum Look {
 /// Takes the lines of the Bunyan formatter, adds the ids of the running task, and passes them on in their final format.
 pub(super) struct Lines {
     pub(super) look: Look,
+    pub(super) addresses: LogAddresses,
     pub(super) mask: Option<Mask>,
     pub(super) pipe: Pipe,
 }
@@ -43,6 +45,7 @@ impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(mut fields) = pino(line, jiff::Timestamp::now().as_millisecond()) {
             Subject::complete(&mut fields);
+            addresses::apply(self.addresses, &mut fields);
             if let Some(mask) = self.mask.filter(|_| level(&fields) >= INFO) {
                 mask.apply(&mut fields);
             }

@@ -1,5 +1,6 @@
 //! Log lines: JSON as pino writes it, or text for people. Logging never blocks.
 
+mod addresses;
 mod init;
 mod line;
 mod mask;
