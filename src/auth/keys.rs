@@ -67,6 +67,11 @@ impl Keys {
         self.shown("token", &[user.as_str(), token])
     }
 
+    /// The hash of a user who was erased: it shows that it was done, and does not name them.
+    pub fn erased(&self, user: &UserId) -> Digest {
+        self.shown("erased", &[user.as_str()]).now
+    }
+
     /// The hash of a client's address. Of an IPv6 address it is the network, /64, because a client has all addresses of it.
     pub fn origin(&self, address: IpAddr) -> Shown {
         self.shown("origin", &[&Client::from(address).to_string()])

@@ -22,5 +22,6 @@ pub use ports::{
 };
 pub use redis::{
     Connector, ConnectorError, InspectError, Inspector, Layout, RedisConnection, RedisNode, RedisParts, RedisQueue,
+    Remains, Standing,
 };
 pub use retention::Retention;

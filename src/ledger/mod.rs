@@ -7,9 +7,11 @@ mod archive;
 mod cell;
 mod entry;
 mod event;
+mod forget;
 mod journal;
 mod latest;
 mod migrations;
+mod person;
 mod postgres;
 mod query;
 mod restore;
@@ -25,7 +27,9 @@ mod writer;
 pub use archive::{Archive, ArchiveError, PgRoomArchive};
 pub use entry::Entry;
 pub use event::Event;
+pub use forget::LocalLedger;
 pub use journal::Journal;
+pub use person::{Erased, FORGOTTEN, Person};
 pub use postgres::{
     Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, LockSession, MigrateError, Schema, Unfit, Verdict,
     without_nul,

@@ -14,3 +14,4 @@ mod timekeeper;
 pub use agent::{AgentParts, ClusterAgent};
 pub use build::Node;
 pub use error::NodeError;
+pub(crate) use secret::load as load_secret;

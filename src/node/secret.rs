@@ -9,7 +9,7 @@ use rand::RngCore as _;
 
 /// The secret of the deployment, or the one in the data directory, which is generated at the first start. PINs and codes must mean the same
 /// after a restart.
-pub(super) fn load(given: Option<&str>, data_dir: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn load(given: Option<&str>, data_dir: &Path) -> io::Result<Vec<u8>> {
     if let Some(given) = given {
         return Ok(given.as_bytes().to_vec());
     }

@@ -79,7 +79,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["backend", "clock", "config", "http", "id", "ledger", "node", "telemetry", "text", "worker"]),
+    ("cli", &["auth", "backend", "clock", "config", "http", "id", "ledger", "node", "telemetry", "text", "worker"]),
 ];
 
 /// Modules that decide and do nothing else, and the words that would give them an effect or a mood.

@@ -18,6 +18,7 @@ mod badinput;
 mod cli;
 mod doors;
 mod every_frame;
+mod forget;
 mod fuzz;
 mod http;
 mod ledger;

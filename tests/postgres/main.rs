@@ -15,6 +15,7 @@ mod audit;
 mod cost;
 mod delivery;
 mod entries;
+mod forget;
 mod jobs;
 mod migrate;
 mod outages;

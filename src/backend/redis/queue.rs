@@ -23,7 +23,7 @@ use crate::{
 /// The first id of a stream.
 const START: &str = "0-0";
 /// The consumer group of all workers.
-const GROUP: &str = "ledger";
+pub(super) const GROUP: &str = "ledger";
 
 /// Atomic, because a consumer could be given entries between the check and the deletion; these would never be delivered again.
 static DELETE_DEAD: LazyLock<Script> = LazyLock::new(|| {

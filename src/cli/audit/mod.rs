@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod events;
+mod forget;
 mod limit;
 mod moment;
 mod print;
@@ -24,6 +25,8 @@ enum What {
     Events(events::Events),
     /// List entries that could not be written into PostgreSQL, and write them again
     DeadLetters(dead_letters::DeadLetters),
+    /// Erase a user, and leave proof of it that does not name them
+    Forget(forget::Forget),
 }
 
 impl Audit {
@@ -31,6 +34,7 @@ impl Audit {
         let done = match self.what {
             What::Events(events) => events.run(),
             What::DeadLetters(letters) => letters.run(),
+            What::Forget(forget) => forget.run(),
         };
         match done {
             // The reader has closed the pipe, as `| head` does.

@@ -42,9 +42,9 @@ fn armour(bytes: &[u8]) -> String {
 }
 
 /// The original payload.
-fn unarmoured(payload: &str) -> Cow<'_, str> {
+pub(super) fn unarmoured(payload: &str) -> Cow<'_, [u8]> {
     let bytes = payload.strip_prefix(ARMOUR).and_then(|text| STANDARD.decode(text).ok());
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(payload), Cow::Owned)
+    bytes.map_or(Cow::Borrowed(payload.as_bytes()), Cow::Owned)
 }
 
 /// A row of `dead_letters`.
@@ -113,8 +113,9 @@ impl Database {
     /// Writes an entry as the worker would. On success it is removed from the table; otherwise the reason is stored there and returned.
     pub async fn replay(&self, row: &DeadRow) -> Result<Result<(), String>, LedgerError> {
         let payload = unarmoured(&row.payload);
-        let text = without_nul(&payload);
-        let why = match serde_json::from_str::<Entry>(text.as_deref().unwrap_or(&payload)) {
+        let payload = std::str::from_utf8(&payload).unwrap_or(&row.payload);
+        let text = without_nul(payload);
+        let why = match serde_json::from_str::<Entry>(text.as_deref().unwrap_or(payload)) {
             Err(error) => Some(format!("it is no entry: {error}")),
             Ok(entry) => match self.write(&[&entry]).await {
                 Ok(_) => None,
@@ -150,10 +151,11 @@ mod tests {
             DeadLetter::new("s".into(), "1-0".into(), "{\"a\":\"\u{1F3AC}\"}".as_bytes(), "kein \u{20AC}".into());
         let armoured = letter.armoured();
         assert!(armoured.payload.is_ascii() && armoured.error.is_ascii(), "{armoured:?}");
-        assert_eq!(unarmoured(&armoured.payload), letter.payload);
+        assert_eq!(*unarmoured(&armoured.payload), *letter.payload.as_bytes());
         assert_eq!(armoured.armoured().payload, armoured.payload, "once is enough");
         let bytes = DeadLetter::new("s".into(), "1-0".into(), b"\xff", String::new());
         assert!(bytes.payload.starts_with(ARMOUR));
-        assert_eq!(unarmoured("{}"), "{}");
+        assert_eq!(*unarmoured(&bytes.payload), *b"\xff");
+        assert_eq!(*unarmoured("{}"), *b"{}");
     }
 }

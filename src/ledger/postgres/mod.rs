@@ -6,6 +6,7 @@ mod dead;
 mod error;
 mod events;
 mod fitness;
+mod forget;
 mod lock;
 mod migrate;
 mod nul;
