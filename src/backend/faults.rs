@@ -8,18 +8,28 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::BackendError;
-use crate::telemetry::{Cause, Metrics};
+use crate::{
+    clock::millis,
+    limit::Throttle,
+    telemetry::{Cause, Metrics},
+};
 
 /// Interval at which a persistent error is logged again.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Maximum number of remembered errors; beyond it they are forgotten, and logged again.
 const PLACES: usize = 256;
+/// Rate limit of log lines about places, such as the keys of rooms: a burst, and lines per second. Whoever can write to Redis chooses how many
+/// places there are.
+const LINES: u32 = 20;
+const LINES_PER_SECOND: u32 = 1;
 
 /// Counts errors of shared state, and logs each at once, then every half a minute while it persists.
 #[derive(Debug)]
 pub struct Faults {
     metrics: Arc<Metrics>,
     said: Mutex<HashMap<(Cause, Box<str>), Said>>,
+    lines: Throttle,
+    began: Instant,
 }
 
 #[derive(Debug)]
@@ -32,7 +42,8 @@ struct Said {
 impl Faults {
     /// Without errors.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, said: Mutex::default() }
+        let lines = Throttle::new(LINES_PER_SECOND, LINES);
+        Self { metrics, said: Mutex::default(), lines, began: Instant::now() }
     }
 
     fn said(&self) -> MutexGuard<'_, HashMap<(Cause, Box<str>), Said>> {
@@ -56,12 +67,21 @@ impl Faults {
         }
     }
 
-    /// The occurrences since the last log line, if a line is due.
+    /// The occurrences since the last log line, if a line is due. Those of places whose lines were skipped are told with the next place's.
     fn is_news(&self, error: &BackendError) -> Option<u64> {
+        let hushed = self.is_due(error)?;
+        if error.place().is_empty() {
+            return Some(hushed);
+        }
+        Some(hushed + self.lines.pass(millis(self.began.elapsed()))?)
+    }
+
+    fn is_due(&self, error: &BackendError) -> Option<u64> {
         let now = Instant::now();
         let mut all = self.said();
         if all.len() >= PLACES {
-            all.clear();
+            // What has no place stays: there is one for each cause.
+            all.retain(|(_, place), _| place.is_empty());
         }
         let said = all.entry((error.cause(), error.place().into()));
         let said = match said {
@@ -104,9 +124,19 @@ mod tests {
         assert_eq!(faults.is_news(&full), Some(1), "with how often it came meanwhile");
         faults.over();
         assert_eq!(faults.is_news(&full), Some(0));
-        for number in 0..1_000 {
-            faults.is_news(&corrupt(&number.to_string()));
-        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_places_do_not_make_many_lines_and_hide_no_other_cause() {
+        let faults = Faults::new(Arc::new(Metrics::new("n")));
+        let corrupt = |what: u32| BackendError::Corrupt { what: what.to_string().into(), why: "x".into() };
+        assert_eq!(faults.is_news(&BackendError::Timeout), Some(0));
+        let lines = (0..1_000).filter_map(|number| faults.is_news(&corrupt(number))).count();
+        assert_eq!(lines, usize::try_from(LINES).unwrap());
         assert!(faults.said().len() <= PLACES);
+        assert_eq!(faults.is_news(&BackendError::Timeout), None, "it was told a moment ago");
+        assert_eq!(faults.is_news(&BackendError::LedgerFull), Some(0), "has a line of its own");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(faults.is_news(&corrupt(5_000)), Some(980), "with how many were left out");
     }
 }

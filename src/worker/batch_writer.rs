@@ -6,11 +6,16 @@ use tokio_util::sync::CancellationToken;
 use super::{WorkerMetrics, breaker::Breaker, condition::Condition};
 use crate::{
     backend::{QueuedEntry, records::RecordError},
+    clock::millis,
     ledger::{DeadLetter, Entry, EventStore, LedgerError, Verdict},
+    limit::Throttle,
 };
 
 /// How often the same entries may fail while PostgreSQL accepts others, before they are considered at fault.
 const STRIKES: u32 = 3;
+/// Rate limit of log lines about dead letters: a burst, and lines per second.
+const LINES: u32 = 20;
+const LINES_PER_SECOND: u32 = 1;
 
 /// The worker was told to stop while PostgreSQL failed. The claimed entries stay in Redis.
 #[derive(Debug)]
@@ -25,6 +30,9 @@ pub(super) struct BatchWriter {
     metrics: Arc<WorkerMetrics>,
     condition: Arc<Condition>,
     stop: CancellationToken,
+    /// For the log lines about dead letters.
+    lines: Throttle,
+    began: Instant,
 }
 
 /// Entries that are written together, and how often that failed while others were accepted.
@@ -47,7 +55,9 @@ impl BatchWriter {
         condition: Arc<Condition>,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, names, breaker: Breaker::new(Arc::clone(&metrics)), metrics, condition, stop }
+        let breaker = Breaker::new(Arc::clone(&metrics));
+        let lines = Throttle::new(LINES_PER_SECOND, LINES);
+        Self { store, names, breaker, metrics, condition, stop, lines, began: Instant::now() }
     }
 
     /// Writes a batch, and returns the entries that may leave Redis: PostgreSQL has them as events or as dead letters. The others stay in Redis
@@ -149,8 +159,10 @@ impl BatchWriter {
                 let Err(error) = self.store.dead_letter(letter).await else {
                     self.works();
                     self.metrics.dead_letters.inc();
-                    let (stream, entry) = (&letter.stream, &letter.entry_id);
-                    tracing::error!(%stream, %entry, error = why, "PostgreSQL refused an entry; it was moved to dead_letters");
+                    if let Some(skipped) = self.lines.pass(millis(self.began.elapsed())) {
+                        let (stream, entry) = (&letter.stream, &letter.entry_id);
+                        tracing::error!(%stream, %entry, error = why, skipped, "PostgreSQL refused an entry; it was moved to dead_letters");
+                    }
                     return Ok(Ok(()));
                 };
                 let is_its_own = error.verdict() == Verdict::Data || self.takes_others(&error).await?;

@@ -24,6 +24,7 @@ mod faults;
 mod full;
 mod inspect;
 mod metrics;
+mod neighbour;
 mod nodes;
 mod pins;
 mod proxy_protocol;

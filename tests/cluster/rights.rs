@@ -72,4 +72,26 @@ async fn a_party_needs_no_more_rights_than_are_written_down() {
     assert!(log.contains("listening") && !log.contains("NOPERM") && !log.contains("permission"), "{log}");
     let denied = stage.redis.command("ACL LOG");
     assert_eq!(denied.matches("reason").count(), 0, "{denied}");
+    refuses_everything_else(&stage.redis);
+}
+
+/// What somebody who has such a password cannot do, and somebody who has none.
+fn refuses_everything_else(redis: &Redis) {
+    redis.command("SET other:key 1");
+    let url = redis.url().replace("redis://", "");
+    let refused = |user: &str, command: &[&str]| {
+        let client = redis::Client::open(format!("redis://{user}@{url}")).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let error = redis::cmd(command[0]).arg(&command[1..]).exec(&mut connection).expect_err(command[0]);
+        assert_eq!(error.code(), Some("NOPERM"), "{user} {command:?}: {error}");
+    };
+    for command in [&["FLUSHALL"][..], &["CONFIG", "GET", "*"], &["KEYS", "*"], &["ACL", "LIST"], &["GET", "other:key"]]
+    {
+        for user in ["tandem-node:open-sesame", "tandem-worker:open-sesame"] {
+            refused(user, command);
+        }
+    }
+    refused("tandem-node:open-sesame", &["SPUBLISH", "other:channel", "x"]);
+    refused("tandem-worker:open-sesame", &["SPUBLISH", "tandem:{0}:room:r", "x"]);
+    refused("tandem-worker:open-sesame", &["SET", "tandem:{0}:room:r", "x"]);
 }

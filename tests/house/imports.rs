@@ -61,7 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "web",
         ],
     ),
-    ("worker", &["backend", "config", "http", "ledger", "telemetry"]),
+    ("worker", &["backend", "clock", "config", "http", "ledger", "limit", "telemetry"]),
     (
         "node",
         &[

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use redis::{PushInfo, PushKind, Value};
 
-use super::{answer::unreadable, link::Link, node::RedisNode, seat_check::SEAT_MESSAGE};
+use super::{
+    answer::{corrupt, unreadable},
+    link::Link,
+    node::RedisNode,
+    seat_check::SEAT_MESSAGE,
+};
 use crate::{
     backend::records::{RecordError, SignalEnvelope},
     id::RoomId,
@@ -43,8 +48,9 @@ impl RedisNode {
                 && contained_call(|| self.on_update(&room, message)).is_none()
                 && let Some(events) = self.events()
             {
-                // All rooms share the connection: a bug in one room must not end it.
-                tracing::error!(%room, "a bug stopped an update; its room is read again");
+                // All rooms share the connection: a bug in one room must not end it. The panic itself is in the log.
+                self.faults
+                    .note(&corrupt(&format!("an update of room {room}"), &"a bug stopped it; the room is read again"));
                 events.stale(&room);
             }
         } else if channel == self.channel && message.is_empty() {
@@ -53,6 +59,8 @@ impl RedisNode {
             self.on_node_message(message);
         } else if let Some(nonce) = std::str::from_utf8(message).ok().and_then(|text| text.parse().ok()) {
             link.probe_returned(channel, nonce);
+        } else {
+            self.faults.note(&corrupt("a probe", &"it is no number"));
         }
     }
 

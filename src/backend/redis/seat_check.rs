@@ -6,13 +6,15 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Semaphore, oneshot},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
-use super::node::RedisNode;
+use super::{answer::corrupt, node::RedisNode};
 use crate::{
     backend::{BackendError, answered},
+    clock::millis,
     id::{ConnId, NodeId, RoomId, UserId},
+    limit::Throttle,
 };
 
 /// Begins a [`SeatMessage`] on the channel of a node, after the version. A signal has an array there.
@@ -36,11 +38,19 @@ enum SeatMessage {
 pub(super) struct SeatChecks {
     asked: DashMap<u64, oneshot::Sender<bool>>,
     answering: Arc<Semaphore>,
+    /// For the log lines about those that are skipped.
+    skipped: Throttle,
+    began: Instant,
 }
 
 impl Default for SeatChecks {
     fn default() -> Self {
-        Self { asked: DashMap::new(), answering: Arc::new(Semaphore::new(MAX_ANSWERING)) }
+        Self {
+            asked: DashMap::new(),
+            answering: Arc::new(Semaphore::new(MAX_ANSWERING)),
+            skipped: Throttle::new(1, 1),
+            began: Instant::now(),
+        }
     }
 }
 
@@ -92,7 +102,9 @@ impl RedisNode {
             Ok(SeatMessage::Ask { nonce, from, room, user, conn }) => {
                 let Some(events) = self.events() else { return };
                 let Ok(permit) = Arc::clone(&self.seat_checks.answering).try_acquire_owned() else {
-                    tracing::warn!(%room, node = %from, "too many sockets are being asked about at once; one request was skipped");
+                    if let Some(skipped) = self.seat_checks.skipped.pass(millis(self.seat_checks.began.elapsed())) {
+                        tracing::warn!(%room, node = %from, skipped, "too many sockets are being asked about at once; one request was skipped");
+                    }
                     return;
                 };
                 let asked = events.ask(&room, &user, conn);
@@ -105,7 +117,7 @@ impl RedisNode {
                     drop(permit);
                 });
             }
-            Err(error) => tracing::warn!(%error, "what another node asks cannot be read"),
+            Err(error) => self.faults.note(&corrupt("what another node asks", &error)),
         }
     }
 }
