@@ -1,5 +1,5 @@
 use std::{
-    future::Future as _,
+    future::Future,
     io,
     net::SocketAddr,
     pin::pin,
@@ -28,7 +28,7 @@ use super::{
     complaint::Complaint,
     connection_limit::{ConnectionLimit, ConnectionSlot},
     pulse::{Overdue, Pulse},
-    read_ahead::ReadAhead,
+    read_ahead::{ReadAhead, Stream},
     threshold::{Entered, NotEntered, Threshold},
 };
 use crate::{
@@ -163,20 +163,8 @@ impl Connection {
                 Some(accounts) => accounts.hold(peer).inspect_err(|exceeded| refuse(&stream, address, *exceeded))?,
                 None => hold,
             };
-            let noted = Arc::clone(&pulse);
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                noted.asked();
-                request.extensions_mut().insert(peer);
-                let (mut router, pulse) = (Router::clone(&router), Arc::clone(&noted));
-                async move {
-                    let answered = router.call(request.map(Body::new)).await;
-                    answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
-                }
-            });
-            let stream = TokioIo::new(ReadAhead::new(stream, rest, tasks, Some(Arc::clone(&pulse))));
-            let mut http = http1::Builder::new();
-            http.header_read_timeout(None).max_buf_size(MAX_HEAD);
-            http.serve_connection(stream, service).with_upgrades().await.map_err(Ended::Http)
+            let stream = ReadAhead::new(stream, rest, tasks, Some(Arc::clone(&pulse)));
+            converse(stream, peer, router, Arc::clone(&pulse)).await.map_err(Ended::Http)
         };
         let mut served = pin!(served);
         let mut alarm = pin!(sleep_until(Instant::now() + patience.head));
@@ -212,6 +200,27 @@ impl Connection {
 fn refuse(stream: &TcpStream, peer: SocketAddr, exceeded: Exceeded) {
     let _ = stream.try_write(TOO_MANY);
     tracing::debug!(%exceeded, %peer, "a connection was refused");
+}
+
+/// Speaks HTTP until the connection ends, or becomes a WebSocket. Not an `async fn`: those keep their arguments twice.
+pub(super) fn converse<S: Stream>(
+    stream: ReadAhead<S>,
+    peer: Peer,
+    router: Arc<Router>,
+    pulse: Arc<Pulse>,
+) -> impl Future<Output = hyper::Result<()>> {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        pulse.asked();
+        request.extensions_mut().insert(peer);
+        let (mut router, pulse) = (Router::clone(&router), Arc::clone(&pulse));
+        async move {
+            let answered = router.call(request.map(Body::new)).await;
+            answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None).max_buf_size(MAX_HEAD);
+    http.serve_connection(TokioIo::new(stream), service).with_upgrades()
 }
 
 /// Why a connection ended before its client was done.

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::{
     Peer,
@@ -53,7 +53,11 @@ impl Threshold {
     }
 
     /// Reads the header, if there is one, and the bytes that came with it.
-    pub(super) async fn enter(&self, stream: &mut TcpStream, address: IpAddr) -> Result<Entered, NotEntered> {
+    pub(super) async fn enter(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        address: IpAddr,
+    ) -> Result<Entered, NotEntered> {
         let expected = self.expects(address);
         let mut bytes = BytesMut::with_capacity(SCOOP);
         loop {
