@@ -142,8 +142,8 @@ impl Account {
         let amount = u32::try_from(micros).unwrap_or(u32::MAX);
         let mut budgets = self.budgets();
         let Some(bucket) = budgets.rates.get_mut(Resource::Cpu.place()) else { return 0 };
-        // A tenth of a second at once, so that the node is not busy with one client for longer.
-        let wait = bucket.owe(amount, allowance, (allowance / 10).max(1), now());
+        // Twenty milliseconds' worth at once: for longer the node is not to be busy with one client.
+        let wait = bucket.owe(amount, allowance, (allowance / 50).max(1), now());
         drop(budgets);
         if wait > 0 {
             let by =

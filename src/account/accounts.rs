@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(play(445, 100), (450, 0), "it is still at its limit");
         let owes = |account: &Account| (0..200).map(|_| account.spend_cpu(Duration::from_millis(1), || 2_000)).max();
         assert_eq!(owes(&calm), Some(0));
-        assert!((300..400).contains(&owes(&busy).unwrap()), "200 ms, but for the 45 of the burst, at 450 a second");
+        assert!((400..450).contains(&owes(&busy).unwrap()), "200 ms, but for the 9 of the burst, at 450 a second");
         play(0, 0);
         assert_eq!(play(100, 100), (0, 0), "the limit ends with the need");
     }

@@ -28,18 +28,17 @@ impl Bucket {
 
     /// How much is missing from a full bucket, at most all of it.
     pub fn used(&self, per_second: u32, burst: u32, now: Millis) -> u32 {
-        let one = 1_000_000 / u64::from(per_second.max(1));
-        let missing = self.full_at.saturating_sub(now * 1_000).div_ceil(one);
-        u32::try_from(missing).unwrap_or(u32::MAX).min(burst)
+        let missing = self.full_at.saturating_sub(now * 1_000).saturating_mul(per_second.max(1).into());
+        u32::try_from(missing.div_ceil(1_000_000)).unwrap_or(u32::MAX).min(burst)
     }
 
     /// When the bucket would be full again after taking `amount`, and how long the debt lasts.
     fn after(self, amount: u32, per_second: u32, burst: u32, now: Millis) -> (u64, Millis) {
-        let one = 1_000_000 / u64::from(per_second.max(1));
-        let cost = one * u64::from(amount.min(burst));
+        // Multiplied first: a rate may be more than one in a microsecond.
+        let time = |amount: u32| u64::from(amount) * 1_000_000 / u64::from(per_second.max(1));
         let now = now * 1_000;
-        let full_at = self.full_at.max(now) + cost;
-        let most = now + one * u64::from(burst.max(1));
+        let full_at = self.full_at.max(now) + time(amount.min(burst));
+        let most = now + time(burst.max(1));
         (full_at, full_at.saturating_sub(most).div_ceil(1_000))
     }
 }
@@ -61,6 +60,13 @@ mod tests {
         assert_eq!(taken, 300, "it never holds more than the burst");
         assert_eq!(bucket.take(201, 100, 300, 62_000), Err(10), "two thirds of it are back");
         assert_eq!(bucket.take(900, 100, 300, 70_000), Ok(()), "what is larger than the bucket takes all of it");
+    }
+
+    #[test]
+    fn a_rate_may_be_higher_than_one_in_a_microsecond() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.owe(1_000_000, 4_000_000, 1_000_000, 1_000), 0);
+        assert_eq!(bucket.owe(1_000_000, 4_000_000, 1_000_000, 1_000), 250);
     }
 
     #[test]

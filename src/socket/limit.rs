@@ -65,7 +65,9 @@ impl ClientSession {
         let Some(account) = &self.account else { return };
         let wait = account.cpu_debt(|| self.gateway.clock.now());
         if wait > 0 && self.budget.held_until().is_none() {
-            self.budget.hold(now + Duration::from_millis(wait).min(LONGEST_REST));
+            // All sockets of the client wait for the same debt. If they were read again at the same moment, others would wait for all of them.
+            let rest = Duration::from_millis(wait).mul_f64(1.0 + rand::random::<f64>());
+            self.budget.hold(now + rest.min(LONGEST_REST));
             self.gateway.metrics.reads_delayed.inc();
         }
     }
