@@ -44,6 +44,11 @@ impl Hub {
         Ok(seat.room.look(|replica| replica.sync(&seat.user, seat.conn, respect_auto_play, now))?)
     }
 
+    /// The BANS for the host or a co-host.
+    pub fn bans(&self, seat: &Membership) -> Result<Frame, HubError> {
+        Ok(seat.room.look(|replica| replica.bans(&seat.user, seat.conn))?)
+    }
+
     /// Sends a frame of this node to each connected member.
     pub fn send_each(&self, frame: impl Fn(&UserId) -> Frame) {
         for room in self.all() {

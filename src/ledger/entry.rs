@@ -171,7 +171,9 @@ mod tests {
     use crate::{
         clock::Millis,
         id::{ConnId, RoomId},
-        room::{Attempt, Attempts, Gate, Guesser, Json, LeftReason, Misses, Playback, Refusal, Role, Sent, Vacancy},
+        room::{
+            Attempt, Attempts, Ban, Gate, Guesser, Json, LeftReason, Misses, Playback, Refusal, Role, Sent, Vacancy,
+        },
     };
 
     const NOW: Millis = 1_700_000_000_000;
@@ -270,6 +272,15 @@ mod tests {
             Change::Broadcast { by: ana.clone(), event: "chat".into(), data: Some(payload()) },
             Change::PinMissed { misses },
             Change::PinTried { guesser, whole_at: NOW + 2_000 },
+            Change::Locked { locked: true, by: ana.clone() },
+            Change::PinSet { pin: Some(Digest::new([3; 32])), by: ana.clone() },
+            Change::Banned {
+                ban: Ban { user: user("eve"), username: None, origin: None, at: NOW },
+                by: ana.clone(),
+                note: None,
+            },
+            Change::Unbanned { user: user("eve"), by: ana.clone() },
+            left(&ben, LeftReason::Removed { by: ana.clone(), note: None }, None),
             Change::Refused { attempt, attempts },
             Change::Closed,
         ];
@@ -297,9 +308,13 @@ mod tests {
             Change::Refused { .. } => 20,
             Change::Closed => 21,
             Change::PinTried { .. } => 22,
+            Change::Locked { .. } => 23,
+            Change::PinSet { .. } => 24,
+            Change::Banned { .. } => 25,
+            Change::Unbanned { .. } => 26,
         };
         let numbers: std::collections::BTreeSet<_> = all.iter().map(number).collect();
-        assert!(numbers.into_iter().eq(0..=22), "a change is missing");
+        assert!(numbers.into_iter().eq(0..=26), "a change is missing");
         all
     }
 

@@ -84,7 +84,7 @@ fn erase(db: &Connection, person: &Person) -> rusqlite::Result<Erased> {
     }
     let count = |sql: &str| db.execute(sql, [user]).map(|rows| rows as u64);
     erased.events = count("DELETE FROM room_events WHERE user_id = ?1")?;
-    erased.users = count("DELETE FROM users WHERE id = ?1")?;
+    erased.users = count("DELETE FROM users WHERE id = ?1")? + count("DELETE FROM room_bans WHERE user_id = ?1")?;
     erased.rooms = count("UPDATE rooms SET host_user_id = NULL, host_origin = NULL WHERE host_user_id = ?1")?;
     Ok(erased)
 }

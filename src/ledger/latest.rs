@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Entry, Film, RoomRow, RoomState};
 use crate::{clock::Millis, id::RoomId};
@@ -90,6 +90,8 @@ impl<'a> Latest<'a> {
             guest_control: state.is_some_and(|state| state.guest_control),
             pin: state.and_then(|state| state.pin),
             empty_until: state.and_then(|state| state.empty_until),
+            locked: state.is_some_and(|state| state.locked),
+            bans: Arc::default(),
             archived: *closed,
             at: *at,
         }

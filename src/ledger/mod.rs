@@ -4,6 +4,7 @@
 //! in batches. In a cluster they go through Redis to [`crate::worker`], which writes them to PostgreSQL, the [`Database`].
 
 mod archive;
+mod bans;
 mod cell;
 mod entry;
 mod event;

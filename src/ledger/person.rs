@@ -27,7 +27,7 @@ pub struct Erased {
     pub events: u64,
     /// Events of others that name them. These stay, with [`FORGOTTEN`] in place of the name.
     pub mentions: u64,
-    /// Rows of `users`: one for each room that they were in.
+    /// Rows of `users` and `room_bans`: one for each room that they were in, or may not come into.
     pub users: u64,
     /// Rows of `rooms` that name them as the host.
     pub rooms: u64,

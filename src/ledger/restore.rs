@@ -29,13 +29,17 @@ fn read(path: &Path, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::R
         if event.kind == EventType::RoomClosed {
             let archive = "UPDATE rooms SET archived_at = ?2, updated_at = ?2 WHERE id = ?1";
             step.prepare_cached(archive)?.execute(params![event.room.as_str(), cell::iso(now)])?;
+            sqlite::end_bans(&step, event.room.as_str(), event.epoch)?;
         }
     }
     step.commit()?;
     let mut select =
         db.prepare(&format!("SELECT {} FROM rooms WHERE archived_at IS NULL", table::names::<RoomRow>()))?;
     let archived = false;
-    let rows = select.query_map([], |row| RoomRow::read(row, (archived,)))?;
+    let rows = select.query_map([], |row| {
+        let bans = sqlite::bans_of(&db, &row.get::<_, String>("id")?)?;
+        RoomRow::read(row, (archived, bans))
+    })?;
     // `None` for a row that tandem did not write.
     let rows: Vec<RoomRow> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
     let mut rooms: Vec<Room> = rows.into_iter().filter_map(|row| row.into_room(policy, now)).collect();

@@ -6,12 +6,12 @@ use super::table::columns;
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
-    room::{Digest, Policy, Room, Timeline, UnknownFields, Vacancy},
+    room::{Bans, Digest, Policy, Room, Timeline, UnknownFields, Vacancy},
 };
 
 /// A row of `rooms`, with everything that is needed to open the room again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "the columns of schema/")]
+#[allow(missing_docs, clippy::struct_excessive_bools, reason = "the columns of schema/")]
 pub struct RoomRow {
     pub id: RoomId,
     pub epoch: u64,
@@ -27,6 +27,10 @@ pub struct RoomRow {
     pub guest_control: bool,
     pub pin: Option<Digest>,
     pub empty_until: Option<Millis>,
+    pub locked: bool,
+    /// They have rows of their own.
+    #[serde(skip)]
+    pub bans: Arc<Bans>,
     /// In the databases, the time at which the room was closed.
     pub archived: bool,
     pub at: Millis,
@@ -47,9 +51,11 @@ columns! {
         guest_control => "guest_control_enabled" Boolean,
         pin => "pin_digest" Text,
         empty_until => "empty_until_ms" BigInt,
+        locked => "locked" Boolean,
         at => "updated_at" Time,
     } beside {
         archived: bool,
+        bans: Arc<Bans>,
     }
 }
 
@@ -75,6 +81,8 @@ impl RoomRow {
             guest_control,
             pin,
             empty_until,
+            locked,
+            bans,
             archived,
             at: _,
         } = self;
@@ -99,6 +107,9 @@ impl RoomRow {
             empty_until,
             kicked: Vec::new(),
             pin_guard: None,
+            locked,
+            removed: Vec::new(),
+            bans,
             unknown: UnknownFields::default(),
         };
         if archived { None } else { stored.reopened(policy, now) }

@@ -43,6 +43,9 @@ pub struct RoomState {
     pub empty_until: Option<Millis>,
     #[n(6)]
     pub film: Film,
+    #[serde(default)]
+    #[cbor(n(7), default)]
+    pub locked: bool,
 }
 
 impl Film {
@@ -69,6 +72,7 @@ impl RoomState {
             url,
             timeline,
             empty_until,
+            locked,
             // These are in the update.
             id: _,
             epoch: _,
@@ -82,6 +86,9 @@ impl RoomState {
             gate: _,
             kicked: _,
             pin_guard: _,
+            // These are in the updates that change them, and kicks are forgotten.
+            removed: _,
+            bans: _,
             unknown: _,
         } = room;
         let host = room.shown_host();
@@ -94,6 +101,7 @@ impl RoomState {
             pin: *pin,
             empty_until: *empty_until,
             film: timeline.into(),
+            locked: *locked,
         }
     }
 }

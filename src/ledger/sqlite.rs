@@ -1,6 +1,12 @@
 //! The ledger's SQL on SQLite.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::LazyLock, time::Duration};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Row, Transaction, params, types::Type};
@@ -8,12 +14,16 @@ use serde_json::value::RawValue;
 
 use super::{
     Entry, Event, RoomRow,
+    bans::{self, BanChange},
     cell::{Source, iso},
     latest::{Latest, latest},
     migrations::{self, Migration},
     table::{self, Table as _, Written as _},
 };
-use crate::{clock::Millis, room::Member};
+use crate::{
+    clock::Millis,
+    room::{Bans, Member},
+};
 
 /// How long SQLite waits for a lock before it fails.
 const BUSY: Duration = Duration::from_millis(200);
@@ -57,6 +67,7 @@ pub(super) fn write(db: &mut Connection, entries: &[Entry], now: Millis) -> rusq
         for seat in entry.seats() {
             project_seat(&batch, entry, seat)?;
         }
+        project_bans(&batch, entry)?;
     }
     drop(recorder);
     // Only the last state of each room matters.
@@ -126,6 +137,41 @@ fn project_seat(batch: &Transaction<'_>, entry: &Entry, seat: &Member) -> rusqli
     upsert.raw_bind_parameter(Member::COLUMNS.len() + 1, entry.update.room.as_str())?;
     upsert.raw_bind_parameter(Member::COLUMNS.len() + 2, iso(entry.update.at))?;
     upsert.raw_execute().map(|_| ())
+}
+
+static UPSERT_BAN: LazyLock<String> = LazyLock::new(|| bans::upsert("?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"));
+
+fn project_bans(batch: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
+    let (room, epoch) = (entry.update.room.as_str(), entry.update.epoch);
+    for change in entry.bans() {
+        match change {
+            BanChange::End { epoch } => end_bans(batch, room, epoch)?,
+            BanChange::Banned { ban, version } => {
+                let origin = ban.origin.map(String::from);
+                let row = params![room, ban.user.as_str(), ban.username, origin, ban.at, false, epoch, version];
+                batch.prepare_cached(&UPSERT_BAN)?.execute(row)?;
+            }
+            BanChange::Lifted { user, version } => {
+                let row = params![room, user.as_str(), None::<&str>, None::<&str>, 0, true, epoch, version];
+                batch.prepare_cached(&UPSERT_BAN)?.execute(row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the bans of a room up to an epoch.
+pub(super) fn end_bans(db: &Connection, room: &str, epoch: u64) -> rusqlite::Result<()> {
+    let delete = "DELETE FROM room_bans WHERE room_id = ?1 AND epoch <= ?2";
+    db.prepare_cached(delete)?.execute(params![room, epoch]).map(|_| ())
+}
+
+/// The bans of a room.
+pub(super) fn bans_of(db: &Connection, room: &str) -> rusqlite::Result<Arc<Bans>> {
+    let select = "SELECT user_id, username, origin, banned_at_ms FROM room_bans WHERE room_id = ?1 AND NOT lifted";
+    let mut select = db.prepare_cached(select)?;
+    let rows = select.query_map([room], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(bans::bans(rows.collect::<Result<Vec<bans::Row>, _>>()?))
 }
 
 static UPDATE_ROOM: LazyLock<String> = LazyLock::new(|| {

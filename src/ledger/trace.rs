@@ -9,7 +9,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, UserId},
     protocol::Code,
-    room::{Attempt, Change, Json, LeftReason, Member, Playback, Role},
+    room::{Attempt, Ban, Change, Json, LeftReason, Member, Playback, Role},
 };
 
 macro_rules! event_types {
@@ -51,6 +51,10 @@ event_types! {
     UserKicked = "USER_KICKED",
     Broadcast = "BROADCAST",
     RoomClosed = "ROOM_CLOSED",
+    RoomLocked = "ROOM_LOCKED",
+    PinChanged = "PIN_CHANGED",
+    UserBanned = "USER_BANNED",
+    UserUnbanned = "USER_UNBANNED",
     JoinRefused = "JOIN_REFUSED",
     ResumeRefused = "RESUME_REFUSED",
     ActionRefused = "ACTION_REFUSED",
@@ -72,7 +76,7 @@ impl EventType {
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Detail<'a> {
-    Created {
+    Pin {
         has_pin: bool,
     },
     Joined {
@@ -100,6 +104,17 @@ enum Detail<'a> {
     Left {
         reason: &'static str,
         peer_id: ConnId,
+    },
+    Locked {
+        locked: bool,
+    },
+    Banned {
+        by: &'a UserId,
+        reason: Option<&'a str>,
+        by_address: bool,
+    },
+    Unbanned {
+        by: &'a UserId,
     },
     Host {
         host_user_id: &'a UserId,
@@ -171,7 +186,7 @@ pub(super) fn kind(change: &Change) -> Option<EventType> {
         Change::Back { .. } => EventType::MemberBack,
         Change::Away { .. } => EventType::MemberAway,
         Change::Left { reason, .. } => match reason {
-            LeftReason::Kicked { .. } => EventType::UserKicked,
+            LeftReason::Kicked { .. } | LeftReason::Removed { .. } => EventType::UserKicked,
             LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => EventType::UserLeft,
         },
         Change::HostChanged { .. } => EventType::HostChanged,
@@ -188,6 +203,10 @@ pub(super) fn kind(change: &Change) -> Option<EventType> {
             _ => EventType::ActionRefused,
         },
         Change::Closed => EventType::RoomClosed,
+        Change::Locked { .. } => EventType::RoomLocked,
+        Change::PinSet { .. } => EventType::PinChanged,
+        Change::Banned { .. } => EventType::UserBanned,
+        Change::Unbanned { .. } => EventType::UserUnbanned,
         Change::Ready { .. }
         | Change::Heartbeat { .. }
         | Change::Corrected { .. }
@@ -205,7 +224,9 @@ pub(super) fn kind(change: &Change) -> Option<EventType> {
 pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Option<&UserId>, Json)> {
     let kind = kind(change)?;
     let (user, detail) = match change {
-        Change::Created { by, pin, epoch: _ } => (Some(by), Detail::Created { has_pin: pin.is_some() }),
+        Change::Created { by, pin, epoch: _ } | Change::PinSet { by, pin } => {
+            (Some(by), Detail::Pin { has_pin: pin.is_some() })
+        }
         Change::Joined { member, host } => (
             Some(&member.user),
             Detail::Joined { username: member.username.as_deref(), peer_id: member.conn, host: *host },
@@ -219,7 +240,9 @@ pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Opti
         Change::Away { user, until, since: _ } => (Some(user), Detail::Away { until: *until }),
         Change::Left { user, reason, conn, vacancy: _, empty_until: _ } => {
             let detail = match reason {
-                LeftReason::Kicked { by, note } => Detail::Kicked { by, reason: note.as_deref(), peer_id: *conn },
+                LeftReason::Kicked { by, note } | LeftReason::Removed { by, note } => {
+                    Detail::Kicked { by, reason: note.as_deref(), peer_id: *conn }
+                }
                 LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => {
                     Detail::Left { reason: reason.as_str(), peer_id: *conn }
                 }
@@ -249,6 +272,11 @@ pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Opti
             (Some(user), Detail::Refused { action, code, peer_id: *conn, origin: (*origin).into() })
         }
         Change::Closed => (None, Detail::Nothing {}),
+        Change::Locked { locked, by } => (Some(by), Detail::Locked { locked: *locked }),
+        Change::Banned { ban: Ban { user, username: _, origin, at: _ }, by, note } => {
+            (Some(user), Detail::Banned { by, reason: note.as_deref(), by_address: origin.is_some() })
+        }
+        Change::Unbanned { user, by } => (Some(user), Detail::Unbanned { by }),
         Change::Ready { .. }
         | Change::Heartbeat { .. }
         | Change::Corrected { .. }
@@ -290,6 +318,8 @@ pub(super) fn trace(change: &Change) -> Trace<'_> {
         Change::Created { .. }
         | Change::HostChanged { .. }
         | Change::GuestControl { .. }
+        | Change::Locked { .. }
+        | Change::PinSet { .. }
         | Change::UrlChanged { .. } => Trace::Room,
         Change::PlayPause { playback, .. }
         | Change::Sought { playback, .. }
@@ -297,9 +327,13 @@ pub(super) fn trace(change: &Change) -> Trace<'_> {
         | Change::Corrected { playback, .. } => Trace::Film(*playback),
         Change::Closed => Trace::Closed,
         // A gate that opens does not move the film: the seek before it has.
-        Change::Released { .. } | Change::Away { .. } | Change::Broadcast { .. } | Change::Refused { .. } => {
-            Trace::Event
-        }
+        Change::Released { .. }
+        | Change::Away { .. }
+        | Change::Broadcast { .. }
+        // The table of bans follows from the changes alone.
+        | Change::Banned { .. }
+        | Change::Unbanned { .. }
+        | Change::Refused { .. } => Trace::Event,
         Change::Ready { .. } | Change::Watching { .. } | Change::PinMissed { .. } | Change::PinTried { .. } => {
             Trace::Nothing
         }

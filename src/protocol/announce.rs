@@ -26,6 +26,8 @@ macro_rules! with_announcements {
             GuestControl = "GUEST_CONTROL",
             UsernameUpdated = "USERNAME_UPDATED",
             UrlChange = "URL_CHANGE",
+            RoomLocked = "ROOM_LOCKED",
+            PinChanged = "PIN_CHANGED",
         }
     };
 }
@@ -115,6 +117,14 @@ pub enum Announcement<'a> {
         event: &'a str,
         data: Option<&'a Json>,
     },
+    RoomLocked {
+        locked: bool,
+        user_id: &'a UserId,
+    },
+    PinChanged {
+        pin_required: bool,
+        user_id: &'a UserId,
+    },
 }
 
 impl Announcement<'_> {
@@ -133,6 +143,8 @@ impl Announcement<'_> {
             Self::HostHeartbeat { .. } => ServerFrameType::HostHeartbeat,
             Self::UrlChange { .. } => ServerFrameType::UrlChange,
             Self::Broadcast { .. } => ServerFrameType::Broadcast,
+            Self::RoomLocked { .. } => ServerFrameType::RoomLocked,
+            Self::PinChanged { .. } => ServerFrameType::PinChanged,
         }
     }
 }
@@ -253,6 +265,8 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         Change::Broadcast { by, event, data } => {
             tell(All, News::Broadcast { user_id: by, event, data: data.as_ref() });
         }
+        Change::Locked { locked, by } => tell(All, News::RoomLocked { locked: *locked, user_id: by }),
+        Change::PinSet { pin, by } => tell(All, News::PinChanged { pin_required: pin.is_some(), user_id: by }),
         Change::Created { .. }
         | Change::Back { was_away: false, .. }
         | Change::Ready { .. }
@@ -260,6 +274,8 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         | Change::Watching { .. }
         | Change::PinMissed { .. }
         | Change::PinTried { .. }
+        | Change::Banned { .. }
+        | Change::Unbanned { .. }
         | Change::Refused { .. }
         | Change::Closed => {}
     }

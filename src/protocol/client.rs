@@ -34,7 +34,8 @@ macro_rules! client_frame_types {
     };
 }
 
-// The most frequent types first. JOIN and RESUME cost more because they create rooms, and because their answers grow with the room.
+// The most frequent types first. JOIN and RESUME cost more because they create rooms, and because their answers grow with the room, as that of
+// LIST_BANS does.
 client_frame_types! {
     HostHeartbeat = "HOST_HEARTBEAT", costs 0, relayed true;
     PositionUpdate = "POSITION_UPDATE", costs 0, relayed false;
@@ -59,6 +60,11 @@ client_frame_types! {
     TransferHost = "TRANSFER_HOST", costs 0, relayed true;
     SetRole = "SET_ROLE", costs 0, relayed true;
     Kick = "KICK", costs 0, relayed true;
+    SetPin = "SET_PIN", costs 0, relayed true;
+    LockRoom = "LOCK_ROOM", costs 0, relayed true;
+    Ban = "BAN", costs 0, relayed true;
+    Unban = "UNBAN", costs 0, relayed false;
+    ListBans = "LIST_BANS", costs 9, relayed false;
     SyncResponse = "SYNC_RESPONSE", costs 0, relayed false;
     SyncPlayback = "SYNC_PLAYBACK", costs 0, relayed false;
 }
@@ -80,6 +86,10 @@ impl ClientFrameType {
             Action::TransferHost { .. } => Self::TransferHost,
             Action::SetRole { .. } => Self::SetRole,
             Action::Kick { .. } => Self::Kick,
+            Action::SetPin { .. } => Self::SetPin,
+            Action::LockRoom { .. } => Self::LockRoom,
+            Action::Ban { .. } => Self::Ban,
+            Action::Unban { .. } => Self::Unban,
             Action::Broadcast { .. } => Self::Broadcast,
         }
     }
@@ -169,6 +179,23 @@ pub(super) fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage
             let frame: Kick = read(text)?;
             act(Action::Kick { who: frame.target_user_id, note: frame.reason })
         }
+        ClientFrameType::SetPin => {
+            let frame: SetPin = read(text)?;
+            member(MemberMessage::SetPin { pin: frame.pin })
+        }
+        ClientFrameType::LockRoom => {
+            let frame: LockRoom = read(text)?;
+            act(Action::LockRoom { locked: frame.locked })
+        }
+        ClientFrameType::Ban => {
+            let frame: Kick = read(text)?;
+            act(Action::Ban { who: frame.target_user_id, note: frame.reason })
+        }
+        ClientFrameType::Unban => {
+            let frame: Target = read(text)?;
+            act(Action::Unban { who: frame.target_user_id })
+        }
+        ClientFrameType::ListBans => member(MemberMessage::ListBans),
         // Answers to requests that this server answers itself: if they were relayed, a member could mislead another one.
         ClientFrameType::SyncResponse | ClientFrameType::SyncPlayback => member(MemberMessage::Ignored),
     }
@@ -249,6 +276,18 @@ struct Broadcast {
 #[derive(Deserialize)]
 struct GuestControl {
     enabled: bool,
+}
+
+/// The field must be there, so that nobody opens a room by forgetting it.
+#[derive(Deserialize)]
+struct SetPin {
+    #[serde(deserialize_with = "check::pin")]
+    pin: Option<Box<str>>,
+}
+
+#[derive(Deserialize)]
+struct LockRoom {
+    locked: bool,
 }
 
 #[derive(Deserialize)]

@@ -17,6 +17,8 @@ pub enum Code {
     Forbidden,
     RoomFull,
     IdentityInUse,
+    RoomLocked,
+    Banned,
     RateLimited,
     Unavailable,
     Internal,
@@ -24,7 +26,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, for metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidMessage,
         Self::UnknownType,
         Self::TooLarge,
@@ -35,6 +37,8 @@ impl Code {
         Self::Forbidden,
         Self::RoomFull,
         Self::IdentityInUse,
+        Self::RoomLocked,
+        Self::Banned,
         Self::RateLimited,
         Self::Unavailable,
         Self::Internal,
@@ -53,6 +57,8 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::RoomFull => "room_full",
             Self::IdentityInUse => "identity_in_use",
+            Self::RoomLocked => "room_locked",
+            Self::Banned => "banned",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
@@ -61,12 +67,28 @@ impl Code {
 
     /// Whether a JOIN that was refused with this code may be granted later without being sent again, because the reason is temporary.
     pub fn passes(self) -> bool {
-        matches!(self, Self::IdentityInUse | Self::RoomFull | Self::PinLocked | Self::RateLimited | Self::Internal)
+        matches!(
+            self,
+            Self::IdentityInUse
+                | Self::RoomFull
+                | Self::RoomLocked
+                | Self::PinLocked
+                | Self::RateLimited
+                | Self::Internal
+        )
     }
 
     /// Whether the same frame may succeed later.
     pub fn retryable(self) -> bool {
-        matches!(self, Self::PinLocked | Self::RoomFull | Self::RateLimited | Self::Unavailable | Self::Internal)
+        matches!(
+            self,
+            Self::PinLocked
+                | Self::RoomFull
+                | Self::RoomLocked
+                | Self::RateLimited
+                | Self::Unavailable
+                | Self::Internal
+        )
     }
 }
 
@@ -78,7 +100,9 @@ impl From<Refusal> for Code {
             Refusal::InvalidPin => Self::InvalidPin,
             Refusal::PinLocked { .. } => Self::PinLocked,
             Refusal::Unauthorized => Self::Unauthorized,
-            Refusal::Forbidden | Refusal::UrlNotAllowed => Self::Forbidden,
+            Refusal::Forbidden | Refusal::UrlNotAllowed | Refusal::TooManyBans => Self::Forbidden,
+            Refusal::RoomLocked => Self::RoomLocked,
+            Refusal::Banned => Self::Banned,
             Refusal::RoomFull => Self::RoomFull,
             Refusal::IdentityInUse | Refusal::SeatHeld => Self::IdentityInUse,
         }

@@ -48,6 +48,7 @@ macro_rules! server_frame_types {
                 Discontinuity = "DISCONTINUITY",
                 Leave = "LEAVE",
                 SyncResponse = "SYNC_RESPONSE",
+                Bans = "BANS",
                 PlaybackAck = "PLAYBACK_ACK",
                 IceServers = "ICE_SERVERS",
                 ServerDraining = "SERVER_DRAINING",

@@ -28,10 +28,11 @@ impl Generation {
         features.map_or(Self::First, |_| Self::Current)
     }
 
-    /// Whether the client gets frames of this type. The first generation does not know these two: it replaces its state with each
-    /// ROOM_STATE anyway, and opens its peer connections with the first ICE servers that it got.
+    /// Whether the client gets frames of this type. The first generation does not know these: it replaces its state with each ROOM_STATE
+    /// anyway, opens its peer connections with the first ICE servers that it got, and has nothing to show a lock with.
     pub fn gets(self, kind: ServerFrameType) -> bool {
-        self == Self::Current || !matches!(kind, ServerFrameType::Discontinuity | ServerFrameType::IceServers)
+        use ServerFrameType::{Bans, Discontinuity, IceServers, PinChanged, RoomLocked};
+        self == Self::Current || !matches!(kind, Discontinuity | IceServers | RoomLocked | PinChanged | Bans)
     }
 
     /// Whether the client repeats a refused JOIN by itself. Otherwise it shows a party that it is not in, for ever.

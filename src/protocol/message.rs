@@ -74,6 +74,13 @@ pub enum MemberMessage {
         /// Whether the player is playing.
         playing: bool,
     },
+    /// Another PIN, or none.
+    SetPin {
+        /// The PIN as it was sent.
+        pin: Option<Box<str>>,
+    },
+    /// A request for the list of bans.
+    ListBans,
     /// A signal.
     Signal(Signal),
     /// A BROADCAST for one member.

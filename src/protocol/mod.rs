@@ -26,7 +26,7 @@ pub use frame_type::{Received, ServerFrameType};
 pub use ice::IceServer;
 pub use legacy::Generation;
 pub use message::{ClientMessage, DirectMessage, Hello, JoinFrame, MemberMessage, ResumeFrame};
-pub use server::{Line, ServerFrame, Standing};
+pub use server::{BannedUser, Line, ServerFrame, Standing};
 pub use signal::{Signal, SignalFrame, SignalKind};
 pub use snapshot::{RoomState, RoomStateParts};
 

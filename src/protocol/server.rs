@@ -4,7 +4,7 @@ use super::{Code, IceServer, RoomFrame, RoomState, ServerFrameType, SignalFrame,
 use crate::{
     clock::Millis,
     id::{ConnId, UserId},
-    room::{Json, Playback, Role, Timeline},
+    room::{Ban, Json, Playback, Role, Timeline},
 };
 
 /// The timeline, for clients that follow the clock of the room.
@@ -54,6 +54,23 @@ impl Standing {
     }
 }
 
+/// A ban, for those who may lift it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BannedUser<'a> {
+    user_id: &'a UserId,
+    username: Option<&'a str>,
+    /// Whether the ban also holds for the address.
+    by_address: bool,
+    at: Millis,
+}
+
+impl<'a> From<&'a Ban> for BannedUser<'a> {
+    fn from(Ban { user, username, origin, at }: &'a Ban) -> Self {
+        Self { user_id: user, username: username.as_deref(), by_address: origin.is_some(), at: *at }
+    }
+}
+
 /// All frames of the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
@@ -99,6 +116,9 @@ pub enum ServerFrame<'a> {
         to: &'a UserId,
         control: &'static str,
         user_id: &'static str,
+    },
+    Bans {
+        bans: Vec<BannedUser<'a>>,
     },
     IceServers {
         ice_servers: &'a [IceServer],
@@ -146,6 +166,7 @@ impl ServerFrame<'_> {
             Self::DirectMessage { .. } => ServerFrameType::Broadcast,
             Self::SyncResponse { .. } => ServerFrameType::SyncResponse,
             Self::PlaybackAck { .. } => ServerFrameType::PlaybackAck,
+            Self::Bans { .. } => ServerFrameType::Bans,
             Self::IceServers { .. } => ServerFrameType::IceServers,
             Self::Ack { .. } => ServerFrameType::Ack,
             Self::Error { .. } => ServerFrameType::Error,

@@ -10,7 +10,7 @@ use crate::{
 /// ROOM_STATE: everything that a new member needs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "docs/protocol.md has the table")]
+#[allow(missing_docs, clippy::struct_excessive_bools, reason = "docs/protocol.md has the table")]
 pub struct RoomState<'a> {
     room_id: &'a RoomId,
     url: &'a str,
@@ -19,6 +19,8 @@ pub struct RoomState<'a> {
     is_playing: bool,
     host_user_id: Option<&'a UserId>,
     guest_control_enabled: bool,
+    locked: bool,
+    pin_required: bool,
     users: Vec<Seated<'a>>,
     node_id: &'a NodeId,
     epoch: u64,
@@ -84,7 +86,7 @@ impl<'a> RoomState<'a> {
             timeline,
             gate,
             born: _,
-            pin: _,
+            pin,
             misses: _,
             attempts: _,
             lineage_hash: _,
@@ -92,6 +94,9 @@ impl<'a> RoomState<'a> {
             empty_until: _,
             kicked: _,
             pin_guard: _,
+            locked,
+            removed: _,
+            bans: _,
             unknown: _,
         } = room;
         let users = members.values().map(|member| Seated {
@@ -109,6 +114,8 @@ impl<'a> RoomState<'a> {
             is_playing: timeline.playing,
             host_user_id: room.shown_host(),
             guest_control_enabled: *guest_control,
+            locked: *locked,
+            pin_required: pin.is_some(),
             users: users.collect(),
             node_id: parts.node,
             epoch: *epoch,

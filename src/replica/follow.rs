@@ -153,7 +153,7 @@ impl<H> Replica<H> {
     fn unseat(&mut self, change: &Change, out: Out<'_, H>) {
         match change {
             Change::Left { user, reason, .. } if !self.is_disputed(user) => {
-                if let (Some(session), LeftReason::Kicked { .. }) = (self.sessions.remove(user), reason) {
+                if let Some(session) = self.sessions.remove(user).filter(|_| reason.is_removal()) {
                     out(Effect::Close { to: &session.handle, why: Close::Kicked });
                 }
             }
@@ -167,7 +167,7 @@ impl<H> Replica<H> {
         let old = std::mem::replace(&mut self.room, fresh);
         let room = &self.room;
         // A different room with the same id and another PIN is not theirs to return to.
-        let same = room.exists() && room.pin == old.pin;
+        let same = room.exists() && (room.born() == old.born() || room.pin == old.pin);
         let reborn = room.epoch != old.epoch;
         let elsewhere = |user: &UserId, conn| room.members.get(user).is_some_and(|member| member.conn != conn);
         let lost: Vec<_> = self.sessions.extract_if(|user, session| elsewhere(user, session.conn)).collect();

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, SERVER, UserId},
-    protocol::{Announcement, Frame, RoomFrame, ServerFrame, Stamp, encode},
+    protocol::{Announcement, BannedUser, Frame, RoomFrame, ServerFrame, Stamp, encode},
     room::{Action, Command, IDLE_WATCHER, Refusal, decide},
 };
 
@@ -78,6 +78,16 @@ impl<H> Replica<H> {
             timeline: (&room.timeline).into(),
             timestamp: now,
         }))
+    }
+
+    /// The BANS for the host or a co-host.
+    pub fn bans(&self, user: &UserId, conn: ConnId) -> Result<Frame, Refusal> {
+        self.handle(user, conn).ok_or(Refusal::NotJoined)?;
+        if !self.room.leads(user) {
+            return Err(Refusal::Forbidden);
+        }
+        let bans = self.room.bans.values().rev().map(BannedUser::from).collect();
+        Ok(encode(&ServerFrame::Bans { bans }))
     }
 
     /// A frame from one member to another.

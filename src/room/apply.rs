@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Change, LeftReason, Member, PinGuard, Room};
+use super::{Change, Member, PinGuard, Room};
 use crate::{clock::Millis, id::UserId};
 
 /// An odd number that spreads the bits of a [`Room::lineage_hash`] (the golden ratio, as in Fibonacci hashing).
@@ -51,17 +51,6 @@ impl Room {
         Arc::make_mut(self.pin_guard.get_or_insert_default())
     }
 
-    /// Remembers the address of a member that leaves a room with a PIN.
-    pub(super) fn part(&mut self, user: &UserId, reason: &LeftReason, at: Millis) {
-        let is_welcome = !matches!(reason, LeftReason::Kicked { .. });
-        if let Some(origin) = self.members.get(user).map(|member| member.origin)
-            && self.pin.is_some()
-            && is_welcome
-        {
-            self.guard().part(origin, at);
-        }
-    }
-
     /// Removes a member from the gate.
     pub(super) fn uncount(&mut self, user: &UserId) {
         if let Some(gate) = &mut self.gate {
@@ -69,7 +58,7 @@ impl Room {
         }
     }
 
-    pub(super) fn ban(&mut self, user: &UserId) {
+    pub(super) fn shut_out(&mut self, user: &UserId) {
         if self.kicked.len() >= Self::MAX_KICKED {
             self.kicked.remove(0);
         }

@@ -4,8 +4,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Attempts, Digest, Footprint, Gate, Guesser, Json, LeftReason, Member, Misses, Playback, Presence, Role,
-    Room, Sent, Timeline, Vacancy,
+    Attempt, Attempts, Ban, Digest, Footprint, Gate, Guesser, Json, LeftReason, Member, Misses, Playback, Presence,
+    Role, Room, Sent, Timeline, Vacancy,
 };
 use crate::{
     cbor,
@@ -224,6 +224,40 @@ pub enum Change {
         #[n(1)]
         whole_at: Millis,
     },
+    /// The room was locked, or opened again.
+    #[n(23)]
+    Locked {
+        #[n(0)]
+        locked: bool,
+        #[n(1)]
+        by: UserId,
+    },
+    /// The room has another PIN, or none.
+    #[n(24)]
+    PinSet {
+        #[n(0)]
+        pin: Option<Digest>,
+        #[n(1)]
+        by: UserId,
+    },
+    /// A user was banned. If it was here, its departure follows.
+    #[n(25)]
+    Banned {
+        #[n(0)]
+        ban: Ban,
+        #[n(1)]
+        by: UserId,
+        #[n(2)]
+        note: Option<Box<str>>,
+    },
+    /// A user who was banned or kicked may come in again.
+    #[n(26)]
+    Unbanned {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        by: UserId,
+    },
 }
 
 impl Change {
@@ -252,7 +286,20 @@ impl Change {
             | Self::PinMissed { .. }
             | Self::PinTried { .. }
             | Self::Refused { .. }
+            | Self::Locked { .. }
+            | Self::PinSet { .. }
+            | Self::Banned { .. }
+            | Self::Unbanned { .. }
             | Self::Closed => None,
+        }
+    }
+
+    /// The user whose ban changes.
+    pub fn ban(&self) -> Option<&UserId> {
+        match self {
+            Self::Banned { ban, .. } => Some(&ban.user),
+            Self::Unbanned { user, .. } => Some(user),
+            _ => None,
         }
     }
 
@@ -288,13 +335,17 @@ impl Change {
             | Self::PinMissed { .. }
             | Self::PinTried { .. }
             | Self::Refused { .. }
+            | Self::Locked { .. }
+            | Self::PinSet { .. }
+            | Self::Banned { .. }
+            | Self::Unbanned { .. }
             | Self::Closed => Footprint::Room,
         }
     }
 
     /// Whether a refused client may be admitted after it.
     pub fn makes_room(&self) -> bool {
-        matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Closed)
+        matches!(self, Self::Left { .. } | Self::Away { .. } | Self::Locked { locked: false, .. } | Self::Closed)
     }
 
     /// The approximate memory of the change, in bytes. Names are short and mostly shared, so they do not count.
@@ -322,6 +373,10 @@ impl Change {
             | Self::PinMissed { misses: _ }
             | Self::PinTried { guesser: _, whole_at: _ }
             | Self::Refused { attempt: _, attempts: _ }
+            | Self::Locked { locked: _, by: _ }
+            | Self::PinSet { pin: _, by: _ }
+            | Self::Banned { ban: _, by: _, note: _ }
+            | Self::Unbanned { user: _, by: _ }
             | Self::Closed => 0,
         };
         size_of::<Self>() + text
@@ -354,9 +409,8 @@ impl Change {
                     room.vacancy.clone_from(vacancy);
                 }
                 room.empty_until = *empty_until;
-                match reason {
-                    LeftReason::Kicked { by: _, note: _ } => room.ban(user),
-                    LeftReason::Left | LeftReason::Disconnected | LeftReason::Expired => {}
+                if let LeftReason::Kicked { by: _, note: _ } = reason {
+                    room.shut_out(user);
                 }
             }
             Self::HostChanged { host } => {
@@ -408,6 +462,10 @@ impl Change {
             Self::PinMissed { misses } => room.misses = Some(*misses),
             Self::PinTried { guesser, whole_at } => room.guard().put(guesser, *whole_at),
             Self::Refused { attempts, attempt: _ } => room.attempts = Some(*attempts),
+            Self::Locked { locked, by: _ } => room.locked = *locked,
+            Self::PinSet { pin, by: _ } => room.pin = *pin,
+            Self::Banned { ban, by: _, note: _ } => room.ban(ban),
+            Self::Unbanned { user, by: _ } => room.pardon(user),
             Self::Broadcast { by: _, event: _, data: _ } => {}
             Self::Closed => *room = Room::vacant(room.id.clone()),
         }

@@ -8,6 +8,7 @@ use crate::{clock::Millis, id::UserId};
 
 mod action;
 mod leave;
+mod moderation;
 mod playback;
 mod token;
 
@@ -58,14 +59,25 @@ fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Ch
     if let Some(seated) = room.members.get(&join.user) {
         return rejoin(room, join, seated, now);
     }
-    if room.kicked.contains(&join.user) {
+    if room.is_banned(&join.user, join.origin) {
+        return Err(Refusal::Banned);
+    }
+    if room.kicked.contains(&join.user) || room.was_removed(&join.user, join.origin) {
         return Err(Refusal::Forbidden);
+    }
+    if room.locked && !may_pass_lock(room, join, now) {
+        return Err(Refusal::RoomLocked);
     }
     check_pin(room, join, now)?;
     if room.members.len() >= policy.max_members {
         return Err(Refusal::RoomFull);
     }
     Ok(joined(room, member(join, room.next_order), join.origin, now))
+}
+
+/// A lock is against newcomers: not against a host that comes back within its time, and there is none in a room that everybody has left.
+fn may_pass_lock(room: &Room, join: &Join, now: Millis) -> bool {
+    room.members.is_empty() || takes_lead(room, &join.user, join.origin, now)
 }
 
 fn joined(room: &Room, member: Member, origin: Shown, now: Millis) -> Vec<Change> {
@@ -155,6 +167,8 @@ fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<C
         None if !room.exists() || room.kicked.contains(&member.user) || room.members.len() >= policy.max_members => {
             Vec::new()
         }
+        None if room.is_banned(&member.user, member.origin.into()) => Vec::new(),
+        None if room.was_removed(&member.user, member.origin.into()) => Vec::new(),
         None => {
             let origin = Shown::from(member.origin);
             joined(room, Member { order: room.next_order, role: Role::Member, ..member }, origin, now)

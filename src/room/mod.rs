@@ -6,6 +6,7 @@
 
 mod apply;
 mod attempt;
+mod ban;
 mod change;
 mod command;
 mod decide;
@@ -33,6 +34,7 @@ mod update;
 mod url_hosts;
 
 pub use attempt::{Attempt, Attempts};
+pub use ban::{Ban, Bans, Removal};
 pub use change::Change;
 pub use command::{Asked, Command, Join, Resume};
 pub use decide::{Action, Draft, decide};

@@ -1,7 +1,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::MAX_POSITION;
+use super::{MAX_POSITION, Room};
 use crate::clock::Millis;
 
 /// Why a room refuses a command.
@@ -48,4 +48,13 @@ pub enum Refusal {
     #[error("currentTime: is not between 0 and {MAX_POSITION}")]
     #[n(10)]
     TooFar,
+    #[error("the room is locked")]
+    #[n(11)]
+    RoomLocked,
+    #[error("banned from this room")]
+    #[n(12)]
+    Banned,
+    #[error("the room has {} bans, which is the most: lift one first", Room::MAX_BANS)]
+    #[n(13)]
+    TooManyBans,
 }

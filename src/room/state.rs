@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempts, Digest, Gate, Member, Misses, PinGuard, Policy, Role, Timeline, UnknownFields};
+use super::{Attempts, Bans, Digest, Gate, Member, Misses, PinGuard, Policy, Removal, Role, Timeline, UnknownFields};
 use crate::{
     cbor,
     clock::Millis,
@@ -85,13 +85,25 @@ pub struct Room {
     /// When an empty room is closed.
     #[n(15)]
     pub empty_until: Option<Millis>,
-    /// The kicked users, newest last, at most [`Room::MAX_KICKED`].
+    /// The users that earlier releases kicked, at most [`Room::MAX_KICKED`]: nobody may come in under these ids.
     #[n(16)]
     pub kicked: Vec<UserId>,
     /// The wrong PINs that were tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cbor(n(17), with = "cbor::shared", has_nil)]
     pub pin_guard: Option<Arc<PinGuard>>,
+    /// Whether nobody new may come in.
+    #[serde(default)]
+    #[cbor(n(18), default, skip_if = "std::ops::Not::not")]
+    pub locked: bool,
+    /// The kicked members, newest last, at most [`Room::MAX_REMOVED`].
+    #[serde(default)]
+    #[cbor(n(19), skip_if = "Vec::is_empty")]
+    pub removed: Vec<Removal>,
+    /// The bans, which have records of their own; at most [`Room::MAX_BANS`].
+    #[serde(default)]
+    #[cbor(skip)]
+    pub bans: Arc<Bans>,
     /// Fields of a later release.
     #[serde(skip)]
     #[cbor(skip)]
@@ -100,7 +112,7 @@ pub struct Room {
 
 impl Room {
     /// The number of its fields in records; its members have records of their own.
-    pub const FIELDS: u64 = 18;
+    pub const FIELDS: u64 = 20;
     /// How many kicked users a room remembers.
     pub const MAX_KICKED: usize = 64;
 
@@ -126,6 +138,9 @@ impl Room {
             empty_until: None,
             kicked: Vec::new(),
             pin_guard: None,
+            locked: false,
+            removed: Vec::new(),
+            bans: Arc::default(),
             unknown: UnknownFields::default(),
         }
     }

@@ -137,13 +137,26 @@ impl ClientSession {
         let done = match message {
             MemberMessage::Act(action) => {
                 let action = self.features.generation.meant(action);
-                let kicked = if let Action::Kick { who, .. } = &action { Some(who.clone()) } else { None };
+                let moderated = match &action {
+                    Action::Kick { who, .. } => Some((who.clone(), "kicked a member")),
+                    Action::Ban { who, .. } => Some((who.clone(), "banned a user")),
+                    Action::Unban { who } => Some((who.clone(), "lifted a ban")),
+                    _ => None,
+                };
                 let done = hub.act(seat, action).await;
-                if let (Ok(_), Some(who)) = (&done, kicked) {
-                    tracing::info!(to = %who, "kicked a member");
+                if let (Ok(_), Some((who, what))) = (&done, moderated) {
+                    tracing::info!(to = %who, "{what}");
                 }
                 done
             }
+            MemberMessage::SetPin { pin } => {
+                let pin = pin.map(|pin| self.gateway.keys.pin(&seat.room.id, &pin).now);
+                hub.act(seat, Action::SetPin { pin }).await
+            }
+            MemberMessage::ListBans => hub.bans(seat).map(|frame| {
+                self.send(frame);
+                seat.version()
+            }),
             MemberMessage::Position { position, playing } => {
                 hub.report(seat, position, playing).await.map(|()| seat.version())
             }

@@ -6,6 +6,7 @@ import { byId, setIcon, setText } from './dom.js';
 import { claimUserId, newUserId, rememberName, rememberSeat, rememberedName, rememberedSeat } from './identity.js';
 import { Invite } from './invite.js';
 import { Landing } from './landing.js';
+import { Moderation } from './moderation.js';
 import { newsWords } from './news.js';
 import { Player } from './player.js';
 import { Room } from './room.js';
@@ -133,7 +134,7 @@ connection.on('frame', (frame) => {
   calls.apply(frame);
   if (frame.type === 'ROOM_STATE') {
     showRoom(true);
-    invite.show(room.roomId, connection.seat.pin);
+    invite.show(room.roomId, connection.seat.pin, { isSecret: frame.pinRequired });
     setText(byId('room-code'), room.roomId);
     stage.refresh();
   }
@@ -176,6 +177,39 @@ byId('leave-button').addEventListener('click', () => {
 
 // ---- input ----
 
+const moderation = new Moderation({
+  parts: {
+    lock: byId('lock-room'),
+    lockSwitch: byId('lock-switch'),
+    bansButton: byId('bans-button'),
+    bansDialog: byId('bans-dialog'),
+    bansList: byId('bans-list'),
+    bansNone: byId('bans-none'),
+    pinButton: byId('pin-button'),
+    pinDialog: byId('pin-dialog'),
+    pinInput: byId('new-pin-input'),
+    banDialog: byId('ban-dialog'),
+    banText: byId('ban-text'),
+  },
+  room,
+  connection,
+  ask: (frame) => ask(frame),
+  pinSet: (pin) => knowPin(pin),
+});
+
+/** The PIN of the room from now on, as far as this page knows it. */
+function knowPin(pin, { isSecret = false } = {}) {
+  const { seat } = connection;
+  seat.pin = pin;
+  const { roomId, username, resumeToken } = seat;
+  rememberSeat({ roomId, username, pin, resumeToken });
+  invite.show(room.roomId, pin, { isSecret });
+}
+
+room.on('pin', ({ pinRequired, userId: by }) => {
+  if (by !== userId) knowPin('', { isSecret: pinRequired });
+});
+
 const ask = (frame) => connection.request(frame).catch((refusal) => toasts.say(errorWords(refusal), { kind: 'error' }));
 
 sync.on('refused', (refusal) => {
@@ -198,8 +232,11 @@ function act(action, targetUserId) {
     case 'make-member':
       ask({ type: 'SET_ROLE', targetUserId, role: action === 'make-co-host' ? 'co-host' : 'member' });
       break;
+    case 'ban':
+      moderation.confirmBan(targetUserId);
+      break;
     case 'kick':
-      setText(byId('kick-text'), `${name} will leave at once and cannot come back.`);
+      setText(byId('kick-text'), `${name} will leave at once. To keep somebody out for good, ban them instead.`);
       byId('kick-dialog').returnValue = '';
       byId('kick-dialog').dataset.target = targetUserId;
       byId('kick-dialog').showModal();

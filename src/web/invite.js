@@ -13,9 +13,10 @@ export class Invite {
     parts.copy.addEventListener('click', () => this.#copy());
   }
 
-  async show(roomId, pin) {
+  /** `isSecret`: the room has a PIN that this member does not know. */
+  async show(roomId, pin, { isSecret = false } = {}) {
     const { link, code, pinText } = this.#parts;
-    pinText.textContent = pin || 'none';
+    pinText.textContent = pin || (isSecret ? 'ask the host' : 'none');
     const known = link.dataset.room === roomId && code.textContent !== '–';
     if (!known) {
       link.dataset.room = roomId;

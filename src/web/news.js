@@ -23,6 +23,10 @@ export function newsWords(news, room) {
       return mine ? `You are ${news.username} now.` : `${news.was} is ${news.username} now.`;
     case 'guest-control':
       return news.enabled ? 'Everybody may use the remote control.' : 'The remote control is with the host.';
+    case 'locked':
+      return news.locked ? 'The room is locked: nobody new may come in.' : 'The room is open again.';
+    case 'pin':
+      return news.pinRequired ? 'The room has a new PIN.' : 'The room needs no PIN any more.';
     default:
       return null;
   }

@@ -3,7 +3,7 @@ import { Emitter } from './emitter.js';
 /**
  * The state of the room, built from the frames of the server: members, rights, url and timeline.
  *
- * Emits `change` (something to render), `news` {kind, ...} (something to tell the user), `url` {url, userId}.
+ * Emits `change` (something to render), `news` {kind, ...} (something to tell the user), `url` {url, userId}, `pin` {pinRequired, userId}.
  */
 export class Room extends Emitter {
   users = new Map();
@@ -13,12 +13,13 @@ export class Room extends Emitter {
   urlFrom = null;
   hostUserId = null;
   guestControl = false;
+  locked = false;
   iceServers = [];
   me = null;
 
   reset(me) {
     this.users = new Map();
-    Object.assign(this, { roomId: '', url: '', urlFrom: null, hostUserId: null, guestControl: false, me });
+    Object.assign(this, { roomId: '', url: '', urlFrom: null, hostUserId: null, guestControl: false, locked: false, me });
     this.emit('change');
   }
 
@@ -68,6 +69,14 @@ export class Room extends Emitter {
       this.guestControl = enabled;
       this.emit('news', { kind: 'guest-control', enabled, userId });
     },
+    ROOM_LOCKED: ({ locked, userId }) => {
+      this.locked = locked;
+      this.emit('news', { kind: 'locked', locked, userId });
+    },
+    PIN_CHANGED: ({ pinRequired, userId }) => {
+      this.emit('pin', { pinRequired, userId });
+      this.emit('news', { kind: 'pin', pinRequired, userId });
+    },
     USERNAME_UPDATED: ({ userId, username }) => {
       const user = this.users.get(userId);
       if (!user) return;
@@ -88,6 +97,7 @@ export class Room extends Emitter {
     this.roomId = frame.roomId;
     this.hostUserId = frame.hostUserId;
     this.guestControl = frame.guestControlEnabled;
+    this.locked = frame.locked;
     for (const user of this.users.values()) if (user.userId === frame.hostUserId) user.role = 'host';
     for (const userId of known.keys()) if (!this.users.has(userId)) this.emit('gone', userId);
     if (this.url !== frame.url) {

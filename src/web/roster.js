@@ -3,7 +3,7 @@ import { hue, initials } from './names.js';
 
 const ROLES = { host: 'Host', 'co-host': 'Co-host', member: '' };
 
-/** The list of members. Calls `act(action, userId)` with action rename, make-host, make-co-host, make-member or kick. */
+/** The list of members. Calls `act(action, userId)` with action rename, make-host, make-co-host, make-member, kick or ban. */
 export class Roster {
   #list;
   #room;
@@ -100,7 +100,10 @@ export class Roster {
       if (role === 'co-host') list.push(['make-member', 'Take co-host away', 'user']);
       else list.push(['make-co-host', 'Make co-host', 'star']);
     }
-    if (isHost || (isCoHost && userId !== hostUserId)) list.push(['kick', 'Remove from room', 'remove']);
+    if (isHost || (isCoHost && userId !== hostUserId)) {
+      list.push(['kick', 'Remove from room', 'leave']);
+      list.push(['ban', 'Ban from room', 'remove']);
+    }
     return list;
   }
 

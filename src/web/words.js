@@ -14,7 +14,12 @@ export function errorWords({ code, message, retryAfterMs }) {
       return `Too many wrong PINs for this room. You can try again in ${inSeconds(retryAfterMs)}.`;
     case 'room_full':
       return 'This room is full.';
+    case 'room_locked':
+      return 'This room is locked: nobody new may come in right now.';
+    case 'banned':
+      return 'You are banned from this room.';
     case 'forbidden':
+      if (message?.includes('bans')) return 'This room has as many bans as it may have. Lift one first.';
       return 'You are not allowed to do that here.';
     case 'identity_in_use':
       return 'Another person is already here under your identity.';

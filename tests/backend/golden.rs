@@ -6,12 +6,12 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use tandem::{
     backend::records::{
-        Codec, Fields, LINEAGE, NEWEST, PLAYBACK, ROOM, RecordError, SignalEnvelope, decode_entry, encode_entry,
-        encode_lineage, member_field,
+        Codec, Fields, LINEAGE, NEWEST, PLAYBACK, ROOM, RecordError, SignalEnvelope, ban_field, decode_entry,
+        encode_entry, encode_lineage, member_field,
     },
     id::NodeId,
     ledger::Entry,
-    room::{Action, Command, Digest, Gate, Member, Policy, Presence, Room, Update, Vacancy, decide},
+    room::{Action, Ban, Command, Digest, Gate, Member, Policy, Presence, Removal, Room, Update, Vacancy, decide},
 };
 
 use crate::fixture::{NOW, act, drop_socket, join, room, user};
@@ -92,6 +92,10 @@ fn signal() -> SignalEnvelope {
     SignalEnvelope { hops: 2, room: room("film night"), to: user("ben"), frame: r#"{"type":"OFFER","n":"\n"}"#.into() }
 }
 
+fn ban() -> Ban {
+    Ban { user: user("eve"), username: Some("Eve".into()), origin: Some(Digest::new([7; 32])), at: NOW }
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/backend/golden")
 }
@@ -136,11 +140,18 @@ fn every_record_that_was_ever_written_can_be_read() {
     is_written("room", &lines(&encode_fields(&codec, &sample)));
     is_written("update", &one(codec.encode_update(&sample.update)));
     is_written("signal", &one(codec.encode_signal(&signal())));
+    is_written("ban", &one(codec.encode_ban(&ban())));
     is_written("entry", &one(encode_entry(&sample.entry, &codec)));
     for (name, text) in golden("room") {
         let read =
             codec.decode_room(&room("film night"), &fields_of(&text)).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(read, sample.after, "{name}");
+    }
+    for (name, record) in values("ban") {
+        let mut fields = fields_of(&lines(&encode_fields(&codec, &sample)));
+        fields.insert(ban_field(&ban().user).into(), record);
+        let read = codec.decode_room(&sample.room.id, &fields).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(read.bans.values().collect::<Vec<_>>(), [&ban()], "{name}");
     }
     for (name, record) in values("update") {
         let read = codec.decode_update(&sample.update.room, &record).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -236,6 +247,8 @@ fn full_room(room: &Room) -> Room {
         gate: Some(gate),
         empty_until: Some(7),
         kicked: vec![user("eve")],
+        locked: true,
+        removed: vec![Removal { user: user("eve"), origin: Digest::new([8; 32]) }],
         pin_guard: serde_json::from_str(r#"{"whole_at": 1, "guessers": [], "former": []}"#).unwrap(),
         ..room.clone()
     }

@@ -21,6 +21,7 @@ mod entry;
 mod extension_settings;
 mod file;
 mod ice;
+mod moderation;
 mod page;
 mod party;
 mod playback;

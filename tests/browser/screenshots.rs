@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Takes a picture without transitions half-way and without toasts.
-async fn shoot(page: &Page, name: &str) {
+pub(crate) async fn shoot(page: &Page, name: &str) {
     let settled = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => \
                    done(document.getAnimations().length === 0 && document.querySelectorAll('.toast').length === 0))))";
     page.until("the page is calm", settled).await;

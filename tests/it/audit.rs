@@ -26,6 +26,11 @@ async fn everything() -> TestApp {
         json!({"type": "HOST_HEARTBEAT", "currentTime": 300.5, "isPlaying": false}),
         json!({"type": "POSITION_UPDATE", "currentTime": 300.5, "isPlaying": false}),
         json!({"type": "KICK", "targetUserId": "pest", "reason": "spoilers"}),
+        json!({"type": "LOCK_ROOM", "locked": true}),
+        json!({"type": "LOCK_ROOM", "locked": false}),
+        json!({"type": "SET_PIN", "pin": "846206"}),
+        json!({"type": "BAN", "targetUserId": "pest"}),
+        json!({"type": "UNBAN", "targetUserId": "pest"}),
     ] {
         host.acked(frame).await;
     }
@@ -90,7 +95,7 @@ async fn every_kind_of_change_is_there() {
     let versions: Vec<u64> = events.iter().map(|event| event["version"].as_u64().unwrap()).collect();
     assert!(versions.is_sorted() || versions.iter().rev().is_sorted(), "{versions:?}");
     let text = serde_json::to_string(&events).unwrap();
-    for secret in ["739153", "846205", "sdp-secret-text", "ice-secret-text", "resumeToken"] {
+    for secret in ["739153", "846205", "846206", "sdp-secret-text", "ice-secret-text", "resumeToken"] {
         assert!(!text.contains(secret), "{secret} is in the ledger");
     }
     let play = events.iter().find(|event| event["event_type"] == "PLAY_PAUSE").unwrap();

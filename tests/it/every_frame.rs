@@ -6,11 +6,12 @@ use serde_json::{Value, value::RawValue};
 use tandem::{
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::{
-        ClientFrameType, Code, Generation, IceServer, RoomState, RoomStateParts, ServerFrame, ServerFrameType,
-        SignalFrame, SignalKind, Stamp, announce, decode, encode,
+        BannedUser, ClientFrameType, Code, Generation, IceServer, RoomState, RoomStateParts, ServerFrame,
+        ServerFrameType, SignalFrame, SignalKind, Stamp, announce, decode, encode,
     },
     room::{
-        Change, Digest, Gate, Json, LeftReason, Member, Playback, Presence, Role, Room, Sent, Timeline, UnknownFields,
+        Ban, Change, Digest, Gate, Json, LeftReason, Member, Playback, Presence, Role, Room, Sent, Timeline,
+        UnknownFields,
     },
 };
 
@@ -43,6 +44,10 @@ fn changes(ana: &UserId, member: &Member) -> Vec<Change> {
         left(LeftReason::Disconnected),
         left(LeftReason::Expired),
         left(LeftReason::Kicked { by: ana.clone(), note: Some("noise".into()) }),
+        left(LeftReason::Removed { by: ana.clone(), note: None }),
+        Change::Locked { locked: true, by: ana.clone() },
+        Change::PinSet { pin: Some(Digest::new([3; 32])), by: ana.clone() },
+        Change::Unbanned { user: ana.clone(), by: ana.clone() },
         Change::HostChanged { host: ana.clone() },
         Change::RoleChanged { user: ana.clone(), role: Role::CoHost, by: ana.clone() },
         Change::GuestControl { enabled: true, by: ana.clone() },
@@ -138,6 +143,9 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
     }
     let timeline = (&Timeline::start(NOW)).into();
     let (id, ice_servers) = (json("\"x\""), ice());
+    let ban =
+        |origin: Option<Digest>| Ban { user: ana.clone(), username: origin.map(|_| "Ana".into()), origin, at: NOW };
+    let bans = [ban(None), ban(Some(Digest::new([1; 32])))];
     let session = member.conn;
     let mut frames = vec![
         ServerFrame::Resumed {
@@ -171,6 +179,8 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
             timeline,
             timestamp: NOW,
         },
+        ServerFrame::Bans { bans: bans.iter().map(BannedUser::from).collect() },
+        ServerFrame::Bans { bans: Vec::new() },
         ServerFrame::IceServers { ice_servers: &ice_servers },
         ServerFrame::Ack { id: &id, version: 9 },
         ServerFrame::Pong { timestamp: NOW, t0: None, t1: None, t2: None },
@@ -214,7 +224,7 @@ fn each_type_is_understood() {
     let fields = concat!(
         r#""roomId":"r","userId":"u","resumeToken":"t","epoch":1,"version":1,"currentTime":1,"isPlaying":true,"targetTime":1,"#,
         r#""control":"play","url":"https://a.example/","to":"v","offer":{},"answer":{},"candidate":{},"event":"e","#,
-        r#""enabled":true,"targetUserId":"v","role":"co-host","username":"n""#
+        r#""enabled":true,"targetUserId":"v","role":"co-host","username":"n","pin":"1","locked":true"#
     );
     for kind in ClientFrameType::ALL {
         let text = format!(r#"{{"type":"{}",{fields}}}"#, kind.as_str());

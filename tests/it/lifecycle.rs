@@ -280,3 +280,39 @@ async fn a_restart_is_in_the_ledger() {
     let left = app.audit(&["--room", "room", "--type", "USER_LEFT"]).await;
     assert_eq!(left.iter().map(|event| &event["user_id"]).collect::<Vec<_>>(), ["ana", "ben"]);
 }
+
+#[tokio::test]
+async fn a_ban_and_a_lock_outlive_a_kill() {
+    let mut app = TestApp::start_with(&[("TRUST_PROXY_HOPS", "1")]).await;
+    let (mut host, state) = Client::join_with(&app, "room", "host", json!({"features": ["resume"]})).await;
+    let mut pest = Client::connect_from(&app, "203.0.113.1").await;
+    pest.enter("room", "pest", json!({"features": []})).await;
+    for frame in [
+        json!({"type": "BAN", "targetUserId": "pest"}),
+        json!({"type": "BAN", "targetUserId": "pardoned"}),
+        json!({"type": "UNBAN", "targetUserId": "pardoned"}),
+        json!({"type": "LOCK_ROOM", "locked": true}),
+    ] {
+        host.acked(frame).await;
+    }
+    app.audit_until(&["--room", "room", "--type", "ROOM_LOCKED"], 1).await;
+    app.kill9().await;
+    let app = app.restart().await;
+    for (address, user, code) in [
+        ("203.0.113.9", "pest", "banned"),
+        ("203.0.113.1", "another", "banned"),
+        ("203.0.113.9", "pardoned", "room_locked"),
+    ] {
+        let mut client = Client::connect_from(&app, address).await;
+        client.send_join("room", user, json!({"features": []})).await;
+        client.expect_error(code).await;
+    }
+    let mut host = Client::connect(&app).await;
+    let token = json!({"features": ["resume"], "resumeToken": state["resumeToken"]});
+    let state = host.enter("room", "host", token).await;
+    assert_eq!((&state["locked"], state.users()), (&json!(true), vec!["host"]));
+    host.acked(json!({"type": "UNBAN", "targetUserId": "pest"})).await;
+    host.acked(json!({"type": "LOCK_ROOM", "locked": false})).await;
+    pest = Client::connect_from(&app, "203.0.113.1").await;
+    pest.enter("room", "pest", json!({"features": []})).await;
+}

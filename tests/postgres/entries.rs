@@ -42,6 +42,7 @@ pub fn state(version: u64) -> RoomState {
         guest_control: true,
         pin: Some(digest(2)),
         empty_until: None,
+        locked: true,
         film: Film::from(&timeline(version)),
     }
 }

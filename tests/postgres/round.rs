@@ -6,8 +6,11 @@ use serde_json::{Value, json, to_value};
 use tandem::{
     clock::{Clock, Millis},
     id::{NodeId, UserId},
-    ledger::{Entry, Writer, restore},
-    room::{Change, Gate, Member, Members, Playback, Policy, Presence, Room, Timeline, UnknownFields, Update, Vacancy},
+    ledger::{Entry, RoomRow, Writer, restore},
+    room::{
+        Ban, Change, Gate, Member, Members, Playback, Policy, Presence, Removal, Room, Timeline, UnknownFields, Update,
+        Vacancy,
+    },
 };
 
 use crate::{
@@ -44,6 +47,15 @@ fn full(now: Millis) -> Room {
         empty_until: Some(now + 3_600_000),
         kicked: vec![user("eve")],
         pin_guard: serde_json::from_value(json!({"whole_at": 9, "guessers": [], "former": []})).unwrap(),
+        locked: true,
+        removed: vec![Removal { user: user("eve"), origin: digest(6) }],
+        bans: Arc::new(
+            [("eve", Some(digest(7)), 1), ("mallory", None, 2)]
+                .map(|(name, origin, at)| {
+                    (user(name), Ban { user: user(name), username: Some("E".into()), origin, at })
+                })
+                .into(),
+        ),
         unknown: vec![0x18, 0x63, 1].into(),
     };
     assert_all_set(&full, &Room::vacant(room("another")));
@@ -63,6 +75,7 @@ fn come_back(room: &Room, restored: &Room) -> Room {
         gate: None,
         kicked: Vec::new(),
         pin_guard: None,
+        removed: Vec::new(),
         unknown: UnknownFields::default(),
         ..room.clone()
     }
@@ -82,7 +95,9 @@ fn entry_of(room: &Room, at: Millis) -> Entry {
     let Timeline { position, playing, rate, .. } = room.timeline;
     let playback = Playback { position, playing, rate };
     let moved = Change::Corrected { by: UserId::parse("ana").unwrap(), playback };
-    let changes = room.members.values().map(back).chain([moved]).collect();
+    let by = UserId::parse("ana").unwrap();
+    let ban = |ban: &Ban| Change::Banned { ban: ban.clone(), by: by.clone(), note: None };
+    let changes = room.members.values().map(back).chain(room.bans.values().map(ban)).chain([moved]).collect();
     let update = Arc::new(Update { room: room.id.clone(), epoch: room.epoch, base: room.version, at, changes });
     Entry::new(&update, &NodeId::parse("node").unwrap(), room).unwrap()
 }
@@ -136,7 +151,8 @@ fn in_postgresql() {
             database.write(&[entry]).await.unwrap();
             database.recall(&entry.update.room).await.unwrap().unwrap()
         });
-        assert_eq!(row, entry.row());
+        // Bans are rows of their own.
+        assert_eq!(row, RoomRow { bans: Arc::clone(&row.bans), ..entry.row() });
         row.into_room(&policy, now).unwrap()
     };
     let room = full(now);
@@ -174,6 +190,7 @@ fn both_databases_have_the_same_columns() {
         ("rooms", &["film_version", "state_version"]),
         // Entries may come in any order there.
         ("users", &["epoch", "version"]),
+        ("room_bans", &[]),
     ] {
         let mut select = sqlite.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
         let mut here: BTreeSet<String> =

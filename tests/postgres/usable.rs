@@ -119,14 +119,18 @@ fn each_right_that_is_missing_is_named() {
         ("SELECT on the table room_events", "SELECT ON room_events"),
         ("SELECT on the table rooms", "SELECT ON rooms"),
         ("SELECT on the table users", "SELECT ON users"),
+        ("SELECT on the table room_bans", "SELECT ON room_bans"),
         ("SELECT on the table dead_letters", "SELECT ON dead_letters"),
         ("SELECT on the table schema_migrations", "SELECT ON schema_migrations"),
         ("INSERT on the table room_events", "INSERT ON room_events"),
         ("INSERT on the table rooms", "INSERT ON rooms"),
         ("INSERT on the table users", "INSERT ON users"),
+        ("INSERT on the table room_bans", "INSERT ON room_bans"),
         ("INSERT on the table dead_letters", "INSERT ON dead_letters"),
         ("UPDATE on the table rooms", "UPDATE ON rooms"),
         ("UPDATE on the table users", "UPDATE ON users"),
+        ("UPDATE on the table room_bans", "UPDATE ON room_bans"),
+        ("DELETE on the table room_bans", "DELETE ON room_bans"),
     ];
     let owner = "ownership of the table room_events";
     until("all are named", || {

@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+mod moderation;
 mod properties;
 mod rules;
 mod world;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use tandem::{
     id::UserId,
-    room::{Change, Command, LeftReason, Refusal, Role, Room, Update, next_due},
+    room::{Ban, Change, Command, LeftReason, Refusal, Removal, Role, Room, Update, next_due},
 };
 
 use crate::world::{Op, World, op};
@@ -33,7 +33,9 @@ fn check_shape(room: &Room) {
     }
     let orders: Vec<_> = room.members.values().map(|member| member.order).collect();
     assert!(orders.windows(2).all(|pair| pair[0] < pair[1]), "members stand in the order in which they came");
-    assert!(room.kicked.len() <= Room::MAX_KICKED);
+    assert!(room.removed.len() <= Room::MAX_REMOVED && room.bans.len() <= Room::MAX_BANS);
+    assert!(room.kicked.is_empty(), "only earlier releases shut an id out");
+    assert!(room.members.keys().all(|user| !room.bans.contains_key(user)), "nobody who is banned is here");
 }
 
 /// Whether a user may control the player, written independently of the core.
@@ -48,13 +50,17 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
             Change::PlayPause { by, .. } | Change::Sought { by, .. } | Change::UrlChanged { by, .. } => {
                 assert!(controls(before, by), "nobody unauthorised moves playback: {change:?}");
             }
+            Change::Locked { by, .. } | Change::Banned { by, .. } | Change::Unbanned { by, .. } => {
+                assert!(before.leads(by), "only leaders moderate");
+            }
+            Change::PinSet { by, .. } => assert!(before.is_host(by), "only the host sets a PIN"),
             Change::Heartbeat { by, .. } => assert!(before.leads(by), "only leaders set the pace"),
             Change::Corrected { by, .. } => assert!(before.is_host(by), "only the host is believed"),
             Change::Released { timeline, .. } => {
                 let sought = changes.iter().any(|change| matches!(change, Change::Sought { .. }));
                 assert!(sought || *timeline == before.timeline, "opening a gate moves nothing");
             }
-            Change::Left { reason: LeftReason::Kicked { by, .. }, user, .. } => {
+            Change::Left { reason: LeftReason::Removed { by, .. }, user, .. } => {
                 assert!(before.leads(by) && !before.is_host(user));
             }
             Change::Joined { member, .. } if before.exists() => {
@@ -75,7 +81,10 @@ fn check_rights(before: &Room, world: &World, command: &Command, changes: &[Chan
                     Command::Reattach(old) => assert!(old.conn == member.conn && old.user == member.user),
                     _ => panic!("only a JOIN lets anybody in"),
                 }
-                assert!(!before.kicked.contains(&member.user), "nobody who was kicked comes back");
+                let is_removed = |removal: &Removal| removal.user == member.user && removal.origin == member.origin;
+                assert!(!before.removed.iter().any(is_removed), "nobody who was kicked comes back from there");
+                let is_banned = |ban: &Ban| ban.user == member.user || ban.origin == Some(member.origin);
+                assert!(!before.bans.values().any(is_banned), "nor anybody who is banned");
                 assert!(before.members.len() < world.policy.max_members);
             }
             Change::Rejoined { member, .. } | Change::Back { member, .. } => {

@@ -40,6 +40,10 @@ pub enum Act {
     Transfer(u8),
     Role(u8, bool),
     Kick(u8),
+    Lock(bool),
+    SetPin(Option<u8>),
+    Ban(u8),
+    Unban(u8),
     Broadcast,
 }
 
@@ -73,6 +77,10 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..5_u8).prop_map(Act::Transfer),
         1 => (0..5_u8, any::<bool>()).prop_map(|(user, up)| Act::Role(user, up)),
         1 => (0..5_u8).prop_map(Act::Kick),
+        1 => any::<bool>().prop_map(Act::Lock),
+        1 => prop::option::of(0..2_u8).prop_map(Act::SetPin),
+        1 => (0..6_u8).prop_map(Act::Ban),
+        1 => (0..6_u8).prop_map(Act::Unban),
         1 => Just(Act::Broadcast),
     ]
 }
@@ -195,6 +203,10 @@ impl World {
             Act::Transfer(to) => Action::TransferHost { to: user(*to) },
             Act::Role(to, up) => Action::SetRole { to: user(*to), role: if *up { Role::CoHost } else { Role::Member } },
             Act::Kick(who) => Action::Kick { who: user(*who), note: None },
+            Act::Lock(locked) => Action::LockRoom { locked: *locked },
+            Act::SetPin(pin) => Action::SetPin { pin: pin.map(digest) },
+            Act::Ban(who) => Action::Ban { who: user(*who), note: None },
+            Act::Unban(who) => Action::Unban { who: user(*who) },
             Act::Broadcast => Action::Broadcast { event: "x".into(), data: None },
         }
     }

@@ -14,6 +14,7 @@
 //! | room | a map without the members |
 //! | playback | an update, the last one that changed nothing but the playback |
 //! | member | the node of its socket, or nothing while it is away, a line feed, a map. `keep.lua` reads the node |
+//! | ban | an array |
 //! | update | `[epoch, base, at - epoch, changes]`; the key or the channel names the room |
 //! | signal to a node | `[hops, room, user, frame]` |
 //! | question to a node | `?`, JSON |
@@ -28,7 +29,7 @@ mod update;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use entry::{decode_entry, encode_entry, encode_entry_head};
-pub use room::{Fields, LINEAGE, PLAYBACK, ROOM, encode_lineage, member_field, raw_position};
+pub use room::{Fields, LINEAGE, PLAYBACK, ROOM, ban_field, encode_lineage, member_field, raw_position};
 pub use signal::SignalEnvelope;
 pub use update::UpdateHead;
 

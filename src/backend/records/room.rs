@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Codec, RecordError, open_map};
 use crate::{
     id::{RoomId, UserId},
-    room::{Footprint, Member, Room, Update},
+    room::{Ban, Bans, Footprint, Member, Room, Update},
 };
 
 /// The field of a room without its members.
@@ -18,6 +18,11 @@ const CLOSED: &str = "c";
 /// The name of the field of a member.
 pub fn member_field(user: &UserId) -> String {
     format!("m:{user}")
+}
+
+/// The name of the field of a ban.
+pub fn ban_field(user: &UserId) -> String {
+    format!("b:{user}")
 }
 
 /// The fields of a hash in Redis.
@@ -65,6 +70,21 @@ impl Codec {
         Ok(record)
     }
 
+    /// Encodes a ban.
+    pub fn encode_ban(&self, ban: &Ban) -> Vec<u8> {
+        let mut record = self.begin();
+        open_map::append(ban, &mut record);
+        record
+    }
+
+    fn decode_bans(&self, fields: &Fields) -> Result<Bans, RecordError> {
+        let records = fields.iter().filter(|(field, _)| field.starts_with(b"b:"));
+        let bans = records.map(|(_, record)| Ok(minicbor::decode(self.open(record)?)?));
+        let mut bans: Vec<Ban> = bans.collect::<Result<_, RecordError>>()?;
+        bans.sort_unstable_by(|one, other| (one.at, &one.user).cmp(&(other.at, &other.user)));
+        Ok(bans.into_iter().map(|ban| (ban.user.clone(), ban)).collect())
+    }
+
     fn decode_member(&self, record: &[u8]) -> Result<Member, RecordError> {
         let rest = self.open(record)?;
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or(RecordError::Header)?;
@@ -95,6 +115,7 @@ impl Codec {
         let lineage = fields.get(LINEAGE.as_bytes()).zip(fields.get(b"v".as_slice()));
         let lineage = lineage.and_then(|(field, version)| decode_lineage(field, version));
         room.lineage_hash = lineage.ok_or(RecordError::Position)?;
+        room.bans = Arc::new(self.decode_bans(fields)?);
         let mut members = Vec::new();
         for (field, text) in fields.iter().filter(|(field, _)| field.starts_with(b"m:")) {
             let member = self.decode_member(text)?;

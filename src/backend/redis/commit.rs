@@ -6,7 +6,9 @@ use super::node::RedisNode;
 use crate::{
     backend::{
         Due, Proposal, Retention,
-        records::{LINEAGE, ROOM, RecordError, encode_entry, encode_entry_head, encode_lineage, member_field},
+        records::{
+            LINEAGE, ROOM, RecordError, ban_field, encode_entry, encode_entry_head, encode_lineage, member_field,
+        },
     },
     id::RoomId,
     room::{Change, Footprint, Room},
@@ -140,6 +142,12 @@ impl RedisNode {
                 None => unset.push(member_field(user).into_bytes()),
             }
         }
+        for user in update.changes.iter().filter_map(Change::ban) {
+            match after.bans.get(user) {
+                Some(ban) => fields.extend([ban_field(user).into_bytes(), self.codec.encode_ban(ban)]),
+                None => unset.push(ban_field(user).into_bytes()),
+            }
+        }
         optional.flag('r', [text(&self.retention.room), text(&(fields.len() / 2))]);
         optional.args.extend(fields);
         if !unset.is_empty() {
@@ -168,6 +176,9 @@ impl RedisNode {
         call.arg(ROOM).arg(self.codec.encode_room(room)?);
         for member in room.members.values() {
             call.arg(member_field(&member.user)).arg(self.codec.encode_member(member)?);
+        }
+        for ban in room.bans.values() {
+            call.arg(ban_field(&ban.user)).arg(self.codec.encode_ban(ban));
         }
         Ok(call)
     }

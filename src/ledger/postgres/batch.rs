@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{
     Database, LedgerError, Lock,
+    bans::project_bans,
     events::{Means, events_of, write_events},
     partition::Month,
     rooms::project_rooms,
@@ -17,7 +18,7 @@ use crate::{
 };
 
 impl Database {
-    /// Writes entries in one transaction: their events, and the rows of `rooms` and `users`. Entries that were written before, or that
+    /// Writes entries in one transaction: their events, and the rows of `rooms`, `users` and `room_bans`. Entries that were written before, or that
     /// arrive in another order, change nothing. Returns the number of new events.
     pub async fn write(&self, entries: &[&Entry]) -> Result<u64, LedgerError> {
         let events = events_of(entries);
@@ -57,14 +58,15 @@ impl Database {
     }
 }
 
-/// Writes the rows of `rooms` and `users`. Two workers may have the same rooms, and change rows in whatever order PostgreSQL chooses: with the
+/// Writes the rows of `rooms`, `users` and `room_bans`. Two workers may have the same rooms, and change rows in whatever order PostgreSQL chooses: with the
 /// lock they do it one after the other, and not in a deadlock.
 pub(super) async fn project(step: &Transaction<'_>, entries: &[&Entry]) -> Result<(), LedgerError> {
     let lock = format!("SELECT pg_advisory_xact_lock({})", Lock::Rows.key());
     let lock = async { Ok(step.batch_execute(&lock).await?) };
     // Sent without waiting for the lock. The rest waits, because of several errors only the first one says what is wrong.
     tokio::try_join!(lock, project_rooms(step, entries))?;
-    project_users(step, entries).await
+    project_users(step, entries).await?;
+    project_bans(step, entries).await
 }
 
 /// Converts a time to the type of the database.

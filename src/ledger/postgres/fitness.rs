@@ -42,17 +42,20 @@ pub enum Unfit {
 }
 
 /// A right on tables, and the processes that need it. A table that does not exist yet requires nothing.
-const TABLES: [(&[Duty], &str, &[&str]); 6] = [
-    (&[Duty::Node], "SELECT", &["rooms"]),
-    (&[Duty::Worker], "SELECT", &["room_events", "rooms", "users", "dead_letters", "schema_migrations"]),
-    (&[Duty::Worker], "INSERT", &["room_events", "rooms", "users", "dead_letters"]),
-    (&[Duty::Worker], "UPDATE", &["rooms", "users"]),
+const TABLES: [(&[Duty], &str, &[&str]); 7] = [
+    (&[Duty::Node], "SELECT", &["rooms", "room_bans"]),
+    (&[Duty::Worker], "SELECT", &["room_events", "rooms", "users", "room_bans", "dead_letters", "schema_migrations"]),
+    (&[Duty::Worker], "INSERT", &["room_events", "rooms", "users", "room_bans", "dead_letters"]),
+    (&[Duty::Worker], "UPDATE", &["rooms", "users", "room_bans"]),
+    (&[Duty::Worker], "DELETE", &["room_bans"]),
     (&[Duty::Migrate], "SELECT", &["schema_migrations"]),
     (&[Duty::Migrate], "INSERT", &["schema_migrations"]),
 ];
 /// Tables that the user must own.
-const OWNED: [(&[Duty], &[&str]); 2] =
-    [(&[Duty::Worker], &["room_events"]), (&[Duty::Migrate], &["room_events", "rooms", "users", "dead_letters"])];
+const OWNED: [(&[Duty], &[&str]); 2] = [
+    (&[Duty::Worker], &["room_events"]),
+    (&[Duty::Migrate], &["room_events", "rooms", "users", "room_bans", "dead_letters"]),
+];
 
 /// The query that returns one row for each missing right.
 fn question(duty: Duty) -> String {

@@ -49,7 +49,8 @@ impl Database {
         let user = person.user.as_str();
         let mut found = Erased {
             events: self.count("SELECT count(*) FROM room_events WHERE user_id = $1", user).await?,
-            users: self.count("SELECT count(*) FROM users WHERE id = $1", user).await?,
+            users: self.count("SELECT count(*) FROM users WHERE id = $1", user).await?
+                + self.count("SELECT count(*) FROM room_bans WHERE user_id = $1", user).await?,
             rooms: self.count("SELECT count(*) FROM rooms WHERE host_user_id = $1", user).await?,
             dead_letters: self.dead_letters_of(person).await?.len() as u64,
             ..Erased::default()
@@ -77,6 +78,13 @@ impl Database {
         erased.users = self
             .change(
                 "DELETE FROM users WHERE id = $1 AND room_id IN (SELECT room_id FROM users WHERE id = $1 LIMIT $2)",
+                user,
+            )
+            .await?;
+        erased.users += self
+            .change(
+                "DELETE FROM room_bans WHERE user_id = $1
+                     AND room_id IN (SELECT room_id FROM room_bans WHERE user_id = $1 LIMIT $2)",
                 user,
             )
             .await?;

@@ -1,5 +1,6 @@
 //! The ledger of a cluster, in PostgreSQL: the [`Database`], with one file for each of its operations.
 
+mod bans;
 mod batch;
 mod database;
 mod dead;

@@ -1,6 +1,6 @@
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use super::{Database, LedgerError};
+use super::{Database, LedgerError, bans::select_bans};
 use crate::{
     id::RoomId,
     ledger::{
@@ -24,11 +24,14 @@ impl Database {
         let client = self.lend().await?;
         let work = async {
             let select = client.prepare_cached(&SELECT).await?;
-            Ok(client.query_opt(&select, &[&room.as_str()]).await?)
+            let row = client.query_opt(&select, &[&room.as_str()]).await?;
+            let bans = if row.is_some() { select_bans(&client, room).await? } else { Arc::default() };
+            Ok((row, bans))
         };
         let outcome = self.within(work).await;
-        let Some(row) = self.return_client(client, outcome)? else { return Ok(None) };
+        let (row, bans) = self.return_client(client, outcome)?;
+        let Some(row) = row else { return Ok(None) };
         let archived = false;
-        RoomRow::read(&row, (archived,))
+        RoomRow::read(&row, (archived, bans))
     }
 }

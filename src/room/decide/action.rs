@@ -1,10 +1,10 @@
 //! The actions of members, and the rights that they need.
 
-use super::{leave, playback};
+use super::{leave, moderation, playback};
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Json, LeftReason, Policy, Refusal, Role, Room, UrlTime},
+    room::{Change, Digest, Json, LeftReason, Policy, Refusal, Role, Room, UrlTime},
 };
 
 /// The actions of members. Positions are in seconds; `event` is the clock of the sender, unchanged.
@@ -37,6 +37,14 @@ pub enum Action {
     SetRole { to: UserId, role: Role },
     /// Kick a member.
     Kick { who: UserId, note: Option<Box<str>> },
+    /// Let nobody new in, or again.
+    LockRoom { locked: bool },
+    /// Give the room another PIN, or none.
+    SetPin { pin: Option<Digest> },
+    /// Ban a user.
+    Ban { who: UserId, note: Option<Box<str>> },
+    /// Let a user in again who was banned or kicked.
+    Unban { who: UserId },
     /// Send a message of the application to all members.
     Broadcast { event: Box<str>, data: Option<Json> },
 }
@@ -71,6 +79,10 @@ pub(super) fn act(
         Action::TransferHost { to } => transfer_host(room, user, to),
         Action::SetRole { to, role } => set_role(room, user, to, *role),
         Action::Kick { who, note } => kick(room, user, who, note.clone(), policy, now),
+        Action::LockRoom { locked } => moderation::lock(room, user, *locked),
+        Action::SetPin { pin } => moderation::set_pin(room, user, *pin),
+        Action::Ban { who, note } => moderation::ban(room, user, who, note.clone(), policy, now),
+        Action::Unban { who } => moderation::unban(room, user, who),
         Action::Broadcast { event, data } => {
             Ok(vec![Change::Broadcast { by: user.clone(), event: event.clone(), data: data.clone() }])
         }
@@ -104,10 +116,10 @@ fn kick(
 ) -> Result<Vec<Change>, Refusal> {
     allow(room.leads(by) && by != who && !room.is_host(who))?;
     require(room, who)?;
-    Ok(leave(room, who, LeftReason::Kicked { by: by.clone(), note }, policy, now))
+    Ok(leave(room, who, LeftReason::Removed { by: by.clone(), note }, policy, now))
 }
 
-fn allow(allowed: bool) -> Result<(), Refusal> {
+pub(super) fn allow(allowed: bool) -> Result<(), Refusal> {
     if allowed { Ok(()) } else { Err(Refusal::Forbidden) }
 }
 

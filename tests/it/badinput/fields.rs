@@ -114,11 +114,16 @@ fn cases() -> Vec<Case> {
     all.push(case(valid, "to", false, &[&no_text, &no_id]));
     let valid = json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": true});
     all.push(case(valid, "enabled", true, &[&no_bool]));
-    for kind in ["TRANSFER_HOST", "KICK", "SET_ROLE"] {
+    let valid = json!({"type": "LOCK_ROOM", "locked": true});
+    all.push(case(valid, "locked", true, &[&no_bool]));
+    // Null is a PIN, too: none. So the field must be there, and the frame is looked at without it elsewhere.
+    let valid = json!({"type": "SET_PIN", "pin": "1"});
+    all.push(case(valid, "pin", false, &[&no_text, &vec![json!("1".repeat(65))]]));
+    for kind in ["TRANSFER_HOST", "KICK", "BAN", "UNBAN", "SET_ROLE"] {
         let valid = json!({"type": kind, "targetUserId": "guest", "role": "co-host", "reason": "r"});
         all.push(case(valid.clone(), "targetUserId", true, &[&no_text, &no_id]));
         match kind {
-            "KICK" => all.push(case(valid, "reason", false, &[&no_reason])),
+            "KICK" | "BAN" => all.push(case(valid, "reason", false, &[&no_reason])),
             "SET_ROLE" => {
                 all.push(case(valid, "role", true, &[&no_text, &list(json!(["host", "owner", "", "CO-HOST"]))]));
             }
@@ -200,7 +205,7 @@ async fn an_error_names_the_field() {
 }
 
 /// Frames of these types have no field that must be of a type.
-const WITHOUT_FIELDS: [&str; 3] = ["LEAVE", "SYNC_RESPONSE", "SYNC_PLAYBACK"];
+const WITHOUT_FIELDS: [&str; 4] = ["LEAVE", "LIST_BANS", "SYNC_RESPONSE", "SYNC_PLAYBACK"];
 
 #[test]
 fn every_type_has_a_case() {

@@ -6,6 +6,7 @@ mod directed;
 mod extension;
 mod gate;
 mod legacy_fixes;
+mod moderation;
 mod party;
 mod pin;
 mod protocol;

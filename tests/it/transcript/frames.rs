@@ -39,6 +39,13 @@ pub(super) fn valid() -> Vec<Value> {
         json!({"type": "TOGGLE_GUEST_CONTROL", "enabled": true}),
         json!({"type": "SET_ROLE", "targetUserId": "ben", "role": "co-host"}),
         json!({"type": "SET_ROLE", "targetUserId": "ben", "role": "member"}),
+        json!({"type": "LOCK_ROOM", "locked": true}),
+        json!({"type": "LOCK_ROOM", "locked": false}),
+        json!({"type": "SET_PIN", "pin": "654321"}),
+        json!({"type": "SET_PIN", "pin": null}),
+        json!({"type": "BAN", "targetUserId": "eve", "reason": "spoilers"}),
+        json!({"type": "LIST_BANS"}),
+        json!({"type": "UNBAN", "targetUserId": "eve"}),
         json!({"type": "TRANSFER_HOST", "targetUserId": "ben"}),
     ]
 }

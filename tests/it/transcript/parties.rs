@@ -159,5 +159,10 @@ async fn rights() {
     stage.says_and_ends("ben", json!({"type": "KICK", "targetUserId": "cem"}), &["cem"]).await;
     stage.connect("cem").await;
     stage.says("cem", join("room", "cem", &json!({"features": [], "id": "again"}))).await;
+    stage.says("ben", marked(json!({"type": "LOCK_ROOM", "locked": true}), json!("lock"))).await;
+    stage.connect("dan").await;
+    stage.says("dan", join("room", "dan", &json!({"features": [], "id": "late"}))).await;
+    stage.says("ben", marked(json!({"type": "BAN", "targetUserId": "dan"}), json!("ban"))).await;
+    stage.says("dan", join("room", "dan", &json!({"features": [], "id": "banned"}))).await;
     stage.compare("rights");
 }

@@ -129,7 +129,9 @@ impl Court<'_> {
             !ear.heard.is_empty()
                 && steps.iter().all(|step| {
                     step.told.iter().any(|told| {
-                        told.is_for(&ear.user) && !told.is_optional(&ear.user) && !ear.heard.contains(&told.frame)
+                        told.is_for(&ear.user)
+                            && !told.is_optional(&ear.user, ear.modern)
+                            && !ear.heard.contains(&told.frame)
                     })
                 })
         });
@@ -137,7 +139,7 @@ impl Court<'_> {
             self.find(Crime::Lost, at, format!("{who} got a part of version {last} only"));
         }
         for version in last + 1..until {
-            match self.truth.is_silent((epoch, version), &ear.user) {
+            match self.truth.is_silent((epoch, version), &ear.user, ear.modern) {
                 Some(true) => {}
                 Some(false) => {
                     let kinds: Vec<_> = self.truth.steps[&(epoch, version)]

@@ -29,10 +29,12 @@ impl Told {
         }
     }
 
-    /// Whether a member may miss it: a heartbeat that a newer one replaced, or what a frame says of the member itself.
-    pub(super) fn is_optional(&self, user: &UserId) -> bool {
+    /// Whether a member may miss it: a heartbeat that a newer one replaced, what a frame says of the member itself, or what clients of the first
+    /// generation do not get.
+    pub(super) fn is_optional(&self, user: &UserId, modern: bool) -> bool {
         match self.kind.as_str() {
             "HOST_HEARTBEAT" => true,
+            "ROOM_LOCKED" | "PIN_CHANGED" => !modern,
             "USER_LEFT" | "MEMBER_AWAY" | "MEMBER_BACK" => self.frame["userId"] == user.as_str(),
             _ => false,
         }
@@ -79,9 +81,9 @@ impl<'a> Truth<'a> {
     }
 
     /// Whether a member may have been told nothing of a version.
-    pub(super) fn is_silent(&self, point: (u64, u64), user: &UserId) -> Option<bool> {
+    pub(super) fn is_silent(&self, point: (u64, u64), user: &UserId, modern: bool) -> Option<bool> {
         let steps = self.steps.get(&point)?;
-        let silent = |step: &Step| step.told.iter().all(|told| !told.is_for(user) || told.is_optional(user));
+        let silent = |step: &Step| step.told.iter().all(|told| !told.is_for(user) || told.is_optional(user, modern));
         Some(steps.iter().any(silent))
     }
 }
