@@ -27,7 +27,7 @@ const SCARCE_CODES: Millis = 10_000;
 
 /// What an account may hold in any case.
 fn least(capacity: u64) -> u64 {
-    if capacity < INDIVISIBLE { capacity } else { LEAST.min(capacity / 2) }
+    if capacity < INDIVISIBLE { u64::MAX } else { LEAST.min(capacity / 2) }
 }
 
 /// What one client uses of this node.

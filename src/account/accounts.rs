@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn what_there_is_little_of_is_not_divided() {
+        let capacity = Load { sockets: 2, connections: 63, rooms: 64 };
+        let few = Accounts::new(capacity, true, Caps::default(), Arc::new(Metrics::new("a")));
+        let account = of(&few, 1);
+        // What refuses is the capacity itself, and says so.
+        assert_eq!(take(&account, Resource::Sockets, 5).1, None);
+        assert_eq!(take(&account, Resource::Connections, 100).1, None);
+        assert_eq!(take(&account, Resource::Rooms, 100).0.len(), 32);
+    }
+
+    #[test]
     fn without_shares_and_for_a_proxy_only_caps_count() {
         let off = accounts(false, &["sockets=700"]);
         assert_eq!(take(&of(&off, 1), Resource::Sockets, 1_000).0.len(), 700);
