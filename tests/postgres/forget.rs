@@ -205,7 +205,7 @@ fn a_user_with_these_rights_can_do_it() {
     cluster.postgres.sql(
         "CREATE ROLE clerk LOGIN PASSWORD 'x';
          GRANT SELECT, UPDATE, DELETE ON room_events TO clerk; GRANT SELECT, UPDATE ON rooms TO clerk;
-         GRANT SELECT, DELETE ON users, dead_letters TO clerk; GRANT SELECT, INSERT ON erasures TO clerk;",
+         GRANT SELECT, DELETE ON users, room_bans, dead_letters TO clerk; GRANT SELECT, INSERT ON erasures TO clerk;",
     );
     let url = cluster.env["DATABASE_URL"].clone();
     let (scheme, rest) = url.split_once("://").unwrap();
