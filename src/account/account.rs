@@ -132,7 +132,9 @@ impl Account {
     /// is not read.
     pub fn spend_cpu(&self, time: Duration, now: impl FnOnce() -> Millis) -> Millis {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.cpu.fetch_add(micros, Ordering::Relaxed);
+        if micros > 0 {
+            self.cpu.fetch_add(micros, Ordering::Relaxed);
+        }
         let capped = self.caps().of(Resource::Cpu);
         let allowance = match (capped, self.allowance.load(Ordering::Relaxed)) {
             (None, 0) => return 0,

@@ -29,8 +29,8 @@ pub(super) struct ClientSession {
     pub(super) received_state: Option<oneshot::Receiver<()>>,
     pub(super) features: Features,
     pub(super) budget: Budget,
-    /// Whether a message was not whole when the timer last looked.
-    pub(super) stalls: bool,
+    /// Since when a message is not whole, by the clock in seconds; 0 if there is none.
+    stalls_since: u32,
     pub(super) complained: Millis,
     /// The waiting JOIN, on the heap because few clients have one.
     pub(super) pending: Option<Box<Pending>>,
@@ -58,11 +58,25 @@ impl ClientSession {
             received_state: None,
             features: Features::default(),
             budget: Budget::default(),
-            stalls: false,
+            stalls_since: 0,
             complained: 0,
             pending: None,
             joins_by,
         }
+    }
+
+    /// Notes whether a message is not whole. Returns whether that has lasted for longer than the interval of pings. The timer looks for other
+    /// reasons, too, so it is not enough that it has looked twice.
+    pub(super) fn stalls(&mut self, unfinished: bool) -> bool {
+        if !unfinished {
+            self.stalls_since = 0;
+            return false;
+        }
+        let now = u32::try_from(self.gateway.clock.now() / 1_000 % u64::from(u32::MAX)).unwrap_or(0).max(1);
+        if self.stalls_since == 0 {
+            self.stalls_since = now;
+        }
+        u64::from(now.saturating_sub(self.stalls_since)) > self.gateway.ping_interval.as_secs()
     }
 
     pub(super) fn send(&self, frame: Frame) {

@@ -27,6 +27,8 @@ use crate::{
 const FRAMES_PER_TURN: usize = 16;
 /// The number of bytes that count as one more frame.
 const BYTES_PER_FRAME: usize = 256;
+/// The bytes of a control frame before what it carries: two, and the mask.
+const CONTROL_HEADER: u32 = 6;
 /// The code that tungstenite substitutes for an invalid one in a close frame.
 const BAD_CLOSE_CODE: &str = "Protocol violation";
 
@@ -56,6 +58,11 @@ pub(super) fn run(
         Box::pin(part(socket, session, end)).await;
         drop(open);
     }
+}
+
+/// The length of what a message carries; control frames carry 125 bytes at most.
+fn length(message: &Message) -> u32 {
+    u32::try_from(message.len()).unwrap_or(u32::MAX - CONTROL_HEADER)
 }
 
 /// The connection of one peer while it is open.
@@ -137,9 +144,7 @@ impl<T: Transport> Connection<'_, T> {
         if session.joins_by.as_ref().is_some_and(|by| **by <= now) {
             return done(Err(End::Close(Close::NeverJoined)));
         }
-        // Twice in a row: a message that has taken longer than the interval of pings.
-        let stalls = self.socket.unfinished() > 0;
-        if std::mem::replace(&mut session.stalls, stalls) && stalls {
+        if session.stalls(self.socket.unfinished() > 0) {
             return done(Err(End::Close(Close::UnfinishedMessage)));
         }
         if session.budget.release(now) {
@@ -181,13 +186,15 @@ impl<T: Transport> Connection<'_, T> {
                     Message::Text(text) => {
                         let read = self.socket.unfinished();
                         self.socket.forget(read);
-                        session.stalls = false;
+                        session.stalls(false);
                         *taken += 1 + text.len() / BYTES_PER_FRAME;
                         self.answer(session, text, read, came)
                     }
                     other => {
-                        // A client's header has six bytes, as long as what follows is short.
-                        self.socket.forget(u32::try_from(other.len() + 6).unwrap_or(u32::MAX));
+                        // A control frame may stand within a message. It is short, and then a client's header has six bytes.
+                        let whole = other.is_binary();
+                        let bytes = if whole { self.socket.unfinished() } else { CONTROL_HEADER + length(&other) };
+                        self.socket.forget(bytes);
                         done(self.other(session, &other))
                     }
                 }

@@ -240,7 +240,10 @@ async fn a_message_that_is_never_finished_is_not_waited_for() {
     assert!(closed.is_ok(), "it is waited for: {heard:?}");
     // Whoever finishes a message in time is not concerned, nor is whoever says nothing.
     let mut calm = Client::join(&app, "film", "calm").await;
-    let frames = calm.during(Duration::from_secs(2)).await;
+    // Its header has eight bytes, and no text follows it.
+    calm.send_binary(vec![0; 200]).await;
+    calm.expect_error("invalid_message").await;
+    let frames = calm.during(Duration::from_secs(4)).await;
     assert!(frames.is_empty(), "{frames:?}");
     calm.ping().await;
 }
