@@ -5,8 +5,6 @@ mod caller;
 mod complaint;
 mod connection_limit;
 mod cors;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod invite;
 mod listen;
 mod peer;
