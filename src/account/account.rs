@@ -6,29 +6,20 @@ use std::{
     time::Duration,
 };
 
-use super::{Exceeded, accounts::Shared, share::share};
+use super::{Exceeded, accounts::Shared};
 use crate::{
     clock::Millis,
     config::{Caps, Resource},
-    limit::Bucket,
+    limit::{Bucket, least, share},
 };
 
 /// A rate may be exceeded for this many seconds after a pause.
 const BURST_SECONDS: u32 = 3;
-/// Every account may hold this many, or half of all, however scarce they are: a party behind one address comes in.
-const LEAST: u64 = 100;
-/// What there is less of than this is not divided.
-const INDIVISIBLE: u64 = 64;
 /// Codes that lead nowhere: so many at once, and then so many each second. Whoever was invited has a code that leads somewhere.
 const WRONG_CODES: u32 = 60;
 const WRONG_CODES_PER_SECOND: u32 = 1;
 /// When a client that has its share of new codes is to ask again.
 const SCARCE_CODES: Millis = 10_000;
-
-/// What an account may hold in any case.
-fn least(capacity: u64) -> u64 {
-    if capacity < INDIVISIBLE { u64::MAX } else { LEAST.min(capacity / 2) }
-}
 
 /// What one client uses of this node.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use std::{
 
 use dashmap::DashMap;
 
-use super::{Account, share::share};
+use super::Account;
 use crate::{
     clock::{Millis, millis},
     config::{Caps, Resource},
-    limit::Client,
+    limit::{Client, share},
     telemetry::Metrics,
 };
 

@@ -1,12 +1,11 @@
 //! What each client address uses of a node, and how much it may.
 //!
 //! A client has one account, whatever the number of its sockets ([`crate::limit::Client`]: an IPv4 address, or the /64 of an IPv6 address). There are two
-//! rules: a *share* (`share.rs`) of what is scarce, once more than half of it is in use; and absolute *caps* by setting ([`crate::config::Caps`]).
+//! rules: a *share* ([`crate::limit::share`]) of what is scarce, once more than half of it is in use; and absolute *caps* by setting ([`crate::config::Caps`]).
 
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod account;
 mod accounts;
-mod share;
 
 pub use account::{Account, Hold};
 pub use accounts::{Accounts, Exceeded, Load};

@@ -29,7 +29,7 @@ impl Room {
             self.host = Some(member.user.clone());
             self.vacancy = None;
         }
-        self.next_order = member.order + 1;
+        self.next_order = member.order.saturating_add(1);
         self.empty_until = None;
         let members = Arc::make_mut(&mut self.members);
         members.insert(member.user.clone(), member.clone());

@@ -57,6 +57,8 @@ pub struct Join {
     pub asked: Option<Asked>,
     /// Whether this is a retry of a waiting JOIN.
     pub again: bool,
+    /// Whether seats are shared between origins. Not if this one is known to be of many clients.
+    pub shares: bool,
 }
 
 /// The result of a seat check: a ping to the socket that holds the seat.

@@ -1,10 +1,16 @@
 //! Decides commands. JOIN and RESUME are decided here; actions of members and departures in the submodules.
 
+use std::collections::HashSet;
+
 use super::{
     Asked, Attempt, Attempts, Change, Command, Join, Member, PinGuard, Policy, Presence, Refusal, Resume, Role, Room,
     Shown, UnknownFields, due, pin_guard::Caller,
 };
-use crate::{clock::Millis, id::UserId};
+use crate::{
+    clock::Millis,
+    id::UserId,
+    limit::{least, share},
+};
 
 mod action;
 mod leave;
@@ -69,7 +75,7 @@ fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Ch
         return Err(Refusal::RoomLocked);
     }
     check_pin(room, join, now)?;
-    if room.members.len() >= policy.max_members {
+    if room.members.len() >= policy.max_members || (join.shares && has_its_share(room, join.origin, policy)) {
         return Err(Refusal::RoomFull);
     }
     Ok(joined(room, member(join, room.next_order), join.origin, now))
@@ -78,6 +84,24 @@ fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Ch
 /// A lock is against newcomers: not against a host that comes back within its time, and there is none in a room that everybody has left.
 fn may_pass_lock(room: &Room, join: &Join, now: Millis) -> bool {
     room.members.is_empty() || takes_lead(room, &join.user, join.origin, now)
+}
+
+/// Whether one origin has as many seats, kept ones included, as it may have while a room is more than half full. Otherwise one client could
+/// fill a room with seats that are kept for its lost sockets.
+fn has_its_share(room: &Room, origin: Shown, policy: &Policy) -> bool {
+    let (capacity, used) = (policy.max_members as u64, room.members.len() as u64 + 1);
+    if used * 2 <= capacity {
+        return false;
+    }
+    let (mut origins, mut mine) = (HashSet::new(), 1);
+    for member in room.members.values() {
+        if origin.fits(member.origin) {
+            mine += 1;
+        } else {
+            origins.insert(member.origin);
+        }
+    }
+    share(capacity, used, mine, origins.len() + 1).is_some_and(|most| mine > most.max(least(capacity)))
 }
 
 fn joined(room: &Room, member: Member, origin: Shown, now: Millis) -> Vec<Change> {

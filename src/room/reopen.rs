@@ -27,7 +27,7 @@ impl Room {
     /// Adds the members with a token as away. Their resume window begins now.
     pub fn readmit(&mut self, members: Vec<Member>, policy: &Policy, now: Millis) {
         let Some(last) = members.last() else { return };
-        self.next_order = last.order + 1;
+        self.next_order = last.order.saturating_add(1);
         self.empty_until = None;
         if let Some(vacancy) = self.vacancy.take_if(|vacancy| members.iter().any(|member| member.user == vacancy.user))
         {

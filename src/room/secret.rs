@@ -49,6 +49,13 @@ impl PartialEq for Digest {
     }
 }
 
+/// Only what is stored is put into tables, so the time that this takes tells nothing.
+impl std::hash::Hash for Digest {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest(..)")

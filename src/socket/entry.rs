@@ -47,6 +47,7 @@ impl ClientSession {
             token: token.map(|token| token.digest),
             asked: None,
             again: false,
+            shares: self.account.as_ref().is_some_and(|account| account.has_share()),
             user: frame.user_id,
         };
         (frame.room_id, join)

@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("headers", &[]),
     ("limit", &["clock"]),
-    ("room", &["cbor", "clock", "id"]),
+    ("room", &["cbor", "clock", "id", "limit"]),
     ("protocol", &["clock", "id", "room", "text"]),
     ("auth", &["clock", "id", "limit", "room"]),
     ("config", &["auth", "clock", "id", "protocol", "room"]),

@@ -41,6 +41,7 @@ pub fn join(number: u8) -> Join {
         token: Some(Digest::new([2; 32])),
         asked: None,
         again: false,
+        shares: true,
     }
 }
 

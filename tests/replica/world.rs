@@ -140,6 +140,7 @@ impl World {
             token: modern.then(|| digest(number)),
             asked: None,
             again: false,
+            shares: true,
         };
         self.submit(node, Job::Enter(Command::Join(command)), Some(join), None);
     }

@@ -11,4 +11,5 @@
 mod moderation;
 mod properties;
 mod rules;
+mod shares;
 mod world;

@@ -160,6 +160,7 @@ fn a_seat_passes_to_its_token_or_its_address_or_from_a_dead_socket() {
             token: token.then(|| digest(7)),
             asked: None,
             again: false,
+            shares: true,
         };
         world.run(&Command::Join(first.clone())).unwrap();
         if away {
@@ -197,6 +198,7 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
         token: None,
         asked: None,
         again: false,
+        shares: true,
     };
     world.run(&Command::Join(first.clone())).unwrap();
     for origin in 0..8 {
@@ -437,6 +439,7 @@ impl Tokens {
                 token,
                 asked: None,
                 again: false,
+                shares: true,
             })
         };
         let shown = self.0.run(&command).map(|_| ());

@@ -152,6 +152,7 @@ impl World {
                     token: resumable.then(|| digest(100 + *who)),
                     asked: None,
                     again: false,
+                    shares: true,
                 })
             }
             Op::Resume { user: who, socket, right } => Command::Resume(Resume {

@@ -14,7 +14,7 @@ pub(crate) struct ClientOptions {
     /// Features that clients of tandem ask for in JOIN, for example "resume,ack"
     #[arg(long, value_name = "LIST", default_value = "", help_heading = "Clients")]
     pub(crate) features: String,
-    /// Loopback addresses 127.0.0.2.. to connect from; four members that join one after the other share one that join one after the other share one
+    /// Loopback addresses 127.0.0.2.. to connect from; four members that join one after the other share one
     #[arg(long, value_name = "N", default_value_t = SOURCES, help_heading = "Clients", value_parser = clap::value_parser!(u8).range(1..=250))]
     sources: u8,
 }

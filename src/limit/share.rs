@@ -2,13 +2,23 @@
 ///
 /// One account gets at most half of what the others leave. It always gets an equal part, with room for one more account than there are:
 /// otherwise many small accounts that fill a node together would all be cut.
-pub(super) fn share(capacity: u64, used: u64, mine: u64, accounts: usize) -> Option<u64> {
+pub fn share(capacity: u64, used: u64, mine: u64, accounts: usize) -> Option<u64> {
     if used.saturating_mul(2) <= capacity {
         return None;
     }
     let others = used.saturating_sub(mine);
     let equal = capacity / (accounts as u64).saturating_add(1);
     Some((capacity.saturating_sub(others) / 2).max(equal))
+}
+
+/// Every account may have this many, or half of all, however scarce they are: a party behind one address comes in.
+const LEAST: u64 = 100;
+/// What there is less of than this is not divided.
+const INDIVISIBLE: u64 = 64;
+
+/// What an account may have in any case.
+pub fn least(capacity: u64) -> u64 {
+    if capacity < INDIVISIBLE { u64::MAX } else { LEAST.min(capacity / 2) }
 }
 
 #[cfg(test)]
