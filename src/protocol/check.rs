@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::Confidential;
 use crate::{
     room::{Json, MAX_POSITION},
     text,
@@ -59,8 +60,8 @@ pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D:
     }
 }
 
-pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<str>>, D::Error> {
-    match Option::<Box<str>>::deserialize(from)? {
+pub(super) fn pin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Confidential>, D::Error> {
+    match Option::<Confidential>::deserialize(from)? {
         Some(pin) if pin.len() > MAX_PIN_BYTES => Err(D::Error::custom("has more than 64 bytes")),
         Some(pin) if pin.is_empty() => Ok(None),
         pin => Ok(pin),

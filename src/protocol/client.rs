@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    ClientMessage, DirectMessage, Hello, MemberMessage, Signal, SignalKind, check, decode::read,
+    ClientMessage, Confidential, DirectMessage, Hello, MemberMessage, Signal, SignalKind, check, decode::read,
     frame_type::frame_types,
 };
 use crate::{
@@ -282,7 +282,7 @@ struct GuestControl {
 #[derive(Deserialize)]
 struct SetPin {
     #[serde(deserialize_with = "check::pin")]
-    pin: Option<Box<str>>,
+    pin: Option<Confidential>,
 }
 
 #[derive(Deserialize)]

@@ -159,6 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_for_a_frame_has_no_secret() {
+        for text in [
+            r#"{"type":"JOIN","roomId":"r","userId":"u","pin":"hush","resumeToken":"hush"}"#,
+            r#"{"type":"RESUME","roomId":"r","userId":"u","resumeToken":"hush","epoch":1,"version":1}"#,
+            r#"{"type":"SET_PIN","pin":"hush"}"#,
+        ] {
+            let shown = format!("{:?}", decode(text).expect("it is valid"));
+            assert!(!shown.contains("hush"), "{shown}");
+        }
+    }
+
+    #[test]
     fn names_are_tidied() {
         let text = serde_json::json!({"type": "JOIN", "roomId": "r", "userId": "u", "username": format!(" a\u{7}{}", "é".repeat(99)), "pin": ""});
         let Ok(Inbound { message: ClientMessage::Hello(Hello::Join(join)), .. }) = decode(&text.to_string()) else {

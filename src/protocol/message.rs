@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Signal, check};
+use super::{Confidential, Signal, check};
 use crate::{
     id::{RoomId, UserId},
     room::{Action, Json},
@@ -41,9 +41,9 @@ pub struct JoinFrame {
     #[serde(default, deserialize_with = "check::username")]
     pub username: Option<Box<str>>,
     #[serde(default, deserialize_with = "check::pin")]
-    pub pin: Option<Box<str>>,
+    pub pin: Option<Confidential>,
     pub features: Option<Vec<Box<str>>>,
-    pub resume_token: Option<Box<str>>,
+    pub resume_token: Option<Confidential>,
 }
 
 /// RESUME.
@@ -53,7 +53,7 @@ pub struct JoinFrame {
 pub struct ResumeFrame {
     pub room_id: RoomId,
     pub user_id: UserId,
-    pub resume_token: Box<str>,
+    pub resume_token: Confidential,
     pub epoch: u64,
     pub version: u64,
     pub features: Option<Vec<Box<str>>>,
@@ -77,7 +77,7 @@ pub enum MemberMessage {
     /// Another PIN, or none.
     SetPin {
         /// The PIN as it was sent.
-        pin: Option<Box<str>>,
+        pin: Option<Confidential>,
     },
     /// A request for the list of bans.
     ListBans,
