@@ -15,6 +15,8 @@ pub enum Resource {
     Messages,
     /// Bytes of messages, each second.
     Bytes,
+    /// Bytes that messages leave in the ledger, roughly, each second.
+    Ledger,
     /// Codes of rooms, each second: those that are made for rooms that do not exist, and those that lead nowhere.
     Codes,
     /// CPU time, in microseconds each second.
@@ -23,7 +25,7 @@ pub enum Resource {
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Sockets,
         Self::Connections,
         Self::Rooms,
@@ -31,6 +33,7 @@ impl Resource {
         Self::Requests,
         Self::Messages,
         Self::Bytes,
+        Self::Ledger,
         Self::Codes,
         Self::Cpu,
     ];
@@ -52,6 +55,7 @@ impl Resource {
             Self::Requests => "requests",
             Self::Messages => "messages",
             Self::Bytes => "bytes",
+            Self::Ledger => "ledger",
             Self::Codes => "codes",
             Self::Cpu => "cpu",
         }

@@ -48,7 +48,7 @@ pub struct ServerConfig {
     /// Whether a client address (an IPv6 /64) is held to a share: once more than half of the node's sockets, connections, rooms or CPU time is in use, one address gets at most half of what the others leave. Turn it off where a balancer in front hides the addresses of its clients
     #[arg(long = "address-shares", env = "ADDRESS_SHARES", default_value_t = true, action = clap::ArgAction::Set)]
     pub address_shares: bool,
-    /// The most that one client address may have on a node, comma-separated, such as sockets=200,connects=20. By number: sockets, connections, rooms; each second, and three times that at once: connects, requests, messages, bytes, codes, cpu (microseconds)
+    /// The most that one client address may have on a node, comma-separated, such as sockets=200,connects=20. By number: sockets, connections, rooms; each second, and three times that at once: connects, requests, messages, bytes, ledger (bytes of events), codes, cpu (microseconds)
     #[arg(long = "address-caps", env = "ADDRESS_CAPS", value_delimiter = ',', value_parser = parse::cap)]
     pub address_caps: Vec<(Resource, u32)>,
     /// Base URL of links to this service, such as <https://watch.example.org>; taken from the request if not given

@@ -14,7 +14,7 @@ pub struct SocketConfig {
     /// Number of messages that a socket may send at once
     #[arg(long = "message-burst", env = "MESSAGE_BURST", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub message_burst: u32,
-    /// Number of bytes that may wait in the outbox of a socket before it is closed with 4008
+    /// Number of bytes that may wait in the outbox of a socket: beyond it BROADCASTs are left out, and without them it is closed with 4008
     #[arg(long = "outbox-bytes", env = "OUTBOX_BYTES", default_value = "524288", value_parser = parse::count)]
     pub outbox_bytes: usize,
     /// Interval between WebSocket pings to a client, in seconds, varied by a fifth each way

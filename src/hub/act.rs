@@ -49,6 +49,11 @@ impl Hub {
         Ok(seat.room.look(|replica| replica.bans(&seat.user, seat.conn))?)
     }
 
+    /// BROADCASTs for a member were left out: it gets DISCONTINUITY and ROOM_STATE.
+    pub fn left_out(&self, seat: &Membership) {
+        self.with(&seat.room, |replica, env, out| replica.left_out(&seat.user, seat.conn, env, out));
+    }
+
     /// Sends a frame of this node to each connected member.
     pub fn send_each(&self, frame: impl Fn(&UserId) -> Frame) {
         for room in self.all() {

@@ -7,10 +7,14 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::sync::oneshot;
 
-use crate::protocol::{Close, Frame};
+use crate::protocol::{Close, Frame, ServerFrameType};
 
-/// The frames that wait for one socket. Any task may push; the task of the socket takes. It is bounded in bytes: a reader that lets it fill
-/// up is closed, and no other member waits for it.
+/// The frames that wait for one socket. Any task may push; the task of the socket takes. It is bounded in bytes, and no other member waits
+/// for a slow reader.
+///
+/// Members may send more than one of them can read, which is no fault of the reader's. So when its outbox is full, the BROADCASTs in it are left
+/// out first, and the reader is told. Only if the other frames alone fill it, the socket is closed. (A reader that reads nothing is closed
+/// by the write that waits for it.)
 #[derive(Debug)]
 pub struct Outbox {
     inner: Mutex<Inner>,
@@ -22,6 +26,8 @@ pub struct Outbox {
 struct Inner {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// How many of the frames are BROADCASTs.
+    broadcasts: u32,
     close: Option<Close>,
     /// On the heap, because it is rare and idle sockets should stay small.
     prompt: Option<Box<Prompt>>,
@@ -43,6 +49,8 @@ pub struct Batch {
 pub struct Prompt {
     /// The waiting JOIN may be granted now.
     pub try_again: bool,
+    /// The number of BROADCASTs that were left out, because the outbox was full.
+    pub left_out: u64,
     /// Tasks that want to know whether the peer is alive; the next sign of life answers all of them.
     pub askers: Vec<oneshot::Sender<()>>,
 }
@@ -51,7 +59,20 @@ impl Prompt {
     /// Adds the requests of `other`.
     pub fn merge(&mut self, other: Self) {
         self.try_again |= other.try_again;
+        self.left_out += other.left_out;
         self.askers.extend(other.askers);
+    }
+}
+
+impl Inner {
+    fn leave_out_broadcasts(&mut self) {
+        if self.broadcasts == 0 {
+            return;
+        }
+        let is_kept = |frame: &Frame| frame.kind() != ServerFrameType::Broadcast;
+        self.frames.retain(is_kept);
+        self.bytes = self.frames.iter().map(|frame| frame.len()).sum();
+        self.prompt.get_or_insert_default().left_out += u64::from(std::mem::take(&mut self.broadcasts));
     }
 }
 
@@ -78,11 +99,18 @@ impl Outbox {
             let stale = inner.frames.remove(old).map_or(0, |frame| frame.len());
             inner.bytes -= stale;
         }
-        inner.bytes += frame.len();
-        if inner.bytes > self.budget {
-            *inner = Inner { close: Some(Close::SlowConsumer), ..Inner::default() };
-        } else {
+        if inner.bytes + frame.len() > self.budget {
+            inner.leave_out_broadcasts();
+        }
+        let broadcasts = u32::from(kind == ServerFrameType::Broadcast);
+        if inner.bytes + frame.len() <= self.budget {
+            inner.bytes += frame.len();
+            inner.broadcasts += broadcasts;
             inner.frames.push_back(frame);
+        } else if broadcasts > 0 {
+            inner.prompt.get_or_insert_default().left_out += 1;
+        } else {
+            *inner = Inner { close: Some(Close::SlowConsumer), ..Inner::default() };
         }
         drop(inner);
         self.reader.wake();
@@ -131,6 +159,7 @@ impl Outbox {
             return None;
         }
         inner.bytes = 0;
+        inner.broadcasts = 0;
         // The memory of the queue is freed with it, so that an idle socket holds none.
         Some(Batch { frames: std::mem::take(&mut inner.frames), close: inner.close, prompt: inner.prompt.take() })
     }
@@ -213,5 +242,24 @@ mod tests {
         assert!(outbox.given_up().now_or_never().is_some());
         let batch = outbox.take().now_or_never().unwrap();
         assert_eq!((batch.frames.len(), batch.close), (0, Some(Close::SlowConsumer)));
+    }
+
+    #[test]
+    fn broadcasts_are_left_out_before_a_reader_is_given_up() {
+        let broadcast = |number: u32| Frame::from(format!(r#"{{"type":"BROADCAST","n":{number}}}"#));
+        let outbox = Outbox::new(4 * broadcast(0).len());
+        outbox.push("state".into());
+        for number in 0..9 {
+            outbox.push(broadcast(number));
+        }
+        outbox.push("more".into());
+        let batch = outbox.take().now_or_never().unwrap();
+        assert_eq!(texts(&batch), ["state", &*broadcast(6), &*broadcast(7), &*broadcast(8), "more"][..]);
+        assert_eq!((batch.close, batch.prompt.unwrap().left_out), (None, 6));
+        outbox.push("x".repeat(4 * broadcast(0).len()).as_str().into());
+        outbox.push(broadcast(1));
+        let batch = outbox.take().now_or_never().unwrap();
+        assert_eq!((batch.frames.len(), batch.prompt.unwrap().left_out), (1, 1), "what is not there makes no room");
+        assert!(outbox.given_up().now_or_never().is_none());
     }
 }

@@ -235,7 +235,7 @@ fn moves(change: &Change) -> bool {
 }
 
 /// The session cannot continue from the frames that it got so far.
-fn start_over<H>(
+pub(super) fn start_over<H>(
     session: &mut Session<H>,
     room: &Room,
     user: &UserId,

@@ -3,6 +3,7 @@ use std::collections::{HashMap, VecDeque};
 use super::{
     displaced::Displaced,
     effect::{Class, Effect, Env},
+    follow::start_over,
     session::{PendingJoin, Session},
     sync::{RETRY, Sync, Why},
 };
@@ -137,6 +138,14 @@ impl<H> Replica<H> {
     /// Sends a frame to one member. False if it is not connected to this node.
     pub fn signal(&mut self, to: &UserId, frame: &Frame, out: Out<'_, H>) -> bool {
         self.sessions.get_mut(to).map(|session| session.push(frame, Class::Direct, out)).is_some()
+    }
+
+    /// Frames for a member were left out, because it reads too slowly: it gets DISCONTINUITY and ROOM_STATE.
+    pub fn left_out(&mut self, user: &UserId, conn: ConnId, env: &Env<'_>, out: Out<'_, H>) {
+        let Self { room, sessions, .. } = self;
+        if let Some(session) = sessions.get_mut(user).filter(|session| session.conn == conn) {
+            start_over(session, room, user, "too_slow", env, out);
+        }
     }
 
     /// Sends each connected member a frame of this node.

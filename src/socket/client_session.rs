@@ -83,6 +83,21 @@ impl ClientSession {
         self.outbox.push(frame);
     }
 
+    /// Tells the client that BROADCASTs were left out because it reads too slowly.
+    pub(super) fn left_out(&self, broadcasts: u64) {
+        self.gateway.metrics.broadcasts_left_out.inc_by(broadcasts);
+        if let Some(skipped) = self.gateway.refusals.pass(self.gateway.clock.now()) {
+            tracing::info!(
+                broadcasts,
+                skipped,
+                "a client reads more slowly than its room sends; it was told that it missed BROADCASTs"
+            );
+        }
+        if let Some(seat) = &self.seat {
+            self.gateway.hub.left_out(seat);
+        }
+    }
+
     /// The answer to PING, which precedes all waiting frames.
     pub(super) fn pong(&self, t0: Option<f64>, received: Millis) -> Frame {
         let now = self.gateway.clock.now();
@@ -123,16 +138,14 @@ impl ClientSession {
                 if let MemberMessage::Act(Action::Leave) = message {
                     self.pending = None;
                 }
-                let broadcasts = matches!(message, MemberMessage::Act(Action::Broadcast { .. }));
                 match self.seat.clone() {
-                    Some(seat)
-                        if broadcasts
-                            && let Err(wait) = self.charge_broadcast(text.len(), seat.members(), received) =>
-                    {
-                        self.limited(id, false, wait, received);
-                        Outcome::Refused
-                    }
-                    Some(seat) => self.act(&seat, message, id).await,
+                    Some(seat) => match self.charge_member(&seat, &message, text.len(), received) {
+                        Ok(()) => self.act(&seat, message, id).await,
+                        Err(wait) => {
+                            self.limited(id, false, wait, received);
+                            Outcome::Refused
+                        }
+                    },
                     None => self.refused(id, &Refusal::NotJoined.into()),
                 }
             }

@@ -210,6 +210,9 @@ impl<T: Transport> Connection<'_, T> {
         if prompt.try_again {
             session.prompt();
         }
+        if prompt.left_out > 0 {
+            session.left_out(prompt.left_out);
+        }
         if prompt.askers.is_empty() {
             return done(Ok(()));
         }

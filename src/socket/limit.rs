@@ -8,8 +8,9 @@ use super::{budget::Allowance, client_session::ClientSession, features::Features
 use crate::{
     clock::Millis,
     config::Resource,
-    protocol::{ClientFrameType, ClientMessage, Code, Frame, Hello, Received, decode},
-    room::Json,
+    hub::Membership,
+    protocol::{ClientFrameType, ClientMessage, Code, Frame, Hello, MemberMessage, Received, decode},
+    room::{Action, Json},
 };
 
 /// The number of bytes that cost as much as one message, because a large frame that is relayed to many must cost its sender something.
@@ -23,6 +24,10 @@ const MEMBERS_PER_MESSAGE: usize = 64;
 /// of a kilobyte at most there are not enough of them to matter.
 const MARKS_PER_MESSAGE: usize = 256;
 const FEW_BYTES: usize = 1_024;
+/// The number of bytes of text that cost as much as one message if the room and the ledger keep them.
+const KEPT_BYTES_PER_MESSAGE: usize = 256;
+/// What an event takes in the ledger, roughly, beside its texts.
+const EVENT_BYTES: usize = 160;
 /// What a frame costs for each member that it is relayed to.
 const DELIVERY: Duration = Duration::from_micros(4);
 /// How long a socket is not read at most, whatever its client owes: meanwhile no pong is seen.
@@ -45,10 +50,36 @@ impl ClientSession {
         self.charge(cost, now)
     }
 
-    /// Charges a broadcast by its size and its receivers, beyond what every frame costs. If it is beyond the budget: when to retry, in ms.
-    pub(super) fn charge_broadcast(&mut self, bytes: usize, members: usize, now: Millis) -> Result<(), Millis> {
+    /// Charges a message of a member for what it costs beyond every frame. If it is beyond a budget: when to retry, in ms.
+    pub(super) fn charge_member(
+        &mut self,
+        seat: &Membership,
+        message: &MemberMessage,
+        bytes: usize,
+        now: Millis,
+    ) -> Result<(), Millis> {
+        let MemberMessage::Act(action) = message else { return Ok(()) };
+        if let Action::Broadcast { .. } = action {
+            self.charge_broadcast(bytes, seat.members(), now)?;
+        }
+        self.charge_kept(action, now)
+    }
+
+    /// Charges a broadcast by its size and its receivers.
+    fn charge_broadcast(&mut self, bytes: usize, members: usize, now: Millis) -> Result<(), Millis> {
         let size = (bytes / BROADCAST_BYTES_PER_MESSAGE).saturating_sub(bytes / BYTES_PER_MESSAGE);
         let more = u32::try_from(size + members / MEMBERS_PER_MESSAGE).unwrap_or(u32::MAX);
+        if more == 0 { Ok(()) } else { self.charge(more, now) }
+    }
+
+    /// Charges what an action leaves in the room and in the ledger.
+    fn charge_kept(&mut self, action: &Action, now: Millis) -> Result<(), Millis> {
+        let Some(text) = kept(action) else { return Ok(()) };
+        if let Some(account) = &self.account {
+            let bytes = u32::try_from(EVENT_BYTES + text).unwrap_or(u32::MAX);
+            account.spend(Resource::Ledger, bytes, now).map_err(|(_, wait)| wait)?;
+        }
+        let more = u32::try_from(text / KEPT_BYTES_PER_MESSAGE).unwrap_or(u32::MAX);
         if more == 0 { Ok(()) } else { self.charge(more, now) }
     }
 
@@ -135,6 +166,27 @@ impl ClientSession {
             }
             Hello::Resume(_) => {}
         }
+    }
+}
+
+/// The bytes of text that an action leaves in the ledger, if it leaves anything.
+fn kept(action: &Action) -> Option<usize> {
+    let length = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+    match action {
+        Action::Ready { .. } | Action::Heartbeat { .. } | Action::Report { .. } | Action::Watching { .. } => None,
+        Action::ChangeUrl { url, .. } => Some(url.len()),
+        Action::Rename { username } => Some(username.len()),
+        Action::Kick { note, .. } | Action::Ban { note, .. } => Some(length(note)),
+        Action::Broadcast { event, .. } => Some(event.len()),
+        Action::Leave
+        | Action::PlayPause { .. }
+        | Action::Seek { .. }
+        | Action::GuestControl { .. }
+        | Action::TransferHost { .. }
+        | Action::SetRole { .. }
+        | Action::LockRoom { .. }
+        | Action::SetPin { .. }
+        | Action::Unban { .. } => Some(0),
     }
 }
 

@@ -57,6 +57,7 @@ pub struct Metrics {
     pub link_up: Gauge,
     pub state_errors: CounterVec<Cause>,
     pub signals_dropped: CounterVec<Dropped>,
+    pub broadcasts_left_out: Counter,
     pub entries_unguarded: Counter,
     pub link_restarts: Counter,
     pub resubscribed: Counter,
@@ -223,6 +224,11 @@ impl Metrics {
                 registry,
                 "signals_dropped",
                 "Directed frames that did not reach their member, by reason",
+            ),
+            broadcasts_left_out: counter(
+                registry,
+                "broadcasts_left_out",
+                "BROADCASTs that did not reach a member because its outbox was full; the member got DISCONTINUITY",
             ),
             entries_unguarded: counter(
                 registry,

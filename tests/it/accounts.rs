@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -36,7 +36,7 @@ async fn ask(addr: SocketAddr, source: u8, target: &str, lines: &str) -> (u16, S
     (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0), answer)
 }
 
-async fn metric(app: &TestApp, line: &str) -> u64 {
+pub async fn metric(app: &TestApp, line: &str) -> u64 {
     let metrics = app.get("/metrics").await.body;
     let found = metrics.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("no {line}")).parse().unwrap()
@@ -182,6 +182,27 @@ async fn caps_are_off_until_they_are_set() {
         refused += usize::from(answer.is("ERROR") && answer.str("code") == "rate_limited");
     }
     assert!(refused >= 5, "{refused} of 40");
+}
+
+#[tokio::test]
+async fn what_stays_in_the_ledger_is_capped_by_its_bytes() {
+    let app = TestApp::start_with(&[("ADDRESS_CAPS", "ledger=1000")]).await;
+    let mut ana = Client::connect_with(&app, from(GREEDY)).await;
+    ana.enter("film", "ana", json!({"features": ["ack"]})).await;
+    let mut change = async |what: Value| {
+        let mut frame = what;
+        frame["id"] = json!("x");
+        ana.send(frame).await;
+        let answer = ana.collect_until(|frame| frame["id"] == "x", "the answer").await.pop().unwrap();
+        answer.is("ACK")
+    };
+    let url = |number: u32| format!("https://example.org/{number}/{}", "x".repeat(300));
+    let mut granted = 0;
+    for number in 0..20 {
+        granted += u32::from(change(json!({"type": "URL_CHANGE", "url": url(number)})).await);
+    }
+    assert!((5..15).contains(&granted), "some 480 bytes each, and 3,000 at once: {granted}");
+    assert!(change(json!({"type": "REQUEST_SYNC"})).await, "what leaves nothing there goes on");
 }
 
 /// A proxy that the settings do not name is not one client, and would be the only one there is.

@@ -9,6 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::accounts::metric;
 use tandem_testkit::{
     Client, DEADLINE, Incoming, TestApp,
     client::{Connect, fence_all, quiet},
@@ -95,23 +96,30 @@ async fn one_that_goes_on_and_on_is_closed() {
     quiet(&mut [&mut calm]).await;
 }
 
-#[tokio::test]
-async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
-    let mut settings = PLENTY.to_vec();
-    settings.push(("OUTBOX_BYTES", "65536"));
-    let app = TestApp::start_with(&settings).await;
+/// A member whose socket takes little, with two others.
+async fn with_a_slow_one(settings: &[(&str, &str)]) -> (TestApp, Client, Client, Client) {
+    let mut all = PLENTY.to_vec();
+    all.push(("OUTBOX_BYTES", "65536"));
+    all.extend(settings);
+    let app = TestApp::start_with(&all).await;
     let mut ana = Client::join(&app, "room", "ana").await;
     let mut ben = Client::join(&app, "room", "ben").await;
     let small = Connect { receive_buffer: Some(4096), ..Connect::default() };
     let mut slow = Client::connect_with(&app, small).await;
     slow.enter("room", "slow", json!({"features": []})).await;
     fence_all(&mut [&mut ana, &mut ben]).await;
+    (app, ana, ben, slow)
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_is_closed_and_nobody_waits_for_it() {
+    let (_app, mut ana, mut ben, mut slow) = with_a_slow_one(&[("PING_TIMEOUT_SECONDS", "2")]).await;
     let data = "x".repeat(16_000);
     let mut next = 0_u64;
     let begun = Instant::now();
     let mut gone = false;
     while !gone {
-        assert!(next < 4_000, "16 KB {next} times, and the slow one is still there");
+        assert!(begun.elapsed() < DEADLINE, "16 KB {next} times, and the slow one is still there");
         ana.send(json!({"type": "BROADCAST", "event": "e", "data": [next, data]})).await;
         for reader in [&mut ana, &mut ben] {
             // Every frame, in order, and nothing but the news about the slow one in between.
@@ -132,6 +140,66 @@ async fn a_slow_reader_is_closed_and_nobody_waits_for_it() {
     assert!(code.is_none_or(|code| code == 4008), "{code:?}");
     fence_all(&mut [&mut ana, &mut ben]).await;
     quiet(&mut [&mut ana, &mut ben]).await;
+}
+
+/// What others send is no fault of the reader's.
+#[tokio::test]
+async fn whoever_reads_slowly_is_told_what_it_missed_and_stays() {
+    let (app, mut ana, mut ben, mut slow) = with_a_slow_one(&[]).await;
+    let data = "x".repeat(16_000);
+    let sent = 600;
+    for number in 0..sent {
+        ana.send(json!({"type": "BROADCAST", "event": "e", "data": [number, data]})).await;
+        ana.expect("BROADCAST").await;
+        ben.expect("BROADCAST").await;
+    }
+    ana.send(json!({"type": "OFFER", "to": "slow", "offer": {}})).await;
+    fence_all(&mut [&mut ana, &mut ben]).await;
+    let (mut came, mut told) = (Vec::new(), 0);
+    let offer = loop {
+        let frame = slow.next().await;
+        if frame.is("BROADCAST") {
+            came.extend(frame["data"][0].as_u64());
+        } else if frame.is("DISCONTINUITY") {
+            assert_eq!(frame["reason"], "too_slow");
+            let state = slow.next().await;
+            assert!(state.is("ROOM_STATE") && state.get("resumeToken").is_none(), "{state:?}");
+            told += 1;
+        } else if frame.is("OFFER") {
+            break frame;
+        }
+    };
+    assert_eq!(offer["from"], "ana", "what is for it alone is not left out");
+    assert!(came.is_sorted() && came.len() < sent, "{came:?}");
+    let lost = metric(&app, "tandem_broadcasts_left_out_total").await;
+    let with_fences = sent..=sent + 4;
+    assert!(with_fences.contains(&(came.len() + usize::try_from(lost).unwrap())), "{} and {lost}", came.len());
+    // It may be told after the offer, since that was written with what waited before.
+    while told == 0 {
+        told += usize::from(slow.next().await.is("DISCONTINUITY"));
+    }
+    ana.send(json!({"type": "BROADCAST", "event": "e", "data": [sent]})).await;
+    while !slow.until("BROADCAST").await["data"][0].as_u64().is_some_and(|number| number == sent as u64) {}
+    ben.expect("BROADCAST").await;
+    quiet(&mut [&mut ben]).await;
+}
+
+/// What the room and the ledger keep costs more than what is only passed on.
+#[tokio::test]
+async fn long_urls_cost_as_much_as_several_messages() {
+    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "1"), ("MESSAGE_BURST", "60")]).await;
+    let mut ana = Client::join(&app, "room", "ana").await;
+    let mut granted = 0;
+    for number in 0..20 {
+        let url = format!("https://example.org/{number}/{}", "x".repeat(2_000));
+        ana.send(json!({"type": "URL_CHANGE", "url": url, "id": number})).await;
+        let answer = ana.collect_until(|frame| frame["id"] == number, "the answer").await.pop().unwrap();
+        granted += u32::from(answer.is("ACK"));
+        if answer.is("ERROR") {
+            break;
+        }
+    }
+    assert!((5..=8).contains(&granted), "{granted} of 50 messages' worth, at eight each");
 }
 
 #[tokio::test]

@@ -75,8 +75,8 @@ async fn closes() {
     stage
         .sends(
             "4008",
-            "a broadcast larger than its outbox",
-            Message::text(json!({"type": "BROADCAST", "event": "e", "data": "x".repeat(60_000)}).to_string()),
+            "an OFFER to itself that is larger than its outbox",
+            Message::text(json!({"type": "OFFER", "to": "slow", "offer": {"sdp": "x".repeat(60_000)}}).to_string()),
         )
         .await;
     stage.only_closes("4008").await;
