@@ -9,6 +9,7 @@
 )]
 
 mod documents;
+mod fuzzing;
 mod imports;
 mod legacy;
 mod members;
