@@ -5,6 +5,8 @@ mod caller;
 mod complaint;
 mod connection_limit;
 mod cors;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod invite;
 mod listen;
 mod peer;

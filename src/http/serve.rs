@@ -203,7 +203,7 @@ fn refuse(stream: &TcpStream, peer: SocketAddr, exceeded: Exceeded) {
 }
 
 /// Speaks HTTP until the connection ends, or becomes a WebSocket. Not an `async fn`: those keep their arguments twice.
-fn converse<S: Stream>(
+pub(super) fn converse<S: Stream>(
     stream: ReadAhead<S>,
     peer: Peer,
     router: Arc<Router>,
