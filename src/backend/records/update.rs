@@ -67,6 +67,8 @@ impl Codec {
     pub fn decode_update(&self, room: &RoomId, record: &[u8]) -> Result<Update, RecordError> {
         let mut decoder = Decoder::new(self.open(record)?);
         let (epoch, base, at) = read_head(&mut decoder)?;
+        // As in the head alone, or one reader would take what another one refuses.
+        decoder.probe().array()?.ok_or(RecordError::Header)?;
         let changes: Vec<Change> = decoder.decode()?;
         base.checked_add(changes.len() as u64).ok_or(RecordError::Header)?;
         Ok(Update { room: room.clone(), epoch, base, at, changes })
@@ -109,9 +111,16 @@ mod tests {
         let position = StreamPosition { epoch: update.epoch, version: 5 };
         assert_eq!(codec.decode_head(&record).unwrap().position(), position);
         assert_eq!(codec.decode_update(&update.room, &record).unwrap(), update);
-        for bad in
-            [&b""[..], b"1", b"1\x80", b"1\x84\x01\x02\x03", b"{}", b"z\x84\x01\x02\x03\x80", b"1\x83\x01\x02\x80"]
-        {
+        for bad in [
+            &b""[..],
+            b"1",
+            b"1\x80",
+            b"1\x84\x01\x02\x03",
+            b"{}",
+            b"z\x84\x01\x02\x03\x80",
+            b"1\x83\x01\x02\x80",
+            b"1\x84\x01\x02\x03\x9f\xff",
+        ] {
             assert!(codec.decode_head(bad).is_err(), "{bad:?}");
             assert!(codec.decode_update(&update.room, bad).is_err(), "{bad:?}");
         }
