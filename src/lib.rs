@@ -12,7 +12,7 @@
 //! 7. [`ledger`] records what happened. In a cluster [`worker`], a separate process, writes it to PostgreSQL.
 //!
 //! Around these, [`http`] and [`web`] serve everything that is not a WebSocket, [`node`] puts the parts together, [`cli`] is the command
-//! line, [`config`] has the settings, [`auth`] the secrets, [`limit`] the budgets, and [`telemetry`] the log and the metrics. Every module
+//! line, [`config`] has the settings, [`auth`] the secrets, [`token`] says who an application's users are, [`limit`] the budgets, and [`telemetry`] the log and the metrics. Every module
 //! may use [`id`], [`clock`] and [`text`]; `headers` is for those that speak HTTP.
 //!
 //! `ARCHITECTURE.md` explains why; `docs/protocol.md` is the wire protocol.
@@ -37,5 +37,6 @@ pub mod room;
 pub mod socket;
 pub mod telemetry;
 pub mod text;
+pub mod token;
 pub mod web;
 pub mod worker;

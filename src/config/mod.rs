@@ -17,6 +17,7 @@ mod resource;
 mod room;
 mod server;
 mod socket;
+mod token;
 mod worker;
 
 use clap::Args;
@@ -37,6 +38,7 @@ pub use resource::Resource;
 pub use room::RoomConfig;
 pub use server::{ServerConfig, StatusDetail};
 pub use socket::SocketConfig;
+pub use token::{AuthMode, TokenConfig};
 pub use worker::WorkerConfig;
 
 /// Everything that a node can be told.
@@ -45,6 +47,8 @@ pub use worker::WorkerConfig;
 pub struct Config {
     #[command(flatten)]
     pub server: ServerConfig,
+    #[command(flatten)]
+    pub token: TokenConfig,
     #[command(flatten)]
     pub socket: SocketConfig,
     #[command(flatten)]

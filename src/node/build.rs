@@ -69,6 +69,7 @@ impl Node {
             Some(name) => NodeId::parse(name)?,
             None => NodeId::parse(&format!("node-{:08x}", rand::random::<u32>()))?,
         };
+        config.token.verifier()?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::raise_limit(config.server.max_connections);

@@ -3,6 +3,7 @@ use std::{io, path::PathBuf};
 use crate::{
     backend::{ConnectorError, DeploymentError},
     ledger::{LedgerError, WriterError},
+    token::SettingsError,
 };
 
 /// Why a node could not start or continue.
@@ -14,6 +15,9 @@ pub enum NodeError {
     /// All nodes of a cluster must share one secret.
     #[error("set TANDEM_SECRET: the nodes of a cluster need the same one (openssl rand -hex 32 makes one)")]
     Secret,
+    /// No token can be verified with these settings.
+    #[error(transparent)]
+    Token(#[from] SettingsError),
     /// The ledger of a cluster is in PostgreSQL, written by workers; SQLite is for a single node.
     #[error("DATABASE_URL needs REDIS_URL: a node without Redis keeps its ledger in SQLite (TANDEM_DATA_DIR)")]
     Ledger,

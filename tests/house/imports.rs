@@ -13,7 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("room", &["cbor", "clock", "id", "limit"]),
     ("protocol", &["clock", "id", "room", "text"]),
     ("auth", &["clock", "id", "limit", "room"]),
-    ("config", &["auth", "clock", "id", "protocol", "room"]),
+    ("token", &["clock", "id", "text"]),
+    ("config", &["auth", "clock", "id", "protocol", "room", "token"]),
     ("telemetry", &["config", "id", "protocol"]),
     ("account", &["clock", "config", "limit", "telemetry"]),
     ("ledger", &["cbor", "clock", "config", "id", "protocol", "room", "telemetry"]),
@@ -77,9 +78,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "protocol",
             "socket",
             "telemetry",
+            "token",
         ],
     ),
-    ("cli", &["auth", "backend", "clock", "config", "http", "id", "ledger", "node", "telemetry", "text", "worker"]),
+    (
+        "cli",
+        &["auth", "backend", "clock", "config", "http", "id", "ledger", "node", "telemetry", "text", "token", "worker"],
+    ),
 ];
 
 /// Modules that decide and do nothing else, and the words that would give them an effect or a mood.

@@ -1,0 +1,39 @@
+//! Tokens: who an application says that its users are, and what they may do. `docs/tokens.md` lists the claims.
+
+mod algorithm;
+mod claims;
+mod error;
+mod field;
+mod head;
+mod identity;
+mod jwks;
+mod key;
+mod key_set;
+mod key_spec;
+mod pem;
+mod provider;
+mod revocation;
+mod rights;
+mod rooms;
+mod rules;
+mod sign;
+mod verifier;
+
+pub use algorithm::Algorithm;
+pub use error::TokenError;
+pub use identity::{Identity, Role, TokenId};
+pub use jwks::{BadJwksUrl, JwksSettings, JwksStatus, JwksUrl, Pace};
+pub use key::Key;
+pub use key_set::{Ambiguous, KeySet};
+pub use key_spec::{BadKey, KeySpec, KeySpecs};
+pub use revocation::{Revocation, Revocations, RevocationsFull, Target};
+pub use rights::{Right, Rights, UnknownRight};
+pub use rooms::{RoomPattern, Rooms};
+pub use rules::{Rules, VerifierSettings};
+pub use sign::{CannotSign, SigningKey};
+pub use verifier::{SettingsError, Verifier};
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 4096;
+/// The type, in the header, of a token that is an invitation by this server.
+const INVITATION: &str = "tandem-invitation+jwt";

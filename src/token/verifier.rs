@@ -1,0 +1,161 @@
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use super::{
+    BadKey, INVITATION, Identity, KeySet, Revocation, Revocations, RevocationsFull, Rules, TokenError,
+    VerifierSettings,
+    head::Head,
+    jwks::{BadJwksUrl, Jwks, JwksStatus},
+};
+use crate::{clock::Millis, id::RoomId};
+
+/// How long a token with an unknown key waits for keys that are being fetched.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Settings with which no token can be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A key is wrong.
+    #[error("AUTH_KEYS: {0}")]
+    Keys(#[from] BadKey),
+    /// Where the other keys are cannot be used.
+    #[error("AUTH_JWKS_URL: {0}")]
+    Jwks(#[from] BadJwksUrl),
+    /// There is no key.
+    #[error(
+        "AUTH_MODE needs a key to verify tokens with: set AUTH_KEYS (for instance to app=HS256:SECRET, with a secret that openssl rand -hex \
+         32 makes) or AUTH_JWKS_URL"
+    )]
+    NoKey,
+}
+
+/// Verifies tokens, with keys that may change while it runs.
+#[derive(Debug)]
+pub struct Verifier {
+    rules: RwLock<Arc<Rules>>,
+    jwks: Option<Jwks>,
+    revocations: RwLock<Revocations>,
+}
+
+impl Verifier {
+    /// A verifier with these settings. Keys of AUTH_JWKS_URL come once [`Verifier::keep_fresh`] runs.
+    pub fn new(settings: &VerifierSettings) -> Result<Self, SettingsError> {
+        if settings.keys.is_empty() && settings.jwks.is_none() {
+            return Err(SettingsError::NoKey);
+        }
+        Ok(Self {
+            rules: RwLock::new(Arc::new(Rules::new(settings)?)),
+            jwks: settings.jwks.as_ref().map(Jwks::new).transpose()?,
+            revocations: RwLock::default(),
+        })
+    }
+
+    /// Takes other keys, issuers, audiences and times; what was revoked stays so. The address of the JWKS stays what it was.
+    pub fn reload(&self, settings: &VerifierSettings) -> Result<(), SettingsError> {
+        if settings.keys.is_empty() && self.jwks.is_none() {
+            return Err(SettingsError::NoKey);
+        }
+        let rules = Arc::new(Rules::new(settings)?);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
+    }
+
+    /// Fetches keys for as long as the process lives; without AUTH_JWKS_URL it returns at once.
+    pub async fn keep_fresh(&self) {
+        if let Some(jwks) = &self.jwks {
+            jwks.keep_fresh().await;
+        }
+    }
+
+    /// What is known of the keys at AUTH_JWKS_URL.
+    pub fn jwks(&self) -> Option<JwksStatus> {
+        self.jwks.as_ref().map(Jwks::status)
+    }
+
+    /// Who holds a token. Whether it is for a room, [`Verifier::admit`] says.
+    pub fn verify(&self, token: &str, now: Millis) -> Result<Identity, TokenError> {
+        let head = Head::read(token)?;
+        if head.typ.as_deref() == Some(INVITATION) {
+            return Err(TokenError::Kind);
+        }
+        let rules = self.rules();
+        let fetched = self.fetched();
+        let key = match rules.keys.meant(&fetched, &head) {
+            Ok(key) => key,
+            Err(error) => return Err(self.without_key(error)),
+        };
+        let identity = rules.identity(token, key.open(token)?, now)?;
+        if self.revocations().revoke(&identity, now) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(identity)
+    }
+
+    /// As [`Verifier::verify`], and waits for keys where some that may be the right ones are being fetched: after a rotation, or at the start.
+    pub async fn verify_patiently(&self, token: &str, now: Millis) -> Result<Identity, TokenError> {
+        match self.verify(token, now) {
+            Err(TokenError::UnknownKey | TokenError::KeysAway) => {}
+            outcome => return outcome,
+        }
+        if let Some(jwks) = &self.jwks {
+            let _ = tokio::time::timeout(PATIENCE, jwks.fetched_soon()).await;
+        }
+        self.verify(token, now)
+    }
+
+    /// Whether a token may be used in this room.
+    pub fn admit(&self, identity: &Identity, room: &RoomId, now: Millis) -> Result<(), TokenError> {
+        if !identity.rooms.allow(room) {
+            return Err(TokenError::Room);
+        }
+        if self.revocations().revoke_in(room, identity, now) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(())
+    }
+
+    /// Revokes tokens from now on. Those who are inside with one are found with [`Revocation::hits`].
+    pub fn revoke(&self, revocation: Revocation, now: Millis) -> Result<(), RevocationsFull> {
+        self.revocations.write().unwrap_or_else(PoisonError::into_inner).add(revocation, now)
+    }
+
+    /// Forgets revocations of tokens that have expired.
+    pub fn forget(&self, now: Millis) {
+        self.revocations.write().unwrap_or_else(PoisonError::into_inner).forget(now);
+    }
+
+    /// Everything that is revoked.
+    pub fn revoked(&self) -> Vec<Revocation> {
+        self.revocations().iter().collect()
+    }
+
+    /// Until when a revocation has to be remembered: until no token that was issued by now can be valid.
+    pub fn latest_end(&self, now: Millis) -> Millis {
+        self.rules().latest_end(now)
+    }
+
+    /// A key that is not known may be a new one.
+    fn without_key(&self, error: TokenError) -> TokenError {
+        match (error, &self.jwks) {
+            (TokenError::UnknownKey | TokenError::KeyNotNamed, Some(jwks)) => {
+                jwks.ask();
+                if jwks.is_known() { error } else { TokenError::KeysAway }
+            }
+            _ => error,
+        }
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn fetched(&self) -> Arc<KeySet> {
+        self.jwks.as_ref().map(Jwks::keys).unwrap_or_default()
+    }
+
+    fn revocations(&self) -> std::sync::RwLockReadGuard<'_, Revocations> {
+        self.revocations.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
