@@ -8,7 +8,11 @@
     unreachable_pub
 )]
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
@@ -17,6 +21,7 @@ use tandem::{
     protocol::{Frame, Received, Stamp, announce, decode, encode},
     room::{Action, Policy, Room, Update, decide},
     telemetry::Metrics,
+    token::{Algorithm, KeySpecs, NewKey, SigningKey, Verifier, VerifierSettings},
 };
 
 use tandem_testkit::fixture::{NOW, act, join, room};
@@ -123,5 +128,53 @@ fn counting(c: &mut Criterion) {
     }
 }
 
-criterion_group!(steps, decoding, deciding, encoding, pushing, counting);
+/// The cost of a token that is accepted, from text to identity.
+fn verifying(c: &mut Criterion) {
+    let now = 1_800_000_000_000;
+    let claims = serde_json::json!({
+        "sub": "ana", "device": "phone", "rooms": ["film", "team-*"], "role": "member", "rights": ["join", "signal"], "name": "Ana",
+        "metadata": {"avatar": "https://a.example/1.png"}, "iss": "app", "aud": "tandem", "iat": now / 1000, "exp": now / 1000 + 3600,
+        "jti": "4e1f0f9e-6f5f-4d0a-9d39-0a1c1f5f2d11",
+    });
+    let mut group = c.benchmark_group("token");
+    for algorithm in Algorithm::ALL {
+        let (keys, signs) = token_keys(algorithm);
+        let verifier = Verifier::new(&VerifierSettings {
+            keys: KeySpecs::parse(&keys).unwrap(),
+            jwks: None,
+            issuers: vec!["app".to_owned()],
+            audiences: vec!["tandem".to_owned()],
+            leeway: Duration::from_mins(1),
+            most_lifetime: Duration::from_hours(24),
+        })
+        .unwrap();
+        let token = signs.sign(&claims).unwrap();
+        verifier.verify(&token, now).unwrap();
+        group.bench_function(algorithm.name(), |b| b.iter(|| verifier.verify(black_box(&token), now)));
+    }
+}
+
+/// The settings, and what signs.
+fn token_keys(algorithm: Algorithm) -> (String, SigningKey) {
+    let (private, public) = match NewKey::make(algorithm) {
+        Ok(NewKey { private, public: Some(public) }) => (private, public),
+        Ok(NewKey { private, public: None }) => {
+            let secret = private.trim_end();
+            return (format!("k=HS256:{secret}"), SigningKey::secret(Some("k"), secret.as_bytes()).unwrap());
+        }
+        Err(_) => {
+            let dir = tempfile::tempdir().unwrap();
+            let openssl = |words: &[&str]| {
+                let made = Command::new("openssl").args(words).current_dir(dir.path()).output().unwrap();
+                assert!(made.status.success());
+                String::from_utf8(made.stdout).unwrap()
+            };
+            openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "key"]);
+            (std::fs::read_to_string(dir.path().join("key")).unwrap(), openssl(&["pkey", "-in", "key", "-pubout"]))
+        }
+    };
+    (format!("k={}:{public}", algorithm.name()), SigningKey::private(Some("k"), &private).unwrap())
+}
+
+criterion_group!(steps, decoding, deciding, encoding, pushing, counting, verifying);
 criterion_main!(steps);

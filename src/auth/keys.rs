@@ -83,6 +83,12 @@ impl Keys {
         self.shown("origin", &[&Client::from(address).to_string()])
     }
 
+    /// The keys that sign invitations: that in use, and the other one while the secret is being changed.
+    pub fn invitations(&self) -> ([u8; 32], Option<[u8; 32]>) {
+        let of = |mac| hash(mac, "invitations", &[]);
+        (of(&self.mac), self.before.as_ref().map(of))
+    }
+
     /// The origin of a client with an unknown address: no other connection has it.
     pub fn stranger(&self, conn: ConnId) -> Digest {
         Digest::new(hash(&self.mac, "stranger", &[&conn.to_string()]))

@@ -9,6 +9,7 @@ mod inspect;
 mod migrate;
 mod serve;
 mod sleep;
+mod token;
 mod worker;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Audit(audit::Audit),
     /// Print what keys in Redis hold, as JSON
     Inspect(inspect::Inspect),
+    /// Mint, verify and explain tokens and invitations
+    Token(token::Token),
     /// Ask a running node on this machine whether it is alive; exit code 0 or 1
     Healthcheck(healthcheck::Healthcheck),
     /// Do nothing for some seconds: for images that have no shell
@@ -120,6 +123,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Inspect(inspect)) => {
             environment.print();
             inspect.run()
+        }
+        Some(Command::Token(token)) => {
+            environment.print();
+            token.run()
         }
         Some(Command::Healthcheck(check)) => check.run(),
         Some(Command::Sleep(sleep)) => Ok(sleep.run()),

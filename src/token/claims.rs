@@ -34,10 +34,15 @@ pub(super) struct Claims {
 }
 
 impl Claims {
+    /// The claims of a token that nobody has verified: for people.
+    pub(super) fn unverified(token: &str) -> Option<Self> {
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        serde_json::from_slice::<Object<Self>>(&payload).ok().map(|claims| claims.0)
+    }
+
     /// The name of a claim that cannot be read, in a token that nobody has verified: for the text of a refusal.
     pub(super) fn wrong_in(token: &str) -> Option<&'static str> {
-        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-        let Object(claims): Object<Self> = serde_json::from_slice(&payload).ok()?;
+        let claims = Self::unverified(token)?;
         let wrong = [
             ("sub", claims.sub.is_wrong()),
             ("iss", claims.iss.is_wrong()),

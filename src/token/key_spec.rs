@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{Algorithm, Key, KeySet};
+use super::{Algorithm, Key, KeySet, SigningKey};
 
 /// The maximum number of keys.
 const MOST_KEYS: usize = 32;
@@ -51,7 +51,40 @@ pub enum BadKey {
     TooMany,
 }
 
+/// No key of the settings can sign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotMint {
+    /// There is none for HS256.
+    #[error("AUTH_KEYS has no secret for HS256, and public keys cannot sign: give the private key (--key)")]
+    NoSecret,
+    /// There are several.
+    #[error("AUTH_KEYS has several secrets for HS256: say which one by its kid (--kid)")]
+    Several,
+    /// There is none of this name.
+    #[error("AUTH_KEYS has no secret for HS256 with the kid {0:?}")]
+    NotNamed(Box<str>),
+    /// It cannot be read.
+    #[error("AUTH_KEYS: {0}")]
+    Bad(String),
+}
+
 impl KeySpecs {
+    /// The secret of the settings that signs: that of this name, or the only one.
+    pub fn signing(&self, kid: Option<&str>) -> Result<SigningKey, CannotMint> {
+        let fits = |spec: &&KeySpec| {
+            spec.algorithm == Algorithm::Hs256 && kid.is_none_or(|kid| spec.kid.as_deref() == Some(kid))
+        };
+        let mut found = self.0.iter().filter(fits);
+        let spec = match (found.next(), found.next(), kid) {
+            (Some(spec), None, _) => spec,
+            (Some(_), Some(_), _) => return Err(CannotMint::Several),
+            (None, _, Some(kid)) => return Err(CannotMint::NotNamed(kid.into())),
+            (None, ..) => return Err(CannotMint::NoSecret),
+        };
+        let (secret, _) = spec.text().map_err(CannotMint::Bad)?;
+        SigningKey::secret(spec.kid.as_deref(), as_secret(&secret)).map_err(|why| CannotMint::Bad(why.to_owned()))
+    }
+
     /// Reads the setting. Keys that are written in it are checked here; files are read by [`KeySpecs::load`].
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         let mut specs = Vec::new();
@@ -115,8 +148,9 @@ impl KeySpec {
         BadKey::One { number, name, why }
     }
 
-    fn load(&self) -> Result<Key, String> {
-        let (text, place) = match &self.source {
+    /// What the setting or the file contains, and how an error calls it.
+    fn text(&self) -> Result<(String, String), String> {
+        Ok(match &self.source {
             // A variable that should be on one line has `\n` for a new one.
             Source::Text(text) if text.starts_with(super::pem::MARK) => (text.replace("\\n", "\n"), String::new()),
             Source::Text(text) => (text.to_string(), String::new()),
@@ -126,12 +160,14 @@ impl KeySpec {
                     read(path).map_err(|why| format!("cannot be read from the file {}: {why}", path.display()))?;
                 (text, place)
             }
-        };
+        })
+    }
+
+    fn load(&self) -> Result<Key, String> {
+        let (text, place) = self.text()?;
         let kid = self.kid.as_deref();
         let key = match self.algorithm {
-            Algorithm::Hs256 => {
-                Key::secret(kid, text.trim_end_matches(['\n', '\r']).as_bytes()).map_err(|why| format!("{place}{why}"))
-            }
+            Algorithm::Hs256 => Key::secret(kid, as_secret(&text)).map_err(|why| format!("{place}{why}")),
             _ => Key::public(kid, &text).map_err(|why| format!("{place}{why}")),
         }?;
         if key.algorithm() != self.algorithm {
@@ -140,6 +176,11 @@ impl KeySpec {
         }
         Ok(key)
     }
+}
+
+/// The newline at the end of a file is no part of a secret.
+fn as_secret(text: &str) -> &[u8] {
+    text.trim_end_matches(['\n', '\r']).as_bytes()
 }
 
 fn read(path: &std::path::Path) -> Result<String, String> {

@@ -3,9 +3,12 @@
 mod algorithm;
 mod claims;
 mod error;
+mod explain;
 mod field;
+mod generate;
 mod head;
 mod identity;
+mod invitation;
 mod jwks;
 mod key;
 mod key_set;
@@ -21,11 +24,14 @@ mod verifier;
 
 pub use algorithm::Algorithm;
 pub use error::TokenError;
+pub use explain::Explanation;
+pub use generate::{NewKey, NoNewKey};
 pub use identity::{Identity, Role, TokenId};
+pub use invitation::{Invitation, InvitationKeys, NewInvitation};
 pub use jwks::{BadJwksUrl, JwksSettings, JwksStatus, JwksUrl, Pace};
 pub use key::Key;
 pub use key_set::{Ambiguous, KeySet};
-pub use key_spec::{BadKey, KeySpec, KeySpecs};
+pub use key_spec::{BadKey, CannotMint, KeySpec, KeySpecs};
 pub use revocation::{Revocation, Revocations, RevocationsFull, Target};
 pub use rights::{Right, Rights, UnknownRight};
 pub use rooms::{RoomPattern, Rooms};
@@ -35,5 +41,10 @@ pub use verifier::{SettingsError, Verifier};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4096;
+/// Whether a text says that it is an invitation, which is verified with other keys.
+pub fn is_invitation(text: &str) -> bool {
+    head::Head::read(text).is_ok_and(|head| head.typ.as_deref() == Some(INVITATION))
+}
+
 /// The type, in the header, of a token that is an invitation by this server.
 const INVITATION: &str = "tandem-invitation+jwt";

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use minicbor::{Decode, Encode};
 
-use super::Identity;
+use super::{Identity, Invitation};
 use crate::{
     clock::Millis,
     id::{RoomId, UserId},
@@ -147,6 +147,15 @@ impl Revocations {
     /// Whether the token is revoked in this room.
     pub fn revoke_in(&self, room: &RoomId, identity: &Identity, now: Millis) -> bool {
         self.rooms.get(room).is_some_and(|cut| cut.hits(identity, now))
+    }
+
+    /// Whether an invitation is revoked, or all that were issued for its room.
+    pub fn revoke_invitation(&self, invitation: &Invitation, now: Millis) -> bool {
+        self.tokens.get(&invitation.id).is_some_and(|until| now < *until)
+            || self
+                .rooms
+                .get(&invitation.room)
+                .is_some_and(|cut| now < cut.until && invitation.issued_at < cut.issued_before)
     }
 
     /// All of them, in no order.

@@ -56,40 +56,28 @@ impl Rules {
         now + self.most_lifetime + self.leeway
     }
 
-    /// The times of the claims. An `iat` in the future would escape a revocation of what was issued before it.
-    pub(super) fn times(&self, claims: &Claims, now: Millis) -> Result<Times, TokenError> {
-        let optional = |field: &super::field::Field<Seconds>, name| {
-            field.clone().optional(name).map(|seconds| seconds.map(Seconds::millis))
-        };
-        let expires_at = claims.exp.clone().required("exp")?.millis();
-        let not_before = optional(&claims.nbf, "nbf")?;
-        let issued_at = optional(&claims.iat, "iat")?;
-        if now >= expires_at + self.leeway {
-            return Err(TokenError::Expired);
+    /// Each check of claims by itself, in the order in which they are made.
+    pub(super) const CHECKS: [(&'static str, Check); 7] = [
+        ("iss", |rules, claims, _| rules.issuer(claims)),
+        ("aud", |rules, claims, _| rules.audience(claims)),
+        ("exp", |rules, claims, now| rules.end(claims, now).map(drop)),
+        ("nbf", |rules, claims, now| rules.start(claims, now)),
+        ("iat", |rules, claims, now| rules.issue(claims, now).map(drop)),
+        ("sub", |_, claims, _| person(claims).map(drop)),
+        ("rooms", |_, claims, _| rooms(claims).map(drop)),
+    ];
+
+    fn issuer(&self, claims: &Claims) -> Result<(), TokenError> {
+        let issuer = claims.iss.clone().optional("iss")?;
+        if self.issuers.is_empty() {
+            return Ok(());
         }
-        if expires_at > self.latest_end(now) {
-            return Err(TokenError::Lifetime);
-        }
-        if not_before.is_some_and(|not_before| now + self.leeway < not_before) {
-            return Err(TokenError::NotYet);
-        }
-        if issued_at.is_some_and(|issued_at| now + self.leeway < issued_at) {
-            return Err(TokenError::Future);
-        }
-        Ok(Times { expires_at, issued_at })
+        let issuer = issuer.ok_or(TokenError::Missing("iss"))?;
+        if self.issuers.contains(&issuer) { Ok(()) } else { Err(TokenError::Issuer) }
     }
 
-    /// Who issued it, and for whom.
-    pub(super) fn parties(&self, claims: &Claims) -> Result<(), TokenError> {
-        let issuer = claims.iss.clone().optional("iss")?;
-        if !self.issuers.is_empty() {
-            let issuer = issuer.ok_or(TokenError::Missing("iss"))?;
-            if !self.issuers.contains(&issuer) {
-                return Err(TokenError::Issuer);
-            }
-        }
-        let audience = claims.aud.clone().optional("aud")?;
-        match audience {
+    fn audience(&self, claims: &Claims) -> Result<(), TokenError> {
+        match claims.aud.clone().optional("aud")? {
             None if self.audiences.is_empty() => Ok(()),
             None => Err(TokenError::Missing("aud")),
             Some(audience) if self.audiences.iter().any(|own| audience.contains(own)) => Ok(()),
@@ -97,23 +85,43 @@ impl Rules {
         }
     }
 
+    fn end(&self, claims: &Claims, now: Millis) -> Result<Millis, TokenError> {
+        let end = claims.exp.clone().required("exp")?.millis();
+        if now >= end + self.leeway {
+            Err(TokenError::Expired)
+        } else if end > self.latest_end(now) {
+            Err(TokenError::Lifetime)
+        } else {
+            Ok(end)
+        }
+    }
+
+    fn start(&self, claims: &Claims, now: Millis) -> Result<(), TokenError> {
+        let start = claims.nbf.clone().optional("nbf")?.map(Seconds::millis);
+        if start.is_some_and(|start| now + self.leeway < start) { Err(TokenError::NotYet) } else { Ok(()) }
+    }
+
+    /// An `iat` in the future would escape a revocation of what was issued before it.
+    fn issue(&self, claims: &Claims, now: Millis) -> Result<Option<Millis>, TokenError> {
+        let issued_at = claims.iat.clone().optional("iat")?.map(Seconds::millis);
+        if issued_at.is_some_and(|issued_at| now + self.leeway < issued_at) {
+            return Err(TokenError::Future);
+        }
+        Ok(issued_at)
+    }
+
     /// The holder of a token with these claims, which someone with a key has signed.
     pub(super) fn identity(&self, token: &str, claims: Claims, now: Millis) -> Result<Identity, TokenError> {
-        self.parties(&claims)?;
-        let Times { expires_at, issued_at } = self.times(&claims, now)?;
-        let subject = claims.sub.required("sub")?;
-        let subject = UserId::parse(&subject).map_err(|_| TokenError::Claim("sub"))?;
-        let user = match claims.device.optional("device")? {
-            None => subject.clone(),
-            Some(device) if device.is_empty() => return Err(TokenError::Claim("device")),
-            Some(device) => UserId::parse(&format!("{subject}#{device}")).map_err(|_| TokenError::Claim("device"))?,
-        };
-        let room = claims.room.optional("room")?;
-        let rooms = claims.rooms.optional("rooms")?;
+        self.issuer(&claims)?;
+        self.audience(&claims)?;
+        let expires_at = self.end(&claims, now)?;
+        self.start(&claims, now)?;
+        let issued_at = self.issue(&claims, now)?;
+        let (user, subject) = person(&claims)?;
         Ok(Identity {
             user,
             subject,
-            rooms: Rooms::of_claims(room.as_deref(), rooms.as_deref())?,
+            rooms: rooms(&claims)?,
             role: claims.role.optional("role")?,
             rights: claims.rights.optional("rights")?.unwrap_or(Rights::ALL),
             name: claims.name.optional("name")?.and_then(|name| text::clean(&name, Identity::MAX_NAME_CHARS)),
@@ -126,10 +134,25 @@ impl Rules {
     }
 }
 
-/// What the claims say of times.
-pub(super) struct Times {
-    pub(super) expires_at: Millis,
-    pub(super) issued_at: Option<Millis>,
+/// A check of claims at a time.
+type Check = fn(&Rules, &Claims, Millis) -> Result<(), TokenError>;
+
+/// The user, and the person.
+fn person(claims: &Claims) -> Result<(UserId, UserId), TokenError> {
+    let subject = claims.sub.clone().required("sub")?;
+    let subject = UserId::parse(&subject).map_err(|_| TokenError::Claim("sub"))?;
+    let user = match claims.device.clone().optional("device")? {
+        None => subject.clone(),
+        Some(device) if device.is_empty() => return Err(TokenError::Claim("device")),
+        Some(device) => UserId::parse(&format!("{subject}#{device}")).map_err(|_| TokenError::Claim("device"))?,
+    };
+    Ok((user, subject))
+}
+
+fn rooms(claims: &Claims) -> Result<Rooms, TokenError> {
+    let room = claims.room.clone().optional("room")?;
+    let rooms = claims.rooms.clone().optional("rooms")?;
+    Rooms::of_claims(room.as_deref(), rooms.as_deref())
 }
 
 fn metadata(value: &serde_json::Value) -> Result<Arc<str>, TokenError> {

@@ -42,6 +42,15 @@ impl SigningKey {
         Ok(Self { kid: kid.map(Box::from), algorithm: Algorithm::Hs256, key })
     }
 
+    /// What a file has: a private key in PEM, or else a secret.
+    pub fn of_file(kid: Option<&str>, text: &str) -> Result<Self, &'static str> {
+        if text.contains(pem::MARK) {
+            Self::private(kid, text)
+        } else {
+            Self::secret(kid, text.trim_end_matches(['\n', '\r']).as_bytes())
+        }
+    }
+
     /// A private key in PEM (PKCS #8). What it is for says its algorithm.
     pub fn private(kid: Option<&str>, pem: &str) -> Result<Self, &'static str> {
         if pem.contains("BEGIN PUBLIC KEY-----") {

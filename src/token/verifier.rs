@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{
-    BadKey, INVITATION, Identity, KeySet, Revocation, Revocations, RevocationsFull, Rules, TokenError,
+    BadKey, INVITATION, Identity, Invitation, Key, Revocation, Revocations, RevocationsFull, Rules, TokenError,
     VerifierSettings,
     head::Head,
     jwks::{BadJwksUrl, Jwks, JwksStatus},
@@ -69,6 +69,14 @@ impl Verifier {
         }
     }
 
+    /// Fetches the keys of AUTH_JWKS_URL once; without it there is nothing to do.
+    pub async fn fetch_keys(&self) -> Result<(), String> {
+        match &self.jwks {
+            Some(jwks) => jwks.fetch_once().await,
+            None => Ok(()),
+        }
+    }
+
     /// What is known of the keys at AUTH_JWKS_URL.
     pub fn jwks(&self) -> Option<JwksStatus> {
         self.jwks.as_ref().map(Jwks::status)
@@ -81,12 +89,8 @@ impl Verifier {
             return Err(TokenError::Kind);
         }
         let rules = self.rules();
-        let fetched = self.fetched();
-        let key = match rules.keys.meant(&fetched, &head) {
-            Ok(key) => key,
-            Err(error) => return Err(self.without_key(error)),
-        };
-        let identity = rules.identity(token, key.open(token)?, now)?;
+        let claims = self.with_key(&rules, &head, |key| key.open(token))??;
+        let identity = rules.identity(token, claims, now)?;
         if self.revocations().revoke(&identity, now) {
             return Err(TokenError::Revoked);
         }
@@ -116,6 +120,11 @@ impl Verifier {
         Ok(())
     }
 
+    /// Whether an invitation is revoked, by its name or by its room.
+    pub fn revokes_invitation(&self, invitation: &Invitation, now: Millis) -> bool {
+        self.revocations().revoke_invitation(invitation, now)
+    }
+
     /// Revokes tokens from now on. Those who are inside with one are found with [`Revocation::hits`].
     pub fn revoke(&self, revocation: Revocation, now: Millis) -> Result<(), RevocationsFull> {
         self.revocations.write().unwrap_or_else(PoisonError::into_inner).add(revocation, now)
@@ -136,6 +145,17 @@ impl Verifier {
         self.rules().latest_end(now)
     }
 
+    /// Has something done with the key that a token means.
+    pub(super) fn with_key<T>(
+        &self,
+        rules: &Rules,
+        head: &Head,
+        then: impl FnOnce(&Key) -> T,
+    ) -> Result<T, TokenError> {
+        let fetched = self.jwks.as_ref().map(Jwks::keys).unwrap_or_default();
+        rules.keys.meant(&fetched, head).map(then).map_err(|error| self.without_key(error))
+    }
+
     /// A key that is not known may be a new one.
     fn without_key(&self, error: TokenError) -> TokenError {
         match (error, &self.jwks) {
@@ -147,12 +167,8 @@ impl Verifier {
         }
     }
 
-    fn rules(&self) -> Arc<Rules> {
+    pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn fetched(&self) -> Arc<KeySet> {
-        self.jwks.as_ref().map(Jwks::keys).unwrap_or_default()
     }
 
     fn revocations(&self) -> std::sync::RwLockReadGuard<'_, Revocations> {

@@ -87,4 +87,11 @@ fn a_text_for_clients_names_the_claim() {
     }
     let labels: std::collections::BTreeSet<_> = TokenError::ALL.iter().map(|error| error.label()).collect();
     assert_eq!(labels.len(), TokenError::ALL.len());
+    let page = include_str!("../../docs/tokens.md").split("## Why a token is refused").nth(1).unwrap();
+    for error in TokenError::ALL {
+        let text = error.to_string();
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", error.label())));
+        let row = row.unwrap_or_else(|| panic!("no {} in docs/tokens.md", error.label()));
+        assert!(row.replace('…', "").contains(text.trim()), "{row}: {text}");
+    }
 }

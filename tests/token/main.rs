@@ -12,6 +12,8 @@
 
 mod attacks;
 mod claims;
+mod cli;
+mod invitations;
 mod jwks;
 mod keys;
 mod server;

@@ -171,6 +171,13 @@ impl Jwks {
         }
     }
 
+    pub(in crate::token) async fn fetch_once(&self) -> Result<(), String> {
+        let outcome = self.fetch().await;
+        let said = outcome.as_ref().map(drop).map_err(ToString::to_string);
+        self.note(outcome, Instant::now());
+        said
+    }
+
     async fn fetch(&self) -> Result<(Document, Option<Duration>), RefreshError> {
         let fetched = self.client.fetch().await?;
         Ok((Document::read(&fetched.body)?, fetched.max_age))
