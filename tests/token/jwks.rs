@@ -1,12 +1,14 @@
 //! Keys from a JWKS, from a server that does all that servers do.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tandem::token::{Algorithm, Identity, JwksSettings, JwksUrl, Pace, TokenError, Verifier, VerifierSettings};
+use tandem_testkit::certificates::Certificates;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -231,4 +233,34 @@ async fn a_redirection_is_not_followed() {
     until("a failure", || verifier.jwks().unwrap().failures > 0).await;
     assert_eq!(says(&verifier, &token(Algorithm::EdDsa, "theirs")), Err(TokenError::KeysAway));
     assert_eq!(theirs.requests(), 0);
+}
+
+/// The certificate has to be from an authority that is trusted, and for that name.
+#[tokio::test]
+async fn over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(dir.path());
+    let server = Server::start_tls(set(&[jwk(Algorithm::Es256, "a")]), &certificates).await;
+    let other_dir = tempfile::tempdir().unwrap();
+    let of_another = Certificates::of_names(other_dir.path(), "DNS:other.example");
+    let other = Server::start_tls(set(&[jwk(Algorithm::Es256, "a")]), &of_another).await;
+    let with = |server: &Server, ca_file: Option<&str>| {
+        let url = format!("https://localhost:{}/jwks", server.address.port());
+        let mut settings = with_jwks("", &url, PACE);
+        settings.jwks.as_mut().unwrap().ca_file = ca_file.map(PathBuf::from);
+        start(&settings)
+    };
+    let trusted = with(&server, Some(&certificates.ca));
+    until("fetched", || trusted.jwks().unwrap().keys == 1).await;
+    assert_eq!(says(&trusted, &token(Algorithm::Es256, "a")), Ok(()));
+    let by_system = with(&server, None);
+    let other_name = with(&other, Some(&of_another.ca));
+    for refused in [by_system, other_name] {
+        until("a failure", || refused.jwks().unwrap().failures > 0).await;
+        assert_eq!(refused.jwks().unwrap().keys, 0);
+    }
+    let mut settings = with_jwks("", "https://localhost/jwks", PACE);
+    settings.jwks.as_mut().unwrap().ca_file = Some("/no/such/file".into());
+    let error = Verifier::new(&settings).unwrap_err().to_string();
+    assert!(error.contains("AUTH_JWKS_CA_FILE /no/such/file"), "{error}");
 }

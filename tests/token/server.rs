@@ -8,11 +8,18 @@ use std::{
     },
 };
 
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tandem_testkit::certificates::Certificates;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpListener,
     time::{Duration, sleep},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// What it answers.
 #[derive(Clone)]
@@ -41,6 +48,23 @@ pub struct Server {
 
 impl Server {
     pub async fn start(answer: Answer) -> Self {
+        Self::with(answer, None).await
+    }
+
+    /// Over TLS.
+    pub async fn start_tls(answer: Answer, certificates: &Certificates) -> Self {
+        let chain = CertificateDer::pem_file_iter(&certificates.certificate).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(&certificates.key).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        Self::with(answer, Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn with(answer: Answer, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let answer = Arc::new(Mutex::new(answer));
@@ -50,7 +74,14 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let answer = chosen.lock().unwrap().clone();
-                tokio::spawn(serve(stream, answer));
+                match tls.clone() {
+                    None => drop(tokio::spawn(serve(stream, answer))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            serve(stream, answer).await;
+                        }
+                    })),
+                }
             }
         });
         Self { address, answer, requests }
@@ -69,7 +100,7 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer) {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {

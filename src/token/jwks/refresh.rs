@@ -190,7 +190,7 @@ impl Jwks {
             match outcome {
                 Ok((document, _)) => {
                     if state.fetched.is_none() && !document.ignored.is_empty() {
-                        tracing::warn!(url = %self.client.url(), ignored = document.ignored.join("; "), "the JWKS has keys that are not used");
+                        tracing::info!(url = %self.client.url(), ignored = document.ignored.join("; "), "the JWKS has keys that are not used");
                     }
                     state.keys = Arc::new(document.keys);
                     state.fetched = Some(Instant::now());
