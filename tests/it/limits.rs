@@ -179,7 +179,7 @@ async fn whoever_reads_slowly_is_told_what_it_missed_and_stays() {
         told += usize::from(slow.next().await.is("DISCONTINUITY"));
     }
     ana.send(json!({"type": "BROADCAST", "event": "e", "data": [sent]})).await;
-    while !slow.until("BROADCAST").await["data"][0].as_u64().is_some_and(|number| number == sent as u64) {}
+    while slow.until("BROADCAST").await["data"][0].as_u64() != Some(sent as u64) {}
     ben.expect("BROADCAST").await;
     quiet(&mut [&mut ben]).await;
 }
