@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::room::Right;
+
 use super::{BadCap, Caps, Network, OriginPattern, Resource, ice_url::ice_url, network::NotANetwork};
 
 /// A day, the longest duration that any setting accepts.
@@ -83,6 +85,14 @@ pub(super) fn secret(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Something that guests may be allowed to do; to join they always are.
+pub(super) fn right(text: &str) -> Result<Right, String> {
+    match text.trim().parse() {
+        Ok(Right::Join) | Err(_) => Err("expected one of control, broadcast, signal and moderate".to_owned()),
+        Ok(right) => Ok(right),
+    }
 }
 
 /// A number of things, at least one.

@@ -2,6 +2,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
+use super::parse;
+use crate::room::{Right, Rights};
 use crate::token::{JwksSettings, JwksUrl, KeySpecs, Pace, SettingsError, Verifier, VerifierSettings};
 
 /// The longest leeway, in seconds.
@@ -37,6 +39,12 @@ pub struct TokenConfig {
     /// How long from now a token may be valid at most, in seconds, up to a year; it is also how long a revocation is remembered
     #[arg(long = "auth-max-lifetime-seconds", env = "AUTH_MAX_LIFETIME_SECONDS", default_value_t = 604_800, value_parser = clap::value_parser!(u64).range(1..=MOST_LIFETIME))]
     pub auth_max_lifetime: u64,
+    /// Whether a token may be in the URL of a socket (?token=), for clients that can set neither a header nor a subprotocol. URLs are often written to logs, and the history of a browser keeps them
+    #[arg(long = "auth-url-token", env = "AUTH_URL_TOKEN", default_value_t = false, action = clap::ArgAction::Set)]
+    pub auth_url_token: bool,
+    /// What guests may do, comma-separated: control, broadcast, signal, moderate, each where the role of the guest in its room allows it. For AUTH_MODE=mixed
+    #[arg(long = "auth-guest-rights", env = "AUTH_GUEST_RIGHTS", value_delimiter = ',', default_value = "control,broadcast,signal,moderate", value_parser = parse::right)]
+    pub auth_guest_rights: Vec<Right>,
 }
 
 /// Who a user is.
@@ -51,6 +59,11 @@ pub enum AuthMode {
 }
 
 impl TokenConfig {
+    /// What guests are granted.
+    pub fn guests(&self) -> Rights {
+        self.auth_guest_rights.iter().copied().chain([Right::Join]).collect()
+    }
+
     /// How tokens are verified.
     pub fn verifier_settings(&self) -> VerifierSettings {
         let jwks = self.auth_jwks_url.as_ref().map(|url| JwksSettings {

@@ -178,7 +178,7 @@ async fn socket(
             let name =
                 request_id.as_deref().map_or_else(|| HeaderValue::from_str(&conn.to_string()), HeaderValue::from_str);
             let subject = Subject::socket(conn, request_id);
-            let mut response = socket::upgrade(&app.gateway, address, &parts.headers, (conn, subject), handshake);
+            let mut response = socket::upgrade(&app.gateway, address, &parts, (conn, subject), handshake).await;
             if let Ok(name) = name {
                 response.headers_mut().insert(X_REQUEST_ID, name);
             }

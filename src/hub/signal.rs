@@ -6,7 +6,7 @@ use crate::{
     id::UserId,
     protocol::{DirectMessage, Frame, ServerFrame, Signal, SignalFrame, encode},
     replica::Route,
-    room::Refusal,
+    room::{Refusal, Right},
     telemetry::Dropped,
 };
 
@@ -53,7 +53,7 @@ impl Hub {
             node_id: self.node().as_str(),
             signal_id: &self.signals.fresh(),
         }));
-        self.direct(seat, &signal.to, frame).await
+        self.direct(seat, Right::Signal, &signal.to, frame).await
     }
 
     /// Sends a BROADCAST with `to` to one member.
@@ -65,12 +65,12 @@ impl Hub {
             to: &message.to,
             timestamp: self.now(),
         });
-        self.direct(seat, &message.to, frame).await
+        self.direct(seat, Right::Broadcast, &message.to, frame).await
     }
 
-    async fn direct(&self, seat: &Membership, to: &UserId, frame: Frame) -> Result<(), HubError> {
+    async fn direct(&self, seat: &Membership, right: Right, to: &UserId, frame: Frame) -> Result<(), HubError> {
         let from = (&seat.user, seat.conn);
-        let at = match self.with(&seat.room, |replica, _, out| replica.direct(from, to, &frame, out))? {
+        let at = match self.with(&seat.room, |replica, _, out| replica.direct(from, right, to, &frame, out))? {
             Route::Here => return Ok(()),
             Route::Elsewhere(node) => node,
             Route::Nobody => return Err(self.nobody(seat, to)),

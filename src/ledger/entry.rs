@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     id::{NodeId, SERVER, UserId},
-    room::{Change, Digest, Member, Presence, Room, UnknownFields, Update},
+    room::{Change, Digest, Grant, Member, Presence, Room, UnknownFields, Update},
 };
 
 /// What one commit writes to the ledger: its changes, and what cannot be derived from them.
@@ -49,6 +49,7 @@ columns! {
         shown_at: Option<NonZero<u32>>,
         presence: Presence,
         watching: bool,
+        grant: Option<Box<Grant>>,
         unknown: UnknownFields,
     }
 }
@@ -172,7 +173,8 @@ mod tests {
         clock::Millis,
         id::{ConnId, RoomId},
         room::{
-            Attempt, Attempts, Ban, Gate, Guesser, Json, LeftReason, Misses, Playback, Refusal, Role, Sent, Vacancy,
+            Attempt, Attempts, Ban, Gate, Guesser, Json, LeftReason, Misses, Playback, Refusal, Rights, Role, Sent,
+            Vacancy,
         },
     };
 
@@ -201,6 +203,7 @@ mod tests {
             presence: Presence::Present,
             order,
             watching: true,
+            grant: None,
             unknown: UnknownFields::default(),
         }
     }
@@ -235,6 +238,7 @@ mod tests {
         let vacancy = Vacancy { user: user("ana"), origin: Some(Digest::new([1; 32])), until: NOW + 9 };
         let again = Member { username: Some("Ana".into()), ..member("ana", 5) };
         let attempts: Attempts = serde_json::from_str(r#"{"whole_at": 4}"#).unwrap();
+        let grant = Grant { verified: true, role: None, rights: Rights::ALL, named: false, metadata: Some(payload()) };
         let misses: Misses = serde_json::from_str(r#"{"count": 1, "last": 2, "open_at": 3}"#).unwrap();
         let guesser = serde_json::from_value(serde_json::json!({
             "origin": Digest::new([1; 32]), "misses": 1, "at": NOW, "open_at": NOW + 3
@@ -280,6 +284,7 @@ mod tests {
                 note: None,
             },
             Change::Unbanned { user: user("eve"), by: ana.clone() },
+            Change::Granted { user: ben.clone(), grant },
             left(&ben, LeftReason::Removed { by: ana.clone(), note: None }, None),
             Change::Refused { attempt, attempts },
             Change::Closed,
@@ -312,9 +317,10 @@ mod tests {
             Change::PinSet { .. } => 24,
             Change::Banned { .. } => 25,
             Change::Unbanned { .. } => 26,
+            Change::Granted { .. } => 27,
         };
         let numbers: std::collections::BTreeSet<_> = all.iter().map(number).collect();
-        assert!(numbers.into_iter().eq(0..=26), "a change is missing");
+        assert!(numbers.into_iter().eq(0..=27), "a change is missing");
         all
     }
 

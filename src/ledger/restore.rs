@@ -96,10 +96,10 @@ static SELECT_SEATS: LazyLock<String> = LazyLock::new(|| {
 /// Restores the members that have a token.
 fn seat_members(db: &Connection, room: &mut Room, node: &NodeId, policy: &Policy, now: Millis) -> rusqlite::Result<()> {
     let mut select = db.prepare_cached(&SELECT_SEATS)?;
-    let presence = Presence::Away { since: now, until: now };
+    let presence = Presence::away(now, now);
     let beside = || {
         let (token_before, token_beside, shown_at, watching) = (None, None, None, false);
-        (node.clone(), token_before, token_beside, shown_at, presence, watching, UnknownFields::default())
+        (node.clone(), token_before, token_beside, shown_at, presence, watching, None, UnknownFields::default())
     };
     let rows = select.query_map([room.id.as_str()], |row| Member::read(row, beside()))?;
     let members: Vec<Member> = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;

@@ -83,12 +83,16 @@ enum Detail<'a> {
         username: Option<&'a str>,
         peer_id: ConnId,
         host: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        verified: bool,
     },
     Rejoined {
         username: Option<&'a str>,
         peer_id: ConnId,
         again: bool,
         was_away: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        verified: bool,
     },
     Back {
         peer_id: ConnId,
@@ -212,6 +216,7 @@ pub(super) fn kind(change: &Change) -> Option<EventType> {
         | Change::Corrected { .. }
         | Change::Watching { .. }
         | Change::PinMissed { .. }
+        | Change::Granted { .. }
         | Change::PinTried { .. } => return None,
     })
 }
@@ -229,11 +234,22 @@ pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Opti
         }
         Change::Joined { member, host } => (
             Some(&member.user),
-            Detail::Joined { username: member.username.as_deref(), peer_id: member.conn, host: *host },
+            Detail::Joined {
+                username: member.username.as_deref(),
+                peer_id: member.conn,
+                host: *host,
+                verified: member.is_verified(),
+            },
         ),
         Change::Rejoined { member, was_away, host: _ } => {
             let username = member.username.as_deref();
-            let detail = Detail::Rejoined { username, peer_id: member.conn, again: true, was_away: *was_away };
+            let detail = Detail::Rejoined {
+                username,
+                peer_id: member.conn,
+                again: true,
+                was_away: *was_away,
+                verified: member.is_verified(),
+            };
             (Some(&member.user), detail)
         }
         Change::Back { member, was_away: _ } => (Some(&member.user), Detail::Back { peer_id: member.conn }),
@@ -282,6 +298,7 @@ pub(super) fn describe(change: &Change, payload: u64) -> Option<(EventType, Opti
         | Change::Corrected { .. }
         | Change::Watching { .. }
         | Change::PinMissed { .. }
+        | Change::Granted { .. }
         | Change::PinTried { .. } => return None,
     };
     Some((kind, user, detail.json()))
@@ -334,9 +351,11 @@ pub(super) fn trace(change: &Change) -> Trace<'_> {
         | Change::Banned { .. }
         | Change::Unbanned { .. }
         | Change::Refused { .. } => Trace::Event,
-        Change::Ready { .. } | Change::Watching { .. } | Change::PinMissed { .. } | Change::PinTried { .. } => {
-            Trace::Nothing
-        }
+        Change::Ready { .. }
+        | Change::Watching { .. }
+        | Change::PinMissed { .. }
+        | Change::Granted { .. }
+        | Change::PinTried { .. } => Trace::Nothing,
     }
 }
 

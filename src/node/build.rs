@@ -29,14 +29,17 @@ use crate::{
     hub::{Hub, Parts},
     id::NodeId,
     protocol::{ServerFrame, encode},
-    socket::{Admission, Gateway, GatewayParts, Registry},
+    socket::{Admission, Gateway, GatewayParts, Registry, Tokens},
     telemetry::{HttpMetrics, Metrics, contained},
+    token::Verifier,
 };
 
 /// How long sockets and requests may take to end after the drain. With the drain itself: less than 15 s.
 const LAST_MOMENTS: Duration = Duration::from_secs(1);
 /// Maximum number of connections at once to the port for metrics.
 const METRICS_CONNECTIONS: usize = 64;
+/// Interval at which revocations are looked through for those that are over.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Deadline for telling the other nodes that this one has stopped.
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -59,6 +62,7 @@ pub struct Node {
     stores: Stores,
     files: Files,
     lookup: Option<Lookup>,
+    verifier: Option<Arc<Verifier>>,
 }
 
 impl Node {
@@ -69,7 +73,7 @@ impl Node {
             Some(name) => NodeId::parse(name)?,
             None => NodeId::parse(&format!("node-{:08x}", rand::random::<u32>()))?,
         };
-        config.token.verifier()?;
+        let verifier = config.token.verifier()?.map(Arc::new);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::raise_limit(config.server.max_connections);
@@ -107,6 +111,7 @@ impl Node {
             admission: Arc::clone(&admission),
             registry: Arc::clone(&registry),
             accounts: Arc::clone(&accounts),
+            tokens: verifier.clone().and_then(|it| Tokens::new(&config.token, it)),
             tasks: sockets.clone(),
         };
         let parts = AppStateParts {
@@ -138,6 +143,7 @@ impl Node {
             stores,
             files,
             lookup,
+            verifier,
         })
     }
 
@@ -193,6 +199,9 @@ impl Node {
         background.spawn(vital("the watch over its own load", async move { pressure.run().await }.boxed()));
         if let Some(lookup) = self.lookup {
             background.spawn(vital("the look at the ledger", lookup.run().boxed()));
+        }
+        if let Some(verifier) = self.verifier {
+            background.spawn(vital("the keys of tokens", keep_keys(verifier, self.clock).boxed()));
         }
         let mut agents = JoinSet::new();
         if let (Some(redis), Some(agent)) = (&redis, agent) {
@@ -318,4 +327,16 @@ async fn refresh_ice(hub: Arc<Hub>, ice: IceConfig, clock: Clock) {
         tokio::time::sleep(every).await;
         hub.send_each(|user| encode(&ServerFrame::IceServers { ice_servers: &ice.for_user(user, &clock) }));
     }
+}
+
+/// Fetches the keys of tokens, and forgets what was revoked and has expired since.
+async fn keep_keys(verifier: Arc<Verifier>, clock: Clock) {
+    let fetching = Arc::clone(&verifier);
+    let forgetting = async {
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            verifier.forget(clock.now());
+        }
+    };
+    tokio::join!(fetching.keep_fresh(), forgetting);
 }

@@ -45,6 +45,10 @@ pub enum Announcement<'a> {
         username: Option<&'a str>,
         role: Standing,
         order: u64,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        verified: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metadata: Option<&'a Json>,
     },
     UserLeft {
         user_id: &'a UserId,
@@ -274,6 +278,7 @@ pub fn announce<'a>(change: &'a Change, stamp: Stamp, mut tell: impl FnMut(Audie
         | Change::Watching { .. }
         | Change::PinMissed { .. }
         | Change::PinTried { .. }
+        | Change::Granted { .. }
         | Change::Banned { .. }
         | Change::Unbanned { .. }
         | Change::Refused { .. }
@@ -293,6 +298,8 @@ fn joined(member: &Member, host: bool) -> Announcement<'_> {
         username: member.username.as_deref(),
         role: Standing::new(member.role, host),
         order: member.order,
+        verified: member.is_verified(),
+        metadata: member.metadata(),
     }
 }
 

@@ -35,7 +35,7 @@ macro_rules! client_frame_types {
 }
 
 // The most frequent types first. JOIN and RESUME cost more because they create rooms, and because their answers grow with the room, as that of
-// LIST_BANS does.
+// LIST_BANS does; a signature takes time to verify.
 client_frame_types! {
     HostHeartbeat = "HOST_HEARTBEAT", costs 0, relayed true;
     PositionUpdate = "POSITION_UPDATE", costs 0, relayed false;
@@ -65,6 +65,7 @@ client_frame_types! {
     Ban = "BAN", costs 0, relayed true;
     Unban = "UNBAN", costs 0, relayed false;
     ListBans = "LIST_BANS", costs 9, relayed false;
+    RefreshToken = "REFRESH_TOKEN", costs 4, relayed false;
     SyncResponse = "SYNC_RESPONSE", costs 0, relayed false;
     SyncPlayback = "SYNC_PLAYBACK", costs 0, relayed false;
 }
@@ -91,6 +92,7 @@ impl ClientFrameType {
             Action::Ban { .. } => Self::Ban,
             Action::Unban { .. } => Self::Unban,
             Action::Broadcast { .. } => Self::Broadcast,
+            Action::Regrant { .. } => Self::RefreshToken,
         }
     }
 }
@@ -196,6 +198,10 @@ pub(super) fn message(kind: ClientFrameType, text: &str) -> Result<ClientMessage
             act(Action::Unban { who: frame.target_user_id })
         }
         ClientFrameType::ListBans => member(MemberMessage::ListBans),
+        ClientFrameType::RefreshToken => {
+            let frame: RefreshToken = read(text)?;
+            member(MemberMessage::RefreshToken { token: frame.token })
+        }
         // Answers to requests that this server answers itself: if they were relayed, a member could mislead another one.
         ClientFrameType::SyncResponse | ClientFrameType::SyncPlayback => member(MemberMessage::Ignored),
     }
@@ -283,6 +289,11 @@ struct GuestControl {
 struct SetPin {
     #[serde(deserialize_with = "check::pin")]
     pin: Option<Confidential>,
+}
+
+#[derive(Deserialize)]
+struct RefreshToken {
+    token: Confidential,
 }
 
 #[derive(Deserialize)]

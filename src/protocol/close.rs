@@ -29,6 +29,14 @@ pub enum Close {
     SeatLost,
     /// Shared state cannot be reached, and a client of the first generation would not understand an ERROR.
     TryLater,
+    /// The client showed a token that is not valid, or none where it needs one.
+    InvalidToken,
+    /// The token of the client is not for this room, or its page is of an origin that may not connect.
+    NotAllowed,
+    /// The token of the client was revoked.
+    TokenRevoked,
+    /// The token of the client has expired, and it showed no new one.
+    TokenExpired,
     /// The member was kicked.
     Kicked,
     /// A bug of the server ended the connection.
@@ -37,7 +45,7 @@ pub enum Close {
 
 impl Close {
     /// All reasons, for metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Left,
         Self::Policy,
         Self::NeverJoined,
@@ -51,6 +59,10 @@ impl Close {
         Self::HeartbeatLost,
         Self::SeatLost,
         Self::TryLater,
+        Self::InvalidToken,
+        Self::NotAllowed,
+        Self::TokenRevoked,
+        Self::TokenExpired,
         Self::Kicked,
         Self::Internal,
     ];
@@ -69,7 +81,9 @@ impl Close {
             Self::SlowConsumer => 4008,
             Self::HeartbeatLost => 4009,
             Self::AddressLimit => 4429,
-            Self::Kicked => 4503,
+            Self::InvalidToken | Self::TokenRevoked => 4501,
+            Self::TokenExpired => 4502,
+            Self::Kicked | Self::NotAllowed => 4503,
         }
     }
 
@@ -89,6 +103,10 @@ impl Close {
             Self::TryLater => "try again later",
             Self::SlowConsumer => "slow consumer",
             Self::HeartbeatLost => "heartbeat lost",
+            Self::InvalidToken => "invalid token",
+            Self::NotAllowed => "not allowed",
+            Self::TokenRevoked => "token revoked",
+            Self::TokenExpired => "token expired",
             Self::Kicked => "kicked",
             Self::Internal => "internal error",
         }

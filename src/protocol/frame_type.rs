@@ -51,6 +51,7 @@ macro_rules! server_frame_types {
                 Bans = "BANS",
                 PlaybackAck = "PLAYBACK_ACK",
                 IceServers = "ICE_SERVERS",
+                TokenExpiring = "TOKEN_EXPIRING",
                 ServerDraining = "SERVER_DRAINING",
                 Renegotiate = "RENEGOTIATE",
                 Bye = "BYE",

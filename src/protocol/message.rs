@@ -44,6 +44,7 @@ pub struct JoinFrame {
     pub pin: Option<Confidential>,
     pub features: Option<Vec<Box<str>>>,
     pub resume_token: Option<Confidential>,
+    pub token: Option<Confidential>,
 }
 
 /// RESUME.
@@ -54,6 +55,7 @@ pub struct ResumeFrame {
     pub room_id: RoomId,
     pub user_id: UserId,
     pub resume_token: Confidential,
+    pub token: Option<Confidential>,
     pub epoch: u64,
     pub version: u64,
     pub features: Option<Vec<Box<str>>>,
@@ -78,6 +80,11 @@ pub enum MemberMessage {
     SetPin {
         /// The PIN as it was sent.
         pin: Option<Confidential>,
+    },
+    /// A new token, before the present one expires.
+    RefreshToken {
+        /// The token as it was sent.
+        token: Confidential,
     },
     /// A request for the list of bans.
     ListBans,

@@ -123,6 +123,9 @@ pub enum ServerFrame<'a> {
     IceServers {
         ice_servers: &'a [IceServer],
     },
+    TokenExpiring {
+        expires_at: Millis,
+    },
     Ack {
         id: &'a Json,
         version: u64,
@@ -168,6 +171,7 @@ impl ServerFrame<'_> {
             Self::PlaybackAck { .. } => ServerFrameType::PlaybackAck,
             Self::Bans { .. } => ServerFrameType::Bans,
             Self::IceServers { .. } => ServerFrameType::IceServers,
+            Self::TokenExpiring { .. } => ServerFrameType::TokenExpiring,
             Self::Ack { .. } => ServerFrameType::Ack,
             Self::Error { .. } => ServerFrameType::Error,
             Self::Pong { .. } => ServerFrameType::Pong,

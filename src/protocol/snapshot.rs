@@ -4,7 +4,7 @@ use super::{IceServer, Line, MAX_MESSAGE_BYTES, Standing, number};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
-    room::Room,
+    room::{Json, Room},
 };
 
 /// ROOM_STATE: everything that a new member needs.
@@ -47,6 +47,11 @@ struct Seated<'a> {
     state: &'static str,
     order: u64,
     peer_id: ConnId,
+    /// Whether a token says who it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Json>,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,6 +111,8 @@ impl<'a> RoomState<'a> {
             state: if member.present() { "present" } else { "away" },
             order: member.order,
             peer_id: member.conn,
+            verified: member.is_verified(),
+            metadata: member.metadata(),
         });
         Self {
             room_id: id,

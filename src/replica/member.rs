@@ -10,7 +10,7 @@ use crate::{
     clock::Millis,
     id::{ConnId, NodeId, SERVER, UserId},
     protocol::{Announcement, BannedUser, Frame, RoomFrame, ServerFrame, Stamp, encode},
-    room::{Action, Command, IDLE_WATCHER, Refusal, decide},
+    room::{Action, Command, IDLE_WATCHER, Refusal, Right, decide},
 };
 
 /// The destination of a frame for one member.
@@ -83,22 +83,26 @@ impl<H> Replica<H> {
     /// The BANS for the host or a co-host.
     pub fn bans(&self, user: &UserId, conn: ConnId) -> Result<Frame, Refusal> {
         self.handle(user, conn).ok_or(Refusal::NotJoined)?;
-        if !self.room.leads(user) {
+        if !self.room.moderates(user) {
             return Err(Refusal::Forbidden);
         }
         let bans = self.room.bans.values().rev().map(BannedUser::from).collect();
         Ok(encode(&ServerFrame::Bans { bans }))
     }
 
-    /// A frame from one member to another.
+    /// A frame from one member to another, for which the sender needs a right.
     pub fn direct(
         &mut self,
         (user, conn): (&UserId, ConnId),
+        right: Right,
         to: &UserId,
         frame: &Frame,
         out: Out<'_, H>,
     ) -> Result<Route, Refusal> {
         self.handle(user, conn).ok_or(Refusal::NotJoined)?;
+        if !self.room.allows(user, right) {
+            return Err(Refusal::Forbidden);
+        }
         if self.signal(to, frame, out) {
             return Ok(Route::Here);
         }

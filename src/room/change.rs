@@ -4,8 +4,8 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Attempts, Ban, Digest, Footprint, Gate, Guesser, Json, LeftReason, Member, Misses, Playback, Presence,
-    Role, Room, Sent, Timeline, Vacancy,
+    Attempt, Attempts, Ban, Digest, Footprint, Gate, Grant, Guesser, Json, LeftReason, Member, Misses, Playback,
+    Presence, Role, Room, Sent, Timeline, Vacancy,
 };
 use crate::{
     cbor,
@@ -258,6 +258,14 @@ pub enum Change {
         #[n(1)]
         by: UserId,
     },
+    /// A member showed a new token, which grants something else; this is not announced.
+    #[n(27)]
+    Granted {
+        #[n(0)]
+        user: UserId,
+        #[n(1)]
+        grant: Grant,
+    },
 }
 
 impl Change {
@@ -271,6 +279,7 @@ impl Change {
             | Self::Left { user, .. }
             | Self::RoleChanged { user, .. }
             | Self::Renamed { user, .. }
+            | Self::Granted { user, .. }
             | Self::Watching { user, .. } => Some(user),
             Self::Created { .. }
             | Self::HostChanged { .. }
@@ -339,6 +348,7 @@ impl Change {
             | Self::PinSet { .. }
             | Self::Banned { .. }
             | Self::Unbanned { .. }
+            | Self::Granted { .. }
             | Self::Closed => Footprint::Room,
         }
     }
@@ -377,6 +387,7 @@ impl Change {
             | Self::PinSet { pin: _, by: _ }
             | Self::Banned { ban: _, by: _, note: _ }
             | Self::Unbanned { user: _, by: _ }
+            | Self::Granted { user: _, grant: _ }
             | Self::Closed => 0,
         };
         size_of::<Self>() + text
@@ -397,7 +408,7 @@ impl Change {
             }
             Self::Away { user, since, until } => {
                 if let Some(member) = room.member_mut(user) {
-                    member.presence = Presence::Away { since: *since, until: *until };
+                    member.presence = Presence::away(*since, *until);
                     member.watching = false;
                 }
                 room.uncount(user);
@@ -466,6 +477,11 @@ impl Change {
             Self::PinSet { pin, by: _ } => room.pin = *pin,
             Self::Banned { ban, by: _, note: _ } => room.ban(ban),
             Self::Unbanned { user, by: _ } => room.pardon(user),
+            Self::Granted { user, grant } => {
+                if let Some(member) = room.member_mut(user) {
+                    member.grant = Some(Box::new(grant.clone()));
+                }
+            }
             Self::Broadcast { by: _, event: _, data: _ } => {}
             Self::Closed => *room = Room::vacant(room.id.clone()),
         }

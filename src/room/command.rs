@@ -1,4 +1,4 @@
-use super::{Action, Attempt, Digest, Member, Shown};
+use super::{Action, Attempt, Digest, Grant, Member, Shown};
 use crate::id::{ConnId, NodeId, UserId};
 
 /// A command to a room.
@@ -57,8 +57,17 @@ pub struct Join {
     pub asked: Option<Asked>,
     /// Whether this is a retry of a waiting JOIN.
     pub again: bool,
+    /// What its token, or the settings for guests, grant it.
+    pub grant: Option<Box<Grant>>,
     /// Whether seats are shared between origins. Not if this one is known to be of many clients.
     pub shares: bool,
+}
+
+impl Join {
+    /// Whether a token says who joins.
+    pub fn is_verified(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.verified)
+    }
 }
 
 /// The result of a seat check: a ping to the socket that holds the seat.
@@ -83,4 +92,6 @@ pub struct Resume {
     pub proof: Shown,
     /// The resume token it will have from now on.
     pub token: Digest,
+    /// What its token, or the settings for guests, grant it.
+    pub grant: Option<Box<Grant>>,
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    Asked, Attempt, Attempts, Change, Command, Join, Member, PinGuard, Policy, Presence, Refusal, Resume, Role, Room,
-    Shown, UnknownFields, due, pin_guard::Caller,
+    Asked, Attempt, Attempts, Change, Command, GrantedRole, Join, Member, PinGuard, Policy, Presence, Refusal, Resume,
+    Role, Room, Shown, UnknownFields, due, pin_guard::Caller,
 };
 use crate::{
     clock::Millis,
@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod action;
+mod grant;
 mod leave;
 mod moderation;
 mod playback;
@@ -60,7 +61,9 @@ fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Ch
         // The clock makes epochs grow even if earlier ones are forgotten; a known one counts whatever the clock says.
         let epoch = now.max(room.epoch.saturating_add(1));
         let created = Change::Created { epoch, pin: join.pin.map(|pin| pin.now), by: join.user.clone() };
-        return Ok(vec![created, Change::Joined { member: member(join, 0), host: true }]);
+        let member = member(join, 0);
+        let host = member.granted_role().is_none_or(|role| role == GrantedRole::Host);
+        return Ok(vec![created, Change::Joined { member, host }]);
     }
     if let Some(seated) = room.members.get(&join.user) {
         return rejoin(room, join, seated, now);
@@ -75,15 +78,17 @@ fn join(room: &Room, join: &Join, policy: &Policy, now: Millis) -> Result<Vec<Ch
         return Err(Refusal::RoomLocked);
     }
     check_pin(room, join, now)?;
-    if room.members.len() >= policy.max_members || (join.shares && has_its_share(room, join.origin, policy)) {
+    let shares = join.shares && !join.is_verified();
+    if room.members.len() >= policy.max_members || (shares && has_its_share(room, join.origin, policy)) {
         return Err(Refusal::RoomFull);
     }
     Ok(joined(room, member(join, room.next_order), join.origin, now))
 }
 
-/// A lock is against newcomers: not against a host that comes back within its time, and there is none in a room that everybody has left.
+/// A lock is against newcomers: not against a host by token, or one that comes back within its time, and there is none in a room that everybody has left.
 fn may_pass_lock(room: &Room, join: &Join, now: Millis) -> bool {
-    room.members.is_empty() || takes_lead(room, &join.user, join.origin, now)
+    let is_granted_host = join.grant.as_ref().is_some_and(|grant| grant.role == Some(GrantedRole::Host));
+    room.members.is_empty() || is_granted_host || takes_lead(room, &join.user, join.origin, now)
 }
 
 /// Whether one origin has as many seats, kept ones included, as it may have while a room is more than half full. Otherwise one client could
@@ -105,7 +110,8 @@ fn has_its_share(room: &Room, origin: Shown, policy: &Policy) -> bool {
 }
 
 fn joined(room: &Room, member: Member, origin: Shown, now: Millis) -> Vec<Change> {
-    let host = takes_lead(room, &member.user, origin, now);
+    let elective = member.granted_role().is_none();
+    let host = grant::leads(room, &member) || (elective && takes_lead(room, &member.user, origin, now));
     let crown = crown(&member, host && !room.members.is_empty());
     [Change::Joined { member, host }].into_iter().chain(crown).collect()
 }
@@ -118,6 +124,12 @@ fn crown(member: &Member, is_due: bool) -> Option<Change> {
 fn resume(room: &Room, resume: &Resume, now: Millis) -> Result<Vec<Change>, Refusal> {
     let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
     let kept = token::show(seated, resume.conn, Some(resume.proof), now).ok_or(Refusal::Unauthorized)?;
+    let grant = resume.grant.clone();
+    // A resume token proves that it is the same client, not that the application still lets it in.
+    if seated.is_verified() && !grant.as_ref().is_some_and(|grant| grant.verified) {
+        return Err(Refusal::Unauthorized);
+    }
+    let lead = grant::lead(room, &resume.user, grant.as_deref());
     let member = Member {
         conn: resume.conn,
         node: resume.node.clone(),
@@ -127,14 +139,20 @@ fn resume(room: &Room, resume: &Resume, now: Millis) -> Result<Vec<Change>, Refu
         token_beside: kept.beside,
         shown_at: kept.shown_at,
         presence: Presence::Present,
+        role: grant::role(grant.as_deref(), seated.role),
+        grant,
         ..seated.clone()
     };
-    Ok(vec![Change::Back { member, was_away: !seated.present() }])
+    Ok([Change::Back { member, was_away: !seated.present() }].into_iter().chain(lead).collect())
 }
 
 fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<Change>, Refusal> {
     let kept = token::show(seated, join.conn, join.proof, now);
-    let proven = seated.conn == join.conn || kept.is_some();
+    // A user whom a token names has the seat, whoever claimed to be them; and a seat that has been proven so is for nobody else.
+    if seated.is_verified() && !join.is_verified() {
+        return Err(Refusal::IdentityInUse);
+    }
+    let proven = seated.conn == join.conn || kept.is_some() || join.is_verified();
     if !proven {
         // A client that can resume has a token. An address proves nothing: a home, an office or all clients behind a proxy may share one.
         if seated.token.is_some() {
@@ -147,7 +165,7 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
     let token::Kept { before: token_before, shown_at, beside: token_beside } = kept.unwrap_or_default();
-    let (role, watching) = (seated.role, seated.watching);
+    let (role, watching) = (grant::role(join.grant.as_deref(), seated.role), seated.watching);
     let unknown = seated.unknown.clone();
     let member = Member {
         username,
@@ -159,8 +177,9 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
         unknown,
         ..member(join, seated.order)
     };
+    let lead = grant::lead(room, &join.user, join.grant.as_deref());
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
-    let crown = crown(&member, host && was_away);
+    let crown = lead.or_else(|| crown(&member, host && was_away));
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
 }
 
@@ -182,7 +201,8 @@ fn check_silence(join: &Join, seated: &Member) -> Result<(), Refusal> {
 fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<Change> {
     let member = Member { presence: Presence::Present, watching: false, ..member.clone() };
     match room.members.get(&member.user) {
-        Some(seated) if !seated.present() => {
+        // A displaced connection of a guest has no claim on the seat of whom a token names.
+        Some(seated) if !seated.present() && (member.is_verified() || !seated.is_verified()) => {
             let (conn, node) = (member.conn, member.node.clone());
             let back = Member { conn, node, presence: Presence::Present, ..seated.clone() };
             vec![Change::Back { member: back, was_away: true }]
@@ -201,7 +221,8 @@ fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<C
 }
 
 fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
-    let Some(pin) = room.pin else { return Ok(()) };
+    // A token says more than a PIN.
+    let Some(pin) = room.pin.filter(|_| !join.is_verified()) else { return Ok(()) };
     match pin_wait(room, join.origin, now) {
         Some(retry_after) => Err(Refusal::PinLocked { retry_after }),
         None if join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),
@@ -248,7 +269,7 @@ fn member(join: &Join, order: u64) -> Member {
     Member {
         user: join.user.clone(),
         username: join.username.clone(),
-        role: Role::Member,
+        role: grant::role(join.grant.as_deref(), Role::Member),
         conn: join.conn,
         node: join.node.clone(),
         origin: join.origin.now,
@@ -259,6 +280,7 @@ fn member(join: &Join, order: u64) -> Member {
         presence: Presence::Present,
         order,
         watching: false,
+        grant: join.grant.clone(),
         unknown: UnknownFields::default(),
     }
 }

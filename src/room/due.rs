@@ -39,17 +39,21 @@ fn first<'a>(room: &'a Room, policy: &Policy) -> Option<(Millis, DueChange<'a>)>
     gate.into_iter().chain(elect).chain(expire).chain(close).min_by_key(|(at, _)| *at)
 }
 
-/// When a host that is not there is replaced: never, while nobody is there to replace it. This runs several times for each change, so
+/// When a host that is not there is replaced: never, while nobody is there who may replace it. This runs several times for each change, so
 /// the host is only looked up when a member is away.
 fn election(room: &Room, policy: &Policy, anyone_away: bool) -> Option<Millis> {
     let at = match (&room.host, &room.vacancy) {
         (Some(_), _) if !anyone_away => return None,
         (Some(host), _) => match room.members.get(host)?.presence {
-            Presence::Away { since, .. } => since + policy.host_grace,
+            Presence::Away { since, .. } => since.get() + policy.host_grace,
             Presence::Present => return None,
         },
         (None, Some(Vacancy { until, .. })) => *until,
         (None, None) => 0,
     };
-    room.members.values().any(super::Member::present).then_some(at)
+    let heir = room.members.get(room.heir(room.host.as_ref())?)?;
+    let host = room.host.as_ref().and_then(|host| room.members.get(host));
+    // A host by token is replaced by another one alone.
+    let may = heir.is_granted_host() || !host.is_some_and(super::Member::is_granted_host);
+    (may && heir.present()).then_some(at)
 }

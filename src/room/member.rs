@@ -3,7 +3,7 @@ use std::num::NonZero;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, UnknownFields};
+use super::{Digest, Grant, GrantedRole, Json, Right, UnknownFields};
 use crate::{
     clock::Millis,
     id::{ConnId, NodeId, UserId},
@@ -32,13 +32,20 @@ pub enum Presence {
     /// The socket was lost at `since`; the seat is kept until `until`.
     #[n(1)]
     Away {
-        /// When the socket was lost.
+        /// When the socket was lost. It is never 0, which makes this type a word shorter.
         #[n(0)]
-        since: Millis,
+        since: NonZero<Millis>,
         /// When the seat expires.
         #[n(1)]
         until: Millis,
     },
+}
+
+impl Presence {
+    /// Without a socket since then.
+    pub fn away(since: Millis, until: Millis) -> Self {
+        Self::Away { since: NonZero::new(since).unwrap_or(NonZero::<Millis>::MIN), until }
+    }
 }
 
 /// A member of a room.
@@ -86,6 +93,10 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[n(12)]
     pub shown_at: Option<NonZero<u32>>,
+    /// What it has been granted from outside; nothing where there are no tokens. On the heap, because it is rare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[n(13)]
+    pub grant: Option<Box<Grant>>,
     /// Fields of a later release.
     #[serde(skip)]
     #[cbor(skip)]
@@ -94,10 +105,35 @@ pub struct Member {
 
 impl Member {
     /// The number of its fields in records.
-    pub const FIELDS: u64 = 13;
+    pub const FIELDS: u64 = 14;
 
     /// Whether it has a socket now.
     pub fn present(&self) -> bool {
         self.presence == Presence::Present
+    }
+
+    /// Whether a token says who it is.
+    pub fn is_verified(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.verified)
+    }
+
+    /// What the application wants members to see of it.
+    pub fn metadata(&self) -> Option<&Json> {
+        self.grant.as_ref().and_then(|grant| grant.metadata.as_ref())
+    }
+
+    /// The role that its token gives.
+    pub fn granted_role(&self) -> Option<GrantedRole> {
+        self.grant.as_ref().and_then(|grant| grant.role)
+    }
+
+    /// Whether its token makes it the host.
+    pub fn is_granted_host(&self) -> bool {
+        self.granted_role() == Some(GrantedRole::Host)
+    }
+
+    /// Whether it has a right. Without a grant it has all of them, and its role alone decides.
+    pub fn has(&self, right: Right) -> bool {
+        self.grant.as_ref().is_none_or(|grant| grant.allows(right))
     }
 }

@@ -33,7 +33,7 @@ impl Room {
         {
             self.host = Some(vacancy.user);
         }
-        let presence = Presence::Away { since: now, until: now + policy.resume_window };
+        let presence = Presence::away(now, now + policy.resume_window);
         let away = |member: Member| (member.user.clone(), Member { presence, watching: false, ..member });
         self.members = Arc::new(members.into_iter().map(away).collect());
     }

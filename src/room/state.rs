@@ -4,7 +4,9 @@ use indexmap::IndexMap;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempts, Bans, Digest, Gate, Member, Misses, PinGuard, Policy, Removal, Role, Timeline, UnknownFields};
+use super::{
+    Attempts, Bans, Digest, Gate, Member, Misses, PinGuard, Policy, Removal, Right, Role, Timeline, UnknownFields,
+};
 use crate::{
     cbor,
     clock::Millis,
@@ -176,20 +178,34 @@ impl Room {
         self.host.as_ref() == Some(user)
     }
 
-    /// Whether `user` is host or co-host.
+    /// Whether `user` is host or co-host, or holds a token that makes it a host.
     pub fn leads(&self, user: &UserId) -> bool {
-        self.is_host(user) || self.members.get(user).is_some_and(|member| member.role == Role::CoHost)
+        let by_role = |member: &Member| member.role == Role::CoHost || member.is_granted_host();
+        self.is_host(user) || self.members.get(user).is_some_and(by_role)
+    }
+
+    /// Whether `user` leads, and may moderate.
+    pub fn moderates(&self, user: &UserId) -> bool {
+        self.leads(user) && self.allows(user, Right::Moderate)
     }
 
     /// Whether `user` may control playback.
     pub fn may_control(&self, user: &UserId, policy: &Policy) -> bool {
-        !policy.enforce_control || self.guest_control || self.leads(user)
+        (!policy.enforce_control || self.guest_control || self.leads(user)) && self.allows(user, Right::Control)
     }
 
-    /// The next host: the member present longest or, if none is present, the one away longest.
+    /// Whether nothing that was granted to `user` forbids this.
+    pub fn allows(&self, user: &UserId, right: Right) -> bool {
+        self.members.get(user).is_none_or(|member| member.has(right))
+    }
+
+    /// The next host: the member present longest or, if none is present, the one away longest. Whoever is made host by a token comes first;
+    /// whoever has another role by a token never is.
     pub(super) fn heir(&self, but: Option<&UserId>) -> Option<&UserId> {
-        let mut others = self.members.values().filter(|member| Some(&member.user) != but);
-        let first = others.clone().next();
-        others.find(|member| member.present()).or(first).map(|member| &member.user)
+        let others = || self.members.values().filter(|member| Some(&member.user) != but);
+        let by_token = others().any(Member::is_granted_host);
+        let may = |member: &&Member| member.is_granted_host() || (!by_token && member.granted_role().is_none());
+        let first = others().find(may);
+        others().filter(may).find(|member| member.present()).or(first).map(|member| &member.user)
     }
 }

@@ -1,6 +1,6 @@
 use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Gateway, Transport, admission::Place, client_session::ClientSession, connection};
+use super::{Gateway, Transport, admission::Place, client_session::ClientSession, connection, opening::Opening};
 use crate::{
     account::{Exceeded, Hold},
     config::Resource,
@@ -22,6 +22,7 @@ pub struct Admitted {
     conn: ConnId,
     subject: Arc<Subject>,
     place: (Place, Option<Hold>),
+    opening: Opening,
 }
 
 impl Admitted {
@@ -40,16 +41,23 @@ impl Admitted {
                 "X-Forwarded-For tells no address of a client: do as many proxies append to it as TRUST_PROXY_HOPS says?"
             );
         }
-        Ok(Self { gateway: Arc::clone(gateway), address, conn, subject, place })
+        Ok(Self { gateway: Arc::clone(gateway), address, conn, subject, place, opening: Opening::default() })
+    }
+
+    /// Begins with what the client said as it opened its socket.
+    #[must_use]
+    pub(super) fn with(self, opening: Opening) -> Self {
+        Self { opening, ..self }
     }
 
     /// Serves the client until its connection ends. Not an `async fn`: those keep their arguments twice.
     pub fn serve<T: Transport>(self, transport: T) -> impl Future<Output = ()> + Send + use<T> {
-        let Self { gateway, address, conn, subject, place } = self;
+        let Self { gateway, address, conn, subject, place, opening } = self;
         let account = place.1.as_ref().map(|hold| Arc::clone(hold.account()));
         let open = gateway.registry.open(conn, Outbox::new(gateway.outbox_bytes), place);
         let origin = address.map_or_else(|| gateway.keys.stranger(conn).into(), |address| gateway.keys.origin(address));
-        let session = ClientSession::new(gateway, Arc::clone(&open.outbox), (origin, account), Arc::clone(&subject));
+        let session =
+            ClientSession::new(gateway, Arc::clone(&open.outbox), (origin, account), Arc::clone(&subject), opening);
         subject.scope(connection::run(transport, session, open))
     }
 }

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{answer::Outcome, budget::Budget, features::Features, pending::Pending, upgrade::Gateway};
+use super::{
+    answer::Outcome, budget::Budget, features::Features, opening::Opening, pending::Pending, tokens::Held,
+    upgrade::Gateway,
+};
 use crate::{
     account::Account,
     clock::Millis,
@@ -34,8 +37,19 @@ pub(super) struct ClientSession {
     pub(super) complained: Millis,
     /// The waiting JOIN, on the heap because few clients have one.
     pub(super) pending: Option<Box<Pending>>,
-    /// Until when the client has to send a JOIN or RESUME, unless it has; on the heap because few sockets live without.
-    pub(super) joins_by: Option<Box<Instant>>,
+    /// What is true of the client until its first JOIN or RESUME; on the heap because few sockets live without.
+    pub(super) newcomer: Option<Box<Newcomer>>,
+    /// The token that the client is held to; on the heap because there is none where nobody looks at tokens.
+    pub(super) held: Option<Box<Held>>,
+}
+
+/// A client that has not sent a JOIN or RESUME yet.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    /// Until when it has to.
+    pub(super) joins_by: Option<Instant>,
+    /// What it said as it opened its socket.
+    pub(super) opening: Opening,
 }
 
 impl ClientSession {
@@ -44,9 +58,10 @@ impl ClientSession {
         outbox: Arc<Outbox>,
         (origin, account): (Shown, Option<Arc<Account>>),
         subject: Arc<Subject>,
+        opening: Opening,
     ) -> Self {
         let timeout = gateway.join_timeout;
-        let joins_by = (!timeout.is_zero()).then(|| Box::new(Instant::now() + timeout));
+        let joins_by = (!timeout.is_zero()).then(|| Instant::now() + timeout);
         Self {
             gateway,
             outbox,
@@ -61,7 +76,8 @@ impl ClientSession {
             stalls_since: 0,
             complained: 0,
             pending: None,
-            joins_by,
+            newcomer: Some(Box::new(Newcomer { joins_by, opening })),
+            held: None,
         }
     }
 
@@ -120,7 +136,7 @@ impl ClientSession {
         tracing::trace!(r#type = kind.as_str(), bytes = text.len(), "frame");
         let id = id.as_ref();
         if let ClientMessage::Hello(_) = message {
-            self.joins_by = None;
+            self.newcomer = None;
         }
         let outcome = match message {
             ClientMessage::Ping { t0 } => return Some(self.pong(t0, received)),
@@ -159,7 +175,7 @@ impl ClientSession {
 
     /// Runs a command of a member.
     async fn act(&mut self, seat: &Membership, message: MemberMessage, id: Option<&Json>) -> Outcome {
-        let hub = &self.gateway.hub;
+        let hub = Arc::clone(&self.gateway.hub);
         let leaves = matches!(message, MemberMessage::Act(Action::Leave));
         let done = match message {
             MemberMessage::Act(action) => {
@@ -180,6 +196,14 @@ impl ClientSession {
                 let pin = pin.map(|pin| self.gateway.keys.pin(&seat.room.id, &pin).now);
                 hub.act(seat, Action::SetPin { pin }).await
             }
+            MemberMessage::RefreshToken { token } => match self.refresh(&token, &seat.room.id, &seat.user).await {
+                Ok(None) => Ok(seat.version()),
+                Ok(Some((grant, username))) => hub.act(seat, Action::Regrant { grant, username }).await,
+                Err(why) => {
+                    self.not_admitted(id, why);
+                    return Outcome::Refused;
+                }
+            },
             MemberMessage::ListBans => hub.bans(seat).map(|frame| {
                 self.send(frame);
                 seat.version()

@@ -11,6 +11,7 @@ use super::{
     client_session::ClientSession,
     end::{End, broken, part},
     heartbeat::{Beat, Heartbeat},
+    opening::Opening,
     registry::Open,
     transport::Transport,
     upgrade::Gateway,
@@ -45,7 +46,17 @@ pub(super) fn run(
         let gateway = Arc::clone(&session.gateway);
         let mut connection =
             Connection { socket: &mut socket, outbox: &open.outbox, gateway: &gateway, prompt: None, asked: None };
-        let end = if let Some(end) = contained(connection.converse(&mut session, &mut heart)).await {
+        let opening = session.newcomer.as_mut().map(|newcomer| std::mem::take(&mut newcomer.opening));
+        let begun = match opening.filter(|opening| !opening.is_empty()) {
+            Some(opening) => contained(Box::pin(connection.begin(&mut session, opening))).await,
+            None => Some(Ok(())),
+        };
+        let ended = match begun {
+            Some(Ok(())) => contained(connection.converse(&mut session, &mut heart)).await,
+            Some(Err(end)) => Some(end),
+            None => None,
+        };
+        let end = if let Some(end) = ended {
             end
         } else {
             // The panic may have left the room in a wrong state.
@@ -77,6 +88,19 @@ pub(super) struct Connection<'a, T> {
 }
 
 impl<T: Transport> Connection<'_, T> {
+    /// Handles what the client said as it opened its socket.
+    async fn begin(&mut self, session: &mut ClientSession, opening: Opening) -> Result<(), End> {
+        let Opening { held, frames } = opening;
+        session.held = held;
+        for text in frames {
+            if session.seat.is_none() {
+                let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+                self.answer(session, text.into(), length, Instant::now()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The loop of the connection. What stands in it across an `await` is memory that every idle socket needs, so plain functions make the
     /// steps, and it waits for nothing but their results. No `async fn`, as above.
     #[allow(clippy::manual_async_fn, reason = "see above")]
@@ -141,8 +165,11 @@ impl<T: Transport> Connection<'_, T> {
     /// Handles the timer: the peer is pinged, given up, or read again.
     fn beat(&mut self, session: &mut ClientSession, heart: &mut Heartbeat, timer: Pin<&mut Sleep>) -> Done<'_> {
         let now = Instant::now();
-        if session.joins_by.as_ref().is_some_and(|by| **by <= now) {
+        if session.newcomer.as_ref().is_some_and(|newcomer| newcomer.joins_by.is_some_and(|by| by <= now)) {
             return done(Err(End::Close(Close::NeverJoined)));
+        }
+        if let Some(close) = session.check_token(now) {
+            return done(Err(End::Close(close)));
         }
         if session.stalls(self.socket.unfinished() > 0) {
             return done(Err(End::Close(Close::UnfinishedMessage)));

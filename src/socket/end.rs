@@ -83,6 +83,7 @@ async fn answer_the_rest(
 ) -> Result<(), tungstenite::Error> {
     let code = match close {
         Close::Left | Close::Kicked | Close::SeatLost | Close::NeverJoined => Code::NotJoined,
+        Close::InvalidToken | Close::NotAllowed | Close::TokenRevoked | Close::TokenExpired => Code::Unauthorized,
         Close::Policy | Close::AddressLimit => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
         // Such a socket cannot be read, or its peer does not read.

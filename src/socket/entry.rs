@@ -11,16 +11,24 @@ use crate::{
     hub::{HubError, JoiningSocket, Membership},
     id::RoomId,
     protocol::{ClientFrameType, Close, Code, JoinFrame, ResumeFrame},
-    room::{Action, Join, Json, Refusal, Resume, StreamPosition},
+    room::{Action, Grant, Join, Json, Refusal, Resume, StreamPosition},
 };
 
 impl ClientSession {
-    pub(super) async fn join(&mut self, frame: JoinFrame, id: Option<&Json>) -> Outcome {
+    pub(super) async fn join(&mut self, mut frame: JoinFrame, id: Option<&Json>) -> Outcome {
         // The latest JOIN counts, and replaces a waiting one.
         self.pending = None;
+        let JoinFrame { token, room_id, user_id, username, .. } = &mut frame;
+        let grant = match self.identify(token.as_ref(), room_id, user_id, Some(username)).await {
+            Ok(grant) => grant,
+            Err(why) => {
+                self.not_admitted(id, why);
+                return Outcome::Refused;
+            }
+        };
         let features = Features::new(frame.features.as_deref());
         let token = features.resume().then(|| self.gateway.keys.fresh_token(&frame.user_id));
-        let (room, join) = self.entry(frame, token.as_ref());
+        let (room, join) = self.entry(frame, token.as_ref(), grant);
         let again = (!features.generation.joins_again()).then(|| join.clone());
         match self.come_in(&room, join, features, token).await {
             Ok(version) => self.ack(id, version),
@@ -35,7 +43,12 @@ impl ClientSession {
     }
 
     /// The room of a JOIN, and the command for it.
-    pub(super) fn entry(&self, frame: JoinFrame, token: Option<&ResumeToken>) -> (RoomId, Join) {
+    pub(super) fn entry(
+        &self,
+        frame: JoinFrame,
+        token: Option<&ResumeToken>,
+        grant: Option<Box<Grant>>,
+    ) -> (RoomId, Join) {
         let keys = &self.gateway.keys;
         let join = Join {
             conn: self.subject.conn(),
@@ -47,6 +60,7 @@ impl ClientSession {
             token: token.map(|token| token.digest),
             asked: None,
             again: false,
+            grant,
             shares: self.account.as_ref().is_some_and(|account| account.has_share()),
             user: frame.user_id,
         };
@@ -108,11 +122,13 @@ impl ClientSession {
         }
     }
 
-    /// The time of the next action without a frame: reading again, retrying the waiting JOIN, or giving up a client that sends none.
+    /// The time of the next action without a frame: reading again, retrying the waiting JOIN, giving up a client that sends none, or the end
+    /// of a token.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let tried = self.pending.as_ref().map(|pending| pending.next);
-        let late = self.joins_by.as_deref().copied();
-        [self.budget.held_until(), tried, late].into_iter().flatten().min()
+        let late = self.newcomer.as_ref().and_then(|newcomer| newcomer.joins_by);
+        let token = self.held.as_ref().map(|held| held.next());
+        [self.budget.held_until(), tried, late, token].into_iter().flatten().min()
     }
 
     /// Prompts the waiting JOIN, because its room has changed.
@@ -155,12 +171,20 @@ impl ClientSession {
         }
     }
 
-    pub(super) async fn resume(&mut self, frame: ResumeFrame, id: Option<&Json>) -> Outcome {
+    pub(super) async fn resume(&mut self, mut frame: ResumeFrame, id: Option<&Json>) -> Outcome {
         self.pending = None;
         if self.seat.is_some() {
             self.error(id, Code::InvalidMessage, "RESUME is for a new socket", None);
             return Outcome::Refused;
         }
+        let ResumeFrame { token, room_id, user_id, .. } = &mut frame;
+        let grant = match self.identify(token.as_ref(), room_id, user_id, None).await {
+            Ok(grant) => grant,
+            Err(why) => {
+                self.not_admitted(id, why);
+                return Outcome::Refused;
+            }
+        };
         self.subject.sit(&frame.room_id, &frame.user_id);
         let features = Features::new(Some(frame.features.as_deref().unwrap_or(&["resume".into(), "ack".into()])));
         let keys = &self.gateway.keys;
@@ -172,6 +196,7 @@ impl ClientSession {
             origin: self.origin,
             proof: keys.token(&frame.user_id, &frame.resume_token),
             token: token.digest,
+            grant,
         };
         let missed = StreamPosition { epoch: frame.epoch, version: frame.version };
         let joining_socket = self.joining_socket(features, Some(token), Some(missed));

@@ -20,7 +20,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::counted::Counted;
+use super::{counted::Counted, opening::SUBPROTOCOL};
 use crate::headers::has_word;
 
 /// A WebSocket on the server's side.
@@ -97,7 +97,12 @@ impl Handshake {
     }
 
     /// Answers the handshake. The socket is passed to `then` as soon as the client has received the answer.
-    pub(super) fn accept<F>(self, config: WebSocketConfig, then: impl FnOnce(Socket) -> F + Send + 'static) -> Response
+    pub(super) fn accept<F>(
+        self,
+        config: WebSocketConfig,
+        subprotocol: bool,
+        then: impl FnOnce(Socket) -> F + Send + 'static,
+    ) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -116,6 +121,10 @@ impl Handshake {
             (header::UPGRADE, HeaderValue::from_static("websocket")),
         ];
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response();
+        if subprotocol {
+            let name = HeaderValue::from_static(SUBPROTOCOL);
+            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+        }
         if let Ok(accept) = HeaderValue::from_str(&accept) {
             response.headers_mut().insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }

@@ -156,12 +156,14 @@ impl ClientSession {
 
     /// Refuses a JOIN or RESUME beyond the budget.
     pub(super) fn turn_away_hello(&mut self, hello: Hello, id: Option<&Json>, wait: Millis, now: Millis) {
-        self.joins_by = None;
+        self.newcomer = None;
         self.limited(id, true, wait, now);
         match hello {
             Hello::Join(frame) => {
                 let features = Features::new(frame.features.as_deref());
-                let (room, join) = self.entry(frame, None);
+                // Who has to show a token repeats its JOIN.
+                let Ok(grant) = self.guest() else { return };
+                let (room, join) = self.entry(frame, None, grant);
                 self.keep_pending(room, join, features, Code::RateLimited, Some(wait));
             }
             Hello::Resume(_) => {}
@@ -186,6 +188,7 @@ fn kept(action: &Action) -> Option<usize> {
         | Action::SetRole { .. }
         | Action::LockRoom { .. }
         | Action::SetPin { .. }
+        | Action::Regrant { .. }
         | Action::Unban { .. } => Some(0),
     }
 }

@@ -1,14 +1,20 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, header, request::Parts},
+    response::Response,
 };
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
-use super::{Admission, Admitted, Handshake, Registry, Unfit, heartbeat::Ticks};
+use super::{
+    Admission, Admitted, Handshake, Registry, Tokens, Unfit,
+    heartbeat::Ticks,
+    opening::{Opening, Wish},
+    refusal::Refusal,
+    tokens::Held,
+};
 use crate::{
     account::Accounts,
     auth::Keys,
@@ -31,8 +37,8 @@ const DEPARTURES: usize = 32;
 /// Log lines about refusals: so many at once, and in the long run.
 const REFUSALS: u32 = 200;
 const REFUSALS_PER_SECOND: u32 = 50;
-/// When a refused client should ask again, in seconds. First-generation clients wait 1, 2, 4 ... 30 s by themselves.
-const RETRY_AFTER: &str = "2";
+/// Sockets that are opened only to tell why they are closed, at the same time.
+const LAST_WORDS: usize = 32;
 
 /// What all sockets of this node share.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub struct Gateway {
     pub(super) admission: Arc<Admission>,
     pub(super) registry: Arc<Registry>,
     pub(super) accounts: Arc<Accounts>,
+    /// How tokens are judged; nothing where nobody looks at them.
+    pub(super) tokens: Option<Tokens>,
     tasks: TaskTracker,
     pub(super) rate: u32,
     pub(super) burst: u32,
@@ -56,6 +64,8 @@ pub struct Gateway {
     origins: Vec<OriginPattern>,
     /// The turns of those whose connections are gone.
     pub(super) departures: Semaphore,
+    /// The turns of those who are refused by a close.
+    last_words: Arc<Semaphore>,
     /// For the log lines of refusals.
     pub(super) refusals: Throttle,
     /// For those about clients whose address nobody tells.
@@ -73,13 +83,14 @@ pub struct GatewayParts {
     pub admission: Arc<Admission>,
     pub registry: Arc<Registry>,
     pub accounts: Arc<Accounts>,
+    pub tokens: Option<Tokens>,
     pub tasks: TaskTracker,
 }
 
 impl Gateway {
     /// A gateway with the rules of `config`.
     pub fn new(parts: GatewayParts, config: &Config) -> Self {
-        let GatewayParts { hub, keys, clock, metrics, admission, registry, accounts, tasks } = parts;
+        let GatewayParts { hub, keys, clock, metrics, admission, registry, accounts, tokens, tasks } = parts;
         Self {
             hub,
             keys,
@@ -88,6 +99,7 @@ impl Gateway {
             admission,
             registry,
             accounts,
+            tokens,
             tasks,
             rate: config.socket.messages_per_second,
             burst: config.socket.message_burst,
@@ -98,6 +110,7 @@ impl Gateway {
             outbox_bytes: config.socket.outbox_bytes,
             origins: config.server.allowed_origins.clone(),
             departures: Semaphore::new(DEPARTURES),
+            last_words: Arc::new(Semaphore::new(LAST_WORDS)),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
             strangers: Throttle::new(1, 1),
         }
@@ -127,6 +140,16 @@ impl Gateway {
         origins.peek().is_some() && origins.filter(|origin| !origin.is_empty()).all(is_welcome)
     }
 
+    /// How bytes become messages.
+    fn transport(&self) -> WebSocketConfig {
+        WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_write_buffer_size(self.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
+            .max_message_size(Some(MAX_TRANSPORT_BYTES))
+            .max_frame_size(Some(MAX_TRANSPORT_BYTES))
+    }
+
     /// Refuses a request that is not right for a WebSocket.
     pub fn turn_away(&self, unfit: Unfit, address: Option<IpAddr>) -> Response {
         self.refuse(Refused::Handshake, address);
@@ -136,44 +159,56 @@ impl Gateway {
 }
 
 /// Lets a socket in, or refuses it while it is still HTTP: a refusal here makes clients back off, a close later does not.
-pub fn upgrade(
+pub async fn upgrade(
+    gateway: &Arc<Gateway>,
+    address: Option<IpAddr>,
+    parts: &Parts,
+    client: (ConnId, Arc<Subject>),
+    handshake: Handshake,
+) -> Response {
+    let wish = Wish::read(&parts.headers, parts.uri.query());
+    let (by_close, subprotocol) = (wish.refuse_by_close, wish.offers_subprotocol);
+    match admit(gateway, address, &parts.headers, client, wish).await {
+        Ok(admitted) => {
+            let tasks = gateway.tasks.clone();
+            handshake.accept(gateway.transport(), subprotocol, move |socket| async move {
+                // A task of its own: that of the handshake would hold what it needed for as long as the socket lives.
+                tasks.spawn(admitted.serve(socket));
+            })
+        }
+        Err(refusal) => {
+            match refusal.close().filter(|_| by_close).zip(gateway.last_words.clone().try_acquire_owned().ok()) {
+                Some((close, turn)) => handshake.accept(gateway.transport(), subprotocol, move |socket| async move {
+                    refusal.tell(socket, close).await;
+                    drop(turn);
+                }),
+                None => refusal.answer(),
+            }
+        }
+    }
+}
+
+async fn admit(
     gateway: &Arc<Gateway>,
     address: Option<IpAddr>,
     headers: &HeaderMap,
     client: (ConnId, Arc<Subject>),
-    handshake: Handshake,
-) -> Response {
+    wish: Wish,
+) -> Result<Admitted, Refusal> {
     if !gateway.allows_origin(headers) {
         gateway.refuse(Refused::Origin, address);
-        return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
+        return Err(Refused::Origin.into());
     }
-    let admitted = match Admitted::new(gateway, address, client) {
-        Ok(admitted) => admitted,
-        Err(why) => {
-            const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
-            const TOO_MANY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
-            let (status, text) = match why {
-                Refused::Draining => (BUSY, "this node is draining\n"),
-                Refused::Unavailable => (BUSY, "this node cannot reach shared state\n"),
-                Refused::Overloaded => (BUSY, "this node is overloaded\n"),
-                Refused::AddressShare => (TOO_MANY, "this address uses more than its share of this node\n"),
-                Refused::AddressCap => (TOO_MANY, "too many connections from this address\n"),
-                Refused::Full | Refused::Origin | Refused::Handshake => (BUSY, "this node is full\n"),
-            };
-            // The connection goes, too: a node that is full needs its files for those who are inside.
-            let headers = [(header::RETRY_AFTER, RETRY_AFTER), (header::CONNECTION, "close")];
-            return (status, headers, text).into_response();
-        }
+    let admitted = Admitted::new(gateway, address, client)?;
+    let now = gateway.clock.now();
+    let identity = match &gateway.tokens {
+        Some(tokens) => tokens.admit(&wish, now).await.inspect_err(|why| {
+            gateway.metrics.tokens_refused.inc(why.label());
+            gateway.refuse(Refused::Token, address);
+        })?,
+        None => None,
     };
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(gateway.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
-        .max_message_size(Some(MAX_TRANSPORT_BYTES))
-        .max_frame_size(Some(MAX_TRANSPORT_BYTES));
-    let tasks = gateway.tasks.clone();
-    handshake.accept(config, move |socket| async move {
-        // A task of its own: that of the handshake would hold what it needed for as long as the socket lives.
-        tasks.spawn(admitted.serve(socket));
-    })
+    let frames = wish.frames(identity.as_ref());
+    let held = identity.map(|identity| Box::new(Held::new(identity, now)));
+    Ok(admitted.with(Opening { held, frames }))
 }

@@ -8,7 +8,7 @@ use prometheus_client::{
 
 use super::{
     Against, Cause, CounterVec, Dropped, Gap, Histogram, HttpMetrics, PeerDisconnect, PoolGauges, ProbeStats,
-    ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot,
+    ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot, TokenRefused,
     buckets::{COMMIT, RELAY, REMOTE},
     deprecated::with_old_names,
     labels::Journaled,
@@ -38,6 +38,7 @@ pub struct Metrics {
     pub sent: CounterVec<ServerFrameType, Sharded>,
     pub writes: Counter<u64, Sharded>,
     pub errors: CounterVec<Code>,
+    pub tokens_refused: CounterVec<TokenRefused>,
     pub closes: CounterVec<Close>,
     pub peer_disconnects: CounterVec<PeerDisconnect>,
     pub joins_waiting: Gauge,
@@ -163,6 +164,11 @@ impl Metrics {
             ),
             writes: counter(registry, "writes", "Writes to sockets; each writes all frames that wait"),
             errors: CounterVec::register(registry, "errors", "ERROR frames sent, by code"),
+            tokens_refused: CounterVec::register(
+                registry,
+                "tokens_refused",
+                "Tokens that were refused, and clients without one where one is needed, by reason",
+            ),
             closes: CounterVec::register(registry, "closes", "Sockets that this node closed, by reason"),
             peer_disconnects: CounterVec::register(
                 registry,

@@ -25,7 +25,9 @@ pub use exposition::Format;
 pub use gauge_guard::GaugeGuard;
 pub use histogram::Histogram;
 pub use http_metrics::HttpMetrics;
-pub use labels::{Against, Cause, Dropped, Gap, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck};
+pub use labels::{
+    Against, Cause, Dropped, Gap, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck, TokenRefused,
+};
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::Metrics;
 pub use panics::{contained, contained_call, log_panics, panics};

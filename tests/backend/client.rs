@@ -118,6 +118,7 @@ impl Client {
             origin: Digest::new([7; 32]).into(),
             proof: Digest::new([2; 32]).into(),
             token: Digest::new([2; 32]),
+            grant: None,
         };
         let (seat, _) = hub.resume(&room("r"), resume, joining_socket(socket, &outbox, Some(missed))).await?;
         Ok(Self { outbox, seat })

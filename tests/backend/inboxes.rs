@@ -125,6 +125,7 @@ async fn signals_stay_where_they_are_when_their_member_goes_before_it_has_them()
             origin: Digest::new([7; 32]).into(),
             proof: Digest::new([2; 32]).into(),
             token: Digest::new([2; 32]),
+            grant: None,
         };
         let joining_socket = joining_socket("ben-3", &outbox, Some(missed));
         let (seat, _) = north.resume(&room("r"), resume, joining_socket).await.unwrap();

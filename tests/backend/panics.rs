@@ -97,6 +97,7 @@ async fn serve() -> (String, Arc<Metrics>) {
         metrics: Arc::clone(&metrics),
         admission: Arc::clone(&admission),
         registry,
+        tokens: None,
         accounts: Accounts::unlimited(Arc::clone(&metrics)),
         tasks: TaskTracker::new(),
     };

@@ -10,8 +10,8 @@ use tandem::{
         ServerFrameType, SignalFrame, SignalKind, Stamp, announce, decode, encode,
     },
     room::{
-        Ban, Change, Digest, Gate, Json, LeftReason, Member, Playback, Presence, Role, Room, Sent, Timeline,
-        UnknownFields,
+        Ban, Change, Digest, Gate, Grant, Json, LeftReason, Member, Playback, Presence, Rights, Role, Room, Sent,
+        Timeline, UnknownFields,
     },
 };
 
@@ -37,6 +37,7 @@ fn changes(ana: &UserId, member: &Member) -> Vec<Change> {
     let left = |reason| Change::Left { user: ana.clone(), conn, reason, vacancy: None, empty_until: None };
     let mut all = vec![
         Change::Joined { member: member.clone(), host: true },
+        Change::Joined { member: granted(&member), host: false },
         Change::Rejoined { member: member.clone(), host: false, was_away: true },
         Change::Back { member: member.clone(), was_away: true },
         Change::Away { user: ana.clone(), since: NOW, until: NOW + 30_000 },
@@ -92,6 +93,13 @@ fn signals(ana: &UserId) -> Vec<SignalFrame<'_>> {
     payloads.map(signal).into()
 }
 
+/// The member, with what a token grants.
+fn granted(member: &Member) -> Member {
+    let metadata = Json(RawValue::from_string(r#"{"team":"red"}"#.to_owned()).unwrap().into());
+    let grant = Grant { verified: true, role: None, rights: Rights::ALL, named: true, metadata: Some(metadata) };
+    Member { grant: Some(Box::new(grant)), ..member.clone() }
+}
+
 #[test]
 #[allow(clippy::too_many_lines, reason = "a list")]
 fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
@@ -106,6 +114,7 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         token: None,
         token_before: None,
         token_beside: None,
+        grant: None,
         shown_at: None,
         presence: Presence::Present,
         order: 0,
@@ -160,6 +169,8 @@ fn every_frame_that_can_be_made_is_in_the_schema_and_the_other_way_round() {
         ServerFrame::Discontinuity { reason: "epoch_changed" },
         ServerFrame::Discontinuity { reason: "history_gone" },
         ServerFrame::Discontinuity { reason: "history_unavailable" },
+        ServerFrame::Discontinuity { reason: "too_slow" },
+        ServerFrame::TokenExpiring { expires_at: NOW },
         ServerFrame::DirectMessage { user_id: &ana, event: "psst", data: None, to: &ana, timestamp: NOW },
         ServerFrame::SyncResponse {
             from_user_id: "server",
@@ -224,7 +235,7 @@ fn each_type_is_understood() {
     let fields = concat!(
         r#""roomId":"r","userId":"u","resumeToken":"t","epoch":1,"version":1,"currentTime":1,"isPlaying":true,"targetTime":1,"#,
         r#""control":"play","url":"https://a.example/","to":"v","offer":{},"answer":{},"candidate":{},"event":"e","#,
-        r#""enabled":true,"targetUserId":"v","role":"co-host","username":"n","pin":"1","locked":true"#
+        r#""enabled":true,"targetUserId":"v","role":"co-host","username":"n","pin":"1","locked":true,"token":"t""#
     );
     for kind in ClientFrameType::ALL {
         let text = format!(r#"{{"type":"{}",{fields}}}"#, kind.as_str());

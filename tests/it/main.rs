@@ -30,4 +30,5 @@ mod metrics_table;
 mod privacy;
 mod rooms;
 mod schema;
+mod tokens;
 mod transcript;

@@ -109,6 +109,7 @@ pub fn member(user: &str, order: u64) -> Member {
         token: Some(digest(4)),
         token_before: None,
         token_beside: None,
+        grant: None,
         shown_at: None,
         presence: Presence::Present,
         order,

@@ -123,11 +123,12 @@ fn in_sqlite() {
     };
     let room = full(now);
     let restored = there_and_back(&room);
-    let presence = Presence::Away { since: now, until: now + policy.resume_window };
+    let presence = Presence::away(now, now + policy.resume_window);
     let away = |member: &Member| Member {
         presence,
         token_before: None,
         token_beside: None,
+        grant: None,
         shown_at: None,
         watching: false,
         ..member.clone()

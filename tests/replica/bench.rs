@@ -41,6 +41,7 @@ pub fn join(number: u8) -> Join {
         token: Some(Digest::new([2; 32])),
         asked: None,
         again: false,
+        grant: None,
         shares: true,
     }
 }
@@ -65,6 +66,7 @@ pub fn resume(number: u8) -> Resume {
         origin: Digest::new([1; 32]).into(),
         proof: Digest::new([2; 32]).into(),
         token: Digest::new([3; 32]),
+        grant: None,
     }
 }
 

@@ -140,6 +140,7 @@ impl World {
             token: modern.then(|| digest(number)),
             asked: None,
             again: false,
+            grant: None,
             shares: true,
         };
         self.submit(node, Job::Enter(Command::Join(command)), Some(join), None);
@@ -159,6 +160,7 @@ impl World {
             origin: digest(100).into(),
             proof: digest(number).into(),
             token: digest(number),
+            grant: None,
         };
         self.submit(node, Job::Enter(Command::Resume(command)), Some(join), None);
     }
@@ -206,7 +208,9 @@ impl World {
         let whisper =
             ServerFrame::DirectMessage { user_id: &sender, event: &event, data: None, to: &to, timestamp: self.now };
         let frame = encode(&whisper);
-        let route = self.with(node, |node, _, out| node.replica.direct((&sender, conn), &to, &frame, out));
+        let route = self.with(node, |node, _, out| {
+            node.replica.direct((&sender, conn), tandem::room::Right::Signal, &to, &frame, out)
+        });
         match route {
             Ok(Route::Elsewhere(Some(name))) => {
                 let at = (0..NODES).find(|number| node_name(*number) == name).unwrap();

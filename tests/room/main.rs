@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+mod grants;
 mod moderation;
 mod properties;
 mod rules;

@@ -160,6 +160,7 @@ fn a_seat_passes_to_its_token_or_its_address_or_from_a_dead_socket() {
             token: token.then(|| digest(7)),
             asked: None,
             again: false,
+            grant: None,
             shares: true,
         };
         world.run(&Command::Join(first.clone())).unwrap();
@@ -198,6 +199,7 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
         token: None,
         asked: None,
         again: false,
+        grant: None,
         shares: true,
     };
     world.run(&Command::Join(first.clone())).unwrap();
@@ -425,7 +427,7 @@ impl Tokens {
         let (user, conn, node) = (user(0), conn(0, socket), NodeId::parse("n").unwrap());
         let (origin, proof, token) = (digest(0).into(), digest(proof).into(), digest(token));
         let command = if socket.is_multiple_of(2) {
-            Command::Resume(Resume { user, conn, node, origin, proof, token })
+            Command::Resume(Resume { user, conn, node, origin, proof, token, grant: None })
         } else {
             let (proof, token) = (Some(proof), Some(token));
             Command::Join(Join {
@@ -439,6 +441,7 @@ impl Tokens {
                 token,
                 asked: None,
                 again: false,
+                grant: None,
                 shares: true,
             })
         };

@@ -152,6 +152,7 @@ impl World {
                     token: resumable.then(|| digest(100 + *who)),
                     asked: None,
                     again: false,
+                    grant: None,
                     shares: true,
                 })
             }
@@ -162,6 +163,7 @@ impl World {
                 origin: digest(9).into(),
                 proof: if *right { digest(100 + *who) } else { digest(200) }.into(),
                 token: digest(100 + *who),
+                grant: None,
             }),
             Op::Disconnect { user: who, keep_seat } => {
                 let conn = self.seat(*who);

@@ -10,12 +10,13 @@ use crate::{
 };
 
 /// Stories do not send these yet: to draw them changes every story that is on record. Tests of nodes and clusters do.
-const UNDRAWN: [ClientFrameType; 5] = [
+const UNDRAWN: [ClientFrameType; 6] = [
     ClientFrameType::SetPin,
     ClientFrameType::LockRoom,
     ClientFrameType::Ban,
     ClientFrameType::Unban,
     ClientFrameType::ListBans,
+    ClientFrameType::RefreshToken,
 ];
 
 /// How often each frame type was sent during each fault.

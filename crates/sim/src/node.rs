@@ -85,6 +85,7 @@ impl Node {
             clock,
             registry: Registry::new(Arc::clone(&metrics)),
             accounts: Accounts::unlimited(Arc::clone(&metrics)),
+            tokens: None,
             metrics,
             admission,
             tasks: TaskTracker::new(),

@@ -53,6 +53,13 @@ impl Client {
         Self { ws, handshake, history: Vec::new(), modern: None, seen: None, early: VecDeque::new(), fences: 0 }
     }
 
+    /// A URL may stand for a JOIN.
+    pub(super) fn joined_by_url(&mut self, path: &str) {
+        if path.contains("room=") {
+            self.modern = Some(path.contains("features="));
+        }
+    }
+
     /// A new member of a room, of the second generation, without optional features.
     pub async fn join(app: &TestApp, room: &str, user: &str) -> Self {
         Self::join_with(app, room, user, json!({"features": []})).await.0

@@ -71,7 +71,9 @@ impl Client {
                 let headers = response.headers().iter();
                 let handshake =
                     headers.map(|(key, value)| (key.to_string(), value.to_str().unwrap().to_owned())).collect();
-                Ok(Self::new(ws, handshake))
+                let mut client = Self::new(ws, handshake);
+                client.joined_by_url(how.path.unwrap_or_default());
+                Ok(client)
             }
             Err(Error::Http(response)) => Err(*response),
             Err(error) => panic!("handshake: {error}"),

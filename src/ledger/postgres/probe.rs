@@ -55,6 +55,7 @@ fn harmless() -> Option<Entry> {
         presence: Presence::Present,
         order: 0,
         watching: false,
+        grant: None,
         unknown: UnknownFields::default(),
     };
     let changes = vec![Change::Joined { member, host: false }];

@@ -1,10 +1,10 @@
 //! The actions of members, and the rights that they need.
 
-use super::{leave, moderation, playback};
+use super::{grant, leave, moderation, playback};
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Digest, Json, LeftReason, Policy, Refusal, Role, Room, UrlTime},
+    room::{Change, Digest, Grant, GrantedRole, Json, LeftReason, Member, Policy, Refusal, Right, Role, Room, UrlTime},
 };
 
 /// The actions of members. Positions are in seconds; `event` is the clock of the sender, unchanged.
@@ -45,6 +45,8 @@ pub enum Action {
     Ban { who: UserId, note: Option<Box<str>> },
     /// Let a user in again who was banned or kicked.
     Unban { who: UserId },
+    /// Show a new token, which may grant something else.
+    Regrant { grant: Box<Grant>, username: Option<Box<str>> },
     /// Send a message of the application to all members.
     Broadcast { event: Box<str>, data: Option<Json> },
 }
@@ -57,10 +59,10 @@ pub(super) fn act(
     policy: &Policy,
     now: Millis,
 ) -> Result<Vec<Change>, Refusal> {
-    let control = || if room.may_control(user, policy) { Ok(()) } else { Err(Refusal::Forbidden) };
+    let control = || allow(room.may_control(user, policy));
     match action {
         Action::Leave => Ok(leave(room, user, LeftReason::Left, policy, now)),
-        Action::Rename { username } => Ok(vec![Change::Renamed { user: user.clone(), username: username.clone() }]),
+        Action::Rename { username } => rename(room, user, username),
         Action::Watching { watching } => Ok(playback::watching(room, user, *watching)),
         Action::PlayPause { playing, position, event, rate } => {
             control().map(|()| playback::play_pause(room, user, *playing, *position, *event, *rate, now))
@@ -84,24 +86,34 @@ pub(super) fn act(
         Action::Ban { who, note } => moderation::ban(room, user, who, note.clone(), policy, now),
         Action::Unban { who } => moderation::unban(room, user, who),
         Action::Broadcast { event, data } => {
+            allow(room.allows(user, Right::Broadcast))?;
             Ok(vec![Change::Broadcast { by: user.clone(), event: event.clone(), data: data.clone() }])
         }
+        Action::Regrant { grant, username } => Ok(grant::again(room, user, grant, username.as_deref())),
     }
 }
 
+/// A name that a token gives is not the member's to change.
+fn rename(room: &Room, user: &UserId, username: &str) -> Result<Vec<Change>, Refusal> {
+    let grant = room.members.get(user).and_then(|member| member.grant.as_ref());
+    allow(grant.is_none_or(|grant| !grant.named))?;
+    Ok(vec![Change::Renamed { user: user.clone(), username: username.into() }])
+}
+
 fn guest_control(room: &Room, by: &UserId, enabled: bool) -> Result<Vec<Change>, Refusal> {
-    allow(room.leads(by))?;
+    allow(room.moderates(by))?;
     Ok(vec![Change::GuestControl { enabled, by: by.clone() }])
 }
 
 fn transfer_host(room: &Room, by: &UserId, to: &UserId) -> Result<Vec<Change>, Refusal> {
-    allow(room.is_host(by))?;
-    require(room, to)?;
+    allow(room.is_host(by) && room.moderates(by))?;
+    allow(may_get(require(room, to)?, GrantedRole::Host))?;
     Ok(vec![Change::HostChanged { host: to.clone() }])
 }
 
 fn set_role(room: &Room, by: &UserId, to: &UserId, role: Role) -> Result<Vec<Change>, Refusal> {
-    allow(room.is_host(by) && by != to)?;
+    allow(room.is_host(by) && room.moderates(by) && by != to)?;
+    allow(role == Role::Member || may_get(require(room, to)?, GrantedRole::CoHost))?;
     require(room, to)?;
     Ok(vec![Change::RoleChanged { user: to.clone(), role, by: by.clone() }])
 }
@@ -114,7 +126,7 @@ fn kick(
     policy: &Policy,
     now: Millis,
 ) -> Result<Vec<Change>, Refusal> {
-    allow(room.leads(by) && by != who && !room.is_host(who))?;
+    allow(room.moderates(by) && by != who && !room.is_host(who))?;
     require(room, who)?;
     Ok(leave(room, who, LeftReason::Removed { by: by.clone(), note }, policy, now))
 }
@@ -123,6 +135,11 @@ pub(super) fn allow(allowed: bool) -> Result<(), Refusal> {
     if allowed { Ok(()) } else { Err(Refusal::Forbidden) }
 }
 
-fn require(room: &Room, user: &UserId) -> Result<(), Refusal> {
-    if room.members.contains_key(user) { Ok(()) } else { Err(Refusal::NoSuchMember) }
+fn require<'a>(room: &'a Room, user: &UserId) -> Result<&'a Member, Refusal> {
+    room.members.get(user).ok_or(Refusal::NoSuchMember)
+}
+
+/// Whether a member may be given a role: one that its token does not rule out.
+fn may_get(member: &Member, role: GrantedRole) -> bool {
+    member.granted_role().is_none_or(|granted| granted == GrantedRole::Host || granted == role)
 }

@@ -8,12 +8,12 @@ use crate::{
 };
 
 pub(super) fn lock(room: &Room, by: &UserId, locked: bool) -> Result<Vec<Change>, Refusal> {
-    allow(room.leads(by))?;
+    allow(room.moderates(by))?;
     Ok((locked != room.locked).then(|| Change::Locked { locked, by: by.clone() }).into_iter().collect())
 }
 
 pub(super) fn set_pin(room: &Room, by: &UserId, pin: Option<Digest>) -> Result<Vec<Change>, Refusal> {
-    allow(room.is_host(by))?;
+    allow(room.is_host(by) && room.moderates(by))?;
     Ok(vec![Change::PinSet { pin, by: by.clone() }])
 }
 
@@ -26,7 +26,7 @@ pub(super) fn ban(
     policy: &Policy,
     now: Millis,
 ) -> Result<Vec<Change>, Refusal> {
-    allow(room.leads(by) && by != who && room.shown_host() != Some(who))?;
+    allow(room.moderates(by) && by != who && room.shown_host() != Some(who))?;
     let is_here = room.members.contains_key(who);
     if room.bans.contains_key(who) && !is_here {
         return Ok(Vec::new());
@@ -43,7 +43,7 @@ pub(super) fn ban(
 
 /// Lets a user in again who was banned or kicked.
 pub(super) fn unban(room: &Room, by: &UserId, who: &UserId) -> Result<Vec<Change>, Refusal> {
-    allow(room.leads(by))?;
+    allow(room.moderates(by))?;
     let is_known = room.bans.contains_key(who)
         || room.removed.iter().any(|removal| removal.user == *who)
         || room.kicked.contains(who);

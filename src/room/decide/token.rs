@@ -45,7 +45,7 @@ pub(super) fn show(seated: &Member, conn: ConnId, shown: Option<Shown>, now: Mil
 fn may_be_lost(seated: &Member, now: Millis) -> bool {
     let ended = match seated.presence {
         Presence::Present => now,
-        Presence::Away { since, until: _ } => since,
+        Presence::Away { since, until: _ } => since.get(),
     };
     seated.shown_at.is_none_or(|at| (ended / 1_000).saturating_sub(at.get().into()) <= ANSWER_ARRIVES)
 }

@@ -9,6 +9,7 @@ mod proxy_header;
 mod resource;
 mod rooms;
 mod sockets;
+mod token;
 
 pub use against::Against;
 pub use cause::Cause;
@@ -17,6 +18,7 @@ pub(super) use journaled::Journaled;
 pub use proxy_header::ProxyHeaderFault;
 pub use rooms::{Gap, Resumed, SeatCheck};
 pub use sockets::{PeerDisconnect, Refused};
+pub use token::TokenRefused;
 
 #[cfg(test)]
 mod tests {
@@ -50,5 +52,6 @@ mod tests {
         check::<Dropped>();
         check::<Journaled>();
         check::<ProxyHeaderFault>();
+        check::<TokenRefused>();
     }
 }

@@ -39,6 +39,8 @@ pub enum Refused {
     AddressCap,
     /// The request was not a valid WebSocket handshake (426, 405 or 400).
     Handshake,
+    /// The client has no token that lets it in (401 or 403).
+    Token,
 }
 
 impl Label for Refused {
@@ -52,6 +54,7 @@ impl Label for Refused {
         Self::AddressShare,
         Self::AddressCap,
         Self::Handshake,
+        Self::Token,
     ];
     fn value(self) -> &'static str {
         match self {
@@ -63,6 +66,7 @@ impl Label for Refused {
             Self::AddressShare => "address_share",
             Self::AddressCap => "address_cap",
             Self::Handshake => "handshake",
+            Self::Token => "token",
         }
     }
 }

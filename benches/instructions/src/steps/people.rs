@@ -38,6 +38,7 @@ pub(super) fn join(number: u64) -> Result<Join> {
         token: Some(Digest::new([2; 32])),
         asked: None,
         again: false,
+        grant: None,
         shares: true,
     })
 }

@@ -41,8 +41,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "src/room/due.rs",
-                old: "Presence::Away { since, .. } => since + policy.host_grace,",
-                new: "Presence::Away { since, .. } => if MUTANT { return None } else { since + policy.host_grace },",
+                old: "Presence::Away { since, .. } => since.get() + policy.host_grace,",
+                new: "Presence::Away { since, .. } => if MUTANT { return None } else { since.get() + policy.host_grace },",
             },
         ],
     },
