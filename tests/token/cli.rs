@@ -235,7 +235,7 @@ async fn keys_of_a_jwks_are_fetched() {
     let url = server.url();
     let env = [("AUTH_JWKS_URL", url.as_str())];
     assert_eq!(place.run(&env, &["verify"], &minted.stdout).await.code, 0);
-    server.answer(Answer::Status("500 Internal Server Error"));
+    server.answer(Answer::Status("500 Internal Server Error", String::new()));
     let away = place.run(&env, &["verify"], &minted.stdout).await;
     assert_eq!(away.code, 1);
     assert!(

@@ -28,8 +28,12 @@ const PACE: Pace = Pace {
     patience: Duration::from_millis(500),
 };
 
+fn text(keys: &[Value]) -> String {
+    json!({"keys": keys}).to_string()
+}
+
 fn set(keys: &[Value]) -> Answer {
-    Answer::Text(json!({"keys": keys}).to_string(), "max-age=3600")
+    Answer::Text(text(keys), "max-age=3600")
 }
 
 fn with_jwks(keys: &str, url: &str, pace: Pace) -> VerifierSettings {
@@ -73,6 +77,8 @@ async fn keys_of_each_algorithm_are_fetched_once_and_not_for_each_join() {
     for _ in 0..100 {
         assert_eq!(says(&verifier, &token(Algorithm::EdDsa, "EdDSA")), Ok(()));
     }
+    // A fetch would have begun by now.
+    sleep(PACE.between * 4).await;
     assert_eq!(server.requests(), 1);
     assert_eq!(verifier.jwks().unwrap().keys, 3);
 }
@@ -139,6 +145,18 @@ async fn keys_are_fetched_again_when_they_are_old() {
     assert_eq!(server.requests(), requests);
 }
 
+/// Whoever answers that nothing may be kept is not asked without end.
+#[tokio::test]
+async fn a_set_is_kept_for_a_while_whatever_it_says() {
+    let server = Server::start(Answer::Text(text(&[jwk(Algorithm::Es256, "a")]), "no-store, max-age=0")).await;
+    let begun = Instant::now();
+    let verifier = start(&with_jwks("", &server.url(), Pace { least: Duration::from_millis(300), ..PACE }));
+    sleep(Duration::from_secs(1)).await;
+    let most = begun.elapsed().as_millis() / 270 + 1;
+    let fetches = u128::from(verifier.jwks().unwrap().fetches);
+    assert!((2..=most).contains(&fetches), "{fetches}");
+}
+
 /// A flood of tokens with invented keys asks no more often than is allowed.
 #[tokio::test]
 async fn invented_keys_cause_no_flood() {
@@ -166,8 +184,10 @@ async fn while_it_is_away_the_keys_that_are_known_hold() {
     assert_eq!(verifier.verify_patiently(&good, NOW).await.map(drop), Ok(()));
     for trouble in [
         Answer::Close,
-        Answer::Status("500 Internal Server Error"),
-        Answer::Status("404 Not Found"),
+        // Only an answer that is one counts, whatever it contains.
+        Answer::Status("500 Internal Server Error", text(&[jwk(Algorithm::EdDsa, "b")])),
+        Answer::Status("404 Not Found", text(&[jwk(Algorithm::EdDsa, "b")])),
+        Answer::Status("206 Partial Content", text(&[jwk(Algorithm::EdDsa, "b")])),
         Answer::Text("<html>".to_owned(), "max-age=0"),
         Answer::Text("{\"keys\":[]}".to_owned(), "max-age=0"),
         Answer::Cut("{\"keys\":".to_owned()),
@@ -228,7 +248,7 @@ async fn a_huge_one_is_not_read() {
 #[tokio::test]
 async fn a_redirection_is_not_followed() {
     let theirs = Server::start(set(&[jwk(Algorithm::EdDsa, "theirs")])).await;
-    let server = Server::start(Answer::Redirect(theirs.url())).await;
+    let server = Server::start(Answer::Redirect(theirs.url(), text(&[jwk(Algorithm::EdDsa, "theirs")]))).await;
     let verifier = start(&with_jwks("", &server.url(), PACE));
     until("a failure", || verifier.jwks().unwrap().failures > 0).await;
     assert_eq!(says(&verifier, &token(Algorithm::EdDsa, "theirs")), Err(TokenError::KeysAway));

@@ -30,10 +30,10 @@ pub enum Answer {
     Silence,
     /// Letters without end.
     Endless,
-    /// A redirection to here.
-    Redirect(String),
-    /// This status.
-    Status(&'static str),
+    /// A redirection to here, with this text.
+    Redirect(String, String),
+    /// This status, with this text.
+    Status(&'static str, String),
     /// A body that ends too early.
     Cut(String),
     /// Nothing: the connection is closed.
@@ -116,8 +116,10 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer) 
             head("200 OK", &format!("Content-Length: {}\r\nCache-Control: {cache}\r\n", body.len())) + &body
         }
         Answer::Cut(body) => head("200 OK", "Content-Length: 100000\r\n") + &body,
-        Answer::Redirect(to) => head("302 Found", &format!("Location: {to}\r\nContent-Length: 0\r\n")),
-        Answer::Status(status) => head(status, "Content-Length: 0\r\n"),
+        Answer::Redirect(to, body) => {
+            head("302 Found", &format!("Location: {to}\r\nContent-Length: {}\r\n", body.len())) + &body
+        }
+        Answer::Status(status, body) => head(status, &format!("Content-Length: {}\r\n", body.len())) + &body,
         Answer::Close => return,
         Answer::Silence => {
             let _ = stream.write_all(head("200 OK", "Content-Length: 10\r\n").as_bytes()).await;

@@ -1,5 +1,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
@@ -160,6 +161,10 @@ impl Jwks {
                     self.pace.retry.saturating_mul(1 << (failed - 1).min(16)).min(self.pace.usual)
                 }
             };
+            if outcome.is_ok() {
+                // Whoever asked until now has their answer.
+                let _ = self.asked.notified().now_or_never();
+            }
             let not_before = begun + self.pace.between.min(pause);
             self.note(outcome, not_before);
             // Not all nodes at once.
