@@ -29,6 +29,8 @@ static PARTY: LazyLock<Room> = LazyLock::new(|| {
             token: Some(Digest::new([2; 32])),
             asked: None,
             again: false,
+            grant: None,
+            shares: true,
         };
         room = decide(&room, &Command::Join(join), &Policy::default(), NOW).unwrap().after;
     }

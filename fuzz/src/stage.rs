@@ -95,6 +95,7 @@ impl Stage {
             admission: Arc::clone(&admission),
             registry: Registry::new(Arc::clone(metrics)),
             accounts: Arc::clone(&accounts),
+            tokens: None,
             tasks: TaskTracker::new(),
         };
         let gateway = Arc::new(Gateway::new(gateway, config));
