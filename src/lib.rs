@@ -37,6 +37,7 @@ pub mod room;
 pub mod socket;
 pub mod telemetry;
 pub mod text;
+pub mod tls;
 pub mod token;
 pub mod web;
 pub mod worker;

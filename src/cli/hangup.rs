@@ -6,7 +6,7 @@ pub(super) fn ignore_hangups() -> std::io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            tracing::info!("SIGHUP is ignored: settings are read when the process starts");
+            tracing::info!("SIGHUP: a certificate is read again, settings only when the process starts");
         }
     });
     Ok(())

@@ -17,6 +17,7 @@ mod resource;
 mod room;
 mod server;
 mod socket;
+mod tls;
 mod token;
 mod worker;
 
@@ -38,6 +39,7 @@ pub use resource::Resource;
 pub use room::RoomConfig;
 pub use server::{ServerConfig, StatusDetail};
 pub use socket::SocketConfig;
+pub use tls::TlsConfig;
 pub use token::{AuthMode, TokenConfig};
 pub use worker::WorkerConfig;
 
@@ -47,6 +49,8 @@ pub use worker::WorkerConfig;
 pub struct Config {
     #[command(flatten)]
     pub server: ServerConfig,
+    #[command(flatten)]
+    pub tls: TlsConfig,
     #[command(flatten)]
     pub token: TokenConfig,
     #[command(flatten)]

@@ -35,10 +35,15 @@ pub struct ConnectionAccounts {
 }
 
 impl ConnectionAccounts {
+    /// The account of the other end, if that is a client.
+    pub(super) fn of(&self, peer: Peer) -> Option<Arc<Account>> {
+        let address = peer.0.filter(|_| !self.proxies.is_proxy(peer))?;
+        Some(self.accounts.of(address, self.clock.now()))
+    }
+
     /// Has the account of the other end hold a connection. A proxy has none: its connections are of many clients.
     pub(super) fn hold(&self, peer: Peer) -> Result<Option<Hold>, Exceeded> {
-        let Some(address) = peer.0.filter(|_| !self.proxies.is_proxy(peer)) else { return Ok(None) };
-        self.accounts.of(address, self.clock.now()).hold(Resource::Connections).map(Some)
+        self.of(peer).map(|account| account.hold(Resource::Connections)).transpose()
     }
 }
 

@@ -50,5 +50,5 @@ where
     let Ok(Entered { peer, rest }) = threshold.enter(&mut stream, address).await else { return };
     let pulse = Arc::new(Pulse::new());
     let stream = ReadAhead::new(stream, rest, TaskTracker::new(), Some(Arc::clone(&pulse)));
-    let _ = serve::converse(stream, peer, Arc::new(router), pulse).await;
+    let _ = serve::converse(stream, (peer, None), Arc::new(router), pulse).await;
 }

@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use super::{
     AppState, Peer,
     caller::{Caller, too_many},
+    peer::Encrypted,
 };
 use crate::{account::Account, auth::tidy_code, backend::BackendError, config::Resource, id::RoomId, web::DeadLink};
 
@@ -199,7 +200,8 @@ fn base(app: &AppState, request: &Request) -> String {
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.filter(plausible).unwrap_or("localhost");
     let peer = request.extensions().get::<Peer>();
-    let secure = peer.is_some_and(|peer| app.proxies.secure(*peer, request.headers()));
+    let encrypted = request.extensions().get::<Encrypted>().is_some();
+    let secure = peer.is_some_and(|peer| app.proxies.secure(*peer, request.headers(), encrypted));
     let scheme = if secure { "https" } else { "http" };
     format!("{scheme}://{host}")
 }

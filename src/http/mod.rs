@@ -2,6 +2,7 @@
 
 mod answer;
 mod caller;
+mod charged;
 mod complaint;
 mod connection_limit;
 mod cors;

@@ -5,6 +5,10 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub Option<IpAddr>);
 
+/// The request came over TLS that ended at this node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encrypted;
+
 /// Parses an address in any of the forms that proxies write: with a port, in brackets, in quotes, with a zone.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     let unquoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).trim();

@@ -78,11 +78,11 @@ impl Proxies {
         self.believes(peer)
     }
 
-    /// Whether the client came by https, as far as a proxy that is believed says so.
-    pub(super) fn secure(&self, peer: Peer, headers: &HeaderMap) -> bool {
+    /// Whether the client came by https: as a proxy that is believed says, or else as this connection is.
+    pub(super) fn secure(&self, peer: Peer, headers: &HeaderMap, encrypted: bool) -> bool {
         // Each proxy may append how it was reached; the first value is what the client used.
-        self.believes(peer)
-            && list(headers, X_FORWARDED_PROTO).next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
+        let told = list(headers, X_FORWARDED_PROTO).next().filter(|_| self.believes(peer));
+        told.map_or(encrypted, |scheme| scheme.eq_ignore_ascii_case(b"https"))
     }
 
     /// Says once that a header was ignored: either somebody forges it, or all clients look like one.
@@ -199,7 +199,9 @@ mod tests {
             (0, "10.0.0.0/8", "1.2.3.4", false),
             (1, "10.0.0.0/8", "1.2.3.4", false),
         ] {
-            assert_eq!(proxies(hops, trusted).secure(peer(from), &headers), believed, "{hops} {trusted} {from}");
+            let proxies = proxies(hops, trusted);
+            assert_eq!(proxies.secure(peer(from), &headers, false), believed, "{hops} {trusted} {from}");
+            assert!(proxies.secure(peer(from), &HeaderMap::new(), true), "nobody says otherwise");
         }
     }
 

@@ -12,12 +12,15 @@ use std::{
 };
 
 use axum::{Router, body::Body, http::Request};
+use bytes::Bytes;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
     time::{Instant, sleep_until},
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
@@ -25,16 +28,20 @@ use super::{
     Patience, Peer,
     answer::Answer,
     caller::ConnectionAccounts,
+    charged::charged,
     complaint::Complaint,
     connection_limit::{ConnectionLimit, ConnectionSlot},
+    peer::Encrypted,
     pulse::{Overdue, Pulse},
     read_ahead::{ReadAhead, Stream},
     threshold::{Entered, NotEntered, Threshold},
 };
 use crate::{
-    account::{Exceeded, Hold},
+    account::{Account, Exceeded, Hold},
+    clock::{Clock, Millis},
     config::Network,
     telemetry::{HttpMetrics, ProxyHeaderFault},
+    tls::Tls,
 };
 
 /// The largest request head, in bytes: beyond it hyper answers 431.
@@ -42,6 +49,10 @@ const MAX_HEAD: usize = 32 * 1024;
 /// The answer to an address that has too many connections.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// The answer to a connection without TLS where there has to be one.
+const PLAIN: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 46\r\nconnection: close\r\n\r\n\
+    this port speaks TLS: use https:// and wss://\n";
 /// Pause after a failed `accept` (too many open files, for example).
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,6 +65,10 @@ pub struct Terms {
     pub most: usize,
     /// The proxies whose connections begin with a PROXY header.
     pub proxy_protocol_from: Vec<Network>,
+    /// TLS for those who speak it, if there is a certificate.
+    pub tls: Option<Arc<Tls>>,
+    /// Whether others than this machine have to speak it.
+    pub tls_only: bool,
     /// The metrics that count them.
     pub metrics: HttpMetrics,
     /// The accounts that hold them; none for connections from the inside.
@@ -63,7 +78,7 @@ pub struct Terms {
 /// Accepts connections until `stop`, and serves each in a task of `tasks`. `axum::serve` has neither these deadlines nor TCP_NODELAY.
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
-    let Terms { patience, most, proxy_protocol_from, metrics, accounts } = terms;
+    let Terms { patience, most, proxy_protocol_from, tls, tls_only, metrics, accounts } = terms;
     let accounts = accounts.map(Arc::new);
     let limit = ConnectionLimit::new(most, metrics.clone());
     let threshold = Arc::new(Threshold::new(proxy_protocol_from, metrics.clone()));
@@ -102,6 +117,8 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                     threshold,
                     pulse,
                     patience,
+                    tls: tls.clone(),
+                    tls_only,
                     member,
                     hold,
                     accounts: accounts.clone(),
@@ -143,6 +160,8 @@ struct Connection {
     threshold: Arc<Threshold>,
     pulse: Arc<Pulse>,
     patience: Patience,
+    tls: Option<Arc<Tls>>,
+    tls_only: bool,
     /// For as long as it is HTTP.
     member: ConnectionSlot,
     /// Its place in the account of the other end, if that is its client.
@@ -153,18 +172,46 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, router: Arc<Router>) {
-        let Self { mut stream, address, threshold, pulse, patience, member, hold, accounts, tasks } = self;
+        let Self { mut stream, address, threshold, pulse, patience, tls, tls_only, member, hold, accounts, tasks } =
+            self;
         let entered = AtomicBool::new(false);
         let served = async {
-            let Entered { peer, rest } = threshold.enter(&mut stream, address.ip()).await?;
+            let Entered { peer, mut rest } = threshold.enter(&mut stream, address.ip()).await?;
             entered.store(true, Ordering::Relaxed);
             // Held for as long as the connection is HTTP.
-            let _hold = match accounts.filter(|_| hold.is_none() && peer.0.is_some()) {
+            let _hold = match accounts.as_ref().filter(|_| hold.is_none() && peer.0.is_some()) {
                 Some(accounts) => accounts.hold(peer).inspect_err(|exceeded| refuse(&stream, address, *exceeded))?,
                 None => hold,
             };
-            let stream = ReadAhead::new(stream, rest, tasks, Some(Arc::clone(&pulse)));
-            converse(stream, peer, router, Arc::clone(&pulse)).await.map_err(Ended::Http)
+            if tls.is_some() && rest.is_empty() {
+                // A header that came alone does not tell what follows.
+                let mut first = [0; 1];
+                let read = stream.read(&mut first).await.map_err(Ended::Tls)?;
+                rest = Bytes::copy_from_slice(first.get(..read).unwrap_or_default());
+            }
+            match tls {
+                // In a box: plain connections do not pay for its size.
+                Some(tls) if Tls::is_spoken(&rest) => {
+                    let account = accounts.and_then(|accounts| Some((accounts.of(peer)?, accounts.clock)));
+                    let pulse = Arc::clone(&pulse);
+                    let served = async move {
+                        let stream = ReadAhead::new(stream, rest, tasks.clone(), None);
+                        let stream = shake_hands(&tls, stream, account).await?;
+                        let stream = ReadAhead::new(stream, Bytes::new(), tasks, Some(Arc::clone(&pulse)));
+                        converse(stream, (peer, Some(Encrypted)), router, pulse).await.map_err(Ended::Http)
+                    };
+                    Box::pin(served).await
+                }
+                Some(tls) if tls_only && !address.ip().is_loopback() => {
+                    tls.refuse_plain();
+                    let _ = stream.try_write(PLAIN);
+                    Err(Ended::Plain)
+                }
+                _ => {
+                    let stream = ReadAhead::new(stream, rest, tasks, Some(Arc::clone(&pulse)));
+                    converse(stream, (peer, None), router, Arc::clone(&pulse)).await.map_err(Ended::Http)
+                }
+            }
         };
         let mut served = pin!(served);
         let mut alarm = pin!(sleep_until(Instant::now() + patience.head));
@@ -202,16 +249,38 @@ fn refuse(stream: &TcpStream, peer: SocketAddr, exceeded: Exceeded) {
     tracing::debug!(%exceeded, %peer, "a connection was refused");
 }
 
+/// Shakes hands, at the expense of the client's account: a signature is the dearest thing that a node does for a stranger.
+async fn shake_hands(
+    tls: &Tls,
+    stream: ReadAhead,
+    account: Option<(Arc<Account>, Clock)>,
+) -> Result<TlsStream<ReadAhead>, Ended> {
+    let accepting = tls.accept(stream);
+    let Some((account, clock)) = account else { return accepting.await.map_err(Ended::Tls) };
+    match account.cpu_debt(|| clock.now()) {
+        0 => {
+            let charge = |time| {
+                account.spend_cpu(time, || clock.now());
+            };
+            charged(accepting, charge).await.map_err(Ended::Tls)
+        }
+        debt => Err(Ended::Debt(debt)),
+    }
+}
+
 /// Speaks HTTP until the connection ends, or becomes a WebSocket. Not an `async fn`: those keep their arguments twice.
 pub(super) fn converse<S: Stream>(
     stream: ReadAhead<S>,
-    peer: Peer,
+    (peer, encrypted): (Peer, Option<Encrypted>),
     router: Arc<Router>,
     pulse: Arc<Pulse>,
 ) -> impl Future<Output = hyper::Result<()>> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         pulse.asked();
         request.extensions_mut().insert(peer);
+        if let Some(encrypted) = encrypted {
+            request.extensions_mut().insert(encrypted);
+        }
         let (mut router, pulse) = (Router::clone(&router), Arc::clone(&pulse));
         async move {
             let answered = router.call(request.map(Body::new)).await;
@@ -228,6 +297,12 @@ pub(super) fn converse<S: Stream>(
 enum Ended {
     #[error(transparent)]
     NotEntered(#[from] NotEntered),
+    #[error("the TLS handshake: {0}")]
+    Tls(io::Error),
+    #[error("it has no TLS")]
+    Plain,
+    #[error("its address has used up its CPU time for {0} ms")]
+    Debt(Millis),
     #[error("it ended early: {0}")]
     Http(hyper::Error),
     #[error(transparent)]

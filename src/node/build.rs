@@ -31,6 +31,7 @@ use crate::{
     protocol::{ServerFrame, encode},
     socket::{Admission, Gateway, GatewayParts, Registry, Tokens},
     telemetry::{HttpMetrics, Metrics, contained},
+    tls::{PairFiles, Tls},
     token::Verifier,
 };
 
@@ -51,6 +52,7 @@ pub struct Node {
     address: SocketAddr,
     /// For metrics, if they have a port of their own.
     metrics_listener: Option<(TcpListener, SocketAddr)>,
+    tls: Option<Arc<Tls>>,
     clock: Clock,
     hub: Arc<Hub>,
     app: Arc<AppState>,
@@ -77,6 +79,7 @@ impl Node {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::raise_limit(config.server.max_connections);
+        let tls = PairFiles::of(&config.tls).map(|files| Tls::open(files, clock, metrics.tls.clone())).transpose()?;
         let (listener, address) = listen(&config, config.server.port).await?;
         let metrics_listener = match config.server.metrics_port {
             Some(port) => Some(listen(&config, port).await?),
@@ -132,6 +135,7 @@ impl Node {
             listener,
             address,
             metrics_listener,
+            tls: tls.map(Arc::new),
             clock,
             hub,
             app,
@@ -165,30 +169,15 @@ impl Node {
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
         let router = http::router(Arc::clone(&self.app));
-        let server = &self.config.server;
-        let (head, keep_alive) = (server.header_timeout, server.keep_alive);
-        let terms = Terms {
-            patience: Patience { head, keep_alive, write: head },
-            most: self.files.http,
-            proxy_protocol_from: server.proxy_protocol_from.clone(),
-            metrics: self.metrics.http.clone(),
-            accounts: Some(self.app.connection_accounts()),
-        };
+        let (terms, inner_terms) = (self.terms(), self.inner_terms());
         let (died, mut deaths) = mpsc::channel(1);
         let vital = |name, work| vital(name, work, died.clone());
         let listening = http::serve(self.listener, router, terms, connections.clone(), stop.clone());
         let serving = tokio::spawn(vital("the listener", listening.boxed()));
         let mut background = JoinSet::new();
         if let Some((listener, address)) = self.metrics_listener {
-            let terms = Terms {
-                patience: Patience { head, keep_alive, write: head },
-                most: METRICS_CONNECTIONS,
-                proxy_protocol_from: Vec::new(),
-                metrics: HttpMetrics::default(),
-                accounts: None,
-            };
             let numbers = http::metrics_router(Arc::clone(&self.app));
-            let listening = http::serve(listener, numbers, terms, connections.clone(), stop.clone());
+            let listening = http::serve(listener, numbers, inner_terms, connections.clone(), stop.clone());
             background.spawn(vital("the listener for metrics", listening.boxed()));
             tracing::info!(addr = %address, "listening for metrics");
         }
@@ -197,6 +186,10 @@ impl Node {
         let ice = refresh_ice(Arc::clone(&self.hub), self.config.ice.clone(), self.clock);
         background.spawn(vital("the renewal of TURN credentials", ice.boxed()));
         background.spawn(vital("the watch over its own load", async move { pressure.run().await }.boxed()));
+        if let Some(tls) = self.tls {
+            let hangups = signal(SignalKind::hangup()).map_err(NodeError::Signals)?;
+            background.spawn(vital("the look after the certificate", tls.watch(hangups).boxed()));
+        }
         if let Some(lookup) = self.lookup {
             background.spawn(vital("the look at the ledger", lookup.run().boxed()));
         }
@@ -258,6 +251,32 @@ impl Node {
             tracing::warn!(forced, lost, "stopped at once by a second signal");
         }
         unfit.map_or(Ok(()), Err)
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            most: self.files.http,
+            proxy_protocol_from: self.config.server.proxy_protocol_from.clone(),
+            tls_only: self.config.tls.tls_only,
+            metrics: self.metrics.http.clone(),
+            accounts: Some(self.app.connection_accounts()),
+            ..self.inner_terms()
+        }
+    }
+
+    /// The terms on the port for metrics.
+    fn inner_terms(&self) -> Terms {
+        let server = &self.config.server;
+        let (head, keep_alive) = (server.header_timeout, server.keep_alive);
+        Terms {
+            patience: Patience { head, keep_alive, write: head },
+            most: METRICS_CONNECTIONS,
+            proxy_protocol_from: Vec::new(),
+            tls: self.tls.clone(),
+            tls_only: false,
+            metrics: HttpMetrics::default(),
+            accounts: None,
+        }
     }
 
     fn pressure(&self) -> Pressure {

@@ -3,6 +3,7 @@ use std::{io, path::PathBuf};
 use crate::{
     backend::{ConnectorError, DeploymentError},
     ledger::{LedgerError, WriterError},
+    tls::PairError,
     token::SettingsError,
 };
 
@@ -33,6 +34,9 @@ pub enum NodeError {
     /// The data directory cannot be used.
     #[error("cannot use the data directory {path} (TANDEM_DATA_DIR): {source}")]
     DataDir { path: PathBuf, source: io::Error },
+    /// The certificate of this node cannot be used.
+    #[error(transparent)]
+    Tls(#[from] PairError),
     /// Another node uses the data directory.
     #[error("another tandem uses the data directory {path}; give this one its own (TANDEM_DATA_DIR)")]
     Taken { path: PathBuf },

@@ -8,7 +8,7 @@ use prometheus_client::{
 
 use super::{
     Against, Cause, CounterVec, Dropped, Gap, Histogram, HttpMetrics, PeerDisconnect, PoolGauges, ProbeStats,
-    ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot, TokenRefused,
+    ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot, TlsMetrics, TokenRefused,
     buckets::{COMMIT, RELAY, REMOTE},
     deprecated::with_old_names,
     labels::Journaled,
@@ -27,6 +27,7 @@ pub struct Metrics {
     pub connections_max: Gauge,
     pub connections_total: Counter,
     pub http: HttpMetrics,
+    pub tls: TlsMetrics,
     pub upgrades_refused: CounterVec<Refused>,
     pub clients: Gauge,
     pub shares_exceeded: CounterVec<Resource>,
@@ -128,6 +129,7 @@ impl Metrics {
                 "Maximum number of open WebSockets: MAX_CONNECTIONS, or less if the limit of open files is low",
             ),
             http: HttpMetrics::register(registry),
+            tls: TlsMetrics::register(registry),
             connections_total: counter(registry, "connections_opened", "WebSockets opened since the start"),
             upgrades_refused: CounterVec::register(
                 registry,

@@ -19,6 +19,7 @@ mod register;
 mod runtime;
 mod sharded;
 mod snapshot;
+mod tls_metrics;
 
 pub use counter_vec::{CounterVec, Label};
 pub use exposition::Format;
@@ -26,7 +27,8 @@ pub use gauge_guard::GaugeGuard;
 pub use histogram::Histogram;
 pub use http_metrics::HttpMetrics;
 pub use labels::{
-    Against, Cause, Dropped, Gap, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck, TokenRefused,
+    Against, Cause, Dropped, Gap, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck, TlsHandshake,
+    TlsReload, TokenRefused,
 };
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::Metrics;
@@ -37,3 +39,4 @@ pub use process::{Memory, ProcessCollector, memory, memory_limit};
 pub use runtime::RuntimeCollector;
 pub use sharded::Sharded;
 pub use snapshot::Snapshot;
+pub use tls_metrics::TlsMetrics;

@@ -89,7 +89,15 @@ impl std::fmt::Debug for Worker {
 
 fn terms() -> Terms {
     let patience = Patience { head: HEAD, keep_alive: KEEP_ALIVE, write: HEAD };
-    Terms { patience, most: ASKING, proxy_protocol_from: Vec::new(), metrics: HttpMetrics::default(), accounts: None }
+    Terms {
+        patience,
+        most: ASKING,
+        proxy_protocol_from: Vec::new(),
+        tls: None,
+        tls_only: false,
+        metrics: HttpMetrics::default(),
+        accounts: None,
+    }
 }
 
 impl Worker {

@@ -117,8 +117,15 @@ async fn serve() -> (String, Arc<Metrics>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let patience = Patience { head: PATIENCE, keep_alive: PATIENCE, write: PATIENCE };
-    let terms =
-        Terms { patience, most: 100, proxy_protocol_from: Vec::new(), metrics: HttpMetrics::default(), accounts: None };
+    let terms = Terms {
+        patience,
+        most: 100,
+        proxy_protocol_from: Vec::new(),
+        tls: None,
+        tls_only: false,
+        metrics: HttpMetrics::default(),
+        accounts: None,
+    };
     tokio::spawn(http::serve(listener, router, terms, TaskTracker::new(), CancellationToken::new()));
     (address, metrics)
 }

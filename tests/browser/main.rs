@@ -29,4 +29,5 @@ mod process;
 mod reconnect;
 mod screenshots;
 mod server;
+mod tls;
 mod wire;

@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["account", "backend", "clock", "config", "id", "ledger", "limit", "protocol", "replica", "room", "telemetry"],
     ),
     ("web", &["headers"]),
+    ("tls", &["clock", "config", "telemetry"]),
     (
         "socket",
         &[
@@ -60,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "room",
             "socket",
             "telemetry",
+            "tls",
             "web",
         ],
     ),
@@ -79,6 +81,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "protocol",
             "socket",
             "telemetry",
+            "tls",
             "token",
         ],
     ),

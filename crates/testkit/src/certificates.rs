@@ -17,17 +17,17 @@ impl Certificates {
     /// For these names, as openssl writes them.
     pub fn of_names(dir: &Path, names: &str) -> Self {
         let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-        let openssl = |words: &str| {
-            let made = Command::new("openssl").args(words.split(' ')).current_dir(dir).output().unwrap();
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        };
+        let openssl = |words: &str| openssl(dir, words);
         openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=authority");
         openssl("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost");
         std::fs::write(dir.join("extensions"), format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n")).unwrap();
-        openssl(
-            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out certificate.pem",
-        );
+        sign(dir, 2);
         Self { ca: path("ca.pem"), key: path("key.pem"), certificate: path("certificate.pem") }
+    }
+
+    /// Another certificate in place of the one in this folder, which has expired.
+    pub fn expire(dir: &Path) {
+        sign(dir, 0);
     }
 
     /// The settings of Redis and its Sentinels for TLS on this port, also between each other.
@@ -41,4 +41,14 @@ impl Certificates {
             ("tls-replication", "yes".to_owned()),
         ]
     }
+}
+
+fn openssl(dir: &Path, words: &str) {
+    let made = Command::new("openssl").args(words.split(' ')).current_dir(dir).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+fn sign(dir: &Path, days: u32) {
+    let paths = "-in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -extfile extensions -out certificate.pem";
+    openssl(dir, &format!("x509 -req -days {days} {paths}"));
 }

@@ -70,6 +70,11 @@ const SYNONYMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("PORT", &["LISTEN_PORT", "HTTP_PORT", "SERVER_PORT", "BIND_PORT"]),
+    (
+        "TLS_CERT_FILE",
+        &["TLS_CERT", "TLS_CERTIFICATE", "TLS_CERT_PATH", "SSL_CERT", "SSL_CERTIFICATE", "SSL_CERT_PATH"],
+    ),
+    ("TLS_KEY_FILE", &["TLS_KEY", "TLS_KEY_PATH", "TLS_PRIVATE_KEY", "SSL_KEY", "SSL_KEY_FILE", "SSL_KEY_PATH"]),
     ("MAX_CONNECTIONS", &["MAX_SOCKETS", "MAX_CLIENTS", "MAX_CONNS"]),
     ("TRUST_PROXY_HOPS", &["TRUST_PROXY", "PROXY_HOPS"]),
     ("ALLOWED_ORIGINS", &["CORS_ORIGIN", "CORS_ORIGINS", "CORS_ALLOWED_ORIGINS", "ALLOW_ORIGINS"]),
@@ -83,7 +88,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 ];
 
 /// Names similar to a setting that other programs use.
-const OTHERS: &[&str] = &["NODE_IP", "NODE_OS", "POD_ID", "LOG_DIR", "LOG_FILE"];
+const OTHERS: &[&str] = &["NODE_IP", "NODE_OS", "POD_ID", "LOG_DIR", "LOG_FILE", "SSL_CERT_FILE"];
 
 /// Suffixes for the unit of a setting.
 const UNITS: &[&str] = &["_SECONDS", "_SECS", "_SEC", "_S", "_MS", "_MILLIS", "_BYTES"];

@@ -9,6 +9,7 @@ mod proxy_header;
 mod resource;
 mod rooms;
 mod sockets;
+mod tls;
 mod token;
 
 pub use against::Against;
@@ -18,6 +19,7 @@ pub(super) use journaled::Journaled;
 pub use proxy_header::ProxyHeaderFault;
 pub use rooms::{Gap, Resumed, SeatCheck};
 pub use sockets::{PeerDisconnect, Refused};
+pub use tls::{TlsHandshake, TlsReload};
 pub use token::TokenRefused;
 
 #[cfg(test)]
@@ -52,6 +54,8 @@ mod tests {
         check::<Dropped>();
         check::<Journaled>();
         check::<ProxyHeaderFault>();
+        check::<TlsHandshake>();
+        check::<TlsReload>();
         check::<TokenRefused>();
     }
 }

@@ -10,11 +10,12 @@ mod listening;
 mod peers;
 mod proxies;
 mod tags;
+mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -26,13 +27,18 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Sends a request with these lines, and returns the head and the body of the answer. The connection stays open, so the answer must state
 /// its length.
-async fn ask(stream: &mut TcpStream, method: &str, target: &str, lines: &[&str]) -> (String, String) {
+async fn ask(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    method: &str,
+    target: &str,
+    lines: &[&str],
+) -> (String, String) {
     let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     stream.write_all(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes()).await.unwrap();
     answer(stream, method).await
 }
 
-async fn answer(stream: &mut TcpStream, method: &str) -> (String, String) {
+async fn answer(stream: &mut (impl AsyncRead + Unpin), method: &str) -> (String, String) {
     let mut head = Vec::new();
     let reading = async {
         while !head.ends_with(b"\r\n\r\n") {
