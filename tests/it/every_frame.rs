@@ -37,7 +37,7 @@ fn changes(ana: &UserId, member: &Member) -> Vec<Change> {
     let left = |reason| Change::Left { user: ana.clone(), conn, reason, vacancy: None, empty_until: None };
     let mut all = vec![
         Change::Joined { member: member.clone(), host: true },
-        Change::Joined { member: granted(&member), host: false },
+        Change::Joined { member: granted(member), host: false },
         Change::Rejoined { member: member.clone(), host: false, was_away: true },
         Change::Back { member: member.clone(), was_away: true },
         Change::Away { user: ana.clone(), since: NOW, until: NOW + 30_000 },

@@ -15,7 +15,7 @@ use crate::accounts::metric;
 const SECRET: &str = "an-example-secret-of-forty-bytes-or-more";
 
 /// A token of `user` for ten minutes, with more claims or other ones.
-fn token(user: &str, more: Value) -> String {
+fn token(user: &str, more: &Value) -> String {
     let now = now_ms() / 1_000;
     let mut claims = json!({"sub": user, "iat": now, "exp": now + 600});
     for (name, value) in more.as_object().unwrap() {
@@ -24,10 +24,10 @@ fn token(user: &str, more: Value) -> String {
     SigningKey::secret(Some("app"), SECRET.as_bytes()).unwrap().sign(&claims).unwrap()
 }
 
-async fn app(mode: &str, more: &[(&str, &str)]) -> TestApp {
+async fn app(mode: &str, others: &[(&str, &str)]) -> TestApp {
     let keys = format!("app=HS256:{SECRET}");
     let mut settings = vec![("AUTH_MODE", mode), ("AUTH_KEYS", keys.as_str())];
-    settings.extend(more);
+    settings.extend(others);
     TestApp::start_with(&settings).await
 }
 
@@ -66,20 +66,20 @@ async fn a_token_says_who_comes_in() {
     let app = app("token", &[]).await;
     let unauthorized = || ("unauthorized".to_owned(), Some(4501));
     assert_eq!(refused(&app, "ana", json!({"features": []})).await, unauthorized());
-    let expired = token("ana", json!({"exp": now_ms() / 1_000 - 100}));
+    let expired = token("ana", &json!({"exp": now_ms() / 1_000 - 100}));
     assert_eq!(refused(&app, "ana", with(&expired)).await, ("unauthorized".to_owned(), Some(4502)));
-    let forged = format!("{}x", token("ana", json!({})));
+    let forged = format!("{}x", token("ana", &json!({})));
     assert_eq!(refused(&app, "ana", with(&forged)).await, unauthorized());
     let forbidden = || ("forbidden".to_owned(), None);
-    assert_eq!(refused(&app, "ben", with(&token("ana", json!({})))).await, forbidden(), "it is ana's");
-    assert_eq!(refused(&app, "ana", with(&token("ana", json!({"room": "other"})))).await, forbidden());
-    assert_eq!(refused(&app, "ana", with(&token("ana", json!({"rights": ["control"]})))).await, forbidden());
+    assert_eq!(refused(&app, "ben", with(&token("ana", &json!({})))).await, forbidden(), "it is ana's");
+    assert_eq!(refused(&app, "ana", with(&token("ana", &json!({"room": "other"})))).await, forbidden());
+    assert_eq!(refused(&app, "ana", with(&token("ana", &json!({"rights": ["control"]})))).await, forbidden());
 
     let mut ben = Client::connect(&app).await;
-    ben.enter("film", "ben", with(&token("ben", json!({"rooms": ["fi*"]})))).await;
+    ben.enter("film", "ben", with(&token("ben", &json!({"rooms": ["fi*"]})))).await;
     let claims = json!({"name": "Ana \u{2615}", "metadata": {"team": "red"}, "device": "phone"});
     let mut ana = Client::connect(&app).await;
-    let state = ana.enter("film", "ana", with(&token("ana", claims))).await;
+    let state = ana.enter("film", "ana", with(&token("ana", &claims))).await;
     let shown = member(&state, "ana#phone");
     assert_eq!(
         (&shown["username"], &shown["verified"], &shown["metadata"]["team"]),
@@ -100,9 +100,9 @@ async fn a_token_says_who_comes_in() {
 async fn rights_limit_signals_and_messages_too() {
     let app = app("token", &[]).await;
     let mut ana = Client::connect(&app).await;
-    ana.enter("film", "ana", with(&token("ana", json!({})))).await;
+    ana.enter("film", "ana", with(&token("ana", &json!({})))).await;
     let mut mute = Client::connect(&app).await;
-    mute.enter("film", "mute", with(&token("mute", json!({"rights": ["join"]})))).await;
+    mute.enter("film", "mute", with(&token("mute", &json!({"rights": ["join"]})))).await;
     ana.expect("USER_JOINED").await;
     for frame in [
         json!({"type": "OFFER", "to": "ana", "offer": {}}),
@@ -126,7 +126,7 @@ async fn a_host_by_token_leads_and_guests_are_guests() {
     guest.send(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
     guest.expect_error("forbidden").await;
     let mut ana = Client::connect(&app).await;
-    let state = ana.enter("film", "ana", with(&token("ana", json!({"role": "host"})))).await;
+    let state = ana.enter("film", "ana", with(&token("ana", &json!({"role": "host"})))).await;
     assert_eq!(state["hostUserId"], "ana");
     guest.expect("USER_JOINED").await;
     assert_eq!(guest.expect("HOST_CHANGED").await["hostUserId"], "ana");
@@ -150,14 +150,14 @@ async fn a_client_is_told_in_time_and_shows_a_new_token() {
     let app = app("token", &[]).await;
     let soon = |seconds: u64| json!({"exp": now_ms() / 1_000 + seconds});
     let mut ana = Client::connect(&app).await;
-    ana.enter("film", "ana", with(&token("ana", soon(4)))).await;
+    ana.enter("film", "ana", with(&token("ana", &soon(4)))).await;
     let mut lazy = Client::connect(&app).await;
-    lazy.enter("film", "lazy", with(&token("lazy", soon(3)))).await;
+    lazy.enter("film", "lazy", with(&token("lazy", &soon(3)))).await;
     let told = ana.until("TOKEN_EXPIRING").await;
     assert!(told["expiresAt"].as_u64().unwrap() > now_ms(), "{told:?}");
-    ana.send(json!({"type": "REFRESH_TOKEN", "token": token("ben", json!({})), "id": 1})).await;
+    ana.send(json!({"type": "REFRESH_TOKEN", "token": token("ben", &json!({})), "id": 1})).await;
     assert_eq!(ana.until("ERROR").await["code"], "forbidden", "somebody else's");
-    ana.send(json!({"type": "REFRESH_TOKEN", "token": token("ana", json!({"role": "member"})), "id": 2})).await;
+    ana.send(json!({"type": "REFRESH_TOKEN", "token": token("ana", &json!({"role": "member"})), "id": 2})).await;
     ana.until("ACK").await;
     let until = tokio::time::Instant::now() + DEADLINE;
     let closed = loop {
@@ -176,7 +176,7 @@ async fn a_client_is_told_in_time_and_shows_a_new_token() {
 #[tokio::test]
 async fn a_token_comes_by_header_subprotocol_or_url() {
     let app = app("token", &[("AUTH_URL_TOKEN", "true")]).await;
-    let ana = token("ana", json!({"room": "film"}));
+    let ana = token("ana", &json!({"room": "film"}));
     let bearer = format!("Bearer {ana}");
     let offered = format!("tandem, tandem.bearer.{ana}");
     let path = format!("/ws?token={ana}");
@@ -193,7 +193,7 @@ async fn a_token_comes_by_header_subprotocol_or_url() {
         assert_eq!(member(&state, "ana")["verified"], true);
         client.close().await;
     }
-    let other = format!("Bearer {}", token("ben", json!({})));
+    let other = format!("Bearer {}", token("ben", &json!({})));
     for (how, error) in [
         (Connect { headers: &[("Authorization", "Bearer x.y.z")], ..Connect::default() }, true),
         (Connect { headers: &[("Authorization", &other)], path: Some(&path), ..Connect::default() }, true),
@@ -208,7 +208,7 @@ async fn a_token_comes_by_header_subprotocol_or_url() {
 #[tokio::test]
 async fn a_token_in_the_url_is_accepted_only_by_setting() {
     let app = app("token", &[]).await;
-    let path = format!("/ws?token={}", token("ana", json!({})));
+    let path = format!("/ws?token={}", token("ana", &json!({})));
     let (status, body, _) = not_upgraded(&app, Connect { path: Some(&path), ..Connect::default() }).await;
     assert_eq!(status, 401);
     assert!(body.contains("AUTH_URL_TOKEN"), "{body}");
@@ -249,7 +249,7 @@ async fn a_refusal_can_be_told_by_a_close() {
     let app = app("token", &[("ALLOWED_ORIGINS", "https://good.example"), ("AUTH_URL_TOKEN", "true")]).await;
     let good = [("Origin", "https://good.example")];
     let evil = [("Origin", "https://evil.example")];
-    let expired = format!("/ws?refuse=close&token={}", token("ana", json!({"exp": now_ms() / 1_000 - 100})));
+    let expired = format!("/ws?refuse=close&token={}", token("ana", &json!({"exp": now_ms() / 1_000 - 100})));
     for (path, headers, code, closed) in [
         ("/ws?refuse=close&room=film&user=ana", &good, "unauthorized", 4501),
         ("/ws?refuse=close&token=x.y.z", &good, "unauthorized", 4501),
@@ -268,7 +268,7 @@ async fn a_refusal_can_be_told_by_a_close() {
 async fn a_resume_needs_the_token_again() {
     let app = app("token", &[]).await;
     let mut ana = Client::connect(&app).await;
-    let state = ana.enter("film", "ana", json!({"features": ["resume"], "token": token("ana", json!({}))})).await;
+    let state = ana.enter("film", "ana", json!({"features": ["resume"], "token": token("ana", &json!({}))})).await;
     ana.reset();
     let resume = json!({"type": "RESUME", "roomId": "film", "userId": "ana", "resumeToken": state["resumeToken"],
         "epoch": state["epoch"], "version": state["version"]});
@@ -278,7 +278,7 @@ async fn a_resume_needs_the_token_again() {
     assert_eq!(client.closed().await.1, Some(4501));
     let mut client = Client::connect(&app).await;
     let mut resume = resume;
-    resume["token"] = token("ana", json!({})).into();
+    resume["token"] = token("ana", &json!({})).into();
     client.send(resume).await;
     client.expect("RESUMED").await;
 }
