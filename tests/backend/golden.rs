@@ -11,7 +11,10 @@ use tandem::{
     },
     id::NodeId,
     ledger::Entry,
-    room::{Action, Ban, Command, Digest, Gate, Member, Policy, Presence, Removal, Room, Update, Vacancy, decide},
+    room::{
+        Action, Ban, Command, Digest, Gate, Grant, GrantedRole, Member, Policy, Presence, Removal, Rights, Room,
+        Update, Vacancy, decide,
+    },
 };
 
 use crate::fixture::{NOW, act, drop_socket, join, room, user};
@@ -221,6 +224,10 @@ fn each_field_of_a_map_has_its_number() {
     assert_eq!(numbers(&record[map..]), (0..Member::FIELDS).collect::<Vec<_>>());
 }
 
+fn granted() -> Grant {
+    Grant { verified: true, role: Some(GrantedRole::Host), rights: Rights::ALL, named: true, metadata: None }
+}
+
 fn full_member(room: &Room) -> Member {
     let digest = Some(Digest::new([7; 32]));
     let member = room.members[0].clone();
@@ -230,6 +237,7 @@ fn full_member(room: &Room) -> Member {
         token_before: digest,
         token_beside: digest.map(Box::new),
         shown_at: std::num::NonZero::new(9),
+        grant: Some(Box::new(granted())),
         ..member
     }
 }
