@@ -101,22 +101,23 @@ impl Wish {
         Ok(Some(first))
     }
 
-    /// Whether the URL asks to come in.
+    /// Whether the URL asks to come in: it names a room and a user. Clients of the first generation may have other parameters there.
     pub(super) fn joins(&self) -> bool {
-        self.parameters.contains_key("roomId") || self.parameters.contains_key("userId")
+        self.parameters.contains_key("roomId") && self.parameters.contains_key("userId")
     }
 
     /// The frames that the URL stands for. The token says what the URL leaves out.
     pub(super) fn frames(mut self, identity: Option<&Identity>) -> Vec<String> {
-        if !self.joins() {
-            return Vec::new();
-        }
-        if let Some(identity) = identity {
+        let names_one = self.parameters.contains_key("roomId") || self.parameters.contains_key("userId");
+        if let Some(identity) = identity.filter(|_| names_one) {
             let user = || json!(identity.user.as_str());
             self.parameters.entry("userId").or_insert_with(user);
             if let Some(room) = identity.rooms.single() {
                 self.parameters.entry("roomId").or_insert_with(|| json!(room.as_str()));
             }
+        }
+        if !self.joins() {
+            return Vec::new();
         }
         let frame = |kind: &str, mut fields: Map<String, Value>| {
             fields.insert("type".to_owned(), kind.into());
@@ -154,7 +155,9 @@ mod tests {
     fn a_url_stands_for_a_join() {
         let join = json!({"type": "JOIN", "roomId": "film night", "userId": "ana", "username": "Ana", "pin": "12", "features": ["resume", "ack"]});
         assert_eq!(frames("room=film%20night&user=ana&name=Ana&pin=12&features=resume,%20ack&utm=x"), [join]);
-        assert!(frames("").is_empty() && frames("pin=1&token=x").is_empty());
+        for no_join in ["", "pin=1&token=x", "room=x&y=%20", "user=ana"] {
+            assert!(frames(no_join).is_empty(), "{no_join}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl TokenError {
             Self::Future => "future",
             Self::Lifetime => "lifetime",
             Self::Revoked => "revoked",
-            Self::Room => "room",
+            Self::Room => "other_room",
         }
     }
 

@@ -41,6 +41,7 @@ fn valid() -> Vec<Value> {
         json!({"type": "BAN", "targetUserId": "fuzz", "reason": "r"}),
         json!({"type": "UNBAN", "targetUserId": "fuzz"}),
         json!({"type": "LIST_BANS"}),
+        json!({"type": "REFRESH_TOKEN", "token": "t"}),
         json!({"type": "PLAYBACK_ACK", "to": "calm", "control": "play"}),
         json!({"type": "SYNC_RESPONSE", "to": "calm", "currentTime": 1}),
         json!({"type": "SYNC_PLAYBACK", "currentTime": 1, "isPlaying": true}),

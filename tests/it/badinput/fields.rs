@@ -119,6 +119,7 @@ fn cases() -> Vec<Case> {
     // Null is a PIN, too: none. So the field must be there, and the frame is looked at without it elsewhere.
     let valid = json!({"type": "SET_PIN", "pin": "1"});
     all.push(case(valid, "pin", false, &[&no_text, &vec![json!("1".repeat(65))]]));
+    all.push(case(json!({"type": "REFRESH_TOKEN", "token": "t"}), "token", true, &[&no_text]));
     for kind in ["TRANSFER_HOST", "KICK", "BAN", "UNBAN", "SET_ROLE"] {
         let valid = json!({"type": kind, "targetUserId": "guest", "role": "co-host", "reason": "r"});
         all.push(case(valid.clone(), "targetUserId", true, &[&no_text, &no_id]));

@@ -11,6 +11,7 @@ mod names;
 mod parties;
 mod seats;
 mod stage;
+mod tokens;
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use serde_json::Value;
 
 use tandem_testkit::schema::{DOCUMENT, types};
 
-const STORIES: [&str; 11] = [
+const STORIES: [&str; 12] = [
     "modern",
     "first_generation",
     "bad_input",
@@ -30,6 +31,7 @@ const STORIES: [&str; 11] = [
     "mute",
     "renewal",
     "expiry",
+    "tokens",
 ];
 
 const FILM: &str = "https://films.example.org/watch/1?trackId=2";
@@ -49,6 +51,6 @@ fn the_stories_leave_nothing_out() {
     let codes = DOCUMENT["$defs"]["errorCode"]["enum"].as_array().unwrap();
     let codes = codes.iter().filter_map(word).filter(|code| !UNREACHED.contains(&code.as_str()));
     assert_eq!(all(&|line| word(&line["got"]["code"])), codes.collect());
-    let closes = ["1000", "1002", "1007", "1008", "1009", "1012", "1013", "4008", "4009", "4503"];
+    let closes = ["1000", "1002", "1007", "1008", "1009", "1012", "1013", "4008", "4009", "4501", "4502", "4503"];
     assert_eq!(all(&|line| line["closed"].as_u64().map(|code| code.to_string())), closes.map(ToOwned::to_owned).into());
 }

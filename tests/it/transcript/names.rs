@@ -19,7 +19,7 @@ const IDS: [(&str, &str); 6] = [
 ];
 
 /// Fields that hold a moment or a random wait.
-const TIMES: [&str; 7] = ["timestamp", "serverTime", "at", "until", "deadline", "t1", "t2"];
+const TIMES: [&str; 8] = ["expiresAt", "timestamp", "serverTime", "at", "until", "deadline", "t1", "t2"];
 
 /// Texts longer than this are not shown.
 const LONG: usize = 4_096;
@@ -51,6 +51,8 @@ impl Names {
                         *value = json!("<time>");
                     } else if field == "retryAfterMs" && value.is_u64() {
                         *value = json!("<wait>");
+                    } else if field == "token" && value.is_string() {
+                        *value = json!("<jwt>");
                     } else if field == "credential" {
                         *value = json!("<credential>");
                     } else if let Some((_, user)) =
