@@ -38,11 +38,8 @@ pub fn decide(room: &Room, command: &Command, policy: &Policy, now: Millis) -> R
         Command::Resume(wish) => resume(room, wish, now)?,
         Command::Disconnect { user, conn, keep_seat } => leave::disconnect(room, user, *conn, *keep_seat, policy, now),
         Command::Act { user, conn, action } => {
-            let seated = room.members.get(user).is_some_and(|member| member.conn == *conn);
-            if !seated {
-                return Err(Refusal::NotJoined);
-            }
-            action::act(room, user, action, policy, now)?
+            let member = room.members.get(user).filter(|member| member.conn == *conn).ok_or(Refusal::NotJoined)?;
+            action::act(room, member, action, policy, now)?
         }
         Command::Refused(attempt) => refused(room, attempt, now)?,
         Command::Reap { node } => leave::reap(room, node, policy, now),

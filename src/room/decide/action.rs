@@ -54,15 +54,16 @@ pub enum Action {
 #[inline]
 pub(super) fn act(
     room: &Room,
-    user: &UserId,
+    member: &Member,
     action: &Action,
     policy: &Policy,
     now: Millis,
 ) -> Result<Vec<Change>, Refusal> {
-    let control = || allow(room.may_control(user, policy));
+    let user = &member.user;
+    let control = || allow(member.has(Right::Control) && room.may_control(user, policy));
     match action {
         Action::Leave => Ok(leave(room, user, LeftReason::Left, policy, now)),
-        Action::Rename { username } => rename(room, user, username),
+        Action::Rename { username } => rename(member, username),
         Action::Watching { watching } => Ok(playback::watching(room, user, *watching)),
         Action::PlayPause { playing, position, event, rate } => {
             control().map(|()| playback::play_pause(room, user, *playing, *position, *event, *rate, now))
@@ -71,9 +72,11 @@ pub(super) fn act(
             control().map(|()| playback::seek(room, user, *position, *playing, *event, policy, now))
         }
         Action::Ready { target } => Ok(playback::ready(room, user, *target)),
+        Action::Heartbeat { .. } if !member.has(Right::Control) => Err(Refusal::Forbidden),
         Action::Heartbeat { position, playing, event } => {
             playback::heartbeat(room, user, *position, *playing, *event, policy, now)
         }
+        Action::Report { .. } if !member.has(Right::Control) => Ok(Vec::new()),
         Action::Report { position, playing } => Ok(playback::report(room, user, *position, *playing, now)),
         Action::ChangeUrl { url, .. } if !policy.url_hosts.allow(url) => Err(Refusal::UrlNotAllowed),
         Action::ChangeUrl { url, time } => control().and_then(|()| playback::change_url(room, user, url, *time, now)),
@@ -86,7 +89,7 @@ pub(super) fn act(
         Action::Ban { who, note } => moderation::ban(room, user, who, note.clone(), policy, now),
         Action::Unban { who } => moderation::unban(room, user, who),
         Action::Broadcast { event, data } => {
-            allow(room.allows(user, Right::Broadcast))?;
+            allow(member.has(Right::Broadcast))?;
             Ok(vec![Change::Broadcast { by: user.clone(), event: event.clone(), data: data.clone() }])
         }
         Action::Regrant { grant, username } => Ok(grant::again(room, user, grant, username.as_deref())),
@@ -94,10 +97,9 @@ pub(super) fn act(
 }
 
 /// A name that a token gives is not the member's to change.
-fn rename(room: &Room, user: &UserId, username: &str) -> Result<Vec<Change>, Refusal> {
-    let grant = room.members.get(user).and_then(|member| member.grant.as_ref());
-    allow(grant.is_none_or(|grant| !grant.named))?;
-    Ok(vec![Change::Renamed { user: user.clone(), username: username.into() }])
+fn rename(member: &Member, username: &str) -> Result<Vec<Change>, Refusal> {
+    allow(member.grant.as_ref().is_none_or(|grant| !grant.named))?;
+    Ok(vec![Change::Renamed { user: member.user.clone(), username: username.into() }])
 }
 
 fn guest_control(room: &Room, by: &UserId, enabled: bool) -> Result<Vec<Change>, Refusal> {

@@ -3,7 +3,7 @@
 use crate::{
     clock::Millis,
     id::UserId,
-    room::{Change, Gate, MAX_POSITION, Playback, Policy, Refusal, Right, Room, Sent, UrlTime, is_same_page},
+    room::{Change, Gate, MAX_POSITION, Playback, Policy, Refusal, Room, Sent, UrlTime, is_same_page},
 };
 
 #[inline]
@@ -81,7 +81,7 @@ pub(super) fn heartbeat(
     policy: &Policy,
     now: Millis,
 ) -> Result<Vec<Change>, Refusal> {
-    if (policy.enforce_control && !room.leads(by)) || !room.allows(by, Right::Control) {
+    if policy.enforce_control && !room.leads(by) {
         return Err(Refusal::Forbidden);
     }
     // A heartbeat would undo a seek while members load, or just after another member moved the film.
@@ -93,8 +93,7 @@ pub(super) fn heartbeat(
 }
 
 pub(super) fn report(room: &Room, by: &UserId, position: f64, playing: bool, now: Millis) -> Vec<Change> {
-    let heard =
-        room.is_host(by) && room.allows(by, Right::Control) && room.gate.is_none() && room.timeline.trusts(by, now);
+    let heard = room.is_host(by) && room.gate.is_none() && room.timeline.trusts(by, now);
     // Players report 0 before they have loaded.
     if !heard || position <= 0.0 || !room.timeline.disagrees(position, playing, now) {
         return Vec::new();
