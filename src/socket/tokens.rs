@@ -132,7 +132,7 @@ impl Tokens {
         if *user != identity.user && *user != identity.subject {
             return Err(NotAdmitted::OtherUser);
         }
-        if !Rights::of_bits(identity.rights.bits()).has(Right::Join) {
+        if !identity.rights.has(Right::Join) {
             return Err(NotAdmitted::NoRight);
         }
         Ok(())
@@ -161,7 +161,7 @@ fn grant_of(identity: &Identity) -> Grant {
             Role::CoHost => GrantedRole::CoHost,
             Role::Member => GrantedRole::Member,
         }),
-        rights: Rights::of_bits(identity.rights.bits()),
+        rights: identity.rights,
         named: identity.name.is_some(),
         metadata: identity.metadata.as_deref().and_then(|json| serde_json::from_str(json).ok()),
     }

@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("room", &["cbor", "clock", "id", "limit"]),
     ("protocol", &["clock", "id", "room", "text"]),
     ("auth", &["clock", "id", "limit", "room"]),
-    ("token", &["clock", "id", "text"]),
+    ("token", &["clock", "id", "room", "text"]),
     ("config", &["auth", "clock", "id", "protocol", "room", "token"]),
     ("telemetry", &["config", "id", "protocol", "token"]),
     ("account", &["clock", "config", "limit", "telemetry"]),
