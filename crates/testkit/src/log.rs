@@ -20,13 +20,19 @@ impl TestApp {
 
     /// Waits for a line with all of these fields, and returns the first one.
     pub async fn log_line(&self, fields: Value) -> Value {
+        self.log_lines_with(fields, 1).await.remove(0)
+    }
+
+    /// Waits for so many lines with all of these fields.
+    pub async fn log_lines_with(&self, fields: Value, count: usize) -> Vec<Value> {
         let begun = Instant::now();
         loop {
             let fits = |line: &Value| fields.as_object().unwrap().iter().all(|(key, value)| line[key] == *value);
-            if let Some(line) = self.log_lines().into_iter().find(fits) {
-                return line;
+            let lines: Vec<Value> = self.log_lines().into_iter().filter(fits).collect();
+            if lines.len() >= count {
+                return lines;
             }
-            assert!(begun.elapsed() < DEADLINE, "no line has {fields}:\n{}", self.log());
+            assert!(begun.elapsed() < DEADLINE, "not {count} lines have {fields}:\n{}", self.log());
             sleep(Duration::from_millis(10)).await;
         }
     }
