@@ -95,7 +95,8 @@ fn command(data: &TempDir) -> Command {
 
 fn spawn(data: &TempDir, port: u16, env: &[(&'static str, &'static str)]) -> (Group, u16) {
     let mut command = command(data);
-    command.env("HOST", "127.0.0.1").env("PORT", port.to_string()).envs(env.iter().copied());
+    command.env("HOST", "127.0.0.1").env("PORT", port.to_string());
+    command.envs(tandem_testkit::backing::tokens()).envs(env.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut process = Group::spawn(&mut command).expect("the server starts");
     let stdout = process.child().stdout.take().unwrap();

@@ -52,6 +52,7 @@ impl TestApp {
             env.insert(key.to_owned(), value.to_owned());
         }
         env.insert("TANDEM_DATA_DIR".to_owned(), dir.path().to_str().unwrap().to_owned());
+        env.extend(backing::tokens().into_iter().map(|(key, value)| (key.to_owned(), value)));
         let backing = Arc::new(Backing::start());
         env.extend(backing.env().into_iter().map(|(key, value)| (key.to_owned(), value)));
         env.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));

@@ -23,6 +23,12 @@ pub fn nodes() -> usize {
     std::env::var("TEST_NODES").map_or(1, |count| count.parse().expect("TEST_NODES is a number"))
 }
 
+/// Settings of how a node looks at tokens: `TEST_AUTH_MODE=mixed` shows that clients without one are served as in open mode.
+pub fn tokens() -> Vec<(&'static str, String)> {
+    let Ok(mode) = std::env::var("TEST_AUTH_MODE") else { return Vec::new() };
+    vec![("AUTH_MODE", mode), ("AUTH_KEYS", "nobody=HS256:a-key-that-no-client-of-the-test-has".to_owned())]
+}
+
 impl Backing {
     pub fn start() -> Self {
         if nodes() == 1 { Self::Alone } else { Self::Cluster(Redis::start()) }

@@ -1,5 +1,5 @@
 //! Rooms on any number of nodes. With `TEST_NODES=2` these tests run on a cluster of two nodes over Redis, and clients connect to the nodes
-//! in turn. The results must be the same.
+//! in turn. With `TEST_AUTH_MODE=mixed` the clients, who have no tokens, are guests. The results must be the same.
 
 mod control;
 mod directed;
