@@ -23,6 +23,7 @@ mod edge;
 mod faults;
 mod full;
 mod inspect;
+mod libraries;
 mod metrics;
 mod neighbour;
 mod nodes;
