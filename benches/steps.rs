@@ -11,6 +11,7 @@
 use std::{
     hint::black_box,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -139,14 +140,17 @@ fn verifying(c: &mut Criterion) {
     let mut group = c.benchmark_group("token");
     for algorithm in Algorithm::ALL {
         let (keys, signs) = token_keys(algorithm);
-        let verifier = Verifier::new(&VerifierSettings {
-            keys: KeySpecs::parse(&keys).unwrap(),
-            jwks: None,
-            issuers: vec!["app".to_owned()],
-            audiences: vec!["tandem".to_owned()],
-            leeway: Duration::from_mins(1),
-            most_lifetime: Duration::from_hours(24),
-        })
+        let verifier = Verifier::new(
+            &VerifierSettings {
+                keys: KeySpecs::parse(&keys).unwrap(),
+                jwks: None,
+                issuers: vec!["app".to_owned()],
+                audiences: vec!["tandem".to_owned()],
+                leeway: Duration::from_mins(1),
+                most_lifetime: Duration::from_hours(24),
+            },
+            Arc::default(),
+        )
         .unwrap();
         let token = signs.sign(&claims).unwrap();
         verifier.verify(&token, now).unwrap();

@@ -78,6 +78,11 @@ impl Keys {
         self.shown("erased", &[user.as_str()]).now
     }
 
+    /// The hash of a user of an invitation, so that uses are counted without a list of names.
+    pub fn guest(&self, invitation: &str, user: &UserId) -> Digest {
+        self.shown("guest", &[invitation, user.as_str()]).now
+    }
+
     /// The hash of a client's address. Of an IPv6 address it is the network, /64, because a client has all addresses of it.
     pub fn origin(&self, address: IpAddr) -> Shown {
         self.shown("origin", &[&Client::from(address).to_string()])

@@ -1,6 +1,6 @@
 use tracing::Level;
 
-use crate::{protocol::Code, telemetry::Cause};
+use crate::{protocol::Code, telemetry::Cause, token::RevocationsFull};
 
 /// Why shared state could not be used. The cause for metrics, the log level and the error code for members all follow from it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,6 +44,12 @@ pub enum BackendError {
     /// The ledger queue is full.
     #[error("the ledger's queue is full (LEDGER_STREAM_BYTES, LEDGER_STREAM_MAX)")]
     LedgerFull,
+    /// There are as many revocations as there may be.
+    #[error(transparent)]
+    TooManyRevocations(#[from] RevocationsFull),
+    /// The file of a single node cannot be used.
+    #[error("the ledger cannot be used: {0}")]
+    File(String),
     /// The proposal cannot be encoded.
     #[error("a change cannot be written: {0}")]
     Unencodable(String),
@@ -54,12 +60,12 @@ impl BackendError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Full => Cause::RoomLimit,
-            Self::Unreachable(_) => Cause::Unreachable,
+            Self::Unreachable(_) | Self::File(_) => Cause::Unreachable,
             Self::Timeout => Cause::Timeout,
             Self::Refused { code, .. } => Cause::of_refusal(code),
             Self::Corrupt { .. } | Self::Newer { .. } => Cause::Corrupt,
             Self::Contended(_) => Cause::Contended,
-            Self::LedgerFull => Cause::LedgerFull,
+            Self::LedgerFull | Self::TooManyRevocations(_) => Cause::LedgerFull,
             Self::Unencodable(_) => Cause::Unencodable,
         }
     }
@@ -67,7 +73,12 @@ impl BackendError {
     /// A warning for what passes by itself, an error for what an operator has to fix.
     pub(super) fn level(&self) -> Level {
         match self {
-            Self::Corrupt { .. } | Self::Newer { .. } | Self::LedgerFull | Self::Unencodable(_) => Level::ERROR,
+            Self::Corrupt { .. }
+            | Self::Newer { .. }
+            | Self::LedgerFull
+            | Self::TooManyRevocations(_)
+            | Self::File(_)
+            | Self::Unencodable(_) => Level::ERROR,
             Self::Full | Self::Unreachable(_) | Self::Timeout | Self::Refused { .. } | Self::Contended(_) => {
                 Level::WARN
             }

@@ -17,11 +17,12 @@ pub use faults::Faults;
 pub use losses::Losses;
 pub use memory::{Memory, MemoryConsumer, MemoryLedger, MemoryNode, MemoryQueue};
 pub use ports::{
-    Backend, Backlog, Cluster, Commit, Delivery, DeploymentError, Due, Inbox, LedgerFeed, LedgerQueue, Membership,
-    Proposal, QueueLevel, QueueReading, QueuedEntry, Renewal, RoomEvents, RoomStore, ShortCodes, SignalBus, answered,
+    Backend, Backlog, Claim, Cluster, Commit, Delivery, DeploymentError, Due, Inbox, InvitationUse, LedgerFeed,
+    LedgerQueue, LogPosition, Membership, Proposal, QueueLevel, QueueReading, QueuedEntry, Renewal, RevocationPage,
+    RoomEvents, RoomStore, ShortCodes, SignalBus, TokenStore, answered,
 };
 pub use redis::{
     Connector, ConnectorError, InspectError, Inspector, Layout, RedisConnection, RedisNode, RedisParts, RedisQueue,
-    Remains, Standing,
+    Remains, RevocationLog, RevokeError, Standing,
 };
 pub use retention::Retention;

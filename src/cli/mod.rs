@@ -7,6 +7,7 @@ mod hangup;
 mod healthcheck;
 mod inspect;
 mod migrate;
+mod revoke;
 mod serve;
 mod sleep;
 mod token;
@@ -46,6 +47,8 @@ enum Command {
     Audit(audit::Audit),
     /// Print what keys in Redis hold, as JSON
     Inspect(inspect::Inspect),
+    /// Revoke tokens and invitations
+    Revoke(revoke::Revoke),
     /// Mint, verify and explain tokens and invitations
     Token(token::Token),
     /// Ask a running node on this machine whether it is alive; exit code 0 or 1
@@ -123,6 +126,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Inspect(inspect)) => {
             environment.print();
             inspect.run()
+        }
+        Some(Command::Revoke(revoke)) => {
+            environment.print();
+            revoke.run()
         }
         Some(Command::Token(token)) => {
             environment.print();

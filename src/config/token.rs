@@ -1,10 +1,10 @@
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use super::parse;
 use crate::room::{Right, Rights};
-use crate::token::{JwksSettings, JwksUrl, KeySpecs, Pace, SettingsError, Verifier, VerifierSettings};
+use crate::token::{JwksSettings, JwksUrl, KeySpecs, Pace, Revoked, SettingsError, Verifier, VerifierSettings};
 
 /// The longest leeway, in seconds.
 const MOST_LEEWAY: u64 = 300;
@@ -36,7 +36,7 @@ pub struct TokenConfig {
     /// How much the clock of an issuer may differ, in seconds, up to 300
     #[arg(long = "auth-leeway-seconds", env = "AUTH_LEEWAY_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=MOST_LEEWAY))]
     pub auth_leeway: u64,
-    /// How long from now a token may be valid at most, in seconds, up to a year; it is also how long a revocation is remembered
+    /// How long from now a token or an invitation may be valid at most, in seconds, up to a year; it is also how long a revocation is remembered
     #[arg(long = "auth-max-lifetime-seconds", env = "AUTH_MAX_LIFETIME_SECONDS", default_value_t = 604_800, value_parser = clap::value_parser!(u64).range(1..=MOST_LIFETIME))]
     pub auth_max_lifetime: u64,
     /// Whether a token may be in the URL of a socket (?token=), for clients that can set neither a header nor a subprotocol. URLs are often written to logs, and the history of a browser keeps them
@@ -59,6 +59,16 @@ pub enum AuthMode {
 }
 
 impl TokenConfig {
+    /// How long from now a token or an invitation may be valid.
+    pub fn most_lifetime(&self) -> Duration {
+        Duration::from_secs(self.auth_max_lifetime)
+    }
+
+    /// How much the clock of an issuer may differ.
+    pub fn leeway(&self) -> Duration {
+        Duration::from_secs(self.auth_leeway)
+    }
+
     /// What guests are granted.
     pub fn guests(&self) -> Rights {
         self.auth_guest_rights.iter().copied().chain([Right::Join]).collect()
@@ -76,13 +86,13 @@ impl TokenConfig {
             jwks,
             issuers: self.auth_issuer.clone(),
             audiences: self.auth_audience.clone(),
-            leeway: Duration::from_secs(self.auth_leeway),
-            most_lifetime: Duration::from_secs(self.auth_max_lifetime),
+            leeway: self.leeway(),
+            most_lifetime: self.most_lifetime(),
         }
     }
 
     /// What verifies tokens; nothing in open mode, where nobody looks at them.
-    pub fn verifier(&self) -> Result<Option<Verifier>, SettingsError> {
+    pub fn verifier(&self, revoked: &Arc<Revoked>) -> Result<Option<Verifier>, SettingsError> {
         if self.auth_mode == AuthMode::Open {
             return Ok(None);
         }
@@ -91,6 +101,6 @@ impl TokenConfig {
                 "AUTH_JWKS_URL is set, but neither AUTH_AUDIENCE nor AUTH_ISSUER: a token without an audience is accepted from whoever its keys belong to"
             );
         }
-        Verifier::new(&self.verifier_settings()).map(Some)
+        Verifier::new(&self.verifier_settings(), Arc::clone(revoked)).map(Some)
     }
 }

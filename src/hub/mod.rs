@@ -10,6 +10,7 @@ mod entrance;
 mod error;
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod hub;
+mod invitations;
 mod membership;
 mod orphans;
 mod outbox;

@@ -49,6 +49,8 @@ pub struct Batch {
 pub struct Prompt {
     /// The waiting JOIN may be granted now.
     pub try_again: bool,
+    /// Tokens were revoked, so the client's is to be looked at again.
+    pub check_token: bool,
     /// The number of BROADCASTs that were left out, because the outbox was full.
     pub left_out: u64,
     /// Tasks that want to know whether the peer is alive; the next sign of life answers all of them.
@@ -59,6 +61,7 @@ impl Prompt {
     /// Adds the requests of `other`.
     pub fn merge(&mut self, other: Self) {
         self.try_again |= other.try_again;
+        self.check_token |= other.check_token;
         self.left_out += other.left_out;
         self.askers.extend(other.askers);
     }
@@ -125,6 +128,12 @@ impl Outbox {
     /// Prompts the waiting JOIN of this socket.
     pub fn prompt_join(&self) {
         self.inner().prompt.get_or_insert_default().try_again = true;
+        self.reader.wake();
+    }
+
+    /// Has the token of this client looked at again.
+    pub fn prompt_token_check(&self) {
+        self.inner().prompt.get_or_insert_default().check_token = true;
         self.reader.wake();
     }
 

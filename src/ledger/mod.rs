@@ -11,6 +11,7 @@ mod event;
 mod forget;
 mod journal;
 mod latest;
+mod local_tokens;
 mod migrations;
 mod person;
 mod postgres;
@@ -30,6 +31,7 @@ pub use entry::Entry;
 pub use event::Event;
 pub use forget::LocalLedger;
 pub use journal::Journal;
+pub use local_tokens::{LocalTokens, LocalTokensError};
 pub use person::{Erased, FORGOTTEN, Person};
 pub use postgres::{
     Database, DeadLetter, DeadRow, Duty, LedgerError, Lock, LockSession, MigrateError, Schema, Unfit, Verdict,

@@ -17,30 +17,29 @@ use super::{
     files::Files,
     lookup::Lookup,
     pressure::Pressure,
+    revocations::RevocationWatch,
     stores::Stores,
     timekeeper::Timekeeper,
 };
 use crate::{
     account::{Accounts, Load},
-    backend::{Cluster, Membership as _, RedisNode},
+    backend::{Cluster, LogPosition, Membership as _, RedisNode},
     clock::{Clock, millis},
     config::{Config, IceConfig},
     http::{self, AppState, AppStateParts, Patience, Terms},
     hub::{Hub, Parts},
     id::NodeId,
     protocol::{ServerFrame, encode},
-    socket::{Admission, Gateway, GatewayParts, Registry, Tokens},
+    socket::{Admission, Gateway, GatewayParts, Invitations, Registry, Tokens},
     telemetry::{HttpMetrics, Metrics, contained},
     tls::{PairFiles, Tls},
-    token::Verifier,
+    token::{Revoked, Verifier},
 };
 
 /// How long sockets and requests may take to end after the drain. With the drain itself: less than 15 s.
 const LAST_MOMENTS: Duration = Duration::from_secs(1);
 /// Maximum number of connections at once to the port for metrics.
 const METRICS_CONNECTIONS: usize = 64;
-/// Interval at which revocations are looked through for those that are over.
-const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// Deadline for telling the other nodes that this one has stopped.
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -65,6 +64,7 @@ pub struct Node {
     files: Files,
     lookup: Option<Lookup>,
     verifier: Option<Arc<Verifier>>,
+    revoked: Arc<Revoked>,
 }
 
 impl Node {
@@ -75,7 +75,8 @@ impl Node {
             Some(name) => NodeId::parse(name)?,
             None => NodeId::parse(&format!("node-{:08x}", rand::random::<u32>()))?,
         };
-        let verifier = config.token.verifier()?.map(Arc::new);
+        let revoked = Arc::new(Revoked::unread());
+        let verifier = config.token.verifier(&revoked)?.map(Arc::new);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::raise_limit(config.server.max_connections);
@@ -115,6 +116,8 @@ impl Node {
             registry: Arc::clone(&registry),
             accounts: Arc::clone(&accounts),
             tokens: verifier.clone().and_then(|it| Tokens::new(&config.token, it)),
+            invitations: Invitations::new(&stores.keys, &config.token, Arc::clone(&revoked))
+                .map_err(NodeError::Invitations)?,
             tasks: sockets.clone(),
         };
         let parts = AppStateParts {
@@ -148,6 +151,7 @@ impl Node {
             files,
             lookup,
             verifier,
+            revoked,
         })
     }
 
@@ -162,6 +166,7 @@ impl Node {
         let redis = self.stores.redis.clone();
         let agent = redis.as_ref().map(|redis| self.agent(redis));
         let pressure = self.pressure();
+        let watch = self.revocation_watch();
         let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
         let timekeeper = Timekeeper { clock, metrics, cluster: None };
         // No client is accepted, and `/ready` says no, before the rooms are restored.
@@ -194,8 +199,9 @@ impl Node {
             background.spawn(vital("the look at the ledger", lookup.run().boxed()));
         }
         if let Some(verifier) = self.verifier {
-            background.spawn(vital("the keys of tokens", keep_keys(verifier, self.clock).boxed()));
+            background.spawn(vital("the keys of tokens", async move { verifier.keep_fresh().await }.boxed()));
         }
+        background.spawn(vital("the look at revocations", watch.run().boxed()));
         let mut agents = JoinSet::new();
         if let (Some(redis), Some(agent)) = (&redis, agent) {
             background.spawn(vital("the link to Redis", Arc::clone(redis).run().boxed()));
@@ -289,6 +295,17 @@ impl Node {
         }
     }
 
+    fn revocation_watch(&self) -> RevocationWatch {
+        RevocationWatch {
+            backend: Arc::clone(self.hub.shared()),
+            revoked: Arc::clone(&self.revoked),
+            registry: Arc::clone(&self.registry),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            position: LogPosition::default(),
+        }
+    }
+
     fn agent(&self, redis: &Arc<RedisNode>) -> ClusterAgent {
         ClusterAgent::new(AgentParts {
             cluster: Arc::clone(redis) as Arc<dyn Cluster>,
@@ -346,16 +363,4 @@ async fn refresh_ice(hub: Arc<Hub>, ice: IceConfig, clock: Clock) {
         tokio::time::sleep(every).await;
         hub.send_each(|user| encode(&ServerFrame::IceServers { ice_servers: &ice.for_user(user, &clock) }));
     }
-}
-
-/// Fetches the keys of tokens, and forgets what was revoked and has expired since.
-async fn keep_keys(verifier: Arc<Verifier>, clock: Clock) {
-    let fetching = Arc::clone(&verifier);
-    let forgetting = async {
-        loop {
-            tokio::time::sleep(FORGET_EVERY).await;
-            verifier.forget(clock.now());
-        }
-    };
-    tokio::join!(fetching.keep_fresh(), forgetting);
 }

@@ -19,6 +19,9 @@ pub enum NodeError {
     /// No token can be verified with these settings.
     #[error(transparent)]
     Token(#[from] SettingsError),
+    /// The keys of invitations cannot be used.
+    #[error("the keys of invitations: {0}")]
+    Invitations(&'static str),
     /// The ledger of a cluster is in PostgreSQL, written by workers; SQLite is for a single node.
     #[error("DATABASE_URL needs REDIS_URL: a node without Redis keeps its ledger in SQLite (TANDEM_DATA_DIR)")]
     Ledger,

@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod lookup;
 mod pressure;
+mod revocations;
 mod secret;
 mod stores;
 mod timekeeper;

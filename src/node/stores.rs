@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     hub::Hub,
     id::{NodeId, RoomId},
-    ledger::{self, Archive, Database, Journal, LedgerError, PgRoomArchive, Unfit, Writer},
+    ledger::{self, Archive, Database, Journal, LedgerError, LocalTokens, PgRoomArchive, Unfit, Writer},
     telemetry::Metrics,
 };
 
@@ -137,7 +137,9 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<Stores, NodeErr
     let database = config.ledger.database();
     let rooms = ledger::restore(&database, name, &config.policy(), clock.now())?;
     let (writer, journal) = Writer::start(&database, clock)?;
-    let memory = Memory::single(retention(config), MemoryLedger::Journal(journal.clone()), config.room.max_rooms);
+    let tokens = LocalTokens::open(&database)?;
+    let journaled = MemoryLedger::Journal(journal.clone());
+    let memory = Memory::single(retention(config), journaled, config.room.max_rooms, tokens);
     let restored = rooms.iter().map(|room| room.id.clone()).collect();
     for room in rooms {
         memory.restore(room);

@@ -12,6 +12,7 @@ pub enum Code {
     TooLarge,
     NotJoined,
     InvalidPin,
+    InvalidInvitation,
     PinLocked,
     Unauthorized,
     Forbidden,
@@ -26,12 +27,13 @@ pub enum Code {
 
 impl Code {
     /// All codes, for metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidMessage,
         Self::UnknownType,
         Self::TooLarge,
         Self::NotJoined,
         Self::InvalidPin,
+        Self::InvalidInvitation,
         Self::PinLocked,
         Self::Unauthorized,
         Self::Forbidden,
@@ -52,6 +54,7 @@ impl Code {
             Self::TooLarge => "too_large",
             Self::NotJoined => "not_joined",
             Self::InvalidPin => "invalid_pin",
+            Self::InvalidInvitation => "invalid_invitation",
             Self::PinLocked => "pin_locked",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",

@@ -45,6 +45,7 @@ pub struct JoinFrame {
     pub features: Option<Vec<Box<str>>>,
     pub resume_token: Option<Confidential>,
     pub token: Option<Confidential>,
+    pub invite: Option<Confidential>,
 }
 
 /// RESUME.

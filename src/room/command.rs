@@ -59,6 +59,8 @@ pub struct Join {
     pub again: bool,
     /// What its token, or the settings for guests, grant it.
     pub grant: Option<Box<Grant>>,
+    /// Whether it has an invitation into this room, which takes the place of the PIN.
+    pub invited: bool,
     /// Whether seats are shared between origins. Not if this one is known to be of many clients.
     pub shares: bool,
 }

@@ -121,11 +121,13 @@ fn crown(member: &Member, is_due: bool) -> Option<Change> {
 fn resume(room: &Room, resume: &Resume, now: Millis) -> Result<Vec<Change>, Refusal> {
     let seated = room.members.get(&resume.user).ok_or(Refusal::NotJoined)?;
     let kept = token::show(seated, resume.conn, Some(resume.proof), now).ok_or(Refusal::Unauthorized)?;
-    let grant = resume.grant.clone();
     // A resume token proves that it is the same client, not that the application still lets it in.
-    if seated.is_verified() && !grant.as_ref().is_some_and(|grant| grant.verified) {
+    let is_verified = resume.grant.as_ref().is_some_and(|grant| grant.verified);
+    if seated.is_verified() && !is_verified {
         return Err(Refusal::Unauthorized);
     }
+    // A guest keeps what it came in with, such as the role of an invitation.
+    let grant = if is_verified { resume.grant.clone() } else { seated.grant.clone() };
     let lead = grant::lead(room, &resume.user, grant.as_deref());
     let member = Member {
         conn: resume.conn,
@@ -161,8 +163,10 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
         }
     }
     let username = join.username.clone().or_else(|| seated.username.clone());
+    let keeps_grant = !join.is_verified() && !join.invited && (seated.conn == join.conn || kept.is_some());
     let token::Kept { before: token_before, shown_at, beside: token_beside } = kept.unwrap_or_default();
-    let (role, watching) = (grant::role(join.grant.as_deref(), seated.role), seated.watching);
+    let grant = if keeps_grant { seated.grant.clone() } else { join.grant.clone() };
+    let (role, watching) = (grant::role(grant.as_deref(), seated.role), seated.watching);
     let unknown = seated.unknown.clone();
     let member = Member {
         username,
@@ -171,10 +175,11 @@ fn rejoin(room: &Room, join: &Join, seated: &Member, now: Millis) -> Result<Vec<
         token_beside,
         watching,
         shown_at,
+        grant,
         unknown,
         ..member(join, seated.order)
     };
-    let lead = grant::lead(room, &join.user, join.grant.as_deref());
+    let lead = grant::lead(room, &join.user, member.grant.as_deref());
     let (host, was_away) = (room.is_host(&join.user), !seated.present());
     let crown = lead.or_else(|| crown(&member, host && was_away));
     Ok([Change::Rejoined { member, host, was_away }].into_iter().chain(crown).collect())
@@ -218,8 +223,8 @@ fn reattach(room: &Room, member: &Member, policy: &Policy, now: Millis) -> Vec<C
 }
 
 fn check_pin(room: &Room, join: &Join, now: Millis) -> Result<(), Refusal> {
-    // A token says more than a PIN.
-    let Some(pin) = room.pin.filter(|_| !join.is_verified()) else { return Ok(()) };
+    // A token or an invitation says more than a PIN.
+    let Some(pin) = room.pin.filter(|_| !join.is_verified() && !join.invited) else { return Ok(()) };
     match pin_wait(room, join.origin, now) {
         Some(retry_after) => Err(Refusal::PinLocked { retry_after }),
         None if join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),

@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,28 @@ pub enum GrantedRole {
     /// A member, who becomes neither.
     #[n(2)]
     Member,
+}
+
+impl GrantedRole {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Host, Self::CoHost, Self::Member];
+
+    /// Its name in the claim `role`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::CoHost => "co-host",
+            Self::Member => "member",
+        }
+    }
+}
+
+impl FromStr for GrantedRole {
+    type Err = &'static str;
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        let found = Self::ALL.into_iter().find(|role| role.name() == name);
+        found.ok_or("expected one of host, co-host and member")
+    }
 }
 
 impl Grant {

@@ -92,6 +92,10 @@ impl<T: Transport> Connection<'_, T> {
     async fn begin(&mut self, session: &mut ClientSession, opening: Opening) -> Result<(), End> {
         let Opening { held, frames } = opening;
         session.held = held;
+        // It may have been revoked since it was verified.
+        if session.is_revoked() {
+            return Err(End::Close(Close::TokenRevoked));
+        }
         for text in frames {
             if session.seat.is_none() {
                 let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
@@ -234,6 +238,9 @@ impl<T: Transport> Connection<'_, T> {
     /// Handles the requests of other tasks, if there are any.
     fn heed(&mut self, session: &mut ClientSession, heart: &mut Heartbeat) -> Done<'_> {
         let Some(prompt) = self.prompt.take() else { return done(Ok(())) };
+        if prompt.check_token && session.is_revoked() {
+            return done(Err(End::Close(Close::TokenRevoked)));
+        }
         if prompt.try_again {
             session.prompt();
         }

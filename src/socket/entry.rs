@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{answer::Outcome, client_session::ClientSession, features::Features, pending::Pending};
+use super::{
+    answer::Outcome,
+    client_session::ClientSession,
+    features::Features,
+    invitations::{Uninvited, invited},
+    pending::Pending,
+};
 use crate::{
     auth::ResumeToken,
     clock::Millis,
@@ -19,20 +25,41 @@ impl ClientSession {
         // The latest JOIN counts, and replaces a waiting one.
         self.pending = None;
         let JoinFrame { token, room_id, user_id, username, .. } = &mut frame;
-        let grant = match self.identify(token.as_ref(), room_id, user_id, Some(username)).await {
+        let mut grant = match self.identify(token.as_ref(), room_id, user_id, Some(username)).await {
             Ok(grant) => grant,
             Err(why) => {
                 self.not_admitted(id, why);
                 return Outcome::Refused;
             }
         };
+        let redeemed = match &frame.invite {
+            None => None,
+            Some(text) => match self.redeem(text, &frame.room_id, &frame.user_id).await {
+                Ok(redeemed) => Some(redeemed),
+                Err(Uninvited::Invitation(why)) => {
+                    self.not_invited(id, why);
+                    return Outcome::Refused;
+                }
+                Err(Uninvited::Hub(error)) => return self.refused(id, &error),
+            },
+        };
+        if let Some((invitation, _)) = &redeemed {
+            grant = invited(grant, invitation);
+        }
+        let newly = redeemed.filter(|(_, is_new)| *is_new).map(|(invitation, _)| (invitation, frame.user_id.clone()));
         let features = Features::new(frame.features.as_deref());
         let token = features.resume().then(|| self.gateway.keys.fresh_token(&frame.user_id));
-        let (room, join) = self.entry(frame, token.as_ref(), grant);
-        let again = (!features.generation.joins_again()).then(|| join.clone());
+        let invited = frame.invite.is_some();
+        let (room, mut join) = self.entry(frame, token.as_ref(), grant);
+        join.invited = invited;
+        // A use of an invitation is not held for a client that waits.
+        let again = (!features.generation.joins_again() && newly.is_none()).then(|| join.clone());
         match self.come_in(&room, join, features, token).await {
             Ok(version) => self.ack(id, version),
             Err(error) => {
+                if let Some((invitation, user)) = newly {
+                    self.unredeem(&invitation, &user).await;
+                }
                 self.refused(id, &error);
                 if let Some(join) = again {
                     self.keep_pending(room, join, features, error.code(), error.retry_after());
@@ -61,6 +88,8 @@ impl ClientSession {
             asked: None,
             again: false,
             grant,
+            // Whoever calls this has not looked at the invitation.
+            invited: false,
             shares: self.account.as_ref().is_some_and(|account| account.has_share()),
             user: frame.user_id,
         };

@@ -159,6 +159,8 @@ impl ClientSession {
         self.newcomer = None;
         self.limited(id, true, wait, now);
         match hello {
+            // Who has an invitation repeats its JOIN.
+            Hello::Join(frame) if frame.invite.is_some() => {}
             Hello::Join(frame) => {
                 let features = Features::new(frame.features.as_deref());
                 // Who has to show a token repeats its JOIN.

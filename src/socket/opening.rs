@@ -5,7 +5,11 @@ use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 use super::tokens::{Held, NotAdmitted};
-use crate::{headers::list, protocol::Confidential, token::Identity};
+use crate::{
+    headers::list,
+    protocol::Confidential,
+    token::{Identity, Invitation},
+};
 
 /// The subprotocol that is selected if it is offered.
 pub(super) const SUBPROTOCOL: &str = "tandem";
@@ -72,6 +76,7 @@ impl Wish {
                 "user" => wish.set("userId", Value::String(value)),
                 "name" => wish.set("username", Value::String(value)),
                 "pin" => wish.set("pin", Value::String(value)),
+                "invite" => wish.set("invite", Value::String(value)),
                 "resume" => wish.set("resumeToken", Value::String(value)),
                 "features" => {
                     let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -101,13 +106,22 @@ impl Wish {
         Ok(Some(first))
     }
 
-    /// Whether the URL asks to come in: it names a room and a user. Clients of the first generation may have other parameters there.
-    pub(super) fn joins(&self) -> bool {
-        self.parameters.contains_key("roomId") && self.parameters.contains_key("userId")
+    /// The invitation in the URL.
+    pub(super) fn invitation(&self) -> Option<&str> {
+        self.parameters.get("invite").and_then(Value::as_str)
     }
 
-    /// The frames that the URL stands for. The token says what the URL leaves out.
-    pub(super) fn frames(mut self, identity: Option<&Identity>) -> Vec<String> {
+    /// Whether the URL asks to come in: it names a room, or has an invitation into one, and a user. Clients of the first generation may have other parameters there.
+    pub(super) fn joins(&self) -> bool {
+        let names_room = self.parameters.contains_key("roomId") || self.parameters.contains_key("invite");
+        names_room && self.parameters.contains_key("userId")
+    }
+
+    /// The frames that the URL stands for. The token and the invitation say what the URL leaves out.
+    pub(super) fn frames(mut self, identity: Option<&Identity>, invitation: Option<&Invitation>) -> Vec<String> {
+        if let Some(invitation) = invitation {
+            self.parameters.entry("roomId").or_insert_with(|| json!(invitation.room.as_str()));
+        }
         let names_one = self.parameters.contains_key("roomId") || self.parameters.contains_key("userId");
         if let Some(identity) = identity.filter(|_| names_one) {
             let user = || json!(identity.user.as_str());
@@ -132,7 +146,7 @@ impl Wish {
             let mut resume = join.clone();
             resume.insert("epoch".to_owned(), epoch);
             resume.insert("version".to_owned(), version);
-            for name in ["pin", "username"] {
+            for name in ["pin", "username", "invite"] {
                 resume.remove(name);
             }
             frames.push(frame("RESUME", resume));
@@ -147,7 +161,7 @@ mod tests {
     use super::*;
 
     fn frames(query: &str) -> Vec<Value> {
-        let frames = Wish::read(&HeaderMap::new(), Some(query)).frames(None);
+        let frames = Wish::read(&HeaderMap::new(), Some(query)).frames(None, None);
         frames.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
     }
 

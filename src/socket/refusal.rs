@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::{handshake::Socket, tokens::NotAdmitted};
+use super::{handshake::Socket, invitations::NotInvited, tokens::NotAdmitted};
 use crate::{
     protocol::{Close, Code, ServerFrame, encode},
     telemetry::Refused,
@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     Node(Refused),
     /// It has no token, or a wrong one.
     Token(NotAdmitted),
+    /// The invitation in its URL opens no room.
+    Invitation(NotInvited),
 }
 
 impl From<Refused> for Refusal {
@@ -43,10 +45,17 @@ impl From<NotAdmitted> for Refusal {
     }
 }
 
+impl From<NotInvited> for Refusal {
+    fn from(why: NotInvited) -> Self {
+        Self::Invitation(why)
+    }
+}
+
 impl Refusal {
     fn code(self) -> Code {
         match self {
             Self::Token(why) => why.code(),
+            Self::Invitation(why) => why.code(),
             Self::Node(Refused::Origin) => Code::Forbidden,
             Self::Node(Refused::AddressShare | Refused::AddressCap) => Code::RateLimited,
             Self::Node(_) => Code::Unavailable,
@@ -56,6 +65,7 @@ impl Refusal {
     fn text(self) -> String {
         match self {
             Self::Token(why) => why.to_string(),
+            Self::Invitation(why) => why.to_string(),
             Self::Node(why) => match why {
                 Refused::Origin => "this origin may not connect",
                 Refused::Draining => "this node is draining",
@@ -63,7 +73,7 @@ impl Refusal {
                 Refused::Overloaded => "this node is overloaded",
                 Refused::AddressShare => "this address uses more than its share of this node",
                 Refused::AddressCap => "too many connections from this address",
-                Refused::Full | Refused::Handshake | Refused::Token => "this node is full",
+                Refused::Full | Refused::Handshake | Refused::Token | Refused::Invitation => "this node is full",
             }
             .to_owned(),
         }
@@ -74,6 +84,7 @@ impl Refusal {
         let status = match self.code() {
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::Forbidden => StatusCode::FORBIDDEN,
+            Code::InvalidInvitation => StatusCode::NOT_FOUND,
             Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -88,7 +99,7 @@ impl Refusal {
                 };
                 add(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
-            StatusCode::FORBIDDEN => {}
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {}
             _ => {
                 add(header::RETRY_AFTER, RETRY_AFTER);
                 // The connection goes, too: a node that is full needs its files for those who are inside.
@@ -102,6 +113,7 @@ impl Refusal {
     pub(super) fn close(self) -> Option<Close> {
         match self {
             Self::Token(why) => why.close().or_else(|| (why.code() == Code::Forbidden).then_some(Close::NotAllowed)),
+            Self::Invitation(why) => (why.code() == Code::InvalidInvitation).then_some(Close::NotAllowed),
             Self::Node(Refused::Origin) => Some(Close::NotAllowed),
             Self::Node(Refused::AddressShare | Refused::AddressCap) => Some(Close::AddressLimit),
             Self::Node(_) => None,

@@ -73,6 +73,13 @@ impl Registry {
         self.sockets.iter().map(|socket| Arc::clone(&socket.outbox)).collect()
     }
 
+    /// Has each socket look at its token again, because some were revoked.
+    pub fn check_tokens(&self) {
+        for socket in &self.sockets {
+            socket.outbox.prompt_token_check();
+        }
+    }
+
     /// Closes the sockets of the client that has more than half of all waiting bytes, when memory is short. Returns the number of sockets.
     pub fn relieve(&self) -> usize {
         let mut waiting: HashMap<*const Account, usize> = HashMap::new();

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{client_session::ClientSession, opening::Wish};
+use super::{client_session::ClientSession, features::Features, opening::Wish};
 use crate::{
     clock::Millis,
     config::{AuthMode, TokenConfig},
     id::{RoomId, UserId},
     protocol::{Close, Code, Confidential, ServerFrame, encode},
-    room::{Grant, GrantedRole, Right, Rights},
+    room::{Grant, Right, Rights},
     telemetry::TokenRefused,
-    token::{Identity, Role, TokenError, Verifier},
+    token::{Identity, TokenError, Verifier},
 };
 
 /// How long before the end of its token a client is told at the latest; a quarter of what is left if that is shorter.
@@ -156,11 +156,7 @@ impl Held {
 fn grant_of(identity: &Identity) -> Grant {
     Grant {
         verified: true,
-        role: identity.role.map(|role| match role {
-            Role::Host => GrantedRole::Host,
-            Role::CoHost => GrantedRole::CoHost,
-            Role::Member => GrantedRole::Member,
-        }),
+        role: identity.role,
         rights: identity.rights,
         named: identity.name.is_some(),
         metadata: identity.metadata.as_deref().and_then(|json| serde_json::from_str(json).ok()),
@@ -227,6 +223,18 @@ impl ClientSession {
         let name = identity.name.clone();
         self.held = Some(Box::new(Held::new(identity, now)));
         Ok(Some((grant, name)))
+    }
+
+    /// Whether the token that the client is held to has been revoked. If so, its seat is not kept.
+    pub(super) fn is_revoked(&mut self) -> bool {
+        let (Some(held), Some(tokens)) = (&self.held, &self.gateway.tokens) else { return false };
+        let room = self.seat.as_ref().map(|seat| &seat.room.id);
+        let is_revoked = tokens.verifier.revoked().has(&held.identity, room, self.gateway.clock.now());
+        if is_revoked {
+            self.features = Features::default();
+            self.received_state = None;
+        }
+        is_revoked
     }
 
     /// Tells the client that its token expires, or ends the connection because it has.

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Admission, Admitted, Handshake, Registry, Tokens, Unfit,
+    Admission, Admitted, Handshake, Invitations, Registry, Tokens, Unfit,
     heartbeat::Ticks,
     opening::{Opening, Wish},
     refusal::Refusal,
@@ -52,6 +52,7 @@ pub struct Gateway {
     pub(super) accounts: Arc<Accounts>,
     /// How tokens are judged; nothing where nobody looks at them.
     pub(super) tokens: Option<Tokens>,
+    pub(super) invitations: Invitations,
     tasks: TaskTracker,
     pub(super) rate: u32,
     pub(super) burst: u32,
@@ -84,13 +85,15 @@ pub struct GatewayParts {
     pub registry: Arc<Registry>,
     pub accounts: Arc<Accounts>,
     pub tokens: Option<Tokens>,
+    pub invitations: Invitations,
     pub tasks: TaskTracker,
 }
 
 impl Gateway {
     /// A gateway with the rules of `config`.
     pub fn new(parts: GatewayParts, config: &Config) -> Self {
-        let GatewayParts { hub, keys, clock, metrics, admission, registry, accounts, tokens, tasks } = parts;
+        let GatewayParts { hub, keys, clock, metrics, admission, registry, accounts, tokens, invitations, tasks } =
+            parts;
         Self {
             hub,
             keys,
@@ -100,6 +103,7 @@ impl Gateway {
             registry,
             accounts,
             tokens,
+            invitations,
             tasks,
             rate: config.socket.messages_per_second,
             burst: config.socket.message_burst,
@@ -208,7 +212,12 @@ async fn admit(
         })?,
         None => None,
     };
-    let frames = wish.frames(identity.as_ref());
+    let invitation = wish.invitation().map(|text| gateway.invitations.verify(text, now)).transpose();
+    let invitation = invitation.inspect_err(|why| {
+        gateway.metrics.invitations_refused.inc(why.label());
+        gateway.refuse(Refused::Invitation, address);
+    })?;
+    let frames = wish.frames(identity.as_ref(), invitation.as_ref());
     let held = identity.map(|identity| Box::new(Held::new(identity, now)));
     Ok(admitted.with(Opening { held, frames }))
 }

@@ -7,8 +7,9 @@ use prometheus_client::{
 };
 
 use super::{
-    Against, Cause, CounterVec, Dropped, Gap, Histogram, HttpMetrics, PeerDisconnect, PoolGauges, ProbeStats,
-    ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot, TlsMetrics, TokenRefused,
+    Against, Cause, CounterVec, Dropped, Gap, Histogram, HttpMetrics, InvitationRefused, PeerDisconnect, PoolGauges,
+    ProbeStats, ProcessCollector, Refused, Resumed, RuntimeCollector, SeatCheck, Sharded, Snapshot, TlsMetrics,
+    TokenRefused,
     buckets::{COMMIT, RELAY, REMOTE},
     deprecated::with_old_names,
     labels::Journaled,
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub writes: Counter<u64, Sharded>,
     pub errors: CounterVec<Code>,
     pub tokens_refused: CounterVec<TokenRefused>,
+    pub invitations_refused: CounterVec<InvitationRefused>,
+    pub revocations: Gauge,
     pub closes: CounterVec<Close>,
     pub peer_disconnects: CounterVec<PeerDisconnect>,
     pub joins_waiting: Gauge,
@@ -171,6 +174,12 @@ impl Metrics {
                 "tokens_refused",
                 "Tokens that were refused, and clients without one where one is needed, by reason",
             ),
+            invitations_refused: CounterVec::register(
+                registry,
+                "invitations_refused",
+                "Invitations that were refused, by reason",
+            ),
+            revocations: gauge(registry, "revocations", "Revoked tokens, users and rooms that this node knows"),
             closes: CounterVec::register(registry, "closes", "Sockets that this node closed, by reason"),
             peer_disconnects: CounterVec::register(
                 registry,

@@ -27,8 +27,8 @@ pub use gauge_guard::GaugeGuard;
 pub use histogram::Histogram;
 pub use http_metrics::HttpMetrics;
 pub use labels::{
-    Against, Cause, Dropped, Gap, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck, TlsHandshake,
-    TlsReload, TokenRefused,
+    Against, Cause, Dropped, Gap, InvitationRefused, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck,
+    TlsHandshake, TlsReload, TokenRefused,
 };
 pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
 pub use metrics::Metrics;

@@ -3,7 +3,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
 use super::{
-    Rights, Role,
+    GrantedRole, Rights,
     field::{Field, Object},
 };
 use crate::clock::Millis;
@@ -19,7 +19,7 @@ pub(super) struct Claims {
     pub(super) device: Field<String>,
     pub(super) room: Field<String>,
     pub(super) rooms: Field<Vec<String>>,
-    pub(super) role: Field<Role>,
+    pub(super) role: Field<GrantedRole>,
     pub(super) rights: Field<Rights>,
     pub(super) name: Field<String>,
     pub(super) metadata: Field<Value>,

@@ -27,6 +27,9 @@ pub enum TokenError {
     /// Keys have never been fetched, so it is not known whether the key exists.
     #[error("the keys could not be fetched yet; try again")]
     KeysAway,
+    /// It has not been read yet what is revoked.
+    #[error("it is not known yet what was revoked; try again")]
+    RevocationsAway,
     /// The signature is not one of that key.
     #[error("the signature is wrong")]
     Signature,
@@ -64,7 +67,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// One of each kind, for metrics.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::TooLong,
         Self::Malformed(""),
         Self::Algorithm,
@@ -73,6 +76,7 @@ impl TokenError {
         Self::KeyNotNamed,
         Self::UnknownKey,
         Self::KeysAway,
+        Self::RevocationsAway,
         Self::Signature,
         Self::Claim(""),
         Self::Missing(""),
@@ -97,6 +101,7 @@ impl TokenError {
             Self::KeyNotNamed => "key_not_named",
             Self::UnknownKey => "unknown_key",
             Self::KeysAway => "keys_away",
+            Self::RevocationsAway => "revocations_away",
             Self::Signature => "signature",
             Self::Claim(_) => "claim",
             Self::Missing(_) => "missing",
@@ -113,6 +118,6 @@ impl TokenError {
 
     /// Whether the same token may be accepted a moment later, without anybody issuing another one.
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::KeysAway | Self::NotYet | Self::Future)
+        matches!(self, Self::KeysAway | Self::RevocationsAway | Self::NotYet | Self::Future)
     }
 }

@@ -1,8 +1,6 @@
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Deserializer, de::Error as _};
-
-use super::{Rights, Rooms};
+use super::{GrantedRole, Rights, Rooms};
 use crate::{clock::Millis, id::UserId};
 
 /// Who holds a token, and what they may do with it.
@@ -15,7 +13,7 @@ pub struct Identity {
     /// Where the token is valid.
     pub rooms: Rooms,
     /// The role that the application gives; `None` leaves it to the room.
-    pub role: Option<Role>,
+    pub role: Option<GrantedRole>,
     /// What limits the role.
     pub rights: Rights,
     /// The displayed name, cleaned.
@@ -39,45 +37,6 @@ impl Identity {
     pub const MAX_NAME_CHARS: usize = 64;
     /// The maximum length of the claim `jti`, in bytes.
     pub const MAX_JTI_BYTES: usize = 128;
-}
-
-/// The role that a token gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The host of the room.
-    Host,
-    /// A co-host.
-    CoHost,
-    /// A member, who does not become host.
-    Member,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Host, Self::CoHost, Self::Member];
-
-    /// Its name in the claim `role`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::CoHost => "co-host",
-            Self::Member => "member",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = &'static str;
-    fn from_str(name: &str) -> Result<Self, &'static str> {
-        let found = Self::ALL.into_iter().find(|role| role.name() == name);
-        found.ok_or("expected one of host, co-host and member")
-    }
-}
-
-impl<'de> Deserialize<'de> for Role {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
 }
 
 /// A hash of what was signed.

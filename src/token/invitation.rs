@@ -2,7 +2,7 @@ use rand::RngCore as _;
 use serde_json::{Map, json};
 
 use super::{
-    Algorithm, CannotSign, Explanation, INVITATION, Key, Rights, Role, SigningKey, TokenError,
+    Algorithm, CannotSign, Explanation, GrantedRole, INVITATION, Key, Rights, SigningKey, TokenError,
     claims::{Claims, Seconds},
     head::Head,
     rules::jti_of,
@@ -15,7 +15,7 @@ pub struct Invitation {
     /// The room, which is entered without its PIN.
     pub room: RoomId,
     /// The role that comes with it; `None` leaves it to the room.
-    pub role: Option<Role>,
+    pub role: Option<GrantedRole>,
     /// What limits the role.
     pub rights: Rights,
     /// How often it may be used; `None` is as often as anybody likes.
@@ -35,23 +35,25 @@ pub struct InvitationKeys {
     now: Key,
     /// While the secret is being changed, what the other one has signed is valid too.
     before: Option<Key>,
+    /// How long from now one may be valid, in ms: a revocation is remembered for as long.
+    most_lifetime: Millis,
 }
 
 /// An invitation that is to be signed.
 #[derive(Debug, Clone)]
 pub struct NewInvitation {
     pub room: RoomId,
-    pub role: Option<Role>,
+    pub role: Option<GrantedRole>,
     pub rights: Option<Rights>,
     pub uses: Option<u32>,
     pub expires_at: Millis,
 }
 
 impl InvitationKeys {
-    /// Keys of 32 bytes.
-    pub fn new(now: &[u8; 32], before: Option<&[u8; 32]>) -> Result<Self, &'static str> {
+    /// Keys of 32 bytes, for invitations that are valid for at most so many ms.
+    pub fn new(now: &[u8; 32], before: Option<&[u8; 32]>, most_lifetime: Millis) -> Result<Self, &'static str> {
         let before = before.map(|before| Key::secret(None, before)).transpose()?;
-        Ok(Self { signs: SigningKey::secret(None, now)?, now: Key::secret(None, now)?, before })
+        Ok(Self { signs: SigningKey::secret(None, now)?, now: Key::secret(None, now)?, before, most_lifetime })
     }
 
     /// Signs an invitation, with a name of its own.
@@ -74,7 +76,7 @@ impl InvitationKeys {
     /// What an invitation says. There is no leeway: the clock is the same that it was signed by.
     pub fn verify(&self, text: &str, now: Millis) -> Result<Invitation, TokenError> {
         check_head(text)?;
-        invitation(self.open(text)?, now)
+        self.invitation(self.open(text)?, now)
     }
 
     /// Makes the checks of [`InvitationKeys::verify`] one by one, for people.
@@ -84,9 +86,17 @@ impl InvitationKeys {
         let opened = self.open(text);
         told.checks.push(("signature", opened.as_ref().map(drop).map_err(|error| *error)));
         if let Some(claims) = opened.ok().or_else(|| Claims::unverified(text)) {
-            told.checks.push(("claims", invitation(claims, now).map(drop)));
+            told.checks.push(("claims", self.invitation(claims, now).map(drop)));
         }
         told
+    }
+
+    fn invitation(&self, claims: Claims, now: Millis) -> Result<Invitation, TokenError> {
+        let invitation = invitation(claims, now)?;
+        if invitation.expires_at > now.saturating_add(self.most_lifetime) {
+            return Err(TokenError::Lifetime);
+        }
+        Ok(invitation)
     }
 
     fn open(&self, text: &str) -> Result<Claims, TokenError> {

@@ -4,8 +4,7 @@ use std::{
 };
 
 use super::{
-    BadKey, INVITATION, Identity, Invitation, Key, Revocation, Revocations, RevocationsFull, Rules, TokenError,
-    VerifierSettings,
+    BadKey, INVITATION, Identity, Key, Revoked, Rules, TokenError, VerifierSettings,
     head::Head,
     jwks::{BadJwksUrl, Jwks, JwksStatus},
 };
@@ -36,19 +35,19 @@ pub enum SettingsError {
 pub struct Verifier {
     rules: RwLock<Arc<Rules>>,
     jwks: Option<Jwks>,
-    revocations: RwLock<Revocations>,
+    revoked: Arc<Revoked>,
 }
 
 impl Verifier {
-    /// A verifier with these settings. Keys of AUTH_JWKS_URL come once [`Verifier::keep_fresh`] runs.
-    pub fn new(settings: &VerifierSettings) -> Result<Self, SettingsError> {
+    /// A verifier with these settings, which refuses what is revoked. Keys of AUTH_JWKS_URL come once [`Verifier::keep_fresh`] runs.
+    pub fn new(settings: &VerifierSettings, revoked: Arc<Revoked>) -> Result<Self, SettingsError> {
         if settings.keys.is_empty() && settings.jwks.is_none() {
             return Err(SettingsError::NoKey);
         }
         Ok(Self {
             rules: RwLock::new(Arc::new(Rules::new(settings)?)),
             jwks: settings.jwks.as_ref().map(Jwks::new).transpose()?,
-            revocations: RwLock::default(),
+            revoked,
         })
     }
 
@@ -91,20 +90,18 @@ impl Verifier {
         let rules = self.rules();
         let claims = self.with_key(&rules, &head, |key| key.open(token))??;
         let identity = rules.identity(token, claims, now)?;
-        if self.revocations().revoke(&identity, now) {
-            return Err(TokenError::Revoked);
-        }
+        self.revoked.check(&identity, None, now)?;
         Ok(identity)
     }
 
     /// As [`Verifier::verify`], and waits for keys where some that may be the right ones are being fetched: after a rotation, or at the start.
     pub async fn verify_patiently(&self, token: &str, now: Millis) -> Result<Identity, TokenError> {
-        match self.verify(token, now) {
-            Err(TokenError::UnknownKey | TokenError::KeysAway) => {}
-            outcome => return outcome,
-        }
-        if let Some(jwks) = &self.jwks {
-            let _ = tokio::time::timeout(PATIENCE, jwks.fetched_soon()).await;
+        match (self.verify(token, now), &self.jwks) {
+            (Err(TokenError::UnknownKey | TokenError::KeysAway), Some(jwks)) => {
+                let _ = tokio::time::timeout(PATIENCE, jwks.fetched_soon()).await;
+            }
+            (Err(TokenError::RevocationsAway), _) => self.revoked.until_read(PATIENCE).await,
+            (outcome, _) => return outcome,
         }
         self.verify(token, now)
     }
@@ -114,30 +111,12 @@ impl Verifier {
         if !identity.rooms.allow(room) {
             return Err(TokenError::Room);
         }
-        if self.revocations().revoke_in(room, identity, now) {
-            return Err(TokenError::Revoked);
-        }
-        Ok(())
+        self.revoked.check(identity, Some(room), now)
     }
 
-    /// Whether an invitation is revoked, by its name or by its room.
-    pub fn revokes_invitation(&self, invitation: &Invitation, now: Millis) -> bool {
-        self.revocations().revoke_invitation(invitation, now)
-    }
-
-    /// Revokes tokens from now on. Those who are inside with one are found with [`Revocation::hits`].
-    pub fn revoke(&self, revocation: Revocation, now: Millis) -> Result<(), RevocationsFull> {
-        self.revocations.write().unwrap_or_else(PoisonError::into_inner).add(revocation, now)
-    }
-
-    /// Forgets revocations of tokens that have expired.
-    pub fn forget(&self, now: Millis) {
-        self.revocations.write().unwrap_or_else(PoisonError::into_inner).forget(now);
-    }
-
-    /// Everything that is revoked.
-    pub fn revoked(&self) -> Vec<Revocation> {
-        self.revocations().iter().collect()
+    /// What is revoked.
+    pub fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     /// Until when a revocation has to be remembered: until no token that was issued by now can be valid.
@@ -169,9 +148,5 @@ impl Verifier {
 
     pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn revocations(&self) -> std::sync::RwLockReadGuard<'_, Revocations> {
-        self.revocations.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,11 +19,27 @@ export function inviteLink(roomId, code, pin, mark = '') {
   return `${location.origin}/room/${encodeURIComponent(code)}${pin ? `/${encodeURIComponent(pin)}` : ''}${mark}`;
 }
 
+/** A signed invitation, as `tandem token invite --link` makes it: in the fragment of the address, which no server gets. */
+export function invitationOf(hash) {
+  const invite = new URLSearchParams(hash.replace(/^#/u, '')).get('invite');
+  if (!invite) return null;
+  try {
+    const [, claims] = invite.split('.');
+    const bytes = Uint8Array.from(atob(claims.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.codePointAt(0));
+    const { room } = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof room === 'string' ? { roomId: room, pin: '', invite } : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Accepts a whole link or only a code, because people paste either. */
 export function parseInvite(text) {
   const trimmed = text.trim();
   try {
     const url = new URL(trimmed);
+    const invitation = invitationOf(url.hash);
+    if (invitation) return invitation;
     const roomId = url.searchParams.get('tandemRoom');
     if (roomId) return { roomId, pin: url.searchParams.get('pin') ?? '' };
     const [, code, pin] = /^\/room\/([^/]+)(?:\/([^/]+))?\/?$/u.exec(url.pathname) ?? [];

@@ -1,3 +1,4 @@
+import { invitationOf } from './api.js';
 import { Calls } from './calls.js';
 import { Connection } from './connection.js';
 import { Controls } from './controls.js';
@@ -60,6 +61,7 @@ const landing = new Landing({
     joinTitle: byId('join-title'),
     joinText: byId('join-text'),
     codeField: byId('code-field'),
+    pinField: byId('pin-field'),
     code: byId('code-input'),
     pin: byId('pin-input'),
     join: byId('join-button'),
@@ -104,10 +106,10 @@ new StatusLine({
 
 // ---- joining and leaving ----
 
-function enter({ roomId, username, pin, resumeToken }) {
+function enter({ roomId, username, pin, invite, resumeToken }) {
   room.reset(userId);
   sync.reset();
-  connection.enter({ roomId, userId, username, pin, resumeToken });
+  connection.enter({ roomId, userId, username, pin, invite, resumeToken });
 }
 
 function showRoom(visible) {
@@ -140,8 +142,8 @@ connection.on('frame', (frame) => {
   }
   if (frame.type === 'SERVER_DRAINING') toasts.say('The server is being restarted. You will be back in a moment.');
   if (frame.resumeToken) {
-    const { roomId, username, pin, resumeToken } = connection.seat;
-    rememberSeat({ roomId, username, pin, resumeToken });
+    const { roomId, username, pin, invite: invitation, resumeToken } = connection.seat;
+    rememberSeat({ roomId, username, pin, invite: invitation, resumeToken });
   }
 });
 
@@ -153,7 +155,7 @@ connection.on('refused', (error) => {
     enter({ ...seat, resumeToken: undefined });
     return;
   }
-  if (byId('landing').hidden) leaveRoom({ invited: { roomId: seat.roomId, pin: seat.pin } });
+  if (byId('landing').hidden) leaveRoom({ invited: { roomId: seat.roomId, pin: seat.pin, invite: seat.invite } });
   landing.refused(error);
 });
 
@@ -353,14 +355,15 @@ async function start() {
   let started = false;
   publishDebug({ connection, room, player, sync, calls, started: () => started });
   const query = new URLSearchParams(location.search);
-  const invited = query.get('tandemRoom') ? { roomId: query.get('tandemRoom'), pin: query.get('pin') ?? '' } : null;
-  // The PIN is removed from the address bar, where it would be seen, bookmarked and shared.
-  if (location.search) history.replaceState(null, '', location.pathname);
+  const linked = query.get('tandemRoom') ? { roomId: query.get('tandemRoom'), pin: query.get('pin') ?? '' } : null;
+  const invited = invitationOf(location.hash) ?? linked;
+  // The PIN is removed from the address bar, where it would be seen, bookmarked and shared. So is an invitation.
+  if (location.search || location.hash) history.replaceState(null, '', location.pathname);
   userId = await claimUserId();
   started = true;
   const seat = rememberedSeat();
   if (seat && (!invited || invited.roomId === seat.roomId)) {
-    enter({ ...seat, username: seat.username ?? rememberedName() });
+    enter({ ...seat, invite: invited?.invite ?? seat.invite, username: seat.username ?? rememberedName() });
     setText(byId('room-code'), seat.roomId);
     showRoom(true);
     return;

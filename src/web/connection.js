@@ -148,7 +148,7 @@ export class Connection extends Emitter {
 
   #opened() {
     this.clock.start();
-    const { roomId, userId, username, pin, resumeToken, epoch, version } = this.seat;
+    const { roomId, userId, username, pin, invite, resumeToken, epoch, version } = this.seat;
     if (resumeToken && epoch !== null) {
       this.#phase = 'resuming';
       this.#write({ type: 'RESUME', roomId, userId, resumeToken, epoch, version, features: FEATURES });
@@ -162,6 +162,7 @@ export class Connection extends Emitter {
       username,
       features: FEATURES,
       ...(pin ? { pin } : {}),
+      ...(invite ? { invite } : {}),
       ...(resumeToken ? { resumeToken } : {}),
     });
   }

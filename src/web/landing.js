@@ -28,12 +28,14 @@ export class Landing {
 
   /** Shows the page; for an invitation only the name and the PIN are asked for. */
   open(invited = null, { message = '' } = {}) {
-    const { root, joinTitle, joinText, codeField, startCard, other, pin, name, notice } = this.#parts;
+    const { root, joinTitle, joinText, codeField, pinField, startCard, other, pin, name, notice } = this.#parts;
     this.#invited = invited;
     root.classList.toggle('is-invited', Boolean(invited));
     setText(joinTitle, invited ? 'You are invited' : 'Join a room');
     setText(joinText, invited ? `Room ${invited.roomId}` : 'You got a link, or a code and a PIN.');
     codeField.hidden = Boolean(invited);
+    // Such an invitation takes the place of the PIN.
+    pinField.hidden = Boolean(invited?.invite);
     startCard.hidden = Boolean(invited);
     other.hidden = !invited;
     if (invited) pin.value = invited.pin ?? '';
@@ -54,6 +56,10 @@ export class Landing {
       field.focus();
     } else if (error.code === 'pin_locked') {
       this.#locked(field, error.retryAfterMs);
+    } else if (error.code === 'invalid_invitation') {
+      // Without it the room may still be entered with its PIN.
+      this.open({ roomId: this.#tried.roomId, pin: '' });
+      this.#notice(errorWords(error));
     } else if (error.code === 'forbidden') {
       this.#notice('You were removed from this room and cannot come back.');
     } else {
@@ -103,7 +109,8 @@ export class Landing {
     const username = this.#name();
     if (!username) return;
     if (this.#invited) {
-      this.#try({ roomId: this.#invited.roomId, username, pin: pin.value.trim() });
+      const { roomId, invite } = this.#invited;
+      this.#try({ roomId, username, pin: pin.value.trim(), invite });
       return;
     }
     const invite = parseInvite(code.value);
@@ -117,7 +124,7 @@ export class Landing {
     try {
       const found = invite.roomId ? invite : await roomByCode(invite.code);
       if (found) {
-        this.#try({ roomId: found.roomId, username, pin: pin.value.trim() });
+        this.#try({ roomId: found.roomId, username, pin: pin.value.trim(), invite: found.invite });
         return;
       }
       this.#busy(false);

@@ -10,6 +10,10 @@ export function errorWords({ code, message, retryAfterMs }) {
   switch (code) {
     case 'invalid_pin':
       return 'That PIN is wrong. Ask the person who invited you.';
+    case 'invalid_invitation':
+      return message?.includes('used')
+        ? 'This invitation has been used as often as it may be.'
+        : 'This invitation is not valid any more. Ask the person who invited you.';
     case 'pin_locked':
       return `Too many wrong PINs for this room. You can try again in ${inSeconds(retryAfterMs)}.`;
     case 'room_full':

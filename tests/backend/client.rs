@@ -10,7 +10,7 @@ use tandem::{
     config::IceConfig,
     hub::{Hub, HubError, JoiningSocket, Membership, Outbox, Parts},
     id::NodeId,
-    ledger::Archive,
+    ledger::{Archive, LocalTokens},
     protocol::Generation,
     room::{Action, Command, Digest, Json, Policy, Resume, StreamPosition},
     telemetry::Metrics,
@@ -23,7 +23,7 @@ use crate::{
 
 /// State for several hubs.
 pub fn memory() -> Arc<Memory> {
-    Memory::single(Retention::default(), MemoryLedger::None, 10)
+    Memory::single(Retention::default(), MemoryLedger::None, 10, LocalTokens::in_memory().unwrap())
 }
 
 /// A node on it.

@@ -4,11 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tandem::{
-    backend::{Backend, BackendError, Commit, Delivery, Due, Inbox, Proposal, RoomStore, ShortCodes, SignalBus},
+    backend::{
+        Backend, BackendError, Claim, Commit, Delivery, Due, Inbox, InvitationUse, LogPosition, Proposal,
+        RevocationPage, RoomStore, ShortCodes, SignalBus, TokenStore,
+    },
     clock::Millis,
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::Frame,
     room::{Room, StreamPosition, Update},
+    token::Revocation,
 };
 
 pub type History = Result<Option<Vec<Arc<Update>>>, BackendError>;
@@ -112,5 +116,21 @@ impl<T: Taps> ShortCodes for Tapped<T> {
     async fn resolve_code(&self, code: &str, now: Millis) -> Result<Option<RoomId>, BackendError> {
         self.taps.resolve(code);
         self.inner.resolve_code(code, now).await
+    }
+}
+
+#[async_trait]
+impl<T: Taps> TokenStore for Tapped<T> {
+    async fn revoke(&self, revocations: &[Revocation], now: Millis) -> Result<(), BackendError> {
+        self.inner.revoke(revocations, now).await
+    }
+    async fn revocations(&self, after: LogPosition) -> Result<RevocationPage, BackendError> {
+        self.inner.revocations(after).await
+    }
+    async fn claim_use(&self, claim: &InvitationUse, now: Millis) -> Result<Claim, BackendError> {
+        self.inner.claim_use(claim, now).await
+    }
+    async fn release_use(&self, claim: &InvitationUse) -> Result<(), BackendError> {
+        self.inner.release_use(claim).await
     }
 }

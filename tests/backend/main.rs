@@ -68,3 +68,20 @@ conformance!(
         what_one_worker_has_in_hand_stays_when_another_is_done,
     ]
 );
+
+conformance!(
+    tokio::test,
+    tokens,
+    [
+        tokens_in_sqlite: crate::fixture::MemoryFixture::default(),
+        tokens_in_redis: crate::fixture::RedisFixture::standalone(),
+        tokens_in_redis_cluster: crate::fixture::RedisFixture::cluster(),
+    ],
+    [
+        an_invitation_is_used_as_often_as_it_may_be,
+        every_node_reads_what_was_revoked_in_order,
+        many_revocations_are_read_page_by_page,
+        of_many_at_once_only_so_many_get_a_use,
+        what_is_over_makes_place,
+    ]
+);

@@ -13,7 +13,7 @@ use tandem::{
     config::Config,
     http::{self, AppState, AppStateParts, Patience, Terms},
     room::Change,
-    socket::{Admission, Gateway, GatewayParts, Registry},
+    socket::{Admission, Gateway, GatewayParts, Invitations, Registry},
     telemetry::{HttpMetrics, Metrics},
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -98,6 +98,7 @@ async fn serve() -> (String, Arc<Metrics>) {
         admission: Arc::clone(&admission),
         registry,
         tokens: None,
+        invitations: Invitations::new(&keys, &config.token, Arc::default()).unwrap(),
         accounts: Accounts::unlimited(Arc::clone(&metrics)),
         tasks: TaskTracker::new(),
     };

@@ -31,6 +31,7 @@ mod pins;
 mod proxy_protocol;
 mod refusals;
 mod restore;
+mod revocation;
 mod rights;
 mod rotation;
 mod stage;

@@ -42,6 +42,7 @@ pub fn join(number: u8) -> Join {
         asked: None,
         again: false,
         grant: None,
+        invited: false,
         shares: true,
     }
 }

@@ -141,6 +141,7 @@ impl World {
             asked: None,
             again: false,
             grant: None,
+            invited: false,
             shares: true,
         };
         self.submit(node, Job::Enter(Command::Join(command)), Some(join), None);

@@ -9,6 +9,7 @@
 )]
 
 mod grants;
+mod invitations;
 mod moderation;
 mod properties;
 mod rules;

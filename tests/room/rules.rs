@@ -161,6 +161,7 @@ fn a_seat_passes_to_its_token_or_its_address_or_from_a_dead_socket() {
             asked: None,
             again: false,
             grant: None,
+            invited: false,
             shares: true,
         };
         world.run(&Command::Join(first.clone())).unwrap();
@@ -200,6 +201,7 @@ fn a_join_on_the_same_socket_needs_no_pin_and_keeps_the_name() {
         asked: None,
         again: false,
         grant: None,
+        invited: false,
         shares: true,
     };
     world.run(&Command::Join(first.clone())).unwrap();
@@ -442,6 +444,7 @@ impl Tokens {
                 asked: None,
                 again: false,
                 grant: None,
+                invited: false,
                 shares: true,
             })
         };

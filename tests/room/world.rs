@@ -153,6 +153,7 @@ impl World {
                     asked: None,
                     again: false,
                     grant: None,
+                    invited: false,
                     shares: true,
                 })
             }

@@ -1,5 +1,7 @@
 //! The table of attacks. Each test fails if its check is switched off.
 
+use std::sync::Arc;
+
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
@@ -127,7 +129,7 @@ fn from_another_issuer_or_for_another_service() {
     let mut strict = settings(&spec(Algorithm::Hs256, None));
     strict.issuers = vec!["https://login.example.org".to_owned()];
     strict.audiences = vec!["tandem".to_owned(), "tandem-2".to_owned()];
-    let strict = Verifier::new(&strict).unwrap();
+    let strict = Verifier::new(&strict, Arc::default()).unwrap();
     let said = |changes: Value| strict.verify(&key.sign(&claims(changes)).unwrap(), NOW).map(drop);
     let iss = "https://login.example.org";
     for (changes, outcome) in [
@@ -304,7 +306,7 @@ fn a_revoked_token() {
     let token = |changes| key.sign(&claims(changes)).unwrap();
     let until = verifier.latest_end(NOW);
     let film = RoomId::parse("film").unwrap();
-    let revoke = |target| verifier.revoke(Revocation { target, issued_before: NOW, until }, NOW).unwrap();
+    let revoke = |target| verifier.revoked().add(Revocation { target, issued_before: NOW, until }, NOW).unwrap();
     let stolen = token(json!({"jti": "stolen"}));
     let other = token(json!({"jti": "other"}));
     assert!(verifier.verify(&stolen, NOW).is_ok());
@@ -327,8 +329,8 @@ fn a_revoked_token() {
     // It is remembered for as long as any token of now could live.
     let longest = token(json!({"jti": "stolen", "exp": NOW_S + 7 * 24 * 3600 + 60}));
     assert_eq!(verifier.verify(&longest, until - 1), Err(TokenError::Revoked));
-    verifier.forget(until - 1);
-    assert_eq!(verifier.revoked().len(), 3);
+    assert_eq!(verifier.revoked().forget(until - 1), 3);
+    assert_eq!(verifier.revoked().all().len(), 3);
     assert_eq!(verifier.verify(&longest, until + 60_000), Err(TokenError::Expired));
     // Other keys do not bring it back.
     verifier.reload(&settings(&spec(Algorithm::Hs256, None))).unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tandem::{
     id::RoomId,
-    token::{Identity, Right, Role, TokenError},
+    token::{GrantedRole, Identity, Right, TokenError},
 };
 
 use super::keys::{NOW, NOW_S, said};
@@ -22,7 +22,7 @@ fn a_token_says_who_holds_it() {
     .unwrap();
     assert_eq!(identity.user.as_str(), "ana#phone");
     assert_eq!(identity.subject.as_str(), "ana");
-    assert_eq!(identity.role, Some(Role::CoHost));
+    assert_eq!(identity.role, Some(GrantedRole::CoHost));
     assert_eq!(identity.rights.iter().collect::<Vec<_>>(), [Right::Join, Right::Signal]);
     assert_eq!(identity.name.as_deref(), Some("Ana"));
     assert_eq!(identity.metadata.as_deref(), Some(r#"{"avatar":"https://a.example/1.png"}"#));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tandem::{
     auth::Keys,
     id::RoomId,
-    token::{Algorithm, Invitation, InvitationKeys, NewInvitation, Revocation, Right, Role, Target, TokenError},
+    token::{Algorithm, GrantedRole, Invitation, InvitationKeys, NewInvitation, Revocation, Right, Target, TokenError},
 };
 
 use super::keys::{NOW, NOW_S, SECRET, claims, forge, signing, spec, verifier};
@@ -15,7 +15,7 @@ const HEADER: &str = r#"{"typ":"tandem-invitation+jwt","alg":"HS256"}"#;
 
 fn keys(secret: &str, previous: Option<&str>) -> InvitationKeys {
     let (now, before) = Keys::new(secret.as_bytes()).with_previous(previous).invitations();
-    InvitationKeys::new(&now, before.as_ref()).unwrap()
+    InvitationKeys::new(&now, before.as_ref(), 24 * HOUR).unwrap()
 }
 
 fn key_of(secret: &str) -> [u8; 32] {
@@ -25,7 +25,7 @@ fn key_of(secret: &str) -> [u8; 32] {
 fn new() -> NewInvitation {
     NewInvitation {
         room: RoomId::parse("film").unwrap(),
-        role: Some(Role::CoHost),
+        role: Some(GrantedRole::CoHost),
         rights: Some([Right::Join, Right::Signal].into_iter().collect()),
         uses: Some(3),
         expires_at: NOW + HOUR,
@@ -37,7 +37,7 @@ fn an_invitation_says_what_it_was_made_for() {
     let keys = keys("the secret", None);
     let text = keys.sign(&new(), NOW).unwrap();
     let Invitation { room, role, rights, uses, expires_at, issued_at, id } = keys.verify(&text, NOW).unwrap();
-    assert_eq!((room.as_str(), role, uses), ("film", Some(Role::CoHost), Some(3)));
+    assert_eq!((room.as_str(), role, uses), ("film", Some(GrantedRole::CoHost), Some(3)));
     assert_eq!(rights.to_string(), "join,signal");
     assert_eq!((expires_at, issued_at), (NOW + HOUR, NOW));
     let other = keys.verify(&keys.sign(&new(), NOW).unwrap(), NOW).unwrap();
@@ -132,10 +132,11 @@ fn a_revoked_invitation() {
     let (keys, verifier) = (keys("the secret", None), verifier(&spec(Algorithm::Hs256, None)));
     let invitation = |now| keys.verify(&keys.sign(&new(), now).unwrap(), NOW).unwrap();
     let (one, two, later) = (invitation(NOW - 5_000), invitation(NOW - 5_000), invitation(NOW + 5_000));
-    let revoke = |target| verifier.revoke(Revocation { target, issued_before: NOW, until: NOW + HOUR }, NOW).unwrap();
+    let revoke =
+        |target| verifier.revoked().add(Revocation { target, issued_before: NOW, until: NOW + HOUR }, NOW).unwrap();
     revoke(Target::Token(one.id.clone()));
-    assert!(verifier.revokes_invitation(&one, NOW) && !verifier.revokes_invitation(&two, NOW));
-    assert!(!verifier.revokes_invitation(&one, NOW + HOUR), "it has expired");
+    assert!(verifier.revoked().has_invitation(&one, NOW) && !verifier.revoked().has_invitation(&two, NOW));
+    assert!(!verifier.revoked().has_invitation(&one, NOW + HOUR), "it has expired");
     revoke(Target::Room(one.room.clone()));
-    assert!(verifier.revokes_invitation(&two, NOW) && !verifier.revokes_invitation(&later, NOW));
+    assert!(verifier.revoked().has_invitation(&two, NOW) && !verifier.revoked().has_invitation(&later, NOW));
 }

@@ -42,7 +42,7 @@ fn with_jwks(keys: &str, url: &str, pace: Pace) -> VerifierSettings {
 }
 
 fn start(settings: &VerifierSettings) -> Arc<Verifier> {
-    let verifier = Arc::new(Verifier::new(settings).unwrap());
+    let verifier = Arc::new(Verifier::new(settings, Arc::default()).unwrap());
     let fresh = Arc::clone(&verifier);
     tokio::spawn(async move { fresh.keep_fresh().await });
     verifier
@@ -281,6 +281,6 @@ async fn over_tls() {
     }
     let mut settings = with_jwks("", "https://localhost/jwks", PACE);
     settings.jwks.as_mut().unwrap().ca_file = Some("/no/such/file".into());
-    let error = Verifier::new(&settings).unwrap_err().to_string();
+    let error = Verifier::new(&settings, Arc::default()).unwrap_err().to_string();
     assert!(error.contains("AUTH_JWKS_CA_FILE /no/such/file"), "{error}");
 }

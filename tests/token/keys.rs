@@ -1,6 +1,10 @@
 //! Keys of each algorithm, made once, and tokens with any header.
 
-use std::{process::Command, sync::OnceLock, time::Duration};
+use std::{
+    process::Command,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -105,7 +109,7 @@ pub fn settings(keys: &str) -> VerifierSettings {
 }
 
 pub fn verifier(keys: &str) -> Verifier {
-    Verifier::new(&settings(keys)).unwrap()
+    Verifier::new(&settings(keys), Arc::default()).unwrap()
 }
 
 /// Claims that are accepted, with these changes; a change to `null` leaves one out.

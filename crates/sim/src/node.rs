@@ -11,7 +11,7 @@ use tandem::{
     id::NodeId,
     node::{AgentParts, ClusterAgent},
     room::Policy,
-    socket::{Admission, Gateway, GatewayParts, Registry},
+    socket::{Admission, Gateway, GatewayParts, Invitations, Registry},
     telemetry::Metrics,
 };
 use tokio::{task::AbortHandle, time::Instant};
@@ -86,6 +86,7 @@ impl Node {
             registry: Registry::new(Arc::clone(&metrics)),
             accounts: Accounts::unlimited(Arc::clone(&metrics)),
             tokens: None,
+            invitations: Invitations::new(&of.keys, &of.config.token, Arc::default()).unwrap(),
             metrics,
             admission,
             tasks: TaskTracker::new(),

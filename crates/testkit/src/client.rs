@@ -55,7 +55,7 @@ impl Client {
 
     /// A URL may stand for a JOIN.
     pub(super) fn joined_by_url(&mut self, path: &str) {
-        if path.contains("room=") {
+        if path.contains("room=") || path.contains("invite=") {
             self.modern = Some(path.contains("features="));
         }
     }

@@ -6,6 +6,7 @@ mod queue;
 mod signals;
 mod store;
 mod stored;
+mod tokens;
 
 use std::{
     collections::HashSet,
@@ -23,7 +24,7 @@ use self::{codes::Codes, membership::Members, stored::Stored};
 use super::{Losses, Retention, RoomEvents};
 use crate::{
     id::{NodeId, RoomId},
-    ledger::Journal,
+    ledger::{Journal, LocalTokens},
     room::Room,
     telemetry::Metrics,
 };
@@ -51,6 +52,7 @@ pub struct Memory {
     ledger: MemoryLedger,
     max_rooms: usize,
     retention: Retention,
+    tokens: Mutex<LocalTokens>,
 }
 
 /// The back end of one node.
@@ -73,18 +75,30 @@ impl std::fmt::Debug for MemoryNode {
 
 impl Memory {
     /// For a single node with at most `max_rooms` rooms.
-    pub fn single(retention: Retention, ledger: MemoryLedger, max_rooms: usize) -> Arc<Self> {
-        Arc::new(Self::new(retention, ledger, max_rooms, None))
+    pub fn single(retention: Retention, ledger: MemoryLedger, max_rooms: usize, tokens: LocalTokens) -> Arc<Self> {
+        Arc::new(Self::new(retention, ledger, max_rooms, tokens, None))
     }
 
     /// For several nodes. A node is dead when it has not renewed its `lease`.
-    pub fn cluster(retention: Retention, ledger: MemoryLedger, max_rooms: usize, lease: Duration) -> Arc<Self> {
-        Arc::new(Self::new(retention, ledger, max_rooms, Some(Members::new(lease))))
+    pub fn cluster(
+        retention: Retention,
+        ledger: MemoryLedger,
+        max_rooms: usize,
+        tokens: LocalTokens,
+        lease: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self::new(retention, ledger, max_rooms, tokens, Some(Members::new(lease))))
     }
 
-    fn new(retention: Retention, ledger: MemoryLedger, max_rooms: usize, members: Option<Members>) -> Self {
-        let (rooms, nodes) = (DashMap::new(), DashMap::new());
-        Self { rooms, codes: Codes::default(), nodes, members, ledger, max_rooms, retention }
+    fn new(
+        retention: Retention,
+        ledger: MemoryLedger,
+        max_rooms: usize,
+        tokens: LocalTokens,
+        members: Option<Members>,
+    ) -> Self {
+        let (rooms, nodes, tokens) = (DashMap::new(), DashMap::new(), Mutex::new(tokens));
+        Self { rooms, codes: Codes::default(), nodes, members, ledger, max_rooms, retention, tokens }
     }
 
     /// Restores a room after a restart.

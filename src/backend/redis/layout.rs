@@ -152,6 +152,16 @@ impl Layout {
         format!("{}code:{code}", self.prefix)
     }
 
+    /// Stream: the log of revocations.
+    pub fn revocations(&self) -> String {
+        format!("{}revocations", self.prefix)
+    }
+
+    /// Set: who has used an invitation, each as a keyed hash.
+    pub fn uses(&self, invitation: &str) -> String {
+        format!("{}uses:{invitation}", self.prefix)
+    }
+
     /// String: the settings that all nodes of a deployment must share.
     pub fn deployment(&self) -> String {
         format!("{}deployment", self.prefix)

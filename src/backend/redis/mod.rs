@@ -25,11 +25,13 @@ mod quota;
 mod remains;
 mod reply;
 mod retained;
+mod revocation_log;
 mod scripts;
 mod seat_check;
 mod servers;
 mod signals;
 mod store;
+mod tokens;
 
 pub use connection::RedisConnection;
 pub use connector::{Connector, ConnectorError};
@@ -38,3 +40,4 @@ pub use layout::Layout;
 pub use node::{RedisNode, RedisParts};
 pub use queue::RedisQueue;
 pub use remains::{Remains, Standing};
+pub use revocation_log::{RevocationLog, RevokeError};

@@ -17,6 +17,8 @@ pub(super) struct Scripts {
     pub(super) time: Script,
     pub(super) weigh: Script,
     pub(super) server: Script,
+    pub(super) revocations: Script,
+    pub(super) claim: Script,
 }
 
 impl Default for Scripts {
@@ -34,6 +36,8 @@ impl Default for Scripts {
             time: clock_script(),
             weigh: Script::new(include_str!("weigh.lua")),
             server: Script::new(include_str!("server.lua")),
+            revocations: Script::new(include_str!("revocations.lua")),
+            claim: Script::new(include_str!("claim.lua")),
         }
     }
 }

@@ -24,7 +24,7 @@ impl Explain {
         let text = self.shown.text()?;
         let now = clock::system();
         let (told, meaning) = if is_invitation(&text) {
-            let keys = self.shown.deployment.keys()?;
+            let keys = self.shown.deployment.keys(self.shown.token.most_lifetime())?;
             (keys.explain(&text, now), keys.verify(&text, now).ok().map(|invitation| of_invitation(&invitation)))
         } else {
             let verifier = self.shown.verifier()?;

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,7 +10,7 @@ use crate::{
     clock::{self, Millis, millis},
     config::TokenConfig,
     id::{RoomId, UserId},
-    token::{Identity, Right, Role, SigningKey, TokenError, Verifier},
+    token::{GrantedRole, Identity, Right, SigningKey, TokenError, Verifier},
 };
 
 #[derive(Debug, Args)]
@@ -29,9 +29,9 @@ pub(super) struct Mint {
     /// Rooms that the token is for, comma-separated; a star at the end of one stands for anything
     #[arg(long, value_delimiter = ',')]
     rooms: Vec<String>,
-    /// Role in these rooms: host, co-host or member; the room decides if not given
+    /// GrantedRole in these rooms: host, co-host or member; the room decides if not given
     #[arg(long)]
-    role: Option<Role>,
+    role: Option<GrantedRole>,
     /// What the user may do, comma-separated: join, control, broadcast, signal, moderate; whatever the role may if not given
     #[arg(long, value_delimiter = ',')]
     rights: Vec<Right>,
@@ -114,7 +114,7 @@ impl Mint {
             return;
         }
         let has_jwks = settings.jwks.take().is_some();
-        match Verifier::new(&settings).map(|verifier| verifier.verify(token, now)) {
+        match Verifier::new(&settings, Arc::default()).map(|verifier| verifier.verify(token, now)) {
             Ok(Err(TokenError::UnknownKey | TokenError::KeyNotNamed)) if has_jwks => {}
             Ok(Err(error)) => eprintln!("tandem: a server with these settings refuses it: {error}"),
             Ok(Ok(_)) | Err(_) => {}

@@ -1,6 +1,6 @@
 //! The token that a command is about, and what it is verified with.
 
-use std::{io::Read as _, path::PathBuf};
+use std::{io::Read as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,6 +8,7 @@ use tokio::runtime;
 
 use crate::{
     auth::Keys,
+    clock::millis,
     config::TokenConfig,
     node::load_secret,
     token::{InvitationKeys, MAX_TOKEN_BYTES, Verifier},
@@ -51,7 +52,7 @@ impl Shown {
 
     /// A verifier with the settings of a server, and with keys that were fetched now.
     pub(super) fn verifier(&self) -> anyhow::Result<Verifier> {
-        let verifier = Verifier::new(&self.token.verifier_settings())?;
+        let verifier = Verifier::new(&self.token.verifier_settings(), Arc::default())?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         if let Err(error) = runtime.block_on(verifier.fetch_keys()) {
             eprintln!("tandem: AUTH_JWKS_URL: {error}");
@@ -61,7 +62,7 @@ impl Shown {
 }
 
 impl Deployment {
-    pub(super) fn keys(&self) -> anyhow::Result<InvitationKeys> {
+    pub(super) fn keys(&self, most_lifetime: Duration) -> anyhow::Result<InvitationKeys> {
         if self.secret.is_none() {
             // To look for it would make it.
             let path = self.data_dir.join("secret");
@@ -70,6 +71,6 @@ impl Deployment {
         }
         let secret = load_secret(self.secret.as_deref(), &self.data_dir).context("cannot read the secret")?;
         let (now, before) = Keys::new(&secret).with_previous(self.secret_previous.as_deref()).invitations();
-        InvitationKeys::new(&now, before.as_ref()).map_err(anyhow::Error::msg)
+        InvitationKeys::new(&now, before.as_ref(), millis(most_lifetime)).map_err(anyhow::Error::msg)
     }
 }

@@ -7,7 +7,7 @@ use super::shown::Shown;
 use crate::{
     clock::{self, Millis},
     text::spell,
-    token::{Identity, Invitation, Rights, Role, TokenError, is_invitation},
+    token::{GrantedRole, Identity, Invitation, Rights, TokenError, is_invitation},
 };
 
 #[derive(Debug, Args)]
@@ -21,7 +21,11 @@ impl Verify {
         let text = self.shown.text()?;
         let now = clock::system();
         let outcome = if is_invitation(&text) {
-            self.shown.deployment.keys()?.verify(&text, now).map(|invitation| of_invitation(&invitation))
+            self.shown
+                .deployment
+                .keys(self.shown.token.most_lifetime())?
+                .verify(&text, now)
+                .map(|invitation| of_invitation(&invitation))
         } else {
             self.shown.verifier()?.verify(&text, now).map(|identity| of_identity(&identity))
         };
@@ -69,8 +73,8 @@ pub(super) fn of_invitation(invitation: &Invitation) -> String {
     ])
 }
 
-fn of_role(role: Option<Role>) -> String {
-    role.map_or("as the room decides", Role::name).to_owned()
+fn of_role(role: Option<GrantedRole>) -> String {
+    role.map_or("as the room decides", GrantedRole::name).to_owned()
 }
 
 fn of_rights(rights: Rights) -> String {

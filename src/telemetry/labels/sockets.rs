@@ -41,6 +41,8 @@ pub enum Refused {
     Handshake,
     /// The client has no token that lets it in (401 or 403).
     Token,
+    /// The URL has an invitation that opens no room.
+    Invitation,
 }
 
 impl Label for Refused {
@@ -55,6 +57,7 @@ impl Label for Refused {
         Self::AddressCap,
         Self::Handshake,
         Self::Token,
+        Self::Invitation,
     ];
     fn value(self) -> &'static str {
         match self {
@@ -67,6 +70,7 @@ impl Label for Refused {
             Self::AddressCap => "address_cap",
             Self::Handshake => "handshake",
             Self::Token => "token",
+            Self::Invitation => "invitation",
         }
     }
 }

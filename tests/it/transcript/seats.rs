@@ -98,6 +98,7 @@ async fn entry() {
     stage.says("dan", join("third", "dan", &json!({"features": [], "id": "no more"}))).await;
     stage.connect("older").await;
     stage.says_and_ends("older", json!({"type": "JOIN", "roomId": "third", "userId": "older"}), &["older"]).await;
+    stage.says("dan", join("second", "dan", &json!({"features": [], "invite": "forged"}))).await;
     // A client guesses until no PIN is checked any more.
     stage.connect("eve").await;
     let mark = stage.mark();

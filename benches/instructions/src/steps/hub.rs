@@ -8,6 +8,7 @@ use tandem::{
     clock::Clock,
     config::IceConfig,
     hub::{Hub, JoiningSocket, Membership, Outbox, Parts},
+    ledger::LocalTokens,
     protocol::{ClientMessage, Frame, Generation, MemberMessage, decode},
     room::Policy,
     telemetry::Metrics,
@@ -72,7 +73,8 @@ impl House {
             ice: ice()?,
             archive: None,
         };
-        let (memory, node) = (Memory::single(Retention::default(), MemoryLedger::None, 10), node()?);
+        let tokens = LocalTokens::in_memory()?;
+        let (memory, node) = (Memory::single(Retention::default(), MemoryLedger::None, 10, tokens), node()?);
         let hub = Hub::new(parts, |events| memory.connect(node, events, None));
         let mut house = Self { hub, seats: Vec::new() };
         for number in 0..members {

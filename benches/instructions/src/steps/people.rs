@@ -39,6 +39,7 @@ pub(super) fn join(number: u64) -> Result<Join> {
         asked: None,
         again: false,
         grant: None,
+        invited: false,
         shares: true,
     })
 }

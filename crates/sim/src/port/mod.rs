@@ -8,6 +8,7 @@ mod port;
 mod room_store;
 mod short_codes;
 mod signal_bus;
+mod token_store;
 mod up;
 
 pub use self::port::Port;

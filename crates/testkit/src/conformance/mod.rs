@@ -3,6 +3,7 @@
 pub mod membership;
 pub mod queue;
 pub mod rooms;
+pub mod tokens;
 
 /// One test for each case, and each back end.
 #[macro_export]
