@@ -80,7 +80,9 @@ async fn what_is_known_holds_while_redis_is_away_and_after_it_has_lost_everythin
         assert!(begun.elapsed() < SOON);
     }
     redis.kill();
-    sleep(Duration::from_secs(1)).await;
+    for number in 0..2 {
+        nodes.until_status(number, "/ready", 503).await;
+    }
     // The socket that was open when Redis went away stays.
     good.send(json!({"type": "PING"})).await;
     good.until("PONG").await;
