@@ -1,5 +1,9 @@
 //! Tokens on real sockets: who comes in, as whom, with which rights, and for how long.
 
+mod attacks;
+mod hidden;
+mod rights;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
