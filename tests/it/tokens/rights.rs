@@ -74,6 +74,12 @@ async fn a_member_by_token_gets_no_other_role() {
     let stolen = token("ana", &json!({"role": "host"}));
     ben.refused(json!({"type": "REFRESH_TOKEN", "token": stolen}), "forbidden").await;
     none_of(&mut ben, &mut ana, &moderation()).await;
+    // They lead in no room that they are the first in, either.
+    let mut first = Client::connect(&app).await;
+    let state = first.enter("empty", "eve", with(&token("eve", &json!({"role": "member"})))).await;
+    assert_eq!(state["hostUserId"], Value::Null);
+    first.refused(json!({"type": "LOCK_ROOM", "locked": true}), "forbidden").await;
+    first.refused(json!({"type": "PLAY_PAUSE", "control": "play"}), "forbidden").await;
 }
 
 #[tokio::test]
