@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Exceeded, accounts::Shared};
+use super::{Exceeded, accounts::Shared, live_caps::LiveCaps};
 use crate::{
     clock::Millis,
-    config::{Caps, Resource},
+    config::Resource,
     limit::{Bucket, least, share},
 };
 
@@ -70,7 +70,7 @@ impl Account {
         self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn caps(&self) -> &Caps {
+    fn caps(&self) -> &LiveCaps {
         &self.shared.caps
     }
 
@@ -81,7 +81,7 @@ impl Account {
 
     /// Whether shares are for this account.
     pub fn has_share(&self) -> bool {
-        self.shared.shares && !self.is_crowd.load(Ordering::Relaxed)
+        self.shared.shares.load(Ordering::Relaxed) && !self.is_crowd.load(Ordering::Relaxed)
     }
 
     /// Takes one more of what is held by number, if the account may have it.
@@ -101,8 +101,9 @@ impl Account {
             return Err(self.shared.exceeded(Exceeded::Cap(what)));
         }
         if self.has_share()
-            && let Some(most) = share(of_all.capacity, used, mine, accounts)
-            && mine > most.max(least(of_all.capacity))
+            && let capacity = of_all.capacity.load(Ordering::Relaxed)
+            && let Some(most) = share(capacity, used, mine, accounts)
+            && mine > most.max(least(capacity))
         {
             return Err(self.shared.exceeded(Exceeded::Share(what)));
         }

@@ -2,14 +2,14 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use dashmap::DashMap;
 
-use super::Account;
+use super::{Account, live_caps::LiveCaps};
 use crate::{
     clock::{Millis, millis},
     config::{Caps, Resource},
@@ -32,8 +32,8 @@ pub struct Accounts {
 /// What the accounts have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) shares: bool,
-    pub(super) caps: Caps,
+    pub(super) shares: AtomicBool,
+    pub(super) caps: LiveCaps,
     pub(super) held: [OfAll; Resource::HELD],
     metrics: Arc<Metrics>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Shared {
 /// One resource, over all accounts.
 #[derive(Debug)]
 pub(super) struct OfAll {
-    pub(super) capacity: u64,
+    pub(super) capacity: AtomicU64,
     pub(super) used: AtomicU64,
     /// The number of accounts that hold any of it.
     pub(super) accounts: AtomicUsize,
@@ -82,12 +82,26 @@ impl Accounts {
     /// No accounts yet, on a node with this capacity.
     pub fn new(capacity: Load, shares: bool, caps: Caps, metrics: Arc<Metrics>) -> Arc<Self> {
         let of_all = |capacity: usize| OfAll {
-            capacity: capacity as u64,
+            capacity: AtomicU64::new(capacity as u64),
             used: AtomicU64::new(0),
             accounts: AtomicUsize::new(0),
         };
         let held = [of_all(capacity.sockets), of_all(capacity.connections), of_all(capacity.rooms)];
+        let (shares, caps) = (AtomicBool::new(shares), LiveCaps::new(&caps));
         Arc::new(Self { shared: Arc::new(Shared { shares, caps, held, metrics }), accounts: DashMap::new() })
+    }
+
+    /// Takes other settings, for those who have accounts already, too.
+    pub fn set(&self, shares: bool, caps: &Caps) {
+        self.shared.shares.store(shares, Ordering::Relaxed);
+        self.shared.caps.set(caps);
+    }
+
+    /// Sets the number of sockets that the node may have.
+    pub fn set_sockets(&self, most: usize) {
+        if let Some(of_all) = self.shared.held.get(Resource::Sockets.place()) {
+            of_all.capacity.store(most as u64, Ordering::Relaxed);
+        }
     }
 
     /// Accounts without any limit.

@@ -6,6 +6,7 @@
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod account;
 mod accounts;
+mod live_caps;
 
 pub use account::{Account, Hold};
 pub use accounts::{Accounts, Exceeded, Load};

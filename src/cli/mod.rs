@@ -7,6 +7,7 @@ mod hangup;
 mod healthcheck;
 mod inspect;
 mod migrate;
+mod reread;
 mod revoke;
 mod serve;
 mod sleep;
@@ -109,8 +110,11 @@ fn run() -> anyhow::Result<ExitCode> {
     };
     let cli = Cli::from_arg_matches(&matches)?;
     match cli.command {
-        None => serve::run(cli.config, &environment),
-        Some(Command::Serve(serve)) => serve::run(serve.config, &environment),
+        None => serve::run(cli.config, environment, &matches),
+        Some(Command::Serve(serve)) => {
+            let own = matches.subcommand().map_or(&matches, |(_, own)| own);
+            serve::run(serve.config, environment, own)
+        }
         Some(Command::Worker(work)) => work.run(&environment),
         Some(Command::Migrate(migrate)) => migrate.run(&environment),
         Some(Command::Config(show)) => {

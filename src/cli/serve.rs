@@ -1,9 +1,9 @@
 use std::{process::ExitCode, thread::available_parallelism};
 
-use clap::Args;
+use clap::{ArgMatches, Args};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{environment::Environment, hangup};
+use super::{environment::Environment, hangup, reread::Reread};
 use crate::{
     config::{Config, ServerConfig},
     node::Node,
@@ -16,19 +16,21 @@ pub(super) struct Serve {
     pub(super) config: Config,
 }
 
-pub(super) fn run(config: Config, environment: &Environment) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: Config, environment: Environment, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     telemetry::init_log(&config.log, config.server.secret.as_deref())?;
     environment.log();
     config.ice.log();
+    let mut settings = Reread::new(matches, environment);
     let people = telemetry::is_for_people(&config.log);
     let runtime = runtime(&config.server)?;
     runtime.block_on(async {
-        hangup::ignore_hangups()?;
+        // From now on it is the node that is told.
+        hangup::ignore_hangups(None)?;
         let node = Node::start(config).await?;
         if people {
             println!("\n  Open http://localhost:{} in two browsers. Ctrl-C stops.\n", node.address().port());
         }
-        anyhow::Ok(node.run().await?)
+        anyhow::Ok(node.run(Box::new(move || settings.read())).await?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,7 @@ impl Work {
             WorkerSettings { host: self.host, redis: self.redis, postgres: self.postgres, worker: self.worker };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            hangup::ignore_hangups()?;
+            hangup::ignore_hangups(Some("a worker reads its settings when it starts"))?;
             anyhow::Ok(Worker::start(settings).await?.run().await?)
         })?;
         Ok(ExitCode::SUCCESS)

@@ -33,7 +33,7 @@ pub use log::{LogAddresses, LogConfig, LogFormat, LogLevel};
 pub use network::Network;
 pub use origin::OriginPattern;
 pub use postgres::{PostgresConfig, PostgresTls};
-pub use print::{example, table, variables};
+pub use print::{MASK, example, table, variables};
 pub use redis::{RedisConfig, RedisMode};
 pub use resource::Resource;
 pub use room::RoomConfig;

@@ -5,7 +5,7 @@ use clap::{Arg, ArgMatches, Args as _, Command, parser::ValueSource};
 use super::Config;
 
 /// The text that replaces the value of a secret.
-const MASK: &str = "********";
+pub const MASK: &str = "********";
 
 fn command() -> Command {
     Config::augment_args(Command::new("tandem"))

@@ -12,6 +12,7 @@ use crate::{
     account::{Account, Accounts, Exceeded, Hold},
     clock::{Clock, Millis},
     config::Resource,
+    socket::Limits,
 };
 
 /// What a request costs on average. Those for a socket are charged for the handshake, too.
@@ -48,6 +49,11 @@ impl ConnectionAccounts {
 }
 
 impl AppState {
+    /// What sockets may do, as far as it may change.
+    pub fn limits(&self) -> &Arc<Limits> {
+        self.gateway.limits()
+    }
+
     /// The accounts of those who open connections to this node.
     pub fn connection_accounts(&self) -> ConnectionAccounts {
         ConnectionAccounts {

@@ -38,7 +38,7 @@ use crate::{
 
 /// What all requests share.
 pub struct AppState {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) hub: Arc<Hub>,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) journal: Option<Journal>,

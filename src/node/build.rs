@@ -17,6 +17,7 @@ use super::{
     files::Files,
     lookup::Lookup,
     pressure::Pressure,
+    reload::{Reload, Reread},
     revocations::RevocationWatch,
     stores::Stores,
     timekeeper::Timekeeper,
@@ -160,13 +161,13 @@ impl Node {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains. A second signal ends the drain at once.
-    pub async fn run(self) -> Result<(), NodeError> {
+    /// Serves until SIGTERM or SIGINT, then drains. A second signal ends the drain at once. At SIGHUP the settings are read again.
+    pub async fn run(self, reread: Reread) -> Result<(), NodeError> {
         let mut stops = Stops::new()?;
         let redis = self.stores.redis.clone();
         let agent = redis.as_ref().map(|redis| self.agent(redis));
         let pressure = self.pressure();
-        let watch = self.revocation_watch();
+        let (watch, reload) = (self.revocation_watch(), self.reload(reread));
         let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
         let timekeeper = Timekeeper { clock, metrics, cluster: None };
         // No client is accepted, and `/ready` says no, before the rooms are restored.
@@ -201,6 +202,8 @@ impl Node {
         if let Some(verifier) = self.verifier {
             background.spawn(vital("the keys of tokens", async move { verifier.keep_fresh().await }.boxed()));
         }
+        let hangups = signal(SignalKind::hangup()).map_err(NodeError::Signals)?;
+        background.spawn(vital("the look at settings", reload.run(hangups).boxed()));
         background.spawn(vital("the look at revocations", watch.run().boxed()));
         let mut agents = JoinSet::new();
         if let (Some(redis), Some(agent)) = (&redis, agent) {
@@ -292,6 +295,18 @@ impl Node {
             registry: Arc::clone(&self.registry),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
+        }
+    }
+
+    fn reload(&self, reread: Reread) -> Reload {
+        Reload {
+            reread,
+            limits: Arc::clone(self.app.limits()),
+            admission: Arc::clone(&self.admission),
+            accounts: Arc::clone(&self.accounts),
+            metrics: Arc::clone(&self.metrics),
+            verifier: self.verifier.clone(),
+            started_with: self.config.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{
 #[derive(Debug)]
 pub struct Admission {
     open: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
     closed: AtomicBool,
     paused: AtomicBool,
     overloaded: AtomicBool,
@@ -22,11 +22,16 @@ impl Admission {
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             open: AtomicUsize::new(0),
-            most,
+            most: AtomicUsize::new(most),
             closed: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             overloaded: AtomicBool::new(false),
         })
+    }
+
+    /// Sets the number of places. Sockets that are open stay.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Refuses new sockets for good, because the node stops.
@@ -66,7 +71,8 @@ impl Admission {
 
     pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
         let accepts = !self.is_closed() && !self.is_paused() && !self.is_overloaded();
-        let free = |open| (open < self.most && accepts).then_some(open + 1);
+        let most = self.most.load(Ordering::Relaxed);
+        let free = |open| (open < most && accepts).then_some(open + 1);
         let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, free);
         taken.ok().map(|_| Place(Arc::clone(self)))
     }

@@ -54,7 +54,7 @@ impl Admitted {
     pub fn serve<T: Transport>(self, transport: T) -> impl Future<Output = ()> + Send + use<T> {
         let Self { gateway, address, conn, subject, place, opening } = self;
         let account = place.1.as_ref().map(|hold| Arc::clone(hold.account()));
-        let open = gateway.registry.open(conn, Outbox::new(gateway.outbox_bytes), place);
+        let open = gateway.registry.open(conn, Outbox::new(gateway.limits.outbox_bytes()), place);
         let origin = address.map_or_else(|| gateway.keys.stranger(conn).into(), |address| gateway.keys.origin(address));
         let session =
             ClientSession::new(gateway, Arc::clone(&open.outbox), (origin, account), Arc::clone(&subject), opening);

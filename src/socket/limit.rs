@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{budget::Allowance, client_session::ClientSession, features::Features};
+use super::{client_session::ClientSession, features::Features};
 use crate::{
     clock::Millis,
     config::Resource,
@@ -104,7 +104,7 @@ impl ClientSession {
     }
 
     pub(super) fn charge(&mut self, amount: u32, now: Millis) -> Result<(), Millis> {
-        let allowance = Allowance { rate: self.gateway.rate, burst: self.gateway.burst };
+        let allowance = self.gateway.limits.allowance();
         let free = self.budget.held_until().is_none();
         let charged = self.budget.charge(amount, allowance, now, Instant::now());
         if free && self.budget.held_until().is_some() {

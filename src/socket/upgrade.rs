@@ -1,7 +1,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, request::Parts},
     response::Response,
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Admission, Admitted, Handshake, Invitations, Registry, Tokens, Unfit,
+    Admission, Admitted, Handshake, Invitations, Limits, Registry, Tokens, Unfit,
     heartbeat::Ticks,
     opening::{Opening, Wish},
     refusal::Refusal,
@@ -19,8 +19,7 @@ use crate::{
     account::Accounts,
     auth::Keys,
     clock::Clock,
-    config::{Config, OriginPattern},
-    headers::list,
+    config::Config,
     hub::Hub,
     id::ConnId,
     limit::Throttle,
@@ -54,15 +53,12 @@ pub struct Gateway {
     pub(super) tokens: Option<Tokens>,
     pub(super) invitations: Invitations,
     tasks: TaskTracker,
-    pub(super) rate: u32,
-    pub(super) burst: u32,
+    pub(super) limits: Arc<Limits>,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
     /// When the timers of idle sockets fire.
     pub(super) ticks: Ticks,
     pub(super) join_timeout: Duration,
-    pub(super) outbox_bytes: usize,
-    origins: Vec<OriginPattern>,
     /// The turns of those whose connections are gone.
     pub(super) departures: Semaphore,
     /// The turns of those who are refused by a close.
@@ -105,19 +101,21 @@ impl Gateway {
             tokens,
             invitations,
             tasks,
-            rate: config.socket.messages_per_second,
-            burst: config.socket.message_burst,
+            limits: Arc::new(Limits::new(config)),
             ping_interval: config.socket.ping_interval,
             ping_timeout: config.socket.ping_timeout,
             ticks: Ticks::new(Instant::now()),
             join_timeout: config.socket.join_timeout,
-            outbox_bytes: config.socket.outbox_bytes,
-            origins: config.server.allowed_origins.clone(),
             departures: Semaphore::new(DEPARTURES),
             last_words: Arc::new(Semaphore::new(LAST_WORDS)),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),
             strangers: Throttle::new(1, 1),
         }
+    }
+
+    /// What may change while the node runs.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// Bytes that wait in the outboxes of all sockets, and in the fullest one.
@@ -134,22 +132,12 @@ impl Gateway {
         }
     }
 
-    fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        if self.origins.contains(&OriginPattern::Any) {
-            return true;
-        }
-        // A redirect makes a list of it (RFC 6454, 7.1): all of them have to be welcome.
-        let mut origins = list(headers, header::ORIGIN).flat_map(|line| line.split(u8::is_ascii_whitespace)).peekable();
-        let is_welcome = |origin: &[u8]| self.origins.iter().any(|pattern| pattern.allows(origin));
-        origins.peek().is_some() && origins.filter(|origin| !origin.is_empty()).all(is_welcome)
-    }
-
     /// How bytes become messages.
     fn transport(&self) -> WebSocketConfig {
         WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(self.outbox_bytes + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
+            .max_write_buffer_size(self.limits.outbox_bytes() + WRITE_BUFFER + MAX_TRANSPORT_BYTES)
             .max_message_size(Some(MAX_TRANSPORT_BYTES))
             .max_frame_size(Some(MAX_TRANSPORT_BYTES))
     }
@@ -199,7 +187,7 @@ async fn admit(
     client: (ConnId, Arc<Subject>),
     wish: Wish,
 ) -> Result<Admitted, Refusal> {
-    if !gateway.allows_origin(headers) {
+    if !gateway.limits.allow_origin(headers) {
         gateway.refuse(Refused::Origin, address);
         return Err(Refused::Origin.into());
     }

@@ -30,7 +30,9 @@ pub use labels::{
     Against, Cause, Dropped, Gap, InvitationRefused, PeerDisconnect, ProxyHeaderFault, Refused, Resumed, SeatCheck,
     TlsHandshake, TlsReload, TokenRefused,
 };
-pub use log::{LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people};
+pub use log::{
+    LogError, Subject, dropped_lines, flush as flush_log, init as init_log, is_for_people, set_level as set_log_level,
+};
 pub use metrics::Metrics;
 pub use panics::{contained, contained_call, log_panics, panics};
 pub use pool::{PoolGauges, PoolUse};

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Algorithm, Key, KeySet, SigningKey};
 
 /// The maximum number of keys.
@@ -109,6 +111,20 @@ impl KeySpecs {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// A hash of the keys, with what files contain now.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for spec in &self.0 {
+            let (kid, text) =
+                (spec.kid.as_deref().unwrap_or_default(), spec.text().map_or_else(|_| String::new(), |it| it.0));
+            for part in [kid, spec.algorithm.name(), &text] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        hash.finalize().into()
     }
 
     /// The keys, with what files contain now.

@@ -33,6 +33,8 @@ pub struct VerifierSettings {
 #[derive(Debug)]
 pub struct Rules {
     pub(super) keys: KeySet,
+    /// A hash of the keys.
+    pub(super) fingerprint: [u8; 32],
     issuers: Vec<String>,
     audiences: Vec<String>,
     leeway: Millis,
@@ -44,6 +46,7 @@ impl Rules {
     pub(super) fn new(settings: &VerifierSettings) -> Result<Self, super::BadKey> {
         Ok(Self {
             keys: settings.keys.load()?,
+            fingerprint: settings.keys.fingerprint(),
             issuers: settings.issuers.clone(),
             audiences: settings.audiences.clone(),
             leeway: millis(settings.leeway),

@@ -51,14 +51,17 @@ impl Verifier {
         })
     }
 
-    /// Takes other keys, issuers, audiences and times; what was revoked stays so. The address of the JWKS stays what it was.
-    pub fn reload(&self, settings: &VerifierSettings) -> Result<(), SettingsError> {
+    /// Takes other keys, issuers, audiences and times; what was revoked stays so. The address of the JWKS stays what it was. Returns whether the
+    /// keys are other ones.
+    pub fn reload(&self, settings: &VerifierSettings) -> Result<bool, SettingsError> {
         if settings.keys.is_empty() && self.jwks.is_none() {
             return Err(SettingsError::NoKey);
         }
         let rules = Arc::new(Rules::new(settings)?);
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
-        Ok(())
+        let mut known = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let is_new = known.fingerprint != rules.fingerprint;
+        *known = rules;
+        Ok(is_new)
     }
 
     /// Fetches keys for as long as the process lives; without AUTH_JWKS_URL it returns at once.

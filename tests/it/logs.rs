@@ -169,10 +169,7 @@ async fn a_hangup_ends_nothing() {
     let mut app = TestApp::start().await;
     let mut ada = Client::join(&app, "lounge", "ada").await;
     app.sighup().await;
-    app.log_line(
-        json!({"msg": "SIGHUP: a certificate is read again, settings only when the process starts", "level": 30}),
-    )
-    .await;
+    app.log_line(json!({"msg": "SIGHUP: no setting has changed", "level": 30})).await;
     ada.ping().await;
     assert!(app.is_running());
 }

@@ -29,6 +29,7 @@ mod logs;
 mod metrics;
 mod metrics_table;
 mod privacy;
+mod reload;
 mod revocation;
 mod rooms;
 mod schema;

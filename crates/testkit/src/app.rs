@@ -121,6 +121,11 @@ impl TestApp {
         self.dir.path().join("tandem.db")
     }
 
+    /// Writes the `.env` that the process reads.
+    pub fn write_dot_env(&self, text: &str) {
+        std::fs::write(self.dir.path().join(".env"), text).unwrap();
+    }
+
     pub async fn sighup(&self) {
         self.signal("HUP").await;
     }

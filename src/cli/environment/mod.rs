@@ -94,6 +94,32 @@ impl Environment {
         Ok(())
     }
 
+    /// The variables that the file has now. It notes their lines, for messages.
+    pub(super) fn reread(&mut self) -> Result<BTreeMap<String, String>, String> {
+        let bytes = match std::fs::read(DOT_ENV) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(format!("{DOT_ENV} cannot be read: {error}")),
+        };
+        let entries = dotenv::parse(&bytes).map_err(|fault| format!("{DOT_ENV}: {fault}"))?;
+        let mut values = BTreeMap::new();
+        for dotenv::Entry { name, value, line } in entries {
+            if self.of_process(&name).is_none() {
+                self.from_file.insert(name.clone(), line);
+            }
+            values.insert(name, value);
+        }
+        Ok(values)
+    }
+
+    /// The value that the environment of the process had at its start, before the file was added to it.
+    pub(super) fn of_process(&self, name: &str) -> Option<String> {
+        if self.from_file.contains_key(name) || self.foreign.contains(name) {
+            return None;
+        }
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
     /// Reports unknown variables, because a misspelled one would be ignored silently.
     fn find_unknown(&mut self, settings: &[String]) -> Result<(), String> {
         let settings: Vec<_> = settings.iter().map(String::as_str).collect();

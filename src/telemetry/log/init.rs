@@ -5,9 +5,10 @@ use std::{
 };
 
 use tracing_bunyan_formatter::{BunyanFormattingLayer, JsonStorageLayer};
-use tracing_subscriber::{layer::SubscriberExt as _, registry::Registry, util::SubscriberInitExt as _};
+use tracing_subscriber::{layer::SubscriberExt as _, registry::Registry, reload, util::SubscriberInitExt as _};
 
 use super::{
+    level,
     line::{Lines, Look, notice},
     mask::Mask,
     pipe::Pipe,
@@ -39,11 +40,12 @@ pub fn init(config: &LogConfig, secret: Option<&str>) -> Result<(), LogError> {
     let mask = config.log_mask_ids.then(|| Mask::new(secret));
     let lines = Lines { look, addresses: config.log_addresses, mask, pipe: pipe.clone() };
     // The level applies to all layers at once, so events below it are not even dispatched.
-    let level = config.log_level.filter();
+    let (level, handle) = reload::Layer::new(config.log_level.filter());
     let layer = BunyanFormattingLayer::new("tandem".to_owned(), lines);
     Registry::default().with(level).with(JsonStorageLayer).with(layer).try_init()?;
     // A second one cannot be reached: `try_init` refuses it.
     let _ = PIPE.set(pipe);
+    level::keep(handle);
     log_panics();
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 mod addresses;
 mod init;
+mod level;
 mod line;
 mod mask;
 mod pipe;
 mod subject;
 
 pub use init::{LogError, flush, init, is_for_people};
+pub use level::set_level;
 pub use pipe::dropped_lines;
 pub use subject::Subject;
