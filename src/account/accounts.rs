@@ -13,6 +13,7 @@ use super::{Account, live_caps::LiveCaps};
 use crate::{
     clock::{Millis, millis},
     config::{Caps, Resource},
+    id::UserId,
     limit::{Client, share},
     telemetry::Metrics,
 };
@@ -22,16 +23,33 @@ const KEPT: Duration = Duration::from_mins(2);
 /// Beyond this number, accounts that hold nothing are not kept.
 const MOST_KEPT: usize = 100_000;
 
-/// The accounts of all clients of this node.
+/// The accounts of all clients of this node: of addresses, or of users whom tokens name. The two are kept apart, so that what a socket
+/// uses is counted once in each.
 #[derive(Debug)]
 pub struct Accounts {
     shared: Arc<Shared>,
-    accounts: DashMap<Client, Arc<Account>>,
+    accounts: DashMap<Holder, Arc<Account>>,
+}
+
+/// Whose accounts there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Of client addresses.
+    Addresses,
+    /// Of users.
+    Users,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    Client(Client),
+    User(UserId),
 }
 
 /// What the accounts have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
+    of: Of,
     pub(super) shares: AtomicBool,
     pub(super) caps: LiveCaps,
     pub(super) held: [OfAll; Resource::HELD],
@@ -60,19 +78,21 @@ pub struct Load {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
     /// Its share of what is scarce.
-    #[error("this address has its share of {name}", name = .0.name())]
+    #[error("{name}: this client has its share", name = .0.name())]
     Share(Resource),
     /// A cap that was set.
-    #[error("this address has reached its cap of {name}", name = .0.name())]
+    #[error("{name}: this client has reached its cap", name = .0.name())]
     Cap(Resource),
 }
 
 impl Shared {
     /// Counts that a client reached a limit.
     pub(super) fn exceeded(&self, what: Exceeded) -> Exceeded {
-        match what {
-            Exceeded::Share(resource) => self.metrics.shares_exceeded.inc(resource),
-            Exceeded::Cap(resource) => self.metrics.caps_exceeded.inc(resource),
+        match (self.of, what) {
+            (Of::Addresses, Exceeded::Share(resource)) => self.metrics.shares_exceeded.inc(resource),
+            (Of::Addresses, Exceeded::Cap(resource)) => self.metrics.caps_exceeded.inc(resource),
+            (Of::Users, Exceeded::Share(resource)) => self.metrics.user_shares_exceeded.inc(resource),
+            (Of::Users, Exceeded::Cap(resource)) => self.metrics.user_caps_exceeded.inc(resource),
         }
         what
     }
@@ -80,7 +100,7 @@ impl Shared {
 
 impl Accounts {
     /// No accounts yet, on a node with this capacity.
-    pub fn new(capacity: Load, shares: bool, caps: Caps, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(of: Of, capacity: Load, shares: bool, caps: Caps, metrics: Arc<Metrics>) -> Arc<Self> {
         let of_all = |capacity: usize| OfAll {
             capacity: AtomicU64::new(capacity as u64),
             used: AtomicU64::new(0),
@@ -88,7 +108,7 @@ impl Accounts {
         };
         let held = [of_all(capacity.sockets), of_all(capacity.connections), of_all(capacity.rooms)];
         let (shares, caps) = (AtomicBool::new(shares), LiveCaps::new(&caps));
-        Arc::new(Self { shared: Arc::new(Shared { shares, caps, held, metrics }), accounts: DashMap::new() })
+        Arc::new(Self { shared: Arc::new(Shared { of, shares, caps, held, metrics }), accounts: DashMap::new() })
     }
 
     /// Takes other settings, for those who have accounts already, too.
@@ -107,13 +127,21 @@ impl Accounts {
     /// Accounts without any limit.
     pub fn unlimited(metrics: Arc<Metrics>) -> Arc<Self> {
         let capacity = Load { sockets: usize::MAX, connections: usize::MAX, rooms: usize::MAX };
-        Self::new(capacity, false, Caps::default(), metrics)
+        Self::new(Of::Addresses, capacity, false, Caps::default(), metrics)
     }
 
     /// The account of an address.
     pub fn of(&self, address: IpAddr, now: Millis) -> Arc<Account> {
-        let account =
-            self.accounts.entry(address.into()).or_insert_with(|| Arc::new(Account::new(Arc::clone(&self.shared))));
+        self.get(Holder::Client(address.into()), now)
+    }
+
+    /// The account of a user.
+    pub fn of_user(&self, user: &UserId, now: Millis) -> Arc<Account> {
+        self.get(Holder::User(user.clone()), now)
+    }
+
+    fn get(&self, holder: Holder, now: Millis) -> Arc<Account> {
+        let account = self.accounts.entry(holder).or_insert_with(|| Arc::new(Account::new(Arc::clone(&self.shared))));
         account.last_used.store(now, Ordering::Relaxed);
         Arc::clone(&account)
     }
@@ -171,7 +199,7 @@ mod tests {
     fn accounts(shares: bool, caps: &[&str]) -> Arc<Accounts> {
         let capacity = Load { sockets: 1_000, connections: 1_000, rooms: 1_000 };
         let caps = caps.iter().map(|text| Caps::parse(text).unwrap()).collect();
-        Accounts::new(capacity, shares, caps, Arc::new(Metrics::new("a")))
+        Accounts::new(Of::Addresses, capacity, shares, caps, Arc::new(Metrics::new("a")))
     }
 
     fn of(accounts: &Accounts, last: u8) -> Arc<Account> {
@@ -206,7 +234,7 @@ mod tests {
     #[test]
     fn what_there_is_little_of_is_not_divided() {
         let capacity = Load { sockets: 2, connections: 63, rooms: 64 };
-        let few = Accounts::new(capacity, true, Caps::default(), Arc::new(Metrics::new("a")));
+        let few = Accounts::new(Of::Addresses, capacity, true, Caps::default(), Arc::new(Metrics::new("a")));
         let account = of(&few, 1);
         // What refuses is the capacity itself, and says so.
         assert_eq!(take(&account, Resource::Sockets, 5).1, None);

@@ -45,12 +45,15 @@ pub struct ServerConfig {
     /// How long a connection is kept open for another request after an answer, in seconds; set more than the load balancer in front does
     #[arg(long = "keep-alive-seconds", env = "KEEP_ALIVE_SECONDS", default_value = "75", value_parser = parse::some_seconds)]
     pub keep_alive: Duration,
-    /// Whether a client address (an IPv6 /64) is held to a share: once more than half of the node's sockets, connections, rooms or CPU time is in use, one address gets at most half of what the others leave. Turn it off where a balancer in front hides the addresses of its clients
+    /// Whether a client address (an IPv6 /64), and a user whom a token names, is held to a share: once more than half of the node's sockets, connections, rooms or CPU time is in use, one address gets at most half of what the others leave. Turn it off where a balancer in front hides the addresses of its clients
     #[arg(long = "address-shares", env = "ADDRESS_SHARES", default_value_t = true, action = clap::ArgAction::Set)]
     pub address_shares: bool,
     /// The most that one client address may have on a node, comma-separated, such as sockets=200,connects=20. By number: sockets, connections, rooms; each second, and three times that at once: connects, requests, messages, bytes, ledger (bytes of events), codes, cpu (microseconds)
     #[arg(long = "address-caps", env = "ADDRESS_CAPS", value_delimiter = ',', value_parser = parse::cap)]
     pub address_caps: Vec<(Resource, u32)>,
+    /// The most that one user may have on a node, whatever the number of addresses, where a token says who that is; as in --address-caps, of sockets, rooms, messages, bytes, ledger and cpu
+    #[arg(long = "user-caps", env = "USER_CAPS", value_delimiter = ',', value_parser = parse::cap)]
+    pub user_caps: Vec<(Resource, u32)>,
     /// Base URL of links to this service, such as <https://watch.example.org>; taken from the request if not given
     #[arg(long = "public-url", env = "PUBLIC_URL")]
     pub public_url: Option<url::Url>,

@@ -44,7 +44,7 @@ impl LocalTokens {
 
     /// For a state that is not kept.
     pub fn in_memory() -> rusqlite::Result<Self> {
-        Ok(Self { db: sqlite::open(Path::new(":memory:"))? })
+        Ok(Self { db: sqlite::open_in_memory()? })
     }
 
     /// Adds revocations, and forgets those that are over.

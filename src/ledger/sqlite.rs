@@ -31,7 +31,15 @@ const BUSY: Duration = Duration::from_millis(200);
 /// Opens the ledger for writing, and brings its schema up to date. `PRAGMA user_version` is the number of the last migration.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     make_private(path);
-    let mut db = Connection::open(path)?;
+    prepare(Connection::open(path)?)
+}
+
+/// A ledger that is not kept.
+pub(super) fn open_in_memory() -> rusqlite::Result<Connection> {
+    prepare(Connection::open_in_memory()?)
+}
+
+fn prepare(mut db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     // With WAL this survives a crash of the process, and of the machine except for the last transactions.

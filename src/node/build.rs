@@ -23,7 +23,7 @@ use super::{
     timekeeper::Timekeeper,
 };
 use crate::{
-    account::{Accounts, Load},
+    account::{Accounts, Load, Of},
     backend::{Cluster, LogPosition, Membership as _, RedisNode},
     clock::{Clock, millis},
     config::{Config, IceConfig},
@@ -59,6 +59,7 @@ pub struct Node {
     metrics: Arc<Metrics>,
     admission: Arc<Admission>,
     accounts: Arc<Accounts>,
+    users: Arc<Accounts>,
     registry: Arc<Registry>,
     sockets: TaskTracker,
     stores: Stores,
@@ -106,7 +107,10 @@ impl Node {
         let registry = Registry::new(Arc::clone(&metrics));
         let capacity = Load { sockets: files.sockets, connections: files.http, rooms: config.room.max_rooms };
         let caps = config.server.address_caps.iter().copied().collect();
-        let accounts = Accounts::new(capacity, config.server.address_shares, caps, Arc::clone(&metrics));
+        let shares = config.server.address_shares;
+        let accounts = Accounts::new(Of::Addresses, capacity, shares, caps, Arc::clone(&metrics));
+        let caps = config.server.user_caps.iter().copied().collect();
+        let users = Accounts::new(Of::Users, capacity, shares, caps, Arc::clone(&metrics));
         let sockets = TaskTracker::new();
         let gateway = GatewayParts {
             hub: Arc::clone(&hub),
@@ -116,7 +120,7 @@ impl Node {
             admission: Arc::clone(&admission),
             registry: Arc::clone(&registry),
             accounts: Arc::clone(&accounts),
-            tokens: verifier.clone().and_then(|it| Tokens::new(&config.token, it)),
+            tokens: verifier.clone().and_then(|it| Tokens::new(&config.token, it, Arc::clone(&users))),
             invitations: Invitations::new(&stores.keys, &config.token, Arc::clone(&revoked))
                 .map_err(NodeError::Invitations)?,
             tasks: sockets.clone(),
@@ -146,6 +150,7 @@ impl Node {
             metrics,
             admission,
             accounts,
+            users,
             registry,
             sockets,
             stores,
@@ -291,6 +296,7 @@ impl Node {
     fn pressure(&self) -> Pressure {
         Pressure {
             accounts: Arc::clone(&self.accounts),
+            users: Arc::clone(&self.users),
             admission: Arc::clone(&self.admission),
             registry: Arc::clone(&self.registry),
             metrics: Arc::clone(&self.metrics),
@@ -304,6 +310,7 @@ impl Node {
             limits: Arc::clone(self.app.limits()),
             admission: Arc::clone(&self.admission),
             accounts: Arc::clone(&self.accounts),
+            users: Arc::clone(&self.users),
             metrics: Arc::clone(&self.metrics),
             verifier: self.verifier.clone(),
             started_with: self.config.clone(),

@@ -30,6 +30,7 @@ const FREE: f64 = 0.88;
 #[derive(Debug)]
 pub(super) struct Pressure {
     pub(super) accounts: Arc<Accounts>,
+    pub(super) users: Arc<Accounts>,
     pub(super) admission: Arc<Admission>,
     pub(super) registry: Arc<Registry>,
     pub(super) metrics: Arc<Metrics>,
@@ -51,6 +52,7 @@ impl Pressure {
             (busy, seen, next) = (busy + used, now, now + LOOK);
             let capacity = over.saturating_mul(threads());
             self.accounts.divide_cpu(capacity, used, over);
+            self.users.divide_cpu(capacity, used, over);
             self.metrics.cpu_used.set(used.as_secs_f64() / capacity.as_secs_f64().max(f64::EPSILON));
             self.metrics.runtime_lag.set(lag.as_secs_f64());
             let full = limit.map_or(0.0, |limit| part(memory().resident, limit));
@@ -75,6 +77,7 @@ impl Pressure {
             looks += 1;
             if looks.is_multiple_of(SWEEP) {
                 self.accounts.sweep(self.clock.now());
+                self.users.sweep(self.clock.now());
                 self.metrics.clients.set(i64::try_from(self.accounts.len()).unwrap_or(i64::MAX));
             }
         }

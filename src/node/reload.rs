@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The settings that take effect while the node runs. All others are read when it starts.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 12] = [
     "LOG_LEVEL",
     "ALLOWED_ORIGINS",
     "MAX_CONNECTIONS",
@@ -21,6 +21,7 @@ const LIVE: [&str; 11] = [
     "OUTBOX_BYTES",
     "ADDRESS_SHARES",
     "ADDRESS_CAPS",
+    "USER_CAPS",
     "AUTH_KEYS",
     "AUTH_ISSUER",
     "AUTH_AUDIENCE",
@@ -53,6 +54,7 @@ pub(super) struct Reload {
     pub(super) limits: Arc<Limits>,
     pub(super) admission: Arc<Admission>,
     pub(super) accounts: Arc<Accounts>,
+    pub(super) users: Arc<Accounts>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) verifier: Option<Arc<Verifier>>,
     /// How long tokens may be valid: revocations that are in force were made for that.
@@ -93,9 +95,12 @@ impl Reload {
             let most = Files::raise_limit(config.server.max_connections).sockets;
             self.admission.set_most(most);
             self.accounts.set_sockets(most);
+            self.users.set_sockets(most);
             self.metrics.connections_max.set(i64::try_from(most).unwrap_or(i64::MAX));
         }
-        self.accounts.set(config.server.address_shares, &config.server.address_caps.iter().copied().collect());
+        let server = &config.server;
+        self.accounts.set(server.address_shares, &server.address_caps.iter().copied().collect());
+        self.users.set(server.address_shares, &server.user_caps.iter().copied().collect());
         set_log_level(config.log.log_level);
         if new_keys && !has_changed("AUTH_KEYS") {
             tracing::info!("SIGHUP: the files of AUTH_KEYS have changed; their keys are in force");

@@ -274,10 +274,10 @@ impl<T: Transport> Connection<'_, T> {
             let pong = session.turn_away(&text, wait, received);
             return self.pong(pong);
         }
-        let account = session.account.clone();
+        let accounts = [session.account.clone(), session.held.as_ref().map(|held| Arc::clone(held.account()))];
         let mut work = Box::pin(async move { session.handle_text(&text, received, came).await });
         let done_at_once = (&mut work).now_or_never();
-        if let Some(account) = account {
+        for account in accounts.into_iter().flatten() {
             account.spend_cpu(came.elapsed(), || self.gateway.clock.now());
         }
         match done_at_once {

@@ -250,7 +250,8 @@ impl ClientSession {
             conn: self.subject.conn(),
             outbox: Arc::clone(&self.outbox),
             generation: features.generation,
-            account: self.account.clone(),
+            // The rooms of a user whom a token names are the user's, wherever they come from.
+            account: self.held.as_ref().map(|held| Arc::clone(held.account())).or_else(|| self.account.clone()),
             features: features.names(),
             token: token.map(|token| token.text),
             missed,

@@ -1,11 +1,12 @@
 //! Charges the frames of a client, and answers those beyond its budget.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{client_session::ClientSession, features::Features};
 use crate::{
+    account::Account,
     clock::Millis,
     config::Resource,
     hub::Membership,
@@ -36,13 +37,18 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 const COMPLAINT: Millis = 1_000;
 
 impl ClientSession {
+    /// The accounts that are charged: of the client's address and, where a token says who it is, of its user.
+    fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.account.iter().chain(self.held.iter().map(|held| held.account()))
+    }
+
     /// Charges a frame that took `read` bytes with the headers of its parts, to the socket and to the account of its client. If it is beyond
     /// a budget: when to retry, in ms.
     pub(super) fn admit(&mut self, text: &str, read: u32, now: Millis) -> Result<(), Millis> {
         let bytes = text.len().max(read as usize);
         let cost = 1 + bytes / BYTES_PER_MESSAGE + marks(text) / MARKS_PER_MESSAGE;
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
-        if let Some(account) = &self.account {
+        for account in self.accounts() {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             account.spend(Resource::Messages, cost, now).map_err(|(_, wait)| wait)?;
             account.spend(Resource::Bytes, bytes, now).map_err(|(_, wait)| wait)?;
@@ -75,7 +81,7 @@ impl ClientSession {
     /// Charges what an action leaves in the room and in the ledger.
     fn charge_kept(&mut self, action: &Action, now: Millis) -> Result<(), Millis> {
         let Some(text) = kept(action) else { return Ok(()) };
-        if let Some(account) = &self.account {
+        for account in self.accounts() {
             let bytes = u32::try_from(EVENT_BYTES + text).unwrap_or(u32::MAX);
             account.spend(Resource::Ledger, bytes, now).map_err(|(_, wait)| wait)?;
         }
@@ -85,16 +91,16 @@ impl ClientSession {
 
     /// Charges the CPU time that a relayed frame costs for its receivers.
     pub(super) fn charge_fan_out(&self) {
-        if let (Some(account), Some(seat)) = (&self.account, &self.seat) {
-            let receivers = u32::try_from(seat.members()).unwrap_or(u32::MAX);
+        let Some(seat) = &self.seat else { return };
+        let receivers = u32::try_from(seat.members()).unwrap_or(u32::MAX);
+        for account in self.accounts() {
             account.spend_cpu(DELIVERY.saturating_mul(receivers), || self.gateway.clock.now());
         }
     }
 
     /// Stops reading for a while if the client has used up its CPU time.
     pub(super) fn rest_if_in_debt(&mut self, now: Instant) {
-        let Some(account) = &self.account else { return };
-        let wait = account.cpu_debt(|| self.gateway.clock.now());
+        let wait = self.accounts().map(|account| account.cpu_debt(|| self.gateway.clock.now())).max().unwrap_or(0);
         if wait > 0 && self.budget.held_until().is_none() {
             // All sockets of the client wait for the same debt. If they were read again at the same moment, others would wait for all of them.
             let rest = Duration::from_millis(wait).mul_f64(1.0 + rand::random::<f64>());

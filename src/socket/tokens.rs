@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::{client_session::ClientSession, features::Features, opening::Wish};
 use crate::{
+    account::{Account, Accounts, Exceeded, Hold},
     clock::Millis,
-    config::{AuthMode, TokenConfig},
+    config::{AuthMode, Resource, TokenConfig},
     id::{RoomId, UserId},
     protocol::{Close, Code, Confidential, ServerFrame, encode},
     room::{Grant, Right, Rights},
@@ -27,12 +28,16 @@ pub struct Tokens {
     in_url: bool,
     /// What guests are granted, if that is less than everything.
     guests: Option<Box<Grant>>,
+    /// The accounts of users.
+    users: Arc<Accounts>,
 }
 
 /// The token that a client is held to.
 #[derive(Debug)]
 pub(super) struct Held {
     identity: Identity,
+    /// The place of the socket in the account of the user.
+    place: Hold,
     /// When the client is to be told that it expires, unless it has been.
     tells: Option<Instant>,
     /// When it expires.
@@ -57,6 +62,9 @@ pub enum NotAdmitted {
     /// It is somebody else's.
     #[error("userId is not that of the token")]
     OtherUser,
+    /// Its user has as many sockets as one may have.
+    #[error(transparent)]
+    Exceeded(Exceeded),
     /// It does not allow to come in.
     #[error("rights: the token does not allow to join")]
     NoRight,
@@ -71,6 +79,7 @@ impl NotAdmitted {
             Self::InUrl => TokenRefused::InUrl,
             Self::OtherUser => TokenRefused::OtherUser,
             Self::NoRight => TokenRefused::NoRight,
+            Self::Exceeded(_) => TokenRefused::Exceeded,
         }
     }
 
@@ -78,6 +87,7 @@ impl NotAdmitted {
     pub(super) fn code(self) -> Code {
         match self {
             Self::Token(error) if error.is_temporary() => Code::Unavailable,
+            Self::Exceeded(_) => Code::RateLimited,
             Self::Token(TokenError::Room) | Self::OtherUser | Self::NoRight => Code::Forbidden,
             Self::NoToken | Self::Token(_) | Self::Disagree | Self::InUrl => Code::Unauthorized,
         }
@@ -96,7 +106,7 @@ impl NotAdmitted {
 
 impl Tokens {
     /// `None` where nobody looks at tokens.
-    pub fn new(config: &TokenConfig, verifier: Arc<Verifier>) -> Option<Self> {
+    pub fn new(config: &TokenConfig, verifier: Arc<Verifier>, users: Arc<Accounts>) -> Option<Self> {
         let (mode, guests) = (config.auth_mode, config.guests());
         if mode == AuthMode::Open {
             return None;
@@ -107,19 +117,29 @@ impl Tokens {
             needed: mode == AuthMode::Token,
             in_url: config.auth_url_token,
             guests: (guests != Rights::ALL).then(grant),
+            users,
         })
     }
 
     /// Who opens a socket. Nobody, if no token is shown yet: a JOIN may have it.
-    pub(super) async fn admit(&self, wish: &Wish, now: Millis) -> Result<Option<Identity>, NotAdmitted> {
+    pub(super) async fn admit(&self, wish: &Wish, now: Millis) -> Result<Option<Held>, NotAdmitted> {
         if wish.token_in_url && !self.in_url {
             return Err(NotAdmitted::InUrl);
         }
         match wish.token()? {
-            Some(token) => Ok(Some(self.verify(token, now).await?)),
+            Some(token) => {
+                let identity = self.verify(token, now).await?;
+                let place = self.place(&identity, now)?;
+                Ok(Some(Held::new(identity, place, now)))
+            }
             None if self.needed && wish.joins() => Err(NotAdmitted::NoToken),
             None => Ok(None),
         }
+    }
+
+    /// A place for a socket of a user.
+    fn place(&self, identity: &Identity, now: Millis) -> Result<Hold, NotAdmitted> {
+        self.users.of_user(&identity.user, now).hold(Resource::Sockets).map_err(NotAdmitted::Exceeded)
     }
 
     /// Who holds a token.
@@ -140,10 +160,20 @@ impl Tokens {
 }
 
 impl Held {
-    pub(super) fn new(identity: Identity, now: Millis) -> Self {
+    fn new(identity: Identity, place: Hold, now: Millis) -> Self {
         let left = Duration::from_millis(identity.expires_at.saturating_sub(now));
         let ends = Instant::now() + left;
-        Self { identity, tells: ends.checked_sub(WARNING.min(left / 4)), ends }
+        Self { identity, place, tells: ends.checked_sub(WARNING.min(left / 4)), ends }
+    }
+
+    /// Who it is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The account of the user.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        self.place.account()
     }
 
     /// When something is to be done because of the time.
@@ -181,7 +211,11 @@ impl ClientSession {
                 return Err(NotAdmitted::Disagree);
             }
             tokens.check(&identity, room, user, now)?;
-            self.held = Some(Box::new(Held::new(identity, now)));
+            let place = match self.held.take() {
+                Some(held) => held.place,
+                None => tokens.place(&identity, now)?,
+            };
+            self.held = Some(Box::new(Held::new(identity, place, now)));
         }
         let Some(held) = &self.held else {
             return self.guest();
@@ -216,12 +250,12 @@ impl ClientSession {
         let identity = tokens.verify(token, now).await?;
         tokens.check(&identity, room, user, now)?;
         // Whoever came in without a token did not prove who they are.
-        if identity.user != *user || self.held.is_none() {
+        let Some(held) = self.held.take_if(|_| identity.user == *user) else {
             return Err(NotAdmitted::OtherUser);
-        }
+        };
         let grant = Box::new(grant_of(&identity));
         let name = identity.name.clone();
-        self.held = Some(Box::new(Held::new(identity, now)));
+        self.held = Some(Box::new(Held::new(identity, held.place, now)));
         Ok(Some((grant, name)))
     }
 
@@ -256,7 +290,7 @@ impl ClientSession {
         if let Some(skipped) = self.gateway.refusals.pass(self.gateway.clock.now()) {
             tracing::info!(r#type = self.hearing.as_str(), code = code.as_str(), %why, skipped, "refused");
         }
-        let retry = (code == Code::Unavailable).then_some(1_000);
+        let retry = code.retryable().then_some(1_000);
         self.error(id, code, &why.to_string(), retry);
         if let Some(close) = why.close() {
             self.outbox.close(close);

@@ -193,7 +193,7 @@ async fn admit(
     }
     let admitted = Admitted::new(gateway, address, client)?;
     let now = gateway.clock.now();
-    let identity = match &gateway.tokens {
+    let held = match &gateway.tokens {
         Some(tokens) => tokens.admit(&wish, now).await.inspect_err(|why| {
             gateway.metrics.tokens_refused.inc(why.label());
             gateway.refuse(Refused::Token, address);
@@ -205,7 +205,6 @@ async fn admit(
         gateway.metrics.invitations_refused.inc(why.label());
         gateway.refuse(Refused::Invitation, address);
     })?;
-    let frames = wish.frames(identity.as_ref(), invitation.as_ref());
-    let held = identity.map(|identity| Box::new(Held::new(identity, now)));
-    Ok(admitted.with(Opening { held, frames }))
+    let frames = wish.frames(held.as_ref().map(Held::identity), invitation.as_ref());
+    Ok(admitted.with(Opening { held: held.map(Box::new), frames }))
 }

@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("token", &["clock", "id", "room", "text"]),
     ("config", &["auth", "clock", "id", "protocol", "room", "token"]),
     ("telemetry", &["config", "id", "protocol", "token"]),
-    ("account", &["clock", "config", "limit", "telemetry"]),
+    ("account", &["clock", "config", "id", "limit", "telemetry"]),
     ("ledger", &["cbor", "clock", "config", "id", "protocol", "room", "telemetry", "token"]),
     ("backend", &["clock", "config", "id", "ledger", "limit", "protocol", "room", "telemetry", "token"]),
     // Of `backend` what shared state says: outcomes and errors.

@@ -35,3 +35,4 @@ mod rooms;
 mod schema;
 mod tokens;
 mod transcript;
+mod users;

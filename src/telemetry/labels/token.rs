@@ -13,6 +13,8 @@ pub enum TokenRefused {
     OtherUser,
     /// It does not allow to join.
     NoRight,
+    /// Its user has as many sockets as one may have.
+    Exceeded,
     /// It is not valid, or not for this room.
     Token(TokenError),
 }
@@ -23,14 +25,15 @@ impl Label for TokenRefused {
     const KEY: &'static str = "why";
     #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
     const ALL: &'static [Self] = &{
-        let mut all = [Self::NoToken; TOKENS + 5];
+        let mut all = [Self::NoToken; TOKENS + 6];
         all[1] = Self::Disagree;
         all[2] = Self::OtherUser;
         all[3] = Self::NoRight;
         all[4] = Self::InUrl;
+        all[5] = Self::Exceeded;
         let mut place = 0;
         while place < TOKENS {
-            all[place + 5] = Self::Token(TokenError::ALL[place]);
+            all[place + 6] = Self::Token(TokenError::ALL[place]);
             place += 1;
         }
         all
@@ -42,6 +45,7 @@ impl Label for TokenRefused {
             Self::InUrl => "in_url",
             Self::OtherUser => "other_user",
             Self::NoRight => "no_right",
+            Self::Exceeded => "exceeded",
             Self::Token(error) => error.label(),
         }
     }
