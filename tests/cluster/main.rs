@@ -29,6 +29,7 @@ mod neighbour;
 mod nodes;
 mod pins;
 mod proxy_protocol;
+mod readme;
 mod refusals;
 mod restore;
 mod revocation;
