@@ -24,7 +24,7 @@ use crate::{
     id::ConnId,
     limit::Throttle,
     protocol::MAX_TRANSPORT_BYTES,
-    telemetry::{Label as _, Metrics, Refused, Subject},
+    telemetry::{Label as _, Metrics, Refused, Subject, TokenRefused},
 };
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
@@ -125,10 +125,16 @@ impl Gateway {
 
     /// Counts a refused upgrade and writes it to the log, of which a crowd cannot make a flood.
     pub(super) fn refuse(&self, why: Refused, address: Option<IpAddr>) {
+        self.refuse_for(why, None, address);
+    }
+
+    /// The same, and names what is wrong with the token.
+    fn refuse_for(&self, why: Refused, fault: Option<TokenRefused>, address: Option<IpAddr>) {
         self.metrics.upgrades_refused.inc(why);
         if let Some(skipped) = self.refusals.pass(self.clock.now()) {
             let client = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-            tracing::info!(why = why.value(), client, skipped, "upgrade refused");
+            let fault = fault.map(TokenRefused::value);
+            tracing::info!(why = why.value(), fault, client, skipped, "upgrade refused");
         }
     }
 
@@ -196,7 +202,7 @@ async fn admit(
     let held = match &gateway.tokens {
         Some(tokens) => tokens.admit(&wish, now).await.inspect_err(|why| {
             gateway.metrics.tokens_refused.inc(why.label());
-            gateway.refuse(Refused::Token, address);
+            gateway.refuse_for(Refused::Token, Some(why.label()), address);
         })?,
         None => None,
     };

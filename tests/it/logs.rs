@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use tandem_testkit::{Client, DEADLINE, TestApp, client::Connect};
 
+use crate::tokens::{KEYS, token};
+
 #[tokio::test]
 async fn the_way_of_a_member_can_be_followed() {
     let app = TestApp::start().await;
@@ -58,6 +60,26 @@ async fn a_refusal_names_who_tried_what_and_why() {
     let line = app.log_line(json!({"msg": "refused", "type": "SEEK"})).await;
     assert_eq!((&line["code"], &line["room"], &line["user"]), (&json!("forbidden"), &json!("lounge"), &json!("guest")));
     assert!(line["conn"].is_string() && line["reqId"].is_string(), "{line}");
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_says_what_is_wrong_with_its_token() {
+    let app = TestApp::start_with(&[("AUTH_MODE", "token"), ("AUTH_KEYS", KEYS)]).await;
+    let expired = token("ana", &json!({"exp": 1}));
+    let forged = format!("{}x", token("ana", &json!({})));
+    let of_nobody = token("ana", &json!({"aud": "elsewhere"}));
+    for (shown, fault) in
+        [(expired.as_str(), "expired"), (&forged, "signature"), (&of_nobody, "audience"), ("no-token", "malformed")]
+    {
+        let bearer = format!("Bearer {shown}");
+        let headers = [("Authorization", bearer.as_str())];
+        Client::try_connect(&app, Connect { headers: &headers, ..Connect::default() }).await.err().expect("no upgrade");
+        let line = app.log_line(json!({"msg": "upgrade refused", "why": "token", "fault": fault})).await;
+        assert_eq!(line["level"], 30, "{line}");
+    }
+    app.get("/ws").await;
+    let line = app.log_line(json!({"msg": "upgrade refused", "why": "handshake"})).await;
+    assert_eq!(line.get("fault"), None, "a refusal for another reason has none: {line}");
 }
 
 #[tokio::test]
