@@ -24,7 +24,7 @@ use crate::{
     id::ConnId,
     limit::Throttle,
     protocol::MAX_TRANSPORT_BYTES,
-    telemetry::{Label as _, Metrics, Refused, Subject, TokenRefused},
+    telemetry::{Label as _, Metrics, Refused, Subject},
 };
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
@@ -128,12 +128,11 @@ impl Gateway {
         self.refuse_for(why, None, address);
     }
 
-    /// The same, and names what is wrong with the token.
-    fn refuse_for(&self, why: Refused, fault: Option<TokenRefused>, address: Option<IpAddr>) {
+    /// The same, and names what is wrong with the token or the invitation.
+    fn refuse_for(&self, why: Refused, fault: Option<&'static str>, address: Option<IpAddr>) {
         self.metrics.upgrades_refused.inc(why);
         if let Some(skipped) = self.refusals.pass(self.clock.now()) {
             let client = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-            let fault = fault.map(TokenRefused::value);
             tracing::info!(why = why.value(), fault, client, skipped, "upgrade refused");
         }
     }
@@ -202,14 +201,14 @@ async fn admit(
     let held = match &gateway.tokens {
         Some(tokens) => tokens.admit(&wish, now).await.inspect_err(|why| {
             gateway.metrics.tokens_refused.inc(why.label());
-            gateway.refuse_for(Refused::Token, Some(why.label()), address);
+            gateway.refuse_for(Refused::Token, Some(why.label().value()), address);
         })?,
         None => None,
     };
     let invitation = wish.invitation().map(|text| gateway.invitations.verify(text, now)).transpose();
     let invitation = invitation.inspect_err(|why| {
         gateway.metrics.invitations_refused.inc(why.label());
-        gateway.refuse(Refused::Invitation, address);
+        gateway.refuse_for(Refused::Invitation, Some(why.label().value()), address);
     })?;
     let frames = wish.frames(held.as_ref().map(Held::identity), invitation.as_ref());
     Ok(admitted.with(Opening { held: held.map(Box::new), frames }))

@@ -77,6 +77,11 @@ async fn a_refused_upgrade_says_what_is_wrong_with_its_token() {
         let line = app.log_line(json!({"msg": "upgrade refused", "why": "token", "fault": fault})).await;
         assert_eq!(line["level"], 30, "{line}");
     }
+    let good = format!("Bearer {}", token("ana", &json!({})));
+    let headers = [("Authorization", good.as_str())];
+    let invited = Connect { path: Some("/ws?user=ana&invite=no-invitation"), headers: &headers, ..Connect::default() };
+    Client::try_connect(&app, invited).await.err().expect("no upgrade");
+    app.log_line(json!({"msg": "upgrade refused", "why": "invitation", "fault": "invalid"})).await;
     app.get("/ws").await;
     let line = app.log_line(json!({"msg": "upgrade refused", "why": "handshake"})).await;
     assert_eq!(line.get("fault"), None, "a refusal for another reason has none: {line}");

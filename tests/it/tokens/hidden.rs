@@ -98,7 +98,7 @@ async fn no_token_is_in_any_log_metric_status_ledger_or_crash() {
         outputs.push(("ledger", String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned()));
     }
     outputs.push(("log", app.log()));
-    for word in ["upgrade refused", "refused", "joined", "\"code\":\"unauthorized\"", "\"type\":\"REFRESH_TOKEN\""] {
+    for word in ["upgrade refused", "refused", "joined", "\"fault\":\"expired\"", "\"type\":\"REFRESH_TOKEN\""] {
         assert!(app.log().contains(word), "{word} in {}", app.log());
     }
     // Not a part of any is there: neither claims nor signatures.
