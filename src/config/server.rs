@@ -45,6 +45,9 @@ pub struct ServerConfig {
     /// How long a connection is kept open for another request after an answer, in seconds; set more than the load balancer in front does
     #[arg(long = "keep-alive-seconds", env = "KEEP_ALIVE_SECONDS", default_value = "75", value_parser = parse::some_seconds)]
     pub keep_alive: Duration,
+    /// Whether the node speaks HTTP/2, too, with WebSockets over it: with TLS to those who prefer it, and without TLS to those who begin with it, as proxies do
+    #[arg(long = "http2", env = "HTTP2", default_value_t = true, action = clap::ArgAction::Set)]
+    pub http2: bool,
     /// Whether a client address (an IPv6 /64), and a user whom a token names, is held to a share: once more than half of the node's sockets, connections, rooms or CPU time is in use, one address gets at most half of what the others leave. Turn it off where a balancer in front hides the addresses of its clients
     #[arg(long = "address-shares", env = "ADDRESS_SHARES", default_value_t = true, action = clap::ArgAction::Set)]
     pub address_shares: bool,

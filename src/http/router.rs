@@ -7,11 +7,12 @@ use axum::{
     Router,
     body::Bytes,
     extract::{Extension, Request, State},
-    http::{HeaderValue, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
 };
+use hyper::ext::Protocol;
 
 use super::{
     caller::{self, Caller},
@@ -189,10 +190,19 @@ async fn socket(
 }
 
 async fn sockets_only_at_ws(request: Request, next: Next) -> Response {
-    if request.uri().path() != "/ws" && socket::asks_for_socket(request.headers()) {
+    let (parts, body) = request.into_parts();
+    let connects = parts.method == Method::CONNECT;
+    if connects && parts.extensions.get::<Protocol>().is_none() {
+        let allow = [(header::ALLOW, cors::METHODS)];
+        return (StatusCode::METHOD_NOT_ALLOWED, allow, "this is no proxy\n").into_response();
+    }
+    if connects && !socket::is_of_sockets(&parts) {
+        return (StatusCode::NOT_IMPLEMENTED, "the only protocol of CONNECT is websocket\n").into_response();
+    }
+    if parts.uri.path() != "/ws" && (connects || socket::asks_for_socket(&parts.headers)) {
         return (StatusCode::BAD_REQUEST, "WebSockets are at /ws\n").into_response();
     }
-    next.run(request).await
+    next.run(Request::from_parts(parts, body)).await
 }
 
 /// Any other path: the answer says what this server is.

@@ -16,7 +16,6 @@ use bytes::Bytes;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
     time::{Instant, sleep_until},
 };
@@ -31,9 +30,12 @@ use super::{
     charged::charged,
     complaint::Complaint,
     connection_limit::{ConnectionLimit, ConnectionSlot},
+    http2::{self, Party},
     peer::Encrypted,
+    preface::Spoken,
     pulse::{Overdue, Pulse},
     read_ahead::{ReadAhead, Stream},
+    seat::Seat,
     threshold::{Entered, NotEntered, Threshold},
 };
 use crate::{
@@ -44,8 +46,8 @@ use crate::{
     tls::Tls,
 };
 
-/// The largest request head, in bytes: beyond it hyper answers 431.
-const MAX_HEAD: usize = 32 * 1024;
+/// The largest request head, in bytes: beyond it hyper answers 431. Over HTTP/2 each header counts 32 bytes more.
+pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// The answer to an address that has too many connections.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -65,6 +67,10 @@ pub struct Terms {
     pub most: usize,
     /// The proxies whose connections begin with a PROXY header.
     pub proxy_protocol_from: Vec<Network>,
+    /// Whether HTTP/2 is spoken, too, without TLS.
+    pub http2: bool,
+    /// Cancelled when the node begins to drain: connections of HTTP/2 are told.
+    pub drain: CancellationToken,
     /// TLS for those who speak it, if there is a certificate.
     pub tls: Option<Arc<Tls>>,
     /// Whether others than this machine have to speak it.
@@ -78,7 +84,7 @@ pub struct Terms {
 /// Accepts connections until `stop`, and serves each in a task of `tasks`. `axum::serve` has neither these deadlines nor TCP_NODELAY.
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
-    let Terms { patience, most, proxy_protocol_from, tls, tls_only, metrics, accounts } = terms;
+    let Terms { patience, most, proxy_protocol_from, http2, drain, tls, tls_only, metrics, accounts } = terms;
     let accounts = accounts.map(Arc::new);
     let limit = ConnectionLimit::new(most, metrics.clone());
     let threshold = Arc::new(Threshold::new(proxy_protocol_from, metrics.clone()));
@@ -117,10 +123,14 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                     threshold,
                     pulse,
                     patience,
+                    http2,
+                    drain: drain.clone(),
                     tls: tls.clone(),
                     tls_only,
                     member,
                     hold,
+                    limit: Arc::clone(&limit),
+                    metrics: metrics.clone(),
                     accounts: accounts.clone(),
                     tasks: tasks.clone(),
                 };
@@ -160,72 +170,98 @@ struct Connection {
     threshold: Arc<Threshold>,
     pulse: Arc<Pulse>,
     patience: Patience,
+    http2: bool,
+    drain: CancellationToken,
     tls: Option<Arc<Tls>>,
     tls_only: bool,
     /// For as long as it is HTTP.
     member: ConnectionSlot,
     /// Its place in the account of the other end, if that is its client.
     hold: Option<Hold>,
+    limit: Arc<ConnectionLimit>,
+    metrics: HttpMetrics,
     accounts: Option<Arc<ConnectionAccounts>>,
     tasks: TaskTracker,
 }
 
 impl Connection {
     async fn serve(self, router: Arc<Router>) {
-        let Self { mut stream, address, threshold, pulse, patience, tls, tls_only, member, hold, accounts, tasks } =
-            self;
+        let Self { mut stream, address, threshold, pulse, patience, http2, drain, .. } = self;
+        let Self { tls, tls_only, member, hold, limit, metrics, accounts, tasks, .. } = self;
         let entered = AtomicBool::new(false);
         let served = async {
-            let Entered { peer, mut rest } = threshold.enter(&mut stream, address.ip()).await?;
+            let Entered { peer, rest } = threshold.enter(&mut stream, address.ip()).await?;
             entered.store(true, Ordering::Relaxed);
-            // Held for as long as the connection is HTTP.
-            let _hold = match accounts.as_ref().filter(|_| hold.is_none() && peer.0.is_some()) {
+            let hold = match accounts.as_ref().filter(|_| hold.is_none() && peer.0.is_some()) {
                 Some(accounts) => accounts.hold(peer).inspect_err(|exceeded| refuse(&stream, address, *exceeded))?,
                 None => hold,
             };
-            if tls.is_some() && rest.is_empty() {
-                // A header that came alone does not tell what follows.
-                let mut first = [0; 1];
-                let read = stream.read(&mut first).await.map_err(Ended::Tls)?;
-                rest = Bytes::copy_from_slice(first.get(..read).unwrap_or_default());
-            }
-            match tls {
-                // In a box: plain connections do not pay for its size.
-                Some(tls) if Tls::is_spoken(&rest) => {
-                    let account = accounts.and_then(|accounts| Some((accounts.of(peer)?, accounts.clock)));
-                    let pulse = Arc::clone(&pulse);
-                    let served = async move {
+            let (spoken, rest) = Spoken::listen(&mut stream, rest).await.map_err(Ended::Cut)?;
+            let account = accounts.as_ref().and_then(|accounts| Some((accounts.of(peer)?, accounts.clock)));
+            // Held for as long as the connection is HTTP.
+            let seat = Seat::new((member, hold), limit, accounts, peer);
+            let party = |who, seat, tasks| Party {
+                who,
+                router: Arc::clone(&router),
+                pulse: Arc::clone(&pulse),
+                seat,
+                tasks,
+                patience,
+                metrics,
+                account: account.clone(),
+                drain,
+            };
+            // In boxes: plain connections do not pay for their size.
+            match (spoken, tls) {
+                (Spoken::Tls, Some(tls)) => {
+                    Box::pin(async {
                         let stream = ReadAhead::new(stream, rest, tasks.clone(), None);
-                        let stream = shake_hands(&tls, stream, account).await?;
-                        let stream = ReadAhead::new(stream, Bytes::new(), tasks, Some(Arc::clone(&pulse)));
-                        converse(stream, (peer, Some(Encrypted)), router, pulse).await.map_err(Ended::Http)
-                    };
-                    Box::pin(served).await
+                        let stream = shake_hands(&tls, stream, account.clone()).await?;
+                        let chosen_http2 = Tls::chose_http2(&stream);
+                        let stream = ReadAhead::new(stream, Bytes::new(), tasks.clone(), Some(Arc::clone(&pulse)));
+                        let who = (peer, Some(Encrypted));
+                        if chosen_http2 {
+                            return Box::pin(http2::converse(stream, party(who, seat, tasks))).await;
+                        }
+                        let _seat = seat;
+                        let (router, pulse) = (Arc::clone(&router), Arc::clone(&pulse));
+                        converse(stream, who, router, pulse).await.map_err(Ended::Http)
+                    })
+                    .await
                 }
-                Some(tls) if tls_only && !address.ip().is_loopback() => {
+                (_, Some(tls)) if tls_only && !address.ip().is_loopback() => {
                     tls.refuse_plain();
                     let _ = stream.try_write(PLAIN);
                     Err(Ended::Plain)
                 }
-                _ => {
-                    let stream = ReadAhead::new(stream, rest, tasks, Some(Arc::clone(&pulse)));
-                    converse(stream, (peer, None), router, Arc::clone(&pulse)).await.map_err(Ended::Http)
+                (spoken, _) => {
+                    let stream = ReadAhead::new(stream, rest, tasks.clone(), Some(Arc::clone(&pulse)));
+                    if http2 && spoken == Spoken::Http2 {
+                        return Box::pin(http2::converse(stream, party((peer, None), seat, tasks))).await;
+                    }
+                    let _seat = seat;
+                    let (router, pulse) = (Arc::clone(&router), Arc::clone(&pulse));
+                    converse(stream, (peer, None), router, pulse).await.map_err(Ended::Http)
                 }
             }
         };
         let mut served = pin!(served);
         let mut alarm = pin!(sleep_until(Instant::now() + patience.head));
         let ended = std::future::poll_fn(|context| {
-            if let Poll::Ready(served) = served.as_mut().poll(context) {
-                return Poll::Ready(served);
+            loop {
+                if let Poll::Ready(served) = served.as_mut().poll(context) {
+                    return Poll::Ready(served);
+                }
+                // Every change of the pulse happens within that poll, or wakes this task.
+                let Some((due, why)) = pulse.due(&patience, context.waker()) else { return Poll::Pending };
+                if alarm.deadline() != due {
+                    alarm.as_mut().reset(due);
+                }
+                ready!(alarm.as_mut().poll(context));
+                if !pulse.says_goodbye(why) {
+                    return Poll::Ready(Err(Ended::Overdue(why)));
+                }
             }
-            // Every change of the pulse happens within that poll, or wakes this task.
-            let Some((due, why)) = pulse.due(&patience, context.waker()) else { return Poll::Pending };
-            if alarm.deadline() != due {
-                alarm.as_mut().reset(due);
-            }
-            ready!(alarm.as_mut().poll(context));
-            Poll::Ready(Err(Ended::Overdue(why)))
         });
         match ended.await {
             Ok(()) => {}
@@ -239,7 +275,6 @@ impl Connection {
             Err(why) => tracing::debug!(%why, peer = %address, "a connection was closed"),
         }
         pulse.finish();
-        drop(member);
     }
 }
 
@@ -268,7 +303,7 @@ async fn shake_hands(
     }
 }
 
-/// Speaks HTTP until the connection ends, or becomes a WebSocket. Not an `async fn`: those keep their arguments twice.
+/// Speaks HTTP/1.1 until the connection ends, or becomes a WebSocket. Not an `async fn`: those keep their arguments twice.
 pub(super) fn converse<S: Stream>(
     stream: ReadAhead<S>,
     (peer, encrypted): (Peer, Option<Encrypted>),
@@ -276,15 +311,15 @@ pub(super) fn converse<S: Stream>(
     pulse: Arc<Pulse>,
 ) -> impl Future<Output = hyper::Result<()>> {
     let service = service_fn(move |mut request: Request<Incoming>| {
-        pulse.asked();
+        let asked = pulse.asked();
         request.extensions_mut().insert(peer);
         if let Some(encrypted) = encrypted {
             request.extensions_mut().insert(encrypted);
         }
-        let (mut router, pulse) = (Router::clone(&router), Arc::clone(&pulse));
+        let mut router = Router::clone(&router);
         async move {
             let answered = router.call(request.map(Body::new)).await;
-            answered.map(|answer| answer.map(|body| Answer::new(body, pulse)))
+            answered.map(|answer| answer.map(|body| Answer::new(body, asked, None)))
         }
     });
     let mut http = http1::Builder::new();
@@ -294,9 +329,11 @@ pub(super) fn converse<S: Stream>(
 
 /// Why a connection ended before its client was done.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error(transparent)]
     NotEntered(#[from] NotEntered),
+    #[error("its first bytes: {0}")]
+    Cut(io::Error),
     #[error("the TLS handshake: {0}")]
     Tls(io::Error),
     #[error("it has no TLS")]

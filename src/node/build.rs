@@ -82,7 +82,8 @@ impl Node {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(name.as_str()));
         let files = Files::raise_limit(config.server.max_connections);
-        let tls = PairFiles::of(&config.tls).map(|files| Tls::open(files, clock, metrics.tls.clone())).transpose()?;
+        let open = |files| Tls::open(files, config.server.http2, clock, metrics.tls.clone());
+        let tls = PairFiles::of(&config.tls).map(open).transpose()?;
         let (listener, address) = listen(&config, config.server.port).await?;
         let metrics_listener = match config.server.metrics_port {
             Some(port) => Some(listen(&config, port).await?),
@@ -177,10 +178,10 @@ impl Node {
         let timekeeper = Timekeeper { clock, metrics, cluster: None };
         // No client is accepted, and `/ready` says no, before the rooms are restored.
         self.admission.pause(redis.is_some());
-        let stop = CancellationToken::new();
+        let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let router = http::router(Arc::clone(&self.app));
-        let (terms, inner_terms) = (self.terms(), self.inner_terms());
+        let (terms, inner_terms) = (self.terms(&leave), self.inner_terms(&leave));
         let (died, mut deaths) = mpsc::channel(1);
         let vital = |name, work| vital(name, work, died.clone());
         let listening = http::serve(self.listener, router, terms, connections.clone(), stop.clone());
@@ -229,6 +230,7 @@ impl Node {
             Some(part) = deaths.recv() => Some(NodeError::Died(part)),
             Some(Ok(error)) = agents.join_next() => Some(error),
         };
+        leave.cancel();
         let over = self.config.socket.drain;
         let drained = tokio::select! {
             drained = drain::drain(&self.admission, &self.registry, &self.sockets, &self.metrics, over) => Some(drained),
@@ -267,25 +269,27 @@ impl Node {
         unfit.map_or(Ok(()), Err)
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self, leave: &CancellationToken) -> Terms {
         Terms {
             most: self.files.http,
             proxy_protocol_from: self.config.server.proxy_protocol_from.clone(),
             tls_only: self.config.tls.tls_only,
             metrics: self.metrics.http.clone(),
             accounts: Some(self.app.connection_accounts()),
-            ..self.inner_terms()
+            ..self.inner_terms(leave)
         }
     }
 
     /// The terms on the port for metrics.
-    fn inner_terms(&self) -> Terms {
+    fn inner_terms(&self, leave: &CancellationToken) -> Terms {
         let server = &self.config.server;
         let (head, keep_alive) = (server.header_timeout, server.keep_alive);
         Terms {
             patience: Patience { head, keep_alive, write: head },
             most: METRICS_CONNECTIONS,
             proxy_protocol_from: Vec::new(),
+            http2: server.http2,
+            drain: leave.clone(),
             tls: self.tls.clone(),
             tls_only: false,
             metrics: HttpMetrics::default(),

@@ -10,7 +10,7 @@ use base64::{
     alphabet::STANDARD,
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -20,11 +20,15 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{counted::Counted, opening::SUBPROTOCOL};
+use super::{
+    counted::Counted,
+    opening::SUBPROTOCOL,
+    wire::{Lane, Wire},
+};
 use crate::headers::has_word;
 
 /// A WebSocket on the server's side.
-pub(super) type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
+pub(super) type Socket = WebSocketStream<Counted<Wire>>;
 
 /// The only version (RFC 6455).
 const VERSION: &str = "13";
@@ -33,14 +37,24 @@ const KEY_BYTES: usize = 16;
 /// Some clients use random letters as keys; the last letter then has more bits than it should.
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+/// The protocol of an extended CONNECT (RFC 8441).
+const PROTOCOL: &str = "websocket";
 /// The methods of the path. HEAD gets the answer of a GET without an upgrade.
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// A valid WebSocket handshake.
 #[derive(Debug)]
 pub struct Handshake {
-    accept: String,
+    way: Way,
     upgrade: OnUpgrade,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// HTTP/1.1, with the proof that the key was read.
+    Upgrade(String),
+    /// A stream of HTTP/2.
+    Connect(Lane),
 }
 
 /// Why a request is not a valid handshake.
@@ -56,6 +70,9 @@ pub enum Unfit {
          $http_upgrade, proxy_set_header Connection \"upgrade\")"
     )]
     Plain,
+    /// The same over HTTP/2.
+    #[error("this is a WebSocket: over HTTP/2 it is opened with CONNECT and the protocol websocket (RFC 8441)")]
+    Stream,
     /// Another version of the protocol.
     #[error("Sec-WebSocket-Version must be 13")]
     Version,
@@ -69,9 +86,17 @@ pub fn asks_for_socket(headers: &HeaderMap) -> bool {
     has_word(headers, header::CONNECTION, "upgrade") && has_word(headers, header::UPGRADE, "websocket")
 }
 
+/// Whether the protocol of an extended CONNECT is that of WebSockets.
+pub fn is_of_sockets(parts: &Parts) -> bool {
+    parts.extensions.get::<Protocol>().is_some_and(|it| it.as_str().eq_ignore_ascii_case(PROTOCOL))
+}
+
 impl Handshake {
     /// Reads the request of the client.
     pub fn read(parts: &mut Parts) -> Result<Self, Unfit> {
+        if let Some(lane) = parts.extensions.remove() {
+            return Self::of_stream(parts, lane);
+        }
         let asks = asks_for_socket(&parts.headers);
         match parts.method {
             Method::GET => {}
@@ -93,7 +118,19 @@ impl Handshake {
         let accept = derive_accept_key(key);
         // HTTP/1.0 has no upgrade.
         let upgrade = parts.extensions.remove().ok_or(Unfit::Plain)?;
-        Ok(Self { accept, upgrade })
+        Ok(Self { way: Way::Upgrade(accept), upgrade })
+    }
+
+    /// There is no key to be answered over HTTP/2, and nothing to be upgraded (RFC 8441, 5).
+    fn of_stream(parts: &mut Parts, lane: Lane) -> Result<Self, Unfit> {
+        if parts.method != Method::CONNECT {
+            return Err(Unfit::Stream);
+        }
+        if !has_word(&parts.headers, header::SEC_WEBSOCKET_VERSION, VERSION) {
+            return Err(Unfit::Version);
+        }
+        let upgrade = parts.extensions.remove().ok_or(Unfit::Stream)?;
+        Ok(Self { way: Way::Connect(lane), upgrade })
     }
 
     /// Answers the handshake. The socket is passed to `then` as soon as the client has received the answer.
@@ -106,27 +143,32 @@ impl Handshake {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { accept, upgrade } = self;
+        let Self { way, upgrade } = self;
+        let (accept, ride) = match way {
+            Way::Upgrade(accept) => (Some(accept), None),
+            Way::Connect(lane) => (None, Some(lane.ride())),
+        };
         tokio::spawn(async move {
             match upgrade.await {
                 Ok(upgraded) => {
-                    let stream = Counted::new(TokioIo::new(upgraded));
+                    let stream = Counted::new(Wire::new(TokioIo::new(upgraded), ride));
                     then(Socket::from_raw_socket(stream, Role::Server, Some(config)).await).await;
                 }
                 Err(error) => tracing::debug!(%error, "a client went away during its upgrade"),
             }
         });
-        let headers = [
-            (header::CONNECTION, HeaderValue::from_static("Upgrade")),
-            (header::UPGRADE, HeaderValue::from_static("websocket")),
-        ];
-        let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response();
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
         if subprotocol {
-            let name = HeaderValue::from_static(SUBPROTOCOL);
-            response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         }
-        if let Ok(accept) = HeaderValue::from_str(&accept) {
-            response.headers_mut().insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        if let Some(accept) = accept {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            if let Ok(accept) = HeaderValue::from_str(&accept) {
+                headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+            }
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         }
         response
     }
@@ -138,7 +180,7 @@ impl Unfit {
         let status = match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Plain | Self::Version => StatusCode::UPGRADE_REQUIRED,
-            Self::Key => StatusCode::BAD_REQUEST,
+            Self::Key | Self::Stream => StatusCode::BAD_REQUEST,
         };
         let mut response = (status, format!("{self}\n")).into_response();
         let headers = response.headers_mut();
@@ -151,7 +193,7 @@ impl Unfit {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
             }
-            Self::Key => {}
+            Self::Key | Self::Stream => {}
         }
         response
     }

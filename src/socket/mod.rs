@@ -23,14 +23,16 @@ mod registry;
 mod tokens;
 mod transport;
 mod upgrade;
+mod wire;
 mod write;
 
 pub use admission::Admission;
 pub use admitted::Admitted;
-pub use handshake::{Handshake, Unfit, asks_for_socket};
+pub use handshake::{Handshake, Unfit, asks_for_socket, is_of_sockets};
 pub use invitations::{Invitations, NotInvited};
 pub use limits::Limits;
 pub use registry::Registry;
 pub use tokens::{NotAdmitted, Tokens};
 pub use transport::Transport;
 pub use upgrade::{Gateway, GatewayParts, upgrade};
+pub use wire::{Carrier, Lane};

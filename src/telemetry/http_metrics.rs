@@ -16,6 +16,8 @@ use super::{
 pub struct HttpMetrics {
     pub connections: Gauge,
     pub shed: Counter,
+    pub http2_connections: Gauge,
+    pub http2_sockets: Counter,
     pub accept_failures: Counter,
     pub proxy_headers_refused: Arc<CounterVec<ProxyHeaderFault>>,
 }
@@ -35,6 +37,16 @@ impl HttpMetrics {
                 registry,
                 "http_connections_shed",
                 "Idle HTTP connections that were closed to make room for others",
+            ),
+            http2_connections: gauge(
+                registry,
+                "http2_connections",
+                "Open connections of HTTP/2, with or without WebSockets on them",
+            ),
+            http2_sockets: counter(
+                registry,
+                "http2_websockets_opened",
+                "WebSockets opened over HTTP/2 since the start, which connections_opened counts, too",
             ),
             accept_failures: counter(
                 registry,

@@ -23,8 +23,9 @@ use crate::{
 
 /// The first byte of a TLS connection: a record of the handshake. No method of HTTP begins with it.
 const HANDSHAKE: u8 = 0x16;
-/// The protocols over TLS, by preference.
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// The protocols over TLS, by preference; the first is a setting.
+const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// TLS of this node.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl ResolvesServerCert for Current {
 
 impl Tls {
     /// Reads the files. A certificate that has expired is served, with a line in the log: a node that does not start would help nobody.
-    pub fn open(files: PairFiles, clock: Clock, metrics: TlsMetrics) -> Result<Self, PairError> {
+    pub fn open(files: PairFiles, http2: bool, clock: Clock, metrics: TlsMetrics) -> Result<Self, PairError> {
         let contents = files.read()?;
         let pair = contents.parse(&files)?;
         let current = Arc::new(Current(RwLock::new(Arc::clone(&pair.key))));
@@ -66,7 +67,8 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as _);
-        config.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
+        let protocols = [HTTP2, HTTP1].into_iter().filter(|protocol| http2 || *protocol != HTTP2);
+        config.alpn_protocols = protocols.map(<[u8]>::to_vec).collect();
         // A crowd that comes back takes up its sessions again, which costs no signature.
         config.ticketer = ring::Ticketer::new()?;
         let acceptor = Acceptor(TlsAcceptor::from(Arc::new(config)));
@@ -92,6 +94,11 @@ impl Tls {
     /// Whether a connection that begins with these bytes is one of TLS.
     pub fn is_spoken(bytes: &[u8]) -> bool {
         bytes.first() == Some(&HANDSHAKE)
+    }
+
+    /// Whether HTTP/2 was agreed on. Clients that name no protocol get HTTP/1.1.
+    pub fn chose_http2<S>(stream: &TlsStream<S>) -> bool {
+        stream.get_ref().1.alpn_protocol() == Some(HTTP2)
     }
 
     /// Counts a connection without TLS that was refused.

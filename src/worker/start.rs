@@ -93,6 +93,8 @@ fn terms() -> Terms {
         patience,
         most: ASKING,
         proxy_protocol_from: Vec::new(),
+        http2: false,
+        drain: CancellationToken::new(),
         tls: None,
         tls_only: false,
         metrics: HttpMetrics::default(),

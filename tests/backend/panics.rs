@@ -119,6 +119,8 @@ async fn serve() -> (String, Arc<Metrics>) {
     let address = listener.local_addr().unwrap().to_string();
     let patience = Patience { head: PATIENCE, keep_alive: PATIENCE, write: PATIENCE };
     let terms = Terms {
+        http2: false,
+        drain: CancellationToken::new(),
         patience,
         most: 100,
         proxy_protocol_from: Vec::new(),

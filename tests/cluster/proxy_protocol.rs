@@ -1,4 +1,4 @@
-//! A real HAProxy that tells clients' addresses by the PROXY protocol.
+//! A real HAProxy that tells clients' addresses by the PROXY protocol, or speaks HTTP/2 to the node.
 
 use std::{net::SocketAddr, process::Command, time::Duration};
 
@@ -18,10 +18,14 @@ struct Balancer {
 impl Balancer {
     /// In front of a node, from an address of its own. It also asks for the node's health, which is no client's connection.
     fn start(node: SocketAddr, sends: &str) -> Self {
+        Self::with("mode tcp", node, sends)
+    }
+
+    fn with(mode: &str, node: SocketAddr, sends: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(
-            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
+            "global\n nbthread 1\ndefaults\n {mode}\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
              frontend clients\n bind 127.0.0.1:{port}\n default_backend nodes\n\
              backend nodes\n option httpchk GET /health\n http-check expect status 200\n \
              server node {node} source 127.0.0.2 {sends} check inter 100ms fall 1\n"
@@ -86,4 +90,26 @@ async fn a_balancer_that_is_not_listed_is_refused() {
     }
     app.until_it_says("PROXY_PROTOCOL_FROM").await;
     drop(balancer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn haproxy_carries_the_sockets_of_many_clients_on_one_connection_of_http2() {
+    let app = TestApp::start_with(&[("TRUST_PROXY_HOPS", "1")]).await;
+    // Its clients speak HTTP/1.1.
+    let mode = "mode http\n http-reuse always\n option forwardfor\n timeout tunnel 60s";
+    let balancer = Balancer::with(mode, app.addr(), "proto h2");
+    let mut ana = Client::connect_to(balancer.addr()).await;
+    ana.enter("room", "ana", json!({"features": []})).await;
+    let mut ben = Client::connect_to(balancer.addr()).await;
+    ben.enter("room", "ben", json!({"features": []})).await;
+    assert_eq!(ana.expect("USER_JOINED").await["userId"], "ben");
+    ana.send(json!({"type": "BROADCAST", "event": "hello", "data": "x".repeat(40_000)})).await;
+    assert_eq!(ben.expect("BROADCAST").await["data"].as_str().unwrap().len(), 40_000);
+    let metrics = app.get("/metrics").await.body;
+    for line in ["tandem_connections 2", "tandem_http2_websockets_opened_total 2", "tandem_http2_connections 1"] {
+        assert!(metrics.contains(&format!("\n{line}\n")), "{line}: {metrics}");
+    }
+    ana.close().await;
+    assert_eq!(ben.until("USER_LEFT").await["userId"], "ana");
+    ben.ping().await;
 }

@@ -49,7 +49,7 @@ pub enum Incoming {
 }
 
 impl Client {
-    pub(super) fn new(ws: WebSocketStream<TcpStream>, handshake: Vec<(String, String)>) -> Self {
+    pub fn new(ws: WebSocketStream<TcpStream>, handshake: Vec<(String, String)>) -> Self {
         Self { ws, handshake, history: Vec::new(), modern: None, seen: None, early: VecDeque::new(), fences: 0 }
     }
 

@@ -28,6 +28,7 @@ mod fence;
 pub mod fixture;
 pub mod frame;
 pub mod http;
+pub mod http2;
 mod log;
 mod node;
 pub mod pgbouncer;

@@ -5,6 +5,8 @@ mod cors;
 mod faults;
 mod files;
 mod handshake;
+mod http2;
+mod http2_floods;
 mod invites;
 mod listening;
 mod peers;

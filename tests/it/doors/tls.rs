@@ -31,7 +31,7 @@ use super::{ask, connect, status};
 use tandem_testkit::{Client, DEADLINE, TestApp, certificates::Certificates};
 
 /// Certificates in a folder of their own.
-fn certificates() -> (TempDir, Certificates) {
+pub(super) fn certificates() -> (TempDir, Certificates) {
     let dir = tempfile::tempdir().unwrap();
     let made = Certificates::make(dir.path());
     (dir, made)
@@ -39,6 +39,15 @@ fn certificates() -> (TempDir, Certificates) {
 
 /// A client that trusts one authority, and takes no session up again.
 fn connector(ca: &str, versions: &[&'static SupportedProtocolVersion]) -> TlsConnector {
+    with_protocols(ca, versions, &[b"http/1.1"])
+}
+
+/// The same with these protocols, by preference.
+pub(super) fn connector_for(ca: &str, protocols: &[&[u8]]) -> TlsConnector {
+    with_protocols(ca, &[&TLS13], protocols)
+}
+
+fn with_protocols(ca: &str, versions: &[&'static SupportedProtocolVersion], protocols: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -46,12 +55,12 @@ fn connector(ca: &str, versions: &[&'static SupportedProtocolVersion]) -> TlsCon
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::disabled();
     Arc::new(config).into()
 }
 
-async fn over(stream: TcpStream, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+pub(super) async fn over(stream: TcpStream, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from("localhost").unwrap();
     timeout(DEADLINE, connector.connect(name, stream)).await.expect("a handshake in time")
 }
@@ -64,11 +73,11 @@ fn settings(made: &Certificates) -> [(&str, &str); 2] {
     [("TLS_CERT_FILE", &made.certificate), ("TLS_KEY_FILE", &made.key)]
 }
 
-async fn with_tls(made: &Certificates, more: &[(&str, &str)]) -> TestApp {
+pub(super) async fn with_tls(made: &Certificates, more: &[(&str, &str)]) -> TestApp {
     TestApp::start_with(&[&settings(made), more].concat()).await
 }
 
-async fn number(app: &TestApp, name: &str) -> u64 {
+pub(super) async fn number(app: &TestApp, name: &str) -> u64 {
     let metrics = app.get("/metrics").await.body;
     let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).expect("the metric");
     line.parse().unwrap()
