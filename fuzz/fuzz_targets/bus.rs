@@ -30,6 +30,7 @@ static PARTY: LazyLock<Room> = LazyLock::new(|| {
             asked: None,
             again: false,
             grant: None,
+            invited: false,
             shares: true,
         };
         room = decide(&room, &Command::Join(join), &Policy::default(), NOW).unwrap().after;

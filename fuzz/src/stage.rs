@@ -17,7 +17,8 @@ use tandem::{
     http::{AppState, AppStateParts, router},
     hub::{Hub, Parts},
     id::NodeId,
-    socket::{Admission, Gateway, GatewayParts, Registry},
+    ledger::LocalTokens,
+    socket::{Admission, Gateway, GatewayParts, Invitations, Registry},
     telemetry::Metrics,
 };
 use tokio_util::task::TaskTracker;
@@ -71,7 +72,8 @@ impl Stage {
         let node = NodeId::parse("fuzz").unwrap();
         let clock = Clock::of_tokio(START);
         let queue = MemoryQueue::new(1, 10_000);
-        let memory = Memory::single(Retention::default(), MemoryLedger::Queue(Arc::clone(&queue)), 20);
+        let tokens = LocalTokens::in_memory().unwrap();
+        let memory = Memory::single(Retention::default(), MemoryLedger::Queue(Arc::clone(&queue)), 20, tokens);
         let parts = Parts {
             node: node.clone(),
             clock,
@@ -96,6 +98,7 @@ impl Stage {
             registry: Registry::new(Arc::clone(metrics)),
             accounts: Arc::clone(&accounts),
             tokens: None,
+            invitations: Invitations::new(&keys, &config.token, Arc::default()).unwrap(),
             tasks: TaskTracker::new(),
         };
         let gateway = Arc::new(Gateway::new(gateway, config));
