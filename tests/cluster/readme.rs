@@ -39,7 +39,7 @@ async fn token_mode_of_the_readme() {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(Duration::from_secs(60), running).await.expect("an end").unwrap();
+    let output = timeout(Duration::from_mins(1), running).await.expect("an end").unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
     let outcomes: Vec<&str> = said.split("== websocat\n").collect();
