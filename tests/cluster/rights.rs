@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::stage::Stage;
-use tandem_testkit::{Client, http, process::free_port, redis::Redis};
+use crate::{backing::SECRET, stage::Stage};
+use tandem_testkit::{Client, binary, http, process::free_port, redis::Redis};
 
 const DOCUMENT: &str = include_str!("../../docs/operations.md");
 
@@ -38,6 +38,19 @@ async fn a_party_needs_no_more_rights_than_are_written_down() {
     let code = http::request(stage.nodes.addr(0), "GET", "/api/short-id/room", &[]).await.json();
     let path = format!("/api/room/{}", code["shortId"].as_str().unwrap());
     assert_eq!(http::request(stage.nodes.addr(1), "GET", &path, &[]).await.json()["roomId"], "room");
+    // An invitation is used, and a token is revoked. The first one is over when the second comes, so it is removed.
+    let invitation = command(&stage.redis, &["token", "invite", "--room", "room", "--uses", "1"]).await;
+    let mut cid = Client::connect_to(stage.nodes.addr(0)).await;
+    cid.enter("room", "cid", json!({"features": [], "invite": invitation.trim()})).await;
+    let mut dan = Client::connect_to(stage.nodes.addr(1)).await;
+    dan.send_join("room", "dan", json!({"features": [], "invite": invitation.trim()})).await;
+    dan.expect_error("invalid_invitation").await;
+    command(&stage.redis, &["revoke", "--jti", "one"]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    command(&stage.redis, &["revoke", "--jti", "two"]).await;
+    let listed = command(&stage.redis, &["revoke", "--list"]).await;
+    assert!(listed.contains("two") && !listed.contains("one"), "{listed}");
+    cid.send(json!({"type": "LEAVE"})).await;
     // A member goes away, gets a signal in its inbox, and comes back on another node.
     drop(ana);
     ben.until("MEMBER_AWAY").await;
@@ -73,6 +86,25 @@ async fn a_party_needs_no_more_rights_than_are_written_down() {
     let denied = stage.redis.command("ACL LOG");
     assert_eq!(denied.matches("reason").count(), 0, "{denied}");
     refuses_everything_else(&stage.redis);
+}
+
+/// What a command says that has the rights of a node. Revocations are over after a second.
+async fn command(redis: &Redis, args: &[&str]) -> String {
+    let env = [
+        ("REDIS_URL", redis.url()),
+        ("REDIS_USERNAME", "tandem-node".to_owned()),
+        ("REDIS_PASSWORD", "open-sesame".to_owned()),
+        ("TANDEM_SECRET", SECRET.to_owned()),
+        ("AUTH_LEEWAY_SECONDS", "0".to_owned()),
+    ];
+    let mut env: std::collections::BTreeMap<_, _> =
+        env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if args.contains(&"--jti") {
+        env.insert("AUTH_MAX_LIFETIME_SECONDS".to_owned(), "1".to_owned());
+    }
+    let done = binary::run(&env, args).await;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    done.stdout
 }
 
 /// What somebody who has such a password cannot do, and somebody who has none.
