@@ -64,11 +64,17 @@ async fn the_sockets_of_a_user_have_one_budget() {
     one.enter("one", "ana", with("ana")).await;
     two.enter("two", "ana", with("ana")).await;
     ben.enter("one", "ben", with("ben")).await;
-    for _ in 0..20 {
-        one.send(json!({"type": "REQUEST_SYNC"})).await;
+    // What one socket has used up the other one has not. Its first frame is refused, so that it is not its own budget.
+    for id in 0..40 {
+        one.send(json!({"type": "REQUEST_SYNC", "id": id})).await;
     }
-    one.until_refused(json!({"type": "REQUEST_SYNC"}), "rate_limited").await;
-    two.until_refused(json!({"type": "REQUEST_SYNC"}), "rate_limited").await;
+    let mut refused = 0;
+    while refused == 0 {
+        let answer = one.next().await;
+        refused += u32::from(answer["code"] == "rate_limited");
+    }
+    two.send(json!({"type": "REQUEST_SYNC", "id": 1})).await;
+    assert_eq!(two.until("ERROR").await["code"], "rate_limited");
     fence_all(&mut [&mut ben]).await;
 }
 

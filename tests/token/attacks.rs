@@ -9,7 +9,7 @@ use base64::{
 use serde_json::{Value, json};
 use tandem::{
     id::{RoomId, UserId},
-    token::{Algorithm, KeySpecs, MAX_TOKEN_BYTES, Revocation, SigningKey, Target, TokenError, Verifier},
+    token::{Algorithm, KeySpecs, MAX_TOKEN_BYTES, Revocation, Revoked, SigningKey, Target, TokenError, Verifier},
 };
 
 use super::keys::{NOW, NOW_S, SECRET, claims, forge, jwk, pair, said, settings, signing, spec, verifier};
@@ -297,6 +297,17 @@ fn a_huge_token_is_not_decoded() {
     assert_eq!(verifier.verify(&".".repeat(10_000_000), NOW), Err(TokenError::TooLong));
     let deep = format!(r#"{{"sub":"ana","exp":{},"metadata":{}1{}}}"#, NOW_S + 60, "[".repeat(500), "]".repeat(500));
     assert!(matches!(verifier.verify(&forge(PLAIN, &deep, SECRET.as_bytes()), NOW), Err(TokenError::Malformed(_))));
+}
+
+#[test]
+fn a_token_before_it_is_known_what_was_revoked() {
+    let revoked = Arc::new(Revoked::unread());
+    let verifier = Verifier::new(&settings(&spec(Algorithm::Hs256, None)), Arc::clone(&revoked)).unwrap();
+    let token = signing(Algorithm::Hs256, None).sign(&claims(json!({}))).unwrap();
+    let refused = verifier.verify(&token, NOW).unwrap_err();
+    assert_eq!((refused, refused.is_temporary()), (TokenError::RevocationsAway, true));
+    revoked.set_read();
+    assert!(verifier.verify(&token, NOW).is_ok());
 }
 
 #[test]
