@@ -26,6 +26,42 @@ async fn an_invitation_leads_into_the_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signed_invitation_leads_into_the_room_without_its_pin() {
+    let party = Party::new(&[]).await;
+    let ana = party.host("Ana", "film-night").await;
+    let base = party.server.url();
+    let args = ["token", "invite", "--room", "film-night", "--role", "co-host", "--uses", "1", "--link", &base];
+    let link = party.server.run(&args);
+    let link = link.trim();
+    assert!(link.starts_with(&format!("{base}/#invite=")), "{link}");
+
+    let bo = Guest::at(link, "Bo").await;
+    assert!(bo.page.text("join-text").await.contains("film-night"));
+    bo.page.until("no PIN is asked for", &format!("!{}.checkVisibility()", one("pin-input"))).await;
+    bo.page.click("join-button").await;
+    for one in [&ana, &bo] {
+        one.sees(&["Ana", "Bo"]).await;
+    }
+    assert_eq!(
+        bo.page.eval("location.href").await,
+        format!("{base}/"),
+        "the invitation is not left in the address bar"
+    );
+    // A page that is loaded again is no second guest.
+    bo.page.reload().await;
+    bo.page.until("the reloaded page is in the room", "tandem.state() === 'live'").await;
+
+    let cem = Guest::at(link, "Cem").await;
+    cem.page.click("join-button").await;
+    cem.page.until_visible("error-text").await;
+    let said = cem.page.text("error-text").await;
+    assert!(said.contains("used"), "{said}");
+    cem.page.fill("pin-input", PIN).await;
+    cem.page.click("join-button").await;
+    cem.sees(&["Ana", "Bo", "Cem"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_and_a_pin_lead_into_the_room() {
     let party = Party::new(&[]).await;
     let ana = party.host("Ana", "film-night").await;

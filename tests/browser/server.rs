@@ -78,10 +78,15 @@ impl Server {
 
     /// `tandem audit ...` on the data of this server: what it printed.
     pub(crate) fn audit(&self, args: &[&str]) -> String {
-        let output = command(&self.data).arg("audit").args(args).output().expect("tandem audit runs");
+        self.run(&[&["audit"], args].concat())
+    }
+
+    /// Any command on the data of this server: what it printed.
+    pub(crate) fn run(&self, args: &[&str]) -> String {
+        let output = command(&self.data).args(args).output().expect("tandem runs");
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "tandem audit {args:?} failed: {error}");
-        String::from_utf8(output.stdout).expect("tandem audit prints UTF-8")
+        assert!(output.status.success(), "tandem {args:?} failed: {error}");
+        String::from_utf8(output.stdout).expect("tandem prints UTF-8")
     }
 }
 
