@@ -230,6 +230,8 @@ impl Node {
             Some(part) = deaths.recv() => Some(NodeError::Died(part)),
             Some(Ok(error)) = agents.join_next() => Some(error),
         };
+        // Before connections are told to go: who comes back at once hears that this node drains.
+        self.admission.close();
         leave.cancel();
         let over = self.config.socket.drain;
         let drained = tokio::select! {
