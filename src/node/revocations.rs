@@ -31,13 +31,18 @@ pub(super) struct RevocationWatch {
 impl RevocationWatch {
     /// Looks regularly. While shared state is away, what is known holds. Does not return.
     pub(super) async fn run(mut self) {
-        let mut forgotten = self.clock.now();
+        let (mut forgotten, mut failing) = (self.clock.now(), false);
         loop {
-            // The back end logs its errors.
-            if let Ok(new @ 1..) = self.look().await {
-                tracing::info!(new, "tokens were revoked");
-                self.registry.check_tokens();
+            let looked = self.look().await;
+            match &looked {
+                // The link to Redis logs its own.
+                Err(error @ BackendError::File(_)) if !failing => {
+                    tracing::error!(%error, "what was revoked cannot be read; what is known holds");
+                }
+                Ok(()) if failing => tracing::info!("what was revoked can be read again"),
+                _ => {}
             }
+            failing = matches!(looked, Err(BackendError::File(_)));
             let now = self.clock.now();
             if now.saturating_sub(forgotten) >= FORGET_EVERY {
                 forgotten = now;
@@ -48,9 +53,9 @@ impl RevocationWatch {
         }
     }
 
-    /// Reads what is new, and returns how much that is.
-    async fn look(&mut self) -> Result<usize, BackendError> {
-        let (mut new, now) = (0, self.clock.now());
+    /// Reads what is new. What was read before an error counts.
+    async fn look(&mut self) -> Result<(), BackendError> {
+        let now = self.clock.now();
         loop {
             let page = self.backend.revocations(self.position).await?;
             if !page.continues {
@@ -61,19 +66,19 @@ impl RevocationWatch {
                 break;
             }
             self.position = page.position;
-            new += page.revocations.len();
+            let new = page.revocations.len();
             for revocation in page.revocations {
                 if let Err(error) = self.revoked.add(revocation, now) {
                     tracing::error!(%error, "a revocation was not taken in");
                 }
             }
-        }
-        if new > 0 {
             let known = self.revoked.all().len();
             self.metrics.revocations.set(i64::try_from(known).unwrap_or(i64::MAX));
+            tracing::info!(new, "tokens were revoked");
+            self.registry.check_tokens();
         }
         self.revoked.set_read();
-        Ok(new)
+        Ok(())
     }
 
     /// Shared state no longer has what this node has read last: it was forgotten because it was over, or it was lost, as after the failover to
