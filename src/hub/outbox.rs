@@ -154,8 +154,9 @@ impl Outbox {
         std::future::poll_fn(|context| self.poll_take(context))
     }
 
+    /// As [`Self::take`], for a task that waits for other things, too.
     #[inline]
-    fn poll_take(&self, context: &Context<'_>) -> Poll<Batch> {
+    pub fn poll_take(&self, context: &Context<'_>) -> Poll<Batch> {
         self.reader.register(context.waker());
         self.try_take().map_or(Poll::Pending, Poll::Ready)
     }

@@ -1,4 +1,9 @@
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::Either};
 use tokio::{
@@ -18,7 +23,7 @@ use super::{
     write::{Done, done},
 };
 use crate::{
-    hub::{Outbox, Prompt},
+    hub::{Batch, Outbox, Prompt},
     protocol::{Close, Code, Received},
     telemetry::contained,
 };
@@ -74,6 +79,14 @@ pub(super) fn run(
 /// The length of what a message carries; control frames carry 125 bytes at most.
 fn length(message: &Message) -> u32 {
     u32::try_from(message.len()).unwrap_or(u32::MAX - CONTROL_HEADER)
+}
+
+/// What a connection waits for.
+enum Event {
+    Timer,
+    /// A message of the peer, or its end.
+    Frame(Option<Result<Message, tungstenite::Error>>),
+    Batch(Batch),
 }
 
 /// The connection of one peer while it is open.
@@ -151,19 +164,40 @@ impl<T: Transport> Connection<'_, T> {
                 {
                     timer.as_mut().reset(at);
                 }
-                // Neither a room that never rests nor a sender that never rests keeps the rest waiting: the outbox was looked at above. The
-                // order is fixed so that a simulation can be repeated.
-                let step = tokio::select! {
-                    biased;
-                    () = &mut timer => self.beat(session, heart, timer.as_mut()),
-                    frame = self.socket.next(), if !held => self.on_message(session, heart, frame, &mut taken),
-                    batch = self.outbox.take() => self.write(batch),
+                let mut woken = false;
+                let step = match poll_fn(|context| self.poll_event(context, timer.as_mut(), !held, &mut woken)).await {
+                    Event::Timer => self.beat(session, heart, timer.as_mut()),
+                    Event::Frame(frame) => self.on_message(session, heart, frame, &mut taken),
+                    Event::Batch(batch) => self.write(batch),
                 };
                 if let Err(end) = step.await {
                     return end;
                 }
             }
         }
+    }
+
+    /// What comes next. The first look takes what came from outside first: neither a room that never rests nor a sender that never rests
+    /// keeps the rest waiting, because the outbox was looked at just before. When the task is `woken` after that, it is mostly to write, so
+    /// the outbox comes first then, and nothing else is polled twice for one frame. The order is fixed so that a simulation can be repeated.
+    fn poll_event(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: Pin<&mut Sleep>,
+        reads: bool,
+        woken: &mut bool,
+    ) -> Poll<Event> {
+        let again = std::mem::replace(woken, true);
+        if again && let Poll::Ready(batch) = self.outbox.poll_take(context) {
+            return Poll::Ready(Event::Batch(batch));
+        }
+        if timer.poll(context).is_ready() {
+            return Poll::Ready(Event::Timer);
+        }
+        if reads && let Poll::Ready(frame) = self.socket.poll_next_unpin(context) {
+            return Poll::Ready(Event::Frame(frame));
+        }
+        if again { Poll::Pending } else { self.outbox.poll_take(context).map(Event::Batch) }
     }
 
     /// Handles the timer: the peer is pinged, given up, or read again.

@@ -147,4 +147,9 @@ impl Client {
         let data = Some(Json(serde_json::value::RawValue::from_string("1".to_owned()).unwrap().into()));
         hub.act(&self.seat, Action::Broadcast { event: event.into(), data }).await.unwrap()
     }
+
+    pub async fn play(&self, hub: &Hub, playing: bool) -> u64 {
+        let play = Action::PlayPause { playing, position: Some(1.0), event: None, rate: None };
+        hub.act(&self.seat, play).await.unwrap()
+    }
 }

@@ -19,14 +19,14 @@ use crate::{
     fixture::{RedisFixture, room},
 };
 
-struct Node {
-    hub: Arc<Hub>,
+pub struct Node {
+    pub hub: Arc<Hub>,
     backend: Arc<RedisNode>,
     metrics: Arc<Metrics>,
 }
 
 impl Node {
-    async fn new(fixture: &RedisFixture, name: &str, archive: Option<Arc<dyn Archive>>) -> Self {
+    pub async fn new(fixture: &RedisFixture, name: &str, archive: Option<Arc<dyn Archive>>) -> Self {
         let metrics = Arc::new(Metrics::new(name));
         let mut node = None;
         let hub = hub_with(name, Arc::clone(&metrics), archive, |events| {
@@ -46,7 +46,8 @@ impl Node {
     }
 }
 
-async fn connection(fixture: &RedisFixture) -> (RedisConnection, String) {
+/// A connection, and the key of the room `r`.
+pub async fn connection(fixture: &RedisFixture) -> (RedisConnection, String) {
     let config = fixture.config();
     let layout = Layout::new(&config.redis_prefix, config.redis_partitions);
     (Connector::new(&config).unwrap().connect(|_| {}).await.unwrap(), layout.room(&room("r")))

@@ -15,6 +15,7 @@ mod displaced;
 mod double;
 mod formats;
 mod golden;
+mod history;
 mod hubs;
 mod inboxes;
 mod panics;

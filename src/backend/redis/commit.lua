@@ -14,7 +14,7 @@
 --   c   the room's channel, if its name is not that of the room's key
 -- Returns nil when another commit was first, 'full' when the ledger's queue is, else the id of the entry, or 'ok'.
 local call, room, events, flags, update, entry = redis.call, KEYS[1], KEYS[2], ARGV[1], ARGV[4], ARGV[5]
-local have = call('HMGET', room, 'v', 'e')
+local have = call('HMGET', room, 'v', 'e', 'h')
 local found = have[1] or '0'
 if found == '0' then
     if string.sub(ARGV[2], 1, 2) ~= '0 ' then
@@ -42,36 +42,36 @@ if entry ~= '' then
     end
 end
 
--- Remembers the update in a history, and forgets the oldest beyond the most updates and bytes.
+-- Remembers the update in a history, and forgets the oldest beyond the most updates and bytes. Returns what the history weighs now.
 local function remember(history, most, most_bytes, age)
     local count = call('RPUSH', history, update)
     -- The list may have expired since: what it weighs begins with it.
-    if count == 1 then
-        call('HDEL', room, 'h')
+    local weighs = #update + (count > 1 and tonumber(have[3]) or 0)
+    -- Several at a time, because each command costs as much as all the rest here.
+    local over = count - tonumber(most)
+    if over >= 16 then
+        for _, old in ipairs(call('LPOP', history, over)) do
+            weighs = weighs - #old
+        end
     end
-    local more = #update
-    while count > tonumber(most) do
-        count, more = count - 1, more - #call('LPOP', history)
-    end
-    local weighs, gone = call('HINCRBY', room, 'h', more), 0
-    while weighs - gone > tonumber(most_bytes) do
+    while weighs > tonumber(most_bytes) do
         local old = call('LPOP', history)
         if not old then
             break
         end
-        gone = gone + #old
-    end
-    if gone > 0 then
-        call('HINCRBY', room, 'h', -gone)
+        weighs = weighs - #old
     end
     call('PEXPIRE', history, age)
+    return weighs
 end
 
 -- Most commits are these. What follows costs more than all commands.
 if (flags == 'ep' or flags == 'eph') and found ~= '0' then
-    call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3], 'u', update)
     if flags == 'eph' then
-        remember(KEYS[3], ARGV[8], ARGV[9], ARGV[10])
+        local weighs = remember(KEYS[3], ARGV[8], ARGV[9], ARGV[10])
+        call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3], 'u', update, 'h', weighs)
+    else
+        call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3], 'u', update)
     end
     call('SPUBLISH', room, update)
     return call('XADD', events, '*', 'e', entry .. update)
@@ -124,7 +124,7 @@ if has('m') then
 end
 
 if history then
-    remember(history, next_arg(), next_arg(), next_arg())
+    call('HSET', room, 'h', remember(history, next_arg(), next_arg(), next_arg()))
 end
 if due then
     local name, at = next_arg(), next_arg()
