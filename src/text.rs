@@ -9,6 +9,16 @@ use shape::{BLACK_FLAG, ZERO_WIDTH_JOINER, ZERO_WIDTH_NON_JOINER, joins, region,
 /// The text without its invisible characters, cut to `most` characters; `None` if nothing is left. Joiners, variation selectors and tags
 /// stay where they shape a visible character: in emoji, and in scripts that are written with them.
 pub fn clean(text: &str, most: usize) -> Option<Box<str>> {
+    // Most texts are plain, and then nothing has to be looked up in tables.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        let text = text.trim_start_matches(' ');
+        let cut = text.get(..most).unwrap_or(text).trim_end_matches(' ');
+        return (!cut.is_empty()).then(|| cut.into());
+    }
+    clean_any(text, most)
+}
+
+fn clean_any(text: &str, most: usize) -> Option<Box<str>> {
     let cut: String = sift(text).chars().take(most).collect();
     // The cut may have gone through an emoji.
     let whole = sift(&cut);
@@ -263,5 +273,19 @@ mod tests {
             assert!(is_turning(turning) && !is_turning(&spell(turning)), "{}", turning.escape_unicode());
         }
         assert_eq!(spell("a\u{202e}b\nc\u{2028}é👩\u{200d}🚀"), "a\\u{202e}b\\u{a}c\\u{2028}é👩\u{200d}🚀");
+    }
+
+    #[test]
+    fn plain_texts_are_cleaned_as_all_others_are() {
+        let every: Vec<char> = (' '..='~').collect();
+        for first in &every {
+            for second in &every {
+                for most in 1..4 {
+                    let text: String = [' ', *first, *second, 'x', ' '].iter().collect();
+                    assert_eq!(clean(&text, most), clean_any(&text, most), "{text:?} cut to {most}");
+                }
+            }
+        }
+        assert_eq!(clean("  ", 9), None);
     }
 }

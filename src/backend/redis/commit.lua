@@ -97,34 +97,42 @@ if found == '0' or has('x') then
     call('HSET', room, 'v', found)
     call('DEL', room)
 end
+-- All that is written of the room is one command.
+local set, unset, kept = { 'v', string.sub(ARGV[3], 9), 'l', ARGV[3] }, {}, false
+if has('p') then
+    set[5], set[6] = 'u', update
+end
+if has('r') then
+    kept = next_arg()
+    local fields = tonumber(next_arg())
+    set[#set + 1], set[#set + 2], unset[1] = 'e', epoch, 'u'
+    for i = 1, 2 * fields do
+        set[#set + 1] = ARGV[arg + i]
+    end
+    arg = arg + 2 * fields
+end
+if has('m') then
+    for _ = 1, tonumber(next_arg()) do
+        unset[#unset + 1] = next_arg()
+    end
+end
+if history then
+    local weighs = remember(history, next_arg(), next_arg(), next_arg())
+    set[#set + 1], set[#set + 2] = 'h', weighs
+end
 if has('x') then
     -- What the ledger still says of it is late: for an hour it is known that it was closed.
     call('HSET', room, 'c', epoch)
     call('PEXPIRE', room, 3600000)
 else
-    call('HSET', room, 'v', string.sub(ARGV[3], 9), 'l', ARGV[3])
-end
-if has('p') then
-    call('HSET', room, 'u', update)
-end
-if has('r') then
-    local kept, fields = next_arg(), tonumber(next_arg())
-    call('HSET', room, 'e', epoch, unpack(ARGV, arg + 1, arg + 2 * fields))
-    call('HDEL', room, 'u')
-    arg = arg + 2 * fields
-    if found == '0' then
+    call('HSET', room, unpack(set))
+    if unset[1] then
+        call('HDEL', room, unpack(unset))
+    end
+    if kept and found == '0' then
         -- From then on whoever holds the room keeps it from expiring.
         call('PEXPIRE', room, kept)
     end
-end
-if has('m') then
-    for _ = 1, tonumber(next_arg()) do
-        call('HDEL', room, next_arg())
-    end
-end
-
-if history then
-    call('HSET', room, 'h', remember(history, next_arg(), next_arg(), next_arg()))
 end
 if due then
     local name, at = next_arg(), next_arg()

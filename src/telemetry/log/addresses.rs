@@ -1,22 +1,22 @@
 use std::net::{IpAddr, SocketAddr};
 
-use serde_json::{Map, Value};
-
+use super::fields::Fields;
 use crate::config::LogAddresses;
 
 /// Fields with the address of a client, or of a proxy that nobody lists and that may be one.
 const ADDRESSES: [&str; 2] = ["client", "peer"];
 
 /// Shows as much of the addresses in a line as the settings say.
-pub(super) fn apply(shown: LogAddresses, fields: &mut Map<String, Value>) {
+pub(super) fn apply(shown: LogAddresses, fields: &mut Fields<'_>) {
     if shown == LogAddresses::Full {
         return;
     }
     for field in ADDRESSES {
-        let Some(Value::String(text)) = fields.get_mut(field) else { continue };
         // What is no address is `unknown`.
-        let Some(address) = address(text) else { continue };
-        *text = if shown == LogAddresses::Truncated { network(address) } else { "hidden".to_owned() };
+        fields.replace(field, |text| {
+            let address = address(text)?;
+            Some(if shown == LogAddresses::Truncated { network(address) } else { "hidden".to_owned() })
+        });
     }
 }
 
@@ -48,10 +48,12 @@ mod tests {
     #[test]
     fn an_address_is_cut_in_whatever_form_it_is() {
         let shown = |shown, text: &str| {
-            let mut fields = Map::from_iter([("peer".to_owned(), text.into()), ("addr".to_owned(), text.into())]);
+            let mut fields = Fields::default();
+            fields.set("peer", text);
+            fields.set("addr", text);
             apply(shown, &mut fields);
-            assert_eq!(fields["addr"], text, "where the node listens");
-            fields["peer"].as_str().unwrap().to_owned()
+            assert_eq!(fields.text("addr").unwrap(), text, "where the node listens");
+            fields.text("peer").unwrap().into_owned()
         };
         for (text, cut) in [
             ("192.0.2.7", "192.0.2.0/24"),

@@ -3,10 +3,15 @@ use std::{
     io::{self, Write},
 };
 
-use serde_json::{Map, Value};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{addresses, mask::Mask, pipe::Pipe, subject::Subject};
+use super::{
+    addresses,
+    fields::{self, Fields},
+    mask::Mask,
+    pipe::Pipe,
+    subject::Subject,
+};
 use crate::config::LogAddresses;
 
 /// Fields of a Bunyan line that pino does not write.
@@ -59,38 +64,42 @@ impl Write for &Lines {
     }
 }
 
-fn level(fields: &Map<String, Value>) -> i64 {
-    fields.get("level").and_then(Value::as_i64).unwrap_or(INFO)
+fn level(fields: &Fields<'_>) -> i64 {
+    fields.integer("level").unwrap_or(INFO)
 }
 
 /// pino's fields: epoch milliseconds, no `v`, each key once. `None` for the lines that mark the begin and the end of a span.
-fn pino(line: &[u8], now: i64) -> Option<Map<String, Value>> {
-    // Reading into a map keeps the last of two equal keys.
-    let mut fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
-    let message = fields.remove("msg").and_then(|msg| msg.as_str().map(str::to_owned)).unwrap_or_default();
-    let message = match message.strip_prefix('[').and_then(|rest| rest.split_once("] ").or(rest.split_once(']'))) {
-        Some((span, _)) if span.ends_with(" - START") || span.ends_with(" - END") => return None,
-        Some((span, event)) if span.ends_with(" - EVENT") => event.to_owned(),
-        _ => message,
-    };
+fn pino(line: &[u8], now: i64) -> Option<Fields<'_>> {
+    let mut fields = Fields::read(line)?;
+    let message = fields.text("msg").filter(|message| message.starts_with('[')).map(std::borrow::Cow::into_owned);
+    if let Some(message) = message
+        && let Some(rest) = message.strip_prefix('[')
+        && let Some((span, event)) = rest.split_once("] ").or(rest.split_once(']'))
+    {
+        if span.ends_with(" - START") || span.ends_with(" - END") {
+            return None;
+        }
+        if span.ends_with(" - EVENT") {
+            fields.set("msg", event);
+        }
+    }
     for key in NOT_PINO {
         fields.remove(key);
     }
-    fields.insert("time".to_owned(), now.into());
-    fields.insert("msg".to_owned(), message.into());
+    fields.set("time", now);
     Some(fields)
 }
 
 /// The line that reports how many lines were dropped before it.
 pub(super) fn notice(look: Look) -> fn(u64) -> Vec<u8> {
-    fn fields(lines: u64) -> Map<String, Value> {
-        let mut fields = Map::new();
-        fields.insert("name".to_owned(), "tandem".into());
-        fields.insert("level".to_owned(), 40.into());
-        fields.insert("time".to_owned(), jiff::Timestamp::now().as_millisecond().into());
-        fields.insert("pid".to_owned(), std::process::id().into());
-        fields.insert("msg".to_owned(), "log lines were dropped: the reader of the log did not keep up".into());
-        fields.insert("lines".to_owned(), lines.into());
+    fn fields(lines: u64) -> Fields<'static> {
+        let mut fields = Fields::default();
+        fields.set("name", "tandem");
+        fields.set("level", 40);
+        fields.set("time", jiff::Timestamp::now().as_millisecond());
+        fields.set("pid", std::process::id());
+        fields.set("msg", "log lines were dropped: the reader of the log did not keep up");
+        fields.set("lines", lines);
         fields
     }
     match look {
@@ -100,17 +109,35 @@ pub(super) fn notice(look: Look) -> fn(u64) -> Vec<u8> {
     }
 }
 
-fn render(fields: &Map<String, Value>, look: Look) -> Vec<u8> {
+fn render(fields: &Fields<'_>, look: Look) -> Vec<u8> {
     let mut line = match look {
-        // A map of strings and numbers can always be written.
-        Look::Json => serde_json::to_vec(fields).unwrap_or_default(),
+        Look::Json => json(fields),
         Look::Text { colours } => text(fields, colours).into_bytes(),
     };
     line.push(b'\n');
     line
 }
 
-fn text(fields: &Map<String, Value>, colours: bool) -> String {
+/// More bytes than most lines have.
+const USUAL: usize = 512;
+
+fn json(fields: &Fields<'_>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(USUAL);
+    line.push(b'{');
+    for (key, json) in fields.iter() {
+        if line.len() > 1 {
+            line.push(b',');
+        }
+        // A text can always be written.
+        let _ = serde_json::to_writer(&mut line, key);
+        line.push(b':');
+        line.extend_from_slice(json.as_bytes());
+    }
+    line.push(b'}');
+    line
+}
+
+fn text(fields: &Fields<'_>, colours: bool) -> String {
     let (word, colour) = match level(fields) {
         ..20 => ("TRACE", 35),
         20..30 => ("DEBUG", 34),
@@ -118,22 +145,18 @@ fn text(fields: &Map<String, Value>, colours: bool) -> String {
         40..50 => (" WARN", 33),
         _ => ("ERROR", 31),
     };
-    let time = fields.get("time").and_then(Value::as_i64).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let time = fields.integer("time").and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let time = time.map_or_else(String::new, |time| format!("{time:.3}"));
-    let message = fields.get("msg").and_then(Value::as_str).unwrap_or_default();
+    let message = fields.text("msg").unwrap_or_default();
     let mut line = if colours {
         format!("\x1b[2m{time}\x1b[0m \x1b[{colour}m{word}\x1b[0m {message}")
     } else {
         format!("{time} {word} {message}")
     };
     // Writing into a String cannot fail.
-    for (key, value) in fields.iter().filter(|(key, _)| *key != "msg" && !NOT_TEXT.contains(&key.as_str())) {
-        let value = match value {
-            Value::String(text) if !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '"') => {
-                text.clone()
-            }
-            other => other.to_string(),
-        };
+    for (key, json) in fields.iter().filter(|(key, _)| *key != "msg" && !NOT_TEXT.contains(key)) {
+        let plain = fields::text(json).filter(|text| !text.is_empty() && !text.contains(needs_quotes));
+        let value = plain.as_deref().unwrap_or(json);
         if colours {
             let _ = write!(line, " \x1b[2m{key}=\x1b[0m{value}");
         } else {
@@ -141,6 +164,11 @@ fn text(fields: &Map<String, Value>, colours: bool) -> String {
         }
     }
     line
+}
+
+/// Whether a text with this character is written as JSON: it would end, break or colour the line.
+fn needs_quotes(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '"'
 }
 
 #[cfg(test)]
@@ -159,8 +187,8 @@ mod tests {
         assert_eq!(
             json(bunyan).unwrap(),
             concat!(
-                r#"{"addr":"127.0.0.1:4001","hostname":"h","level":30,"msg":"listening","name":"tandem","pid":7,"#,
-                r#""target":"tandem::node","time":1700000000123}"#,
+                r#"{"name":"tandem","msg":"listening","level":30,"hostname":"h","pid":7,"time":1700000000123,"#,
+                r#""target":"tandem::node","addr":"127.0.0.1:4001"}"#,
                 "\n"
             )
         );
@@ -186,7 +214,9 @@ mod tests {
 
     #[test]
     fn a_value_of_text_cannot_make_a_second_line() {
-        let fields = pino(r#"{"msg":"joined","level":30,"user":"a\nb c"}"#.as_bytes(), NOW).unwrap();
-        assert_eq!(text(&fields, false), r#"2023-11-14T22:13:20.123Z  INFO joined user="a\nb c""#);
+        let line = r#"{"msg":"joined","level":30,"user":"a\nb c","room":"\u001b[31mred","by":""}"#;
+        let fields = pino(line.as_bytes(), NOW).unwrap();
+        let expected = r#"2023-11-14T22:13:20.123Z  INFO joined user="a\nb c" room="\u001b[31mred" by="""#;
+        assert_eq!(text(&fields, false), expected);
     }
 }

@@ -1,7 +1,8 @@
 use std::hash::Hasher as _;
 
-use serde_json::{Map, Value};
 use siphasher::sip::SipHasher13;
+
+use super::fields::Fields;
 
 /// Fields that name a person or a room.
 const IDS: [&str; 8] = ["room", "user", "to", "by", "dead_user", "username", "client", "origin"];
@@ -24,11 +25,9 @@ impl Mask {
         Self { key: (half(0), half(1)) }
     }
 
-    pub(super) fn apply(self, fields: &mut Map<String, Value>) {
+    pub(super) fn apply(self, fields: &mut Fields<'_>) {
         for id in IDS {
-            if let Some(Value::String(value)) = fields.get_mut(id) {
-                *value = self.hide(value);
-            }
+            fields.replace(id, |value| Some(self.hide(value)));
         }
     }
 
@@ -44,12 +43,12 @@ mod tests {
     use super::*;
 
     fn masked(mask: Mask, value: &str) -> String {
-        let mut fields = Map::new();
-        fields.insert("user".to_owned(), value.into());
-        fields.insert("node".to_owned(), "n1".into());
+        let mut fields = Fields::default();
+        fields.set("user", value);
+        fields.set("node", "n1");
         mask.apply(&mut fields);
-        assert_eq!(fields["node"], "n1");
-        fields["user"].as_str().unwrap().to_owned()
+        assert_eq!(fields.text("node").unwrap(), "n1");
+        fields.text("user").unwrap().into_owned()
     }
 
     #[test]

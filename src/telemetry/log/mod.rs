@@ -1,6 +1,7 @@
 //! Log lines: JSON as pino writes it, or text for people. Logging never blocks.
 
 mod addresses;
+mod fields;
 mod init;
 mod level;
 mod line;

@@ -10,6 +10,9 @@ use std::{
 
 /// Number of bytes that may wait for the reader of the log: some thousand lines.
 const CAPACITY: usize = 1024 * 1024;
+/// How long the writer rests after each write. A line that comes alone is written at once, and a thousand lines a second do not wake it a
+/// thousand times.
+const REST: Duration = Duration::from_millis(10);
 
 /// Lines that were dropped by this process, for the metrics.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -36,6 +39,10 @@ struct Waiting {
     bytes: Vec<u8>,
     dropped: u64,
     writing: bool,
+    /// Whether the writer waits for a line: only then it has to be woken.
+    idle: bool,
+    /// Whether the process ends, so that nothing is to rest any more.
+    hurried: bool,
 }
 
 impl Pipe {
@@ -56,14 +63,19 @@ impl Pipe {
         } else {
             waiting.bytes.extend_from_slice(line);
         }
+        let idle = std::mem::take(&mut waiting.idle);
         drop(waiting);
-        self.shared.changed.notify_all();
+        if idle {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Waits until everything is written, but not longer than `within`.
     pub(super) fn flush(&self, within: Duration) {
         let deadline = Instant::now() + within;
         let mut waiting = self.shared.lock();
+        waiting.hurried = true;
+        self.shared.changed.notify_all();
         while waiting.writing || !waiting.bytes.is_empty() || waiting.dropped > 0 {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { return };
             waiting = self.shared.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -80,11 +92,17 @@ impl Shared {
         let mut lines = Vec::new();
         loop {
             let mut waiting = self.lock();
-            waiting.writing = false;
-            self.changed.notify_all();
+            if waiting.writing {
+                waiting.writing = false;
+                self.changed.notify_all();
+                let rest = self.changed.wait_timeout_while(waiting, REST, |waiting| !waiting.hurried);
+                waiting = rest.unwrap_or_else(PoisonError::into_inner).0;
+            }
             while waiting.bytes.is_empty() && waiting.dropped == 0 {
+                waiting.idle = true;
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
+            waiting.idle = false;
             std::mem::swap(&mut waiting.bytes, &mut lines);
             let dropped = std::mem::take(&mut waiting.dropped);
             waiting.writing = true;

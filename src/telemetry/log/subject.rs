@@ -3,10 +3,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde_json::{Map, Value};
 use tokio::{task::futures::TaskLocalFuture, task_local};
 use uuid::Uuid;
 
+use super::fields::Fields;
 use crate::id::{ConnId, RoomId, UserId};
 
 task_local! {
@@ -57,25 +57,21 @@ impl Subject {
     }
 
     /// Adds the ids of the running task to a line, except those that the line names itself.
-    pub(super) fn complete(fields: &mut Map<String, Value>) {
+    pub(super) fn complete(fields: &mut Fields<'_>) {
         // Outside of such a task there is nothing to add.
         let _ = CURRENT.try_with(|subject| subject.fill(fields));
     }
 
-    fn fill(&self, fields: &mut Map<String, Value>) {
-        let mut add = |key: &str, value: &dyn ToString| {
-            fields.entry(key).or_insert_with(|| Value::String(value.to_string()));
-        };
+    fn fill(&self, fields: &mut Fields<'_>) {
+        let mut buffer = Uuid::encode_buffer();
+        let conn: &str = self.conn.0.hyphenated().encode_lower(&mut buffer);
         if !self.conn.0.is_nil() {
-            add("conn", &self.conn);
+            fields.add("conn", conn);
         }
-        match &self.request {
-            Some(request) => add("reqId", request),
-            None => add("reqId", &self.conn),
-        }
+        fields.add("reqId", self.request.as_deref().unwrap_or(conn));
         if let Some((room, user)) = &*self.seat.lock().unwrap_or_else(PoisonError::into_inner) {
-            add("room", room);
-            add("user", user);
+            fields.add("room", room.as_str());
+            fields.add("user", user.as_str());
         }
     }
 }
@@ -89,18 +85,19 @@ mod tests {
         let conn = ConnId::random();
         let subject = Subject::socket(conn, Some("edge-7".into()));
         let line = || async {
-            let mut fields = Map::new();
-            fields.insert("user".to_owned(), "somebody else".into());
+            let mut fields = Fields::default();
+            fields.set("user", "somebody else");
             Subject::complete(&mut fields);
-            Value::Object(fields)
+            fields
         };
         let found = subject.scope(line()).await;
-        assert_eq!(found, serde_json::json!({"conn": conn.to_string(), "reqId": "edge-7", "user": "somebody else"}));
+        let texts: Vec<_> = found.iter().map(|(key, json)| (key, json.trim_matches('"'))).collect();
+        assert_eq!(texts, [("user", "somebody else"), ("conn", &conn.to_string()), ("reqId", "edge-7")]);
         subject.sit(&RoomId::parse("lounge").unwrap(), &UserId::parse("ada").unwrap());
-        assert_eq!(subject.scope(line()).await["room"], "lounge");
-        assert_eq!(line().await, serde_json::json!({"user": "somebody else"}));
+        assert_eq!(subject.scope(line()).await.text("room").unwrap(), "lounge");
+        assert_eq!(line().await.iter().count(), 1);
         let unnamed = Subject::socket(conn, None);
-        assert_eq!(unnamed.scope(line()).await["reqId"], conn.to_string());
+        assert_eq!(unnamed.scope(line()).await.text("reqId").unwrap(), conn.to_string());
     }
 
     #[test]
