@@ -29,6 +29,11 @@ pub enum Word {
     /// A frame that servers of the first generation relayed, and that has no effect any more.
     SyncResponse,
     SyncPlayback,
+    SetPin,
+    LockRoom,
+    Ban,
+    Unban,
+    ListBans,
 }
 
 /// A frame is drawn as often as it is listed here. A kicked client does not come back, so KICK is rare.
@@ -72,6 +77,11 @@ const WORDS: &[Word] = &[
     Word::SyncResponse,
     Word::SyncPlayback,
 ];
+
+/// What decides who may come in. Only moderated stories have it: what shuts clients out makes a room quiet.
+const MODERATION: [Word; 5] = [Word::SetPin, Word::LockRoom, Word::Ban, Word::Unban, Word::ListBans];
+/// How often each of these is said in a moderated story. Of those that only the host may say, one in six has an effect.
+const MODERATED: usize = 12;
 
 /// A fault. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +192,8 @@ pub struct Plan {
     pub clients: Vec<bool>,
     /// Whether the room has a PIN.
     pub pin: bool,
+    /// Whether there are words about who may come in, and clients that are shut out try again.
+    pub moderated: bool,
     pub steps: Vec<Step>,
     /// The clients that take part. These become fewer when a story is made smaller.
     pub present: Vec<usize>,
@@ -194,6 +206,8 @@ pub const FOR_GOOD: u64 = 1_000_000;
 /// In every so many stories clients quit and a dead node stays dead. In the others everybody comes back, which hides seats that nobody gives
 /// up and elections that are not held.
 const PARTING: u64 = 16;
+/// In every so many stories there is moderation. None of them is on record from before there was any.
+const MODERATING: u64 = 14;
 
 impl Plan {
     pub fn draw(seed: u64) -> Self {
@@ -225,11 +239,23 @@ impl Plan {
         steps.sort_by_key(|step| step.at);
         let present = (0..clients.len()).collect();
         let pin = dice.percent(40);
-        let mut plan = Self { seed, nodes, clients, pin, steps, present };
+        let moderated = seed % MODERATING == 10;
+        let mut plan = Self { seed, nodes, clients, pin, moderated, steps, present };
+        if moderated {
+            plan.moderate(&mut Dice::new(seed).branch(4));
+        }
         if seed % PARTING == 4 {
             plan.part(&mut Dice::new(seed).branch(3));
         }
         plan
+    }
+
+    fn moderate(&mut self, dice: &mut Dice) {
+        for word in MODERATION.repeat(MODERATED) {
+            let client = dice.index(self.clients.len());
+            self.steps.push(Step { at: dice.between(3_000, BUSY), act: Act::Say(client, word) });
+        }
+        self.steps.sort_by_key(|step| step.at);
     }
 
     /// Two clients quit while something goes wrong, and the first node that dies stays dead.

@@ -44,7 +44,8 @@ fn a_story_is_three_nodes_six_clients_two_hundred_commands_and_three_faults() {
     for seed in 1..=1_000 {
         let plan = Plan::draw(seed);
         let faults = plan.steps.iter().filter(|step| matches!(step.act, Act::Fault(_))).count();
-        assert_eq!((plan.nodes.len(), plan.clients.len(), plan.steps.len() - faults), (3, 6, 200));
+        let commands = if plan.moderated { 260 } else { 200 };
+        assert_eq!((plan.nodes.len(), plan.clients.len(), plan.steps.len() - faults), (3, 6, commands));
         assert!(faults >= 3, "seed {seed} has {faults}");
     }
 }

@@ -19,6 +19,9 @@ use crate::{
 
 /// A client that is not answered for so long opens another socket.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12);
+/// The PIN of a room that has one from the beginning, and another one, which is wrong there.
+pub(super) const PIN: &str = "123456";
+pub(super) const OTHER_PIN: &str = "654321";
 /// Twice as many frames as a socket may send at once.
 const FLOOD: usize = 120;
 
@@ -40,7 +43,9 @@ pub struct Client {
     pub(super) gone: bool,
     /// Whether it wants to be in the room.
     pub(super) wants: bool,
-    /// Whether the room has a PIN, and whether the client sends a wrong one.
+    /// Whether it goes on trying when it is shut out, instead of being gone.
+    pub(super) stubborn: bool,
+    /// Whether the room has a PIN, and whether the client sends the other one.
     pub(super) pin: bool,
     pub(super) guesses: bool,
 }
@@ -83,10 +88,10 @@ pub enum Order {
 }
 
 impl Client {
-    /// Makes the client with this number, in a room with or without a PIN.
+    /// Makes the client with this number, in a room with or without a PIN, where it may go on trying.
     pub fn new(
         number: usize,
-        (room, pin): (RoomId, bool),
+        (room, pin, stubborn): (RoomId, bool, bool),
         modern: bool,
         peers: Vec<UserId>,
         nodes: Nodes,
@@ -111,6 +116,7 @@ impl Client {
             gate: None,
             gone: false,
             wants: true,
+            stubborn,
             pin,
             guesses: false,
         }
@@ -188,8 +194,8 @@ impl Client {
                 open.resumes = false;
                 let mut join = json!({"type": "JOIN", "roomId": room, "userId": user, "username": user});
                 match (self.guesses, self.pin) {
-                    (true, _) => join["pin"] = json!("654321"),
-                    (false, true) => join["pin"] = json!("123456"),
+                    (true, _) => join["pin"] = json!(OTHER_PIN),
+                    (false, true) => join["pin"] = json!(PIN),
                     (false, false) => {}
                 }
                 if self.modern {
@@ -231,7 +237,7 @@ impl Client {
                 biased;
                 what = open.socket.next() => match what {
                     Inward::Closed(code) => {
-                        self.gone |= code == Some(4503);
+                        self.gone |= code == Some(4503) && !self.stubborn;
                         return Some(Over::Closed(code));
                     }
                     Inward::Frame(text) => {

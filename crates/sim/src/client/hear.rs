@@ -15,6 +15,12 @@ use crate::record::Event;
 const WAITS: Duration = Duration::from_secs(20);
 
 impl Client {
+    /// There are two. If the other one is wrong, the room has got the first.
+    fn try_another_pin(&mut self) {
+        self.pin |= self.guesses;
+        self.guesses = !self.guesses;
+    }
+
     pub(super) fn hear(&mut self, open: &mut Open, frame: &Value) -> Option<Over> {
         self.record.add(Event::Got { line: open.line, frame: frame.clone() });
         let kind = frame["type"].as_str().unwrap_or_default();
@@ -41,9 +47,11 @@ impl Client {
             "ERROR" if frame["id"].as_u64() == Some(open.entry) => {
                 let code = frame["code"].as_str().unwrap_or_default();
                 if code == "invalid_pin" {
-                    self.guesses = !self.guesses;
+                    self.try_another_pin();
                 }
-                if !self.modern && matches!(code, "identity_in_use" | "room_full" | "pin_locked" | "rate_limited") {
+                if !self.modern
+                    && matches!(code, "identity_in_use" | "room_full" | "room_locked" | "pin_locked" | "rate_limited")
+                {
                     open.waits = true;
                     open.patience = Some(Instant::now() + WAITS);
                     return None;
@@ -54,12 +62,15 @@ impl Client {
                     self.come_in(open);
                     return None;
                 }
-                self.gone |= frame["code"] == "forbidden";
+                if self.stubborn && matches!(code, "banned" | "forbidden" | "room_locked") {
+                    return Some(Over::ShutOut);
+                }
+                self.gone |= code == "forbidden";
                 return Some(Over::Refused);
             }
             // It was refused for another reason than before.
             "ERROR" if open.waits && frame["id"].is_null() && frame["code"] == "invalid_pin" => {
-                self.guesses = !self.guesses;
+                self.try_another_pin();
                 return Some(Over::Refused);
             }
             _ => {}

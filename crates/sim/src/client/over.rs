@@ -11,6 +11,8 @@ pub(super) enum Over {
     Dropped,
     Vanished,
     Overlapped,
+    /// It was refused for a reason that lasts.
+    ShutOut,
 }
 
 impl Over {
@@ -26,8 +28,9 @@ impl Over {
         }
         match code {
             // Some clients stay away until their seat is gone.
-            Some(1000) => 3_000 + client.dice.between(0, 17_000),
+            Some(1000 | 4503) => 3_000 + client.dice.between(0, 17_000),
             _ if matches!(self, Self::Overlapped) => 1,
+            _ if matches!(self, Self::ShutOut) => 1_000 + client.dice.between(0, 5_000),
             _ if client.dice.percent(15) => 3_000 + client.dice.between(0, 22_000),
             _ => 200,
         }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, OTHER_PIN, PIN};
 use crate::plan::Word;
 
 impl Client {
@@ -41,6 +41,11 @@ impl Client {
             Word::SyncResponse => json!({"type": "SYNC_RESPONSE", "currentTime": position, "isPlaying": playing}),
             Word::SyncPlayback => json!({"type": "SYNC_PLAYBACK", "currentTime": position, "isPlaying": playing}),
             Word::Kick => json!({"type": "KICK", "targetUserId": self.peer()}),
+            Word::SetPin => json!({"type": "SET_PIN", "pin": self.dice.pick(&[None, Some(PIN), Some(OTHER_PIN)])}),
+            Word::LockRoom => json!({"type": "LOCK_ROOM", "locked": playing}),
+            Word::Ban => json!({"type": "BAN", "targetUserId": self.peer()}),
+            Word::Unban => json!({"type": "UNBAN", "targetUserId": self.peer()}),
+            Word::ListBans => json!({"type": "LIST_BANS"}),
         })
     }
 }

@@ -21,6 +21,7 @@ pub fn judge(events: &[Entered]) -> Vec<Verdict> {
     }
     court.acknowledged(events);
     court.signals(events);
+    court.doors(events);
     if let Some(Entered { at, event: Event::End { rooms, replicas, clients, ledger } }) = events.last() {
         court.end(*at, rooms, replicas, clients, events);
         court.ledger(*at, ledger, events);

@@ -83,17 +83,34 @@ impl Court<'_> {
                 _ => None,
             })
             .collect();
-        let gone: HashSet<usize> = events
+        let (mut gone, mut quit) = (HashSet::new(), HashSet::new());
+        for entered in events {
+            match &entered.event {
+                Event::Shut { line, code: Some(4503) } => drop(gone.insert(line.0)),
+                Event::Quit { client } => drop(quit.insert(*client)),
+                Event::Got { line, frame } if frame["code"] == "forbidden" && joins.contains(&number(frame, "id")) => {
+                    gone.insert(line.0);
+                }
+                // It is not gone: it tries again.
+                Event::Open { line, .. } => drop(gone.remove(&line.0)),
+                _ => {}
+            }
+        }
+        let users: HashMap<usize, &UserId> = events
             .iter()
             .filter_map(|entered| match &entered.event {
-                Event::Shut { line, code: Some(4503) } => Some(line.0),
-                Event::Quit { client } => Some(*client),
-                Event::Got { line, frame } if frame["code"] == "forbidden" && joins.contains(&number(frame, "id")) => {
-                    Some(line.0)
-                }
+                Event::Open { line, user, .. } => Some((line.0, user)),
                 _ => None,
             })
             .collect();
+        let is_shut_out = |client: &usize| {
+            let Some(user) = users.get(client) else { return false };
+            rooms.iter().any(|room| {
+                room.locked
+                    || room.bans.contains_key(*user)
+                    || room.removed.iter().any(|removal| removal.user == **user)
+            })
+        };
         let came: HashSet<usize> = events
             .iter()
             .filter_map(|entered| if let Event::Open { line, .. } = &entered.event { Some(line.0) } else { None })
@@ -102,7 +119,12 @@ impl Court<'_> {
             self.find(Crime::Seat, at, "nobody was ever let in".to_owned());
         }
         for (client, standing) in clients.iter().enumerate() {
-            if standing.is_none() && came.contains(&client) && !gone.contains(&client) {
+            if standing.is_none()
+                && came.contains(&client)
+                && !gone.contains(&client)
+                && !quit.contains(&client)
+                && !is_shut_out(&client)
+            {
                 self.find(Crime::Seat, at, format!("client {client} was not let in again"));
             }
         }

@@ -2,6 +2,8 @@
 
 mod acknowledged;
 mod court;
+mod door;
+mod doors;
 mod ear;
 mod end;
 mod field;

@@ -29,6 +29,8 @@ pub enum Crime {
     Unsteady,
     /// Signals came in another order, twice, or not at all though they were kept.
     Signals,
+    /// Somebody came in who was shut out, or somebody decided about it who may not.
+    Doors,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

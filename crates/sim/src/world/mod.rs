@@ -5,4 +5,5 @@ mod strike;
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod world;
 
+pub(crate) use self::world::keys;
 pub use self::{play::play, world::Nodes};

@@ -56,8 +56,7 @@ impl World {
         let record = Record::begin();
         let store = Store::keeping(Retention::default());
         let bus = Bus::new(store, record.clone(), dice.branch(1), START);
-        let deployment =
-            Deployment { bus, policy: policy(), ice: ice(), keys: Keys::new(b"simulation"), config, start: START };
+        let deployment = Deployment { bus, policy: policy(), ice: ice(), keys: keys(), config, start: START };
         let nodes = Nodes::default();
         let mut world = Self {
             plan,
@@ -125,7 +124,7 @@ impl World {
             let (order, given) = mpsc::unbounded_channel();
             let client = Client::new(
                 number,
-                (room.clone(), self.plan.pin),
+                (room.clone(), self.plan.pin, self.plan.moderated),
                 self.plan.clients[number],
                 users.clone(),
                 Arc::clone(&self.nodes),
@@ -214,6 +213,11 @@ pub(super) enum Later {
     BackUp,
     Step(usize),
     Mend(Fault),
+}
+
+/// The keys of all nodes.
+pub(crate) fn keys() -> Keys {
+    Keys::new(b"simulation")
 }
 
 pub(super) fn name(number: usize) -> NodeId {

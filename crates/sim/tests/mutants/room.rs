@@ -82,4 +82,40 @@ pub(super) const MUTANTS: &[Mutant] = &[
             new: "token_beside: kept.beside.filter(|_| !MUTANT),",
         }],
     },
+    Mutant {
+        name: "ban-ignored",
+        what: "a user who is banned comes in again",
+        edits: &[Edit {
+            file: "src/room/ban.rs",
+            old: "self.bans.contains_key(user)\n            ||",
+            new: "!MUTANT && self.bans.contains_key(user)\n            ||",
+        }],
+    },
+    Mutant {
+        name: "lock-ignored",
+        what: "a locked room takes newcomers",
+        edits: &[Edit {
+            file: "src/room/decide.rs",
+            old: "if room.locked && !may_pass_lock",
+            new: "if room.locked && !MUTANT && !may_pass_lock",
+        }],
+    },
+    Mutant {
+        name: "any-pin",
+        what: "any PIN will do",
+        edits: &[Edit {
+            file: "src/room/decide.rs",
+            old: "None if join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),",
+            new: "None if MUTANT || join.pin.is_some_and(|shown| shown.fits(pin)) => Ok(()),",
+        }],
+    },
+    Mutant {
+        name: "anybody-bans",
+        what: "members ban who lead nobody",
+        edits: &[Edit {
+            file: "src/room/decide/moderation.rs",
+            old: "allow(room.moderates(by) && by != who",
+            new: "allow((MUTANT || room.moderates(by)) && by != who",
+        }],
+    },
 ];
