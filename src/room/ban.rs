@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use minicbor::{Decode, Encode};
@@ -9,6 +9,13 @@ use crate::{clock::Millis, id::UserId};
 
 /// The bans of a room, oldest first.
 pub type Bans = IndexMap<UserId, Ban>;
+
+static NO_BANS: LazyLock<Arc<Bans>> = LazyLock::new(Arc::default);
+
+/// What most rooms have, and share.
+pub fn no_bans() -> Arc<Bans> {
+    Arc::clone(&NO_BANS)
+}
 
 /// A user who may not come in until the ban is lifted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]

@@ -448,7 +448,7 @@ impl Change {
             }
             Self::Sought { by, playback, gate, event: _ } => {
                 room.timeline = playback.timeline(at, by);
-                room.gate.clone_from(gate);
+                room.gate = gate.clone().map(Box::new);
             }
             Self::Ready { user } => {
                 if let Some(gate) = &mut room.gate {
@@ -470,7 +470,7 @@ impl Change {
                 room.timeline = playback.timeline(at, by);
                 room.gate = None;
             }
-            Self::PinMissed { misses } => room.misses = Some(*misses),
+            Self::PinMissed { misses } => room.misses = Some(Box::new(*misses)),
             Self::PinTried { guesser, whole_at } => room.guard().put(guesser, *whole_at),
             Self::Refused { attempts, attempt: _ } => room.attempts = Some(*attempts),
             Self::Locked { locked, by: _ } => room.locked = *locked,

@@ -36,7 +36,7 @@ mod update;
 mod url_hosts;
 
 pub use attempt::{Attempt, Attempts};
-pub use ban::{Ban, Bans, Removal};
+pub use ban::{Ban, Bans, Removal, no_bans};
 pub use change::Change;
 pub use command::{Asked, Command, Join, Resume};
 pub use decide::{Action, Draft, decide};

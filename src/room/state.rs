@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attempts, Bans, Digest, Gate, Member, Misses, PinGuard, Policy, Removal, Right, Role, Timeline, UnknownFields,
+    no_bans,
 };
 use crate::{
     cbor,
@@ -30,7 +31,7 @@ pub struct Vacancy {
     pub until: Millis,
 }
 
-/// A room. Clones share the members until one of them changes.
+/// A room. Clones share the members until one of them changes. What few rooms have is on the heap: every node has all rooms of its members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(map)]
 pub struct Room {
@@ -52,7 +53,7 @@ pub struct Room {
     pub pin: Option<Digest>,
     /// The wrong PINs that were tried, as earlier releases count them.
     #[n(5)]
-    pub misses: Option<Misses>,
+    pub misses: Option<Box<Misses>>,
     /// The budget of recorded refusals.
     #[n(6)]
     pub attempts: Option<Attempts>,
@@ -83,7 +84,7 @@ pub struct Room {
     pub timeline: Timeline,
     /// The ready gate, while the room waits for members to load.
     #[n(14)]
-    pub gate: Option<Gate>,
+    pub gate: Option<Box<Gate>>,
     /// When an empty room is closed.
     #[n(15)]
     pub empty_until: Option<Millis>,
@@ -142,7 +143,7 @@ impl Room {
             pin_guard: None,
             locked: false,
             removed: Vec::new(),
-            bans: Arc::default(),
+            bans: no_bans(),
             unknown: UnknownFields::default(),
         }
     }

@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn rooms_and_members_fit_into_what_allocators_give() {
-        // Four members, each with its key and hash in a table; and the counters of an `Arc`. What is larger takes 896 bytes.
+        // Four members, each with its key and hash in a table; and the counters of an `Arc`. What is larger takes 896 and 768 bytes.
         let (members, room) = (4 * (size_of::<Member>() + 24), size_of::<LocalRoom>() + 16);
-        assert!(members <= 768 && room <= 768, "{members}, {room}");
+        assert!(members <= 768 && room <= 640, "{members}, {room}");
     }
 }

@@ -252,7 +252,7 @@ fn full_room(room: &Room) -> Room {
         attempts: serde_json::from_str(r#"{"whole_at": 4}"#).unwrap(),
         host: Some(user("ana")),
         vacancy: Some(Vacancy { user: user("ben"), origin: digest, until: 9 }),
-        gate: Some(gate),
+        gate: Some(Box::new(gate)),
         empty_until: Some(7),
         kicked: vec![user("eve")],
         locked: true,

@@ -43,7 +43,7 @@ fn full(now: Millis) -> Room {
         guest_control: true,
         url: Some("https://example.org/film".into()),
         timeline: Timeline { position: 11.5, playing: true, rate: 1.25, at: now - 12, by: Some(user("ben")) },
-        gate: Some(Gate { target: 13.5, opened: 14, deadline: 15, waiting: vec![user("ben")], ready: 16 }),
+        gate: Some(Box::new(Gate { target: 13.5, opened: 14, deadline: 15, waiting: vec![user("ben")], ready: 16 })),
         empty_until: Some(now + 3_600_000),
         kicked: vec![user("eve")],
         pin_guard: serde_json::from_value(json!({"whole_at": 9, "guessers": [], "former": []})).unwrap(),

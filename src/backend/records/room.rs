@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Codec, RecordError, open_map};
 use crate::{
     id::{RoomId, UserId},
-    room::{Ban, Bans, Footprint, Member, Room, Update},
+    room::{Ban, Bans, Footprint, Member, Members, Room, Update, no_bans},
 };
 
 /// The field of a room without its members.
@@ -115,7 +115,8 @@ impl Codec {
         let lineage = fields.get(LINEAGE.as_bytes()).zip(fields.get(b"v".as_slice()));
         let lineage = lineage.and_then(|(field, version)| decode_lineage(field, version));
         room.lineage_hash = lineage.ok_or(RecordError::Position)?;
-        room.bans = Arc::new(self.decode_bans(fields)?);
+        let bans = self.decode_bans(fields)?;
+        room.bans = if bans.is_empty() { no_bans() } else { Arc::new(bans) };
         let mut members = Vec::new();
         for (field, text) in fields.iter().filter(|(field, _)| field.starts_with(b"m:")) {
             let member = self.decode_member(text)?;
@@ -125,10 +126,14 @@ impl Codec {
             members.push(member);
         }
         members.sort_unstable_by_key(|member| member.order);
-        room.members = Arc::new(members.into_iter().map(|member| (member.user.clone(), member)).collect());
-        if room.host.as_ref().is_some_and(|host| !room.members.contains_key(host)) {
-            return Err(RecordError::Member);
+        let members: Members = members.into_iter().map(|member| (member.user.clone(), member)).collect();
+        // What is the same is there once.
+        room.id.clone_from(id);
+        if let Some(host) = &mut room.host {
+            let (user, _) = members.get_key_value(host).ok_or(RecordError::Member)?;
+            host.clone_from(user);
         }
+        room.members = Arc::new(members);
         Ok(room)
     }
 }
