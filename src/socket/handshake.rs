@@ -12,23 +12,17 @@ use base64::{
 };
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        handshake::derive_accept_key,
-        protocol::{Role, WebSocketConfig},
-    },
-};
+use tokio_tungstenite::tungstenite::{handshake::derive_accept_key, protocol::WebSocketConfig};
 
 use super::{
-    counted::Counted,
     opening::SUBPROTOCOL,
+    web_socket::WebSocket,
     wire::{Lane, Wire},
 };
 use crate::headers::has_word;
 
 /// A WebSocket on the server's side.
-pub(super) type Socket = WebSocketStream<Counted<Wire>>;
+pub(super) type Socket = WebSocket<Wire>;
 
 /// The only version (RFC 6455).
 const VERSION: &str = "13";
@@ -151,8 +145,7 @@ impl Handshake {
         tokio::spawn(async move {
             match upgrade.await {
                 Ok(upgraded) => {
-                    let stream = Counted::new(Wire::new(TokioIo::new(upgraded), ride));
-                    then(Socket::from_raw_socket(stream, Role::Server, Some(config)).await).await;
+                    then(Socket::new(Wire::new(TokioIo::new(upgraded), ride), config).await).await;
                 }
                 Err(error) => tracing::debug!(%error, "a client went away during its upgrade"),
             }

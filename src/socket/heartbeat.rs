@@ -9,8 +9,9 @@ pub(super) struct Heartbeat {
     heard: Instant,
     /// When the peer was pinged, unless it has sent something since.
     pinged: Option<Instant>,
-    interval: Duration,
-    timeout: Duration,
+    /// In ms, as the next: durations are four times as large, and every socket has them.
+    interval: u32,
+    timeout: u32,
 }
 
 /// The moments at which the timers of idle sockets fire. They are the same for all sockets of a node, so that one wake-up of its thread
@@ -50,13 +51,15 @@ pub(super) enum Beat {
 impl Heartbeat {
     /// `jitter` between 0 and 1 spreads the pings of many sockets over two fifths of the interval.
     pub(super) fn new(now: Instant, interval: Duration, timeout: Duration, jitter: f64) -> Self {
-        Self { heard: now, pinged: None, interval: interval.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0)), timeout }
+        let interval = interval.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Self { heard: now, pinged: None, interval: millis(interval), timeout: millis(timeout) }
     }
 
-    /// The peer sent something.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// The peer sent something. Returns whether it was pinged before, so that [`Self::next`] is later now.
+    pub(super) fn heard(&mut self, now: Instant) -> bool {
         self.heard = now;
-        self.pinged = None;
+        self.pinged.take().is_some()
     }
 
     /// Records an additional ping. A peer that does not answer it is lost after the usual time.
@@ -66,7 +69,8 @@ impl Heartbeat {
 
     /// When the timer fires next.
     pub(super) fn next(&self) -> Instant {
-        self.pinged.map_or(self.heard + self.interval, |pinged| pinged + self.timeout)
+        let (since, wait) = self.pinged.map_or((self.heard, self.interval), |pinged| (pinged, self.timeout));
+        since + Duration::from_millis(wait.into())
     }
 
     /// The timer has fired.
@@ -95,7 +99,9 @@ mod tests {
         assert_eq!(heart.fire(start + 9 * second), Beat::Wait);
         assert_eq!(heart.fire(start + 10 * second), Beat::Ping);
         assert_eq!(heart.next(), start + 15 * second);
-        heart.heard(start + 12 * second);
+        assert!(heart.heard(start + 12 * second), "it was pinged");
+        assert_eq!(heart.next(), start + 22 * second);
+        assert!(!heart.heard(start + 12 * second));
         assert_eq!(heart.fire(start + 15 * second), Beat::Wait);
         assert_eq!(heart.fire(start + 22 * second), Beat::Ping);
         assert_eq!(heart.fire(start + 27 * second), Beat::Lost);

@@ -4,10 +4,10 @@
 mod admission;
 mod admitted;
 mod answer;
+mod base;
 mod budget;
 mod client_session;
 mod connection;
-mod counted;
 mod end;
 mod entry;
 mod features;
@@ -23,6 +23,7 @@ mod registry;
 mod tokens;
 mod transport;
 mod upgrade;
+mod web_socket;
 mod wire;
 mod write;
 

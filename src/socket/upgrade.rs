@@ -14,6 +14,7 @@ use super::{
     opening::{Opening, Wish},
     refusal::Refusal,
     tokens::Held,
+    web_socket::WRITE_BUFFER,
 };
 use crate::{
     account::Accounts,
@@ -29,8 +30,6 @@ use crate::{
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
 const READ_BUFFER: usize = 256;
-/// Frames that wait to be written together before the kernel is asked.
-const WRITE_BUFFER: usize = 8 * 1024;
 /// Sockets whose connection is gone that are given up at the same time.
 const DEPARTURES: usize = 32;
 /// Log lines about refusals: so many at once, and in the long run.

@@ -87,10 +87,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a pong within the same millisecond as its ping does not count",
         edits: &[Edit {
             file: "src/socket/heartbeat.rs",
-            old: "        self.pinged = None;",
-            new: "        if !MUTANT || self.pinged != Some(now) {
-            self.pinged = None;
-        }",
+            old: "        self.pinged.take().is_some()",
+            new: "        if MUTANT && self.pinged == Some(now) {
+            return false;
+        }
+        self.pinged.take().is_some()",
         }],
     },
     Mutant {
