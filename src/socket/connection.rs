@@ -150,7 +150,9 @@ impl<T: Transport> Connection<'_, T> {
                 if session.budget.is_behind() && !held {
                     // Frames that were sent while nothing was read. After the last one the sender is no longer behind.
                     let frame = unconstrained(self.socket.next()).now_or_never();
-                    if let Some(step) = frame.map(|frame| self.on_message(session, heart, frame, &mut taken)) {
+                    if let Some(step) =
+                        frame.map(|frame| self.on_message(session, (heart, timer.as_mut()), frame, &mut taken))
+                    {
                         if let Err(end) = step.await {
                             return end;
                         }
@@ -167,7 +169,7 @@ impl<T: Transport> Connection<'_, T> {
                 let mut woken = false;
                 let step = match poll_fn(|context| self.poll_event(context, timer.as_mut(), !held, &mut woken)).await {
                     Event::Timer => self.beat(session, heart, timer.as_mut()),
-                    Event::Frame(frame) => self.on_message(session, heart, frame, &mut taken),
+                    Event::Frame(frame) => self.on_message(session, (heart, timer.as_mut()), frame, &mut taken),
                     Event::Batch(batch) => self.write(batch),
                 };
                 if let Err(end) = step.await {
@@ -230,12 +232,12 @@ impl<T: Transport> Connection<'_, T> {
     fn on_message<'a>(
         &'a mut self,
         session: &'a mut ClientSession,
-        heart: &mut Heartbeat,
+        (heart, timer): (&mut Heartbeat, Pin<&mut Sleep>),
         frame: Option<Result<Message, tungstenite::Error>>,
         taken: &mut usize,
     ) -> Done<'a> {
         let came = Instant::now();
-        heart.heard(came);
+        let was_pinged = heart.heard(came);
         match frame {
             Some(Ok(frame)) => {
                 // A close frame is no sign of life: the peer need not have read anything.
@@ -247,21 +249,21 @@ impl<T: Transport> Connection<'_, T> {
                         let _ = asker.send(());
                     }
                 }
+                // A control frame may stand within a message. It is short, and then a client's header has six bytes.
+                let whole = frame.is_text() || frame.is_binary();
+                let bytes = if whole { self.socket.unfinished() } else { CONTROL_HEADER + length(&frame) };
+                self.socket.forget(bytes);
+                if was_pinged && self.socket.unfinished() == 0 {
+                    // Otherwise the task would be woken when the answer would be late, to find that there is nothing to do.
+                    timer.reset(self.gateway.ticks.after(heart.next()));
+                }
                 match frame {
                     Message::Text(text) => {
-                        let read = self.socket.unfinished();
-                        self.socket.forget(read);
                         session.stalls(false);
                         *taken += 1 + text.len() / BYTES_PER_FRAME;
-                        self.answer(session, text, read, came)
+                        self.answer(session, text, bytes, came)
                     }
-                    other => {
-                        // A control frame may stand within a message. It is short, and then a client's header has six bytes.
-                        let whole = other.is_binary();
-                        let bytes = if whole { self.socket.unfinished() } else { CONTROL_HEADER + length(&other) };
-                        self.socket.forget(bytes);
-                        done(self.other(session, &other))
-                    }
+                    other => done(self.other(session, &other)),
                 }
             }
             None => done(Err(End::Gone)),
