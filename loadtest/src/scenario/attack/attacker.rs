@@ -18,14 +18,17 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
-use super::Kind;
+use super::{Kind, harmless};
 
-/// The address that attackers come from; no harmless client of `loadtest` does.
-const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
+/// The addresses that attackers come from, and the harmless client beside whom one is seen; no other client of `loadtest` does.
+const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
+const HARMLESS: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 2);
 /// The number of connections so far.
 static PORT: AtomicU16 = AtomicU16::new(0);
 /// How long an attacker waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How an ERROR begins.
+const ERROR: &str = "{\"type\":\"ERROR\"";
 /// The pause of a task that was refused: one that does not pause at all mostly takes CPU time from its own machine.
 const REFUSED: Duration = Duration::from_millis(5);
 
@@ -37,6 +40,16 @@ pub(crate) struct Options {
     target: SocketAddr,
     #[arg(long)]
     seconds: u32,
+    /// Be harmless instead, and do so much each second of what is plain in place of the attack
+    #[arg(long)]
+    harmless: Option<f64>,
+}
+
+/// Where somebody comes from and goes to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    pub(super) source: Ipv4Addr,
+    pub(super) target: SocketAddr,
 }
 
 /// What an attacker tried and got.
@@ -44,36 +57,57 @@ pub(crate) struct Options {
 pub(crate) struct Gain {
     /// Connections, requests or messages.
     pub(crate) tried: u64,
-    /// Those that the server took: connections that stay open, answers with 200 or 404, messages that could be written.
+    /// Those that the server took: connections that stay open, answers with 200 or 404, messages that could be written and were not answered
+    /// with an ERROR.
     pub(crate) granted: u64,
+    /// Those that it refused.
+    pub(crate) refused: u64,
     pub(crate) bytes_sent: u64,
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     tried: AtomicU64,
-    granted: AtomicU64,
+    refused: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Tally {
-    fn add(&self, granted: bool, bytes: usize) {
+    pub(super) fn add(&self, granted: bool, bytes: usize) {
         self.tried.fetch_add(1, Ordering::Relaxed);
-        self.granted.fetch_add(granted.into(), Ordering::Relaxed);
+        self.refused.fetch_add((!granted).into(), Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What was written before is refused.
+    fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn gain(&self) -> Gain {
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let (tried, refused) = (load(&self.tried), load(&self.refused));
+        Gain { tried, granted: tried.saturating_sub(refused), refused, bytes_sent: load(&self.bytes) }
     }
 }
 
 /// Attacks until the time is over, and prints the gain.
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let (tally, until) = (Tally::default(), Instant::now() + Duration::from_secs(options.seconds.into()));
+    if let Some(per_second) = options.harmless {
+        let way = Way { source: HARMLESS, target: options.target };
+        harmless::run(options.kind.plain(), way, per_second, until, &tally).await;
+        println!("{}", serde_json::to_string(&tally.gain())?);
+        return Ok(());
+    }
+    let way = Way { source: ATTACKER, target: options.target };
     let tasks = (0..options.kind.tasks()).map(|number| {
         let (tally, options) = (&tally, &options);
         async move {
             let mut kept = Vec::new();
             while Instant::now() < until {
                 // A task that fails, because its connection ended, begins again.
-                match timeout_at(until, strike(options.kind, options.target, number, &mut kept, tally)).await {
+                match timeout_at(until, strike(options.kind, way, number, &mut kept, tally)).await {
                     Ok(Ok(())) | Err(_) => {}
                     Ok(Err(_)) => {
                         tally.add(false, 0);
@@ -84,28 +118,26 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         }
     });
     join_all(tasks).await;
-    let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
-    let gain = Gain { tried: load(&tally.tried), granted: load(&tally.granted), bytes_sent: load(&tally.bytes) };
-    println!("{}", serde_json::to_string(&gain)?);
+    println!("{}", serde_json::to_string(&tally.gain())?);
     Ok(())
 }
 
-async fn connect(target: SocketAddr) -> Result<TcpStream> {
+pub(super) async fn connect(way: Way) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     // One port after the other: the kernel's own search for a free one, beyond some thousand, holds up everybody on this machine.
     let port = 10_000 + PORT.fetch_add(1, Ordering::Relaxed) % 20_000;
-    socket.bind((SOURCE, port).into())?;
+    socket.bind((way.source, port).into())?;
     socket.set_zero_linger()?;
-    Ok(timeout(PATIENCE, socket.connect(target)).await??)
+    Ok(timeout(PATIENCE, socket.connect(way.target)).await??)
 }
 
-async fn upgrade(target: SocketAddr) -> Result<WebSocketStream<TcpStream>> {
-    let stream = connect(target).await?;
-    Ok(timeout(PATIENCE, client_async(format!("ws://{target}/ws"), stream)).await??.0)
+pub(super) async fn upgrade(way: Way) -> Result<WebSocketStream<TcpStream>> {
+    let stream = connect(way).await?;
+    Ok(timeout(PATIENCE, client_async(format!("ws://{}/ws", way.target), stream)).await??.0)
 }
 
-async fn join(target: SocketAddr, room: &str, user: &str) -> Result<WebSocketStream<TcpStream>> {
-    let mut socket = upgrade(target).await?;
+pub(super) async fn join(way: Way, room: &str, user: &str) -> Result<WebSocketStream<TcpStream>> {
+    let mut socket = upgrade(way).await?;
     let join = json!({"type": "JOIN", "roomId": room, "userId": user, "username": user, "features": []});
     socket.send(Message::text(join.to_string())).await?;
     let answer = timeout(PATIENCE, socket.next()).await?.context("no answer")??;
@@ -116,14 +148,14 @@ async fn join(target: SocketAddr, room: &str, user: &str) -> Result<WebSocketStr
 }
 
 /// One blow; those without an end last until their connection is closed.
-async fn strike(kind: Kind, target: SocketAddr, task: u32, kept: &mut Vec<TcpStream>, tally: &Tally) -> Result<()> {
+async fn strike(kind: Kind, way: Way, task: u32, kept: &mut Vec<TcpStream>, tally: &Tally) -> Result<()> {
     match kind {
         Kind::Connects => {
-            upgrade(target).await?;
+            upgrade(way).await?;
             tally.add(true, 0);
         }
         Kind::Silent => {
-            let mut socket = upgrade(target).await?;
+            let mut socket = upgrade(way).await?;
             // Refused later is refused, too.
             if socket.next().now_or_never().is_none() {
                 tally.add(true, 0);
@@ -131,7 +163,7 @@ async fn strike(kind: Kind, target: SocketAddr, task: u32, kept: &mut Vec<TcpStr
             }
         }
         Kind::HalfOpen => {
-            let mut stream = connect(target).await?;
+            let mut stream = connect(way).await?;
             let refused = timeout(REFUSED, stream.read_u8()).await.is_ok();
             tally.add(!refused, 0);
             if !refused {
@@ -139,17 +171,17 @@ async fn strike(kind: Kind, target: SocketAddr, task: u32, kept: &mut Vec<TcpStr
             }
         }
         Kind::Unread => {
-            let mut stream = connect(target).await?;
-            let request = format!("GET /assets/app.js HTTP/1.1\r\nHost: {target}\r\n\r\n");
+            let mut stream = connect(way).await?;
+            let request = format!("GET /assets/app.js HTTP/1.1\r\nHost: {}\r\n\r\n", way.target);
             loop {
                 stream.write_all(request.as_bytes()).await?;
                 tally.add(true, request.len());
             }
         }
-        Kind::Metrics => ask(target, |_| "/metrics".to_owned(), tally).await?,
-        Kind::Codes => ask(target, |number| format!("/api/room/{task:02}AB{number:04}"), tally).await?,
+        Kind::Metrics => ask(way, |_| "/metrics".to_owned(), tally).await?,
+        Kind::Codes => ask(way, |number| format!("/api/room/{task:02}AB{number:04}"), tally).await?,
         Kind::Rooms => {
-            let mut socket = join(target, &format!("junk-{}", rand::random::<u64>()), "attacker").await?;
+            let mut socket = join(way, &format!("junk-{}", rand::random::<u64>()), "attacker").await?;
             tally.add(true, 0);
             loop {
                 let room = format!("junk-{}", rand::random::<u64>());
@@ -165,18 +197,18 @@ async fn strike(kind: Kind, target: SocketAddr, task: u32, kept: &mut Vec<TcpStr
             }
         }
         Kind::Shouts => {
-            let socket = join(target, "shouts", &format!("shouter-{task}")).await?;
+            let socket = join(way, "shouts", &format!("shouter-{task}")).await?;
             let shout = json!({"type": "BROADCAST", "event": "noise", "data": "x".repeat(3_900)}).to_string();
             send_on_and_on(socket, &shout, Duration::from_millis(10), tally).await?;
         }
         Kind::Shapes => {
-            let socket = join(target, &format!("shapes-{task}"), "shaper").await?;
+            let socket = join(way, &format!("shapes-{task}"), "shaper").await?;
             let data: String = "[],".repeat(21_000);
             let shape = format!("{{\"type\":\"BROADCAST\",\"event\":\"e\",\"data\":[{data}1]}}");
             send_on_and_on(socket, &shape, Duration::from_millis(10), tally).await?;
         }
         Kind::Parts => {
-            let mut stream = upgrade(target).await?.into_inner();
+            let mut stream = upgrade(way).await?.into_inner();
             // A text without its end, and empty continuations.
             stream.write_all(&[0x01, 0x80, 0, 0, 0, 0]).await?;
             let parts = [0x00, 0x80, 0, 0, 0, 0].repeat(1_000);
@@ -205,7 +237,11 @@ async fn send_on_and_on(
         }
     };
     let read = async {
-        while let Some(Ok(_)) = stream.next().await {}
+        while let Some(Ok(message)) = stream.next().await {
+            if message.to_text().is_ok_and(|text| text.starts_with(ERROR)) {
+                tally.refuse();
+            }
+        }
         bail!("closed")
     };
     tokio::select! {
@@ -215,11 +251,11 @@ async fn send_on_and_on(
 }
 
 /// Asks for one path after the other over one connection.
-async fn ask(target: SocketAddr, path: impl Fn(u32) -> String, tally: &Tally) -> Result<()> {
-    let mut stream = connect(target).await?;
+async fn ask(way: Way, path: impl Fn(u32) -> String, tally: &Tally) -> Result<()> {
+    let mut stream = connect(way).await?;
     let mut answer = vec![0; 256 * 1024];
     for number in 0..10_000 {
-        let request = format!("GET {} HTTP/1.1\r\nHost: {target}\r\n\r\n", path(number));
+        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", path(number), way.target);
         stream.write_all(request.as_bytes()).await?;
         let read = timeout(PATIENCE, stream.read(&mut answer)).await??;
         let status = answer.get(9..12).unwrap_or_default();

@@ -1,6 +1,23 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+/// What a harmless client does, over and over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// Open a WebSocket and leave.
+    Visit,
+    /// Open a WebSocket and stay.
+    Stay,
+    /// Open a connection, ask for `/health`, and stay.
+    Call,
+    /// Ask for a path, and read the answer.
+    Ask(&'static str),
+    /// JOIN the room in which it is.
+    Join,
+    /// BROADCAST a text of so many bytes, alone in a room.
+    Say(usize),
+}
+
 /// What an attacker does, from one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Kind {
@@ -39,6 +56,21 @@ impl Kind {
             Self::Shouts => "shouts",
             Self::Shapes => "shapes",
             Self::Parts => "parts",
+        }
+    }
+
+    /// What a harmless client does in place of this, as often as it is granted to the attacker.
+    pub(super) fn plain(self) -> Plain {
+        match self {
+            Self::Connects => Plain::Visit,
+            Self::Silent => Plain::Stay,
+            Self::HalfOpen => Plain::Call,
+            Self::Unread => Plain::Ask("/assets/app.js"),
+            Self::Metrics | Self::Codes => Plain::Ask("/health"),
+            Self::Rooms => Plain::Join,
+            Self::Shouts => Plain::Say(100),
+            Self::Shapes => Plain::Say(63_000),
+            Self::Parts => Plain::Say(6_000),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What an attacker from one address does to others: their latency beside that of a harmless time just before.
 
 mod attacker;
+mod harmless;
 mod kind;
+mod watch;
 
 use std::{
     process::{ExitCode, Stdio},
@@ -15,10 +17,11 @@ use tokio::process::Command;
 pub(crate) use attacker::{Options as AttackerOptions, run as attacker};
 pub(crate) use kind::Kind;
 
+use watch::Watch;
+
 use super::{SenderOptions, ServedOptions, zero};
 use crate::{
     load::{CORRECT, Outcome, Round},
-    measure::ProcessGroup,
     progress::step,
     report::{Report, Rule, Sheet},
     servers::Deployment,
@@ -46,6 +49,9 @@ pub(crate) struct Options {
     /// Pairs of times for each attack; the figures are medians
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
+    /// Exit with 1 if an attack costs the nodes more than this beyond a harmless client at the same rate, in percent of a core
+    #[arg(long, value_name = "N")]
+    cpu_at_most: Option<f64>,
     /// Exit with 1 if the others' p99 grows by more than this, in percent
     #[arg(long, value_name = "N")]
     at_most: Option<f64>,
@@ -75,6 +81,9 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         report.errors.extend(outcome.first_error);
         drop(workers);
         rules.extend(zero(&format!("{column}_"), &CORRECT));
+        if let Some(most) = options.cpu_at_most {
+            rules.push(Rule::at_most(&format!("{column}_cpu_above_harmless_percent"), most));
+        }
         if let Some(most) = options.at_most {
             rules.push(Rule::at_most(&format!("{column}_p99_growth_percent"), most));
         }
@@ -85,7 +94,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     report.finish(&rules, &served.report)
 }
 
-/// Harmless times and times under attack, in turns.
+/// Calm times, times under attack, and times beside a harmless client that does as much as was granted to the attacker, in turns.
 async fn duel(
     options: &Options,
     kind: Kind,
@@ -95,8 +104,9 @@ async fn duel(
 ) -> Result<Outcome> {
     let (column, round) = (kind.name(), Round::new(options.total_rate, options.seconds));
     let (mut calm, mut attacked, mut all) = (Vec::new(), Vec::new(), Outcome::new()?);
-    let (mut calm_cpu, mut attacked_cpu) = (Vec::new(), Vec::new());
-    let (mut tried, mut granted, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut calm_cpu, mut attacked_cpu, mut beside_cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tried, mut granted, mut refused, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut plain, mut waiting) = (Vec::new(), Vec::new());
     for number in 1..=options.rounds {
         step(&format!("{column}: round {number} of {}", options.rounds));
         let before = cpu(deployment)?;
@@ -104,36 +114,67 @@ async fn duel(
         calm_cpu.push(percent(cpu(deployment)?.saturating_sub(before), options.seconds));
         calm.push(outcome.latency.quantile_ms(0.99));
         all.add(outcome)?;
-        let child = start(kind, deployment, AHEAD + options.seconds)?;
-        all.add(workers.round(Round::new(options.total_rate, AHEAD)).await?.without_latency()?)?;
-        let before = cpu(deployment)?;
-        let outcome = workers.round(round).await?;
-        attacked_cpu.push(percent(cpu(deployment)?.saturating_sub(before), options.seconds));
+        let child = start(kind, deployment, AHEAD + options.seconds, None)?;
+        let (outcome, cpu, most) = beside(options, workers, deployment, &mut all).await?;
+        attacked_cpu.push(cpu);
+        waiting.push(most);
         attacked.push(outcome.latency.quantile_ms(0.99));
         all.add(outcome)?;
-        let output = child.wait_with_output().await?;
-        let gain: attacker::Gain = serde_json::from_slice(&output.stdout).context("the attacker told no gain")?;
+        let gain = gain_of(child).await?;
         let per_second = |number: u64| float(number) / f64::from(AHEAD + options.seconds);
         tried.push(per_second(gain.tried));
         granted.push(per_second(gain.granted));
+        refused.push(per_second(gain.refused));
         bytes.push(per_second(gain.bytes_sent));
+        let child = start(kind, deployment, AHEAD + options.seconds, Some(per_second(gain.granted)))?;
+        let (outcome, cpu, _) = beside(options, workers, deployment, &mut all).await?;
+        beside_cpu.push(cpu);
+        all.add(outcome.without_latency()?)?;
+        plain.push(per_second(gain_of(child).await?.granted));
     }
+    let above = attacked_cpu.iter().zip(&beside_cpu).map(|(attacked, beside)| attacked - beside).collect();
     let growth = calm.iter().zip(&attacked).map(|(calm, attacked)| (attacked / calm - 1.0) * 100.0).collect();
     sheet.set_rounds(column, "harmless_p99_ms", calm);
     sheet.set_rounds(column, "attacked_p99_ms", attacked);
     sheet.set_rounds(column, "p99_growth_percent", growth);
-    sheet.set_rounds(column, "harmless_servers_cpu_percent", calm_cpu);
-    sheet.set_rounds(column, "attacked_servers_cpu_percent", attacked_cpu);
+    sheet.set_rounds(column, "harmless_nodes_cpu_percent", calm_cpu);
+    sheet.set_rounds(column, "attacked_nodes_cpu_percent", attacked_cpu);
+    sheet.set_rounds(column, "same_rate_nodes_cpu_percent", beside_cpu);
+    sheet.set_rounds(column, "cpu_above_harmless_percent", above);
     sheet.set_rounds(column, "tried_per_second", tried);
     sheet.set_rounds(column, "granted_per_second", granted);
+    sheet.set_rounds(column, "refused_per_second", refused);
+    sheet.set_rounds(column, "same_rate_granted_per_second", plain);
     sheet.set_rounds(column, "sent_bytes_per_second", bytes);
+    sheet.set_rounds(column, "outboxes_most_bytes", waiting);
     all.report(sheet, column, "delivery");
     Ok(all)
 }
 
-/// CPU time of all servers.
+/// A round while somebody else is at work, after a while for them to begin: what it came to, the CPU of the nodes in percent, and the
+/// bytes that waited in outboxes at most.
+async fn beside(
+    options: &Options,
+    workers: &mut Workers,
+    deployment: &Deployment,
+    all: &mut Outcome,
+) -> Result<(Outcome, f64, f64)> {
+    let watch = Watch::start(deployment)?;
+    all.add(workers.round(Round::new(options.total_rate, AHEAD)).await?.without_latency()?)?;
+    let before = cpu(deployment)?;
+    let outcome = workers.round(Round::new(options.total_rate, options.seconds)).await?;
+    let cpu = percent(cpu(deployment)?.saturating_sub(before), options.seconds);
+    Ok((outcome, cpu, watch.most()))
+}
+
+async fn gain_of(child: tokio::process::Child) -> Result<attacker::Gain> {
+    let output = child.wait_with_output().await?;
+    serde_json::from_slice(&output.stdout).context("the attacker told no gain")
+}
+
+/// CPU time of all nodes. A worker, Redis and a database are not asked by anybody who attacks.
 fn cpu(deployment: &Deployment) -> Result<Duration> {
-    deployment.groups().iter().map(ProcessGroup::cpu).sum()
+    deployment.groups().first().context("there is no node")?.cpu()
 }
 
 fn percent(cpu: Duration, seconds: u32) -> f64 {
@@ -141,7 +182,7 @@ fn percent(cpu: Duration, seconds: u32) -> f64 {
 }
 
 /// The attacker gives way to the server and to harmless clients, which share the machine with it.
-fn start(kind: Kind, deployment: &Deployment, seconds: u32) -> Result<tokio::process::Child> {
+fn start(kind: Kind, deployment: &Deployment, seconds: u32, harmless: Option<f64>) -> Result<tokio::process::Child> {
     let target = *deployment.targets().first().context("there is no node")?;
     let name = kind.to_possible_value().context("it has no name")?;
     let this = std::env::current_exe().context("cannot find the path of this program")?;
@@ -150,6 +191,7 @@ fn start(kind: Kind, deployment: &Deployment, seconds: u32) -> Result<tokio::pro
         .arg(this)
         .args(["attacker", "--kind", name.get_name(), "--target", &target.to_string()])
         .args(["--seconds", &seconds.to_string()])
+        .args(harmless.iter().flat_map(|rate| ["--harmless".to_owned(), rate.to_string()]))
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
