@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Exceeded, accounts::Shared, live_caps::LiveCaps};
+use super::{Exceeded, accounts::Shared, ledger_queue::Both, live_caps::LiveCaps};
 use crate::{
     clock::Millis,
     config::Resource,
@@ -20,6 +20,8 @@ const WRONG_CODES: u32 = 60;
 const WRONG_CODES_PER_SECOND: u32 = 1;
 /// When a client that has its share of new codes is to ask again.
 const SCARCE_CODES: Millis = 10_000;
+/// When a client that has its share of the ledger's queue is to try again: the queue is looked at every two seconds.
+const SCARCE_LEDGER: Millis = 2_000;
 
 /// What one client uses of this node.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Account {
     pub(super) cpu_seen: AtomicU64,
     /// CPU time that the account may use each second, in microseconds; 0 while there is no limit.
     pub(super) allowance: AtomicU32,
+    /// What it has in the ledger's queue, as far as this node knows.
+    pub(super) queued: Both,
     /// Whether many clients are behind this address, because it is a proxy's that the settings do not name.
     is_crowd: AtomicBool,
     pub(super) last_used: AtomicU64,
@@ -60,6 +64,7 @@ impl Account {
             cpu: AtomicU64::new(0),
             cpu_seen: AtomicU64::new(0),
             allowance: AtomicU32::new(0),
+            queued: Both::default(),
             is_crowd: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
             budgets: Mutex::default(),
@@ -118,6 +123,16 @@ impl Account {
         let taken = bucket.take(amount, rate, rate.saturating_mul(BURST_SECONDS), now);
         drop(budgets);
         taken.map_err(|wait| (self.shared.exceeded(Exceeded::Cap(what)), wait))
+    }
+
+    /// Charges an entry of the ledger. If it is refused: when to retry, in ms.
+    pub fn append(&self, bytes: u32, now: Millis) -> Result<(), (Exceeded, Millis)> {
+        self.spend(Resource::Ledger, bytes, now)?;
+        let queue = &self.shared.queue;
+        if !self.has_share() || !queue.is_known() || queue.append(&self.queued, bytes.into()) {
+            return Ok(());
+        }
+        Err((self.shared.exceeded(Exceeded::Share(Resource::Ledger)), SCARCE_LEDGER))
     }
 
     /// Charges CPU time. Returns how long the client has to wait, in ms, before anything else is done for it; 0 as a rule, and then the clock

@@ -9,12 +9,16 @@ use std::{
 
 use dashmap::DashMap;
 
-use super::{Account, live_caps::LiveCaps};
+use super::{
+    Account,
+    ledger_queue::{LedgerLoad, LedgerQueue},
+    live_caps::LiveCaps,
+};
 use crate::{
     clock::{Millis, millis},
     config::{Caps, Resource},
     id::UserId,
-    limit::{Client, share},
+    limit::{Client, Entries, share},
     telemetry::Metrics,
 };
 
@@ -53,6 +57,7 @@ pub(super) struct Shared {
     pub(super) shares: AtomicBool,
     pub(super) caps: LiveCaps,
     pub(super) held: [OfAll; Resource::HELD],
+    pub(super) queue: LedgerQueue,
     metrics: Arc<Metrics>,
 }
 
@@ -108,7 +113,8 @@ impl Accounts {
         };
         let held = [of_all(capacity.sockets), of_all(capacity.connections), of_all(capacity.rooms)];
         let (shares, caps) = (AtomicBool::new(shares), LiveCaps::new(&caps));
-        Arc::new(Self { shared: Arc::new(Shared { of, shares, caps, held, metrics }), accounts: DashMap::new() })
+        let queue = LedgerQueue::default();
+        Arc::new(Self { shared: Arc::new(Shared { of, shares, caps, held, queue, metrics }), accounts: DashMap::new() })
     }
 
     /// Takes other settings, for those who have accounts already, too.
@@ -182,11 +188,26 @@ impl Accounts {
         }
     }
 
+    /// Divides the ledger's queue, of which workers have taken something meanwhile.
+    pub fn divide_ledger(&self, load: LedgerLoad) {
+        let mut all = Entries::default();
+        for account in &self.accounts {
+            let mine = account.queued.get();
+            all.number += mine.number;
+            all.bytes += mine.bytes;
+        }
+        let waits = |account: &Account| account.queued.settle(all, load.own) != Entries::default();
+        let accounts = self.accounts.iter().filter(|account| waits(account)).count();
+        self.shared.queue.set(load, accounts);
+    }
+
     /// Forgets the accounts that hold nothing and owe nothing.
     pub fn sweep(&self, now: Millis) {
         let kept = if self.accounts.len() > MOST_KEPT { 0 } else { millis(KEPT) };
         self.accounts.retain(|_, account| {
-            Arc::strong_count(account) > 1 || now.saturating_sub(account.last_used.load(Ordering::Relaxed)) < kept
+            Arc::strong_count(account) > 1
+                || account.queued.get() != Entries::default()
+                || now.saturating_sub(account.last_used.load(Ordering::Relaxed)) < kept
         });
     }
 }

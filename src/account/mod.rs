@@ -6,7 +6,9 @@
 #[expect(clippy::module_inception, reason = "the noun of this module")]
 mod account;
 mod accounts;
+mod ledger_queue;
 mod live_caps;
 
 pub use account::{Account, Hold};
 pub use accounts::{Accounts, Exceeded, Load, Of};
+pub use ledger_queue::LedgerLoad;

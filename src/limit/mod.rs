@@ -2,10 +2,12 @@
 
 mod bucket;
 mod client;
+mod entries;
 mod share;
 mod throttle;
 
 pub use bucket::Bucket;
 pub use client::Client;
+pub use entries::Entries;
 pub use share::{least, share};
 pub use throttle::Throttle;

@@ -11,10 +11,12 @@ use tokio::{
 
 use super::timekeeper::Timekeeper;
 use crate::{
+    account::{Accounts, LedgerLoad},
     backend::{BackendError, Backlog, Cluster, DeploymentError, Renewal},
     clock::{Clock, Millis},
     hub::Hub,
     id::NodeId,
+    limit::Entries,
     socket::Admission,
     telemetry::Metrics,
 };
@@ -60,6 +62,10 @@ pub struct AgentParts {
     pub lease: Duration,
     /// Maximum number of entries in a partition of the ledger queue.
     pub stream_max: usize,
+    /// The number of partitions, for each of which that is the limit.
+    pub partitions: u16,
+    /// The accounts among which the ledger's queue is divided.
+    pub accounts: Vec<Arc<Accounts>>,
 }
 
 impl std::fmt::Debug for ClusterAgent {
@@ -246,7 +252,12 @@ impl ClusterAgent {
         let mut said = 0;
         loop {
             sleep(LEDGER_EVERY).await;
-            let Ok(Backlog { entries, bytes, most_bytes }) = self.parts.cluster.poll_backlog().await else { continue };
+            let Ok(backlog) = self.parts.cluster.poll_backlog().await else { continue };
+            let Backlog { entries, bytes, most_bytes, own } = backlog;
+            let number = (self.parts.stream_max as u64).saturating_mul(self.parts.partitions.into());
+            let capacity = Entries { number, bytes: most_bytes };
+            let load = LedgerLoad { capacity, used: Entries { number: entries, bytes }, own };
+            self.parts.accounts.iter().for_each(|accounts| accounts.divide_ledger(load));
             let set = |gauge: &Gauge, value: u64| {
                 gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
             };

@@ -344,6 +344,8 @@ impl Node {
             fingerprints: self.stores.keys.fingerprints(),
             lease: self.config.redis.lease,
             stream_max: self.config.redis.ledger_stream_max,
+            partitions: self.config.redis.redis_partitions,
+            accounts: vec![Arc::clone(&self.accounts), Arc::clone(&self.users)],
         })
     }
 }

@@ -83,7 +83,7 @@ impl ClientSession {
         let Some(text) = kept(action) else { return Ok(()) };
         for account in self.accounts() {
             let bytes = u32::try_from(EVENT_BYTES + text).unwrap_or(u32::MAX);
-            account.spend(Resource::Ledger, bytes, now).map_err(|(_, wait)| wait)?;
+            account.append(bytes, now).map_err(|(_, wait)| wait)?;
         }
         let more = u32::try_from(text / KEPT_BYTES_PER_MESSAGE).unwrap_or(u32::MAX);
         if more == 0 { Ok(()) } else { self.charge(more, now) }

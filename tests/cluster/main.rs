@@ -29,6 +29,7 @@ mod neighbour;
 mod nodes;
 mod pins;
 mod proxy_protocol;
+mod queue_share;
 mod readme;
 mod refusals;
 mod restore;

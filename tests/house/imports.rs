@@ -91,6 +91,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "hub",
             "id",
             "ledger",
+            "limit",
             "protocol",
             "socket",
             "telemetry",

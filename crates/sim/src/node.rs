@@ -76,6 +76,8 @@ impl Node {
             fingerprints: of.keys.fingerprints(),
             lease: LEASE,
             stream_max: 100_000,
+            partitions: 1,
+            accounts: Vec::new(),
         });
         // Nobody is admitted until the agent has registered the node.
         admission.pause(true);

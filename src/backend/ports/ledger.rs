@@ -11,6 +11,7 @@ use crate::{
     clock::Millis,
     id::RoomId,
     ledger::Entry,
+    limit::Entries,
 };
 
 /// The partition of a room. The hash must never change, because nodes of different builds must agree on it.
@@ -29,6 +30,8 @@ pub struct Backlog {
     pub bytes: u64,
     /// Memory that they may take; 0 without a ledger.
     pub most_bytes: u64,
+    /// Those of the entries that this node has appended.
+    pub own: Entries,
 }
 
 /// The node's end of the ledger queue. Entries are appended by the [commit](super::RoomStore::commit) that they belong to.

@@ -36,6 +36,7 @@ impl LedgerFeed for RedisNode {
                 (None, None) => {}
             }
         }
+        backlog.own = retained.size();
         Ok(backlog)
     }
 }
@@ -47,7 +48,7 @@ impl RedisNode {
         let taken: Vec<u64> = weighed.iter().map(|(bytes, _)| *bytes).collect();
         let memory = weighed.first().map(|(_, memory)| *memory).unwrap_or_default();
         let most_bytes = self.quota.divide(memory, &taken);
-        Ok(Backlog { entries: 0, bytes: taken.iter().sum(), most_bytes })
+        Ok(Backlog { bytes: taken.iter().sum(), most_bytes, ..Backlog::default() })
     }
 
     /// The bytes of a stream; with those of the first one, also the memory of Redis.

@@ -3,6 +3,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::limit::Entries;
+
 /// Maximum bytes of retained entries, over all partitions. A busy node writes this much in some minutes.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -79,6 +81,12 @@ impl Retained {
     /// The last retained entry.
     pub(super) fn last(&self, partition: u16) -> Option<StreamId> {
         self.inner().partitions.get(usize::from(partition)).and_then(|queue| queue.back().map(|(id, _)| *id))
+    }
+
+    /// What is retained.
+    pub(super) fn size(&self) -> Entries {
+        let inner = self.inner();
+        Entries { number: inner.partitions.iter().map(|queue| queue.len() as u64).sum(), bytes: inner.bytes as u64 }
     }
 
     /// All retained entries of a partition, oldest first.

@@ -40,6 +40,6 @@ impl LedgerFeed for Port {
         for number in gone {
             self.retained.lock().unwrap().remove(&number);
         }
-        Ok(Backlog { entries, bytes: 0, most_bytes: 1 })
+        Ok(Backlog { entries, most_bytes: 1, ..Backlog::default() })
     }
 }
