@@ -9,7 +9,7 @@ use tandem_testkit::{Client, Frame, connect::Connect, redis::Redis};
 async fn seat(stage: &Stage, node: usize, user: &str, source: u8) -> Client {
     let how = Connect { source: Some(source), ..Connect::default() };
     let mut client = Client::try_connect_to(stage.nodes.addr(node), how).await.unwrap();
-    client.enter(user, user, json!({"features": []})).await;
+    client.enter(user, user, json!({"features": ["ack"]})).await;
     client
 }
 
@@ -20,7 +20,8 @@ async fn change(client: &mut Client, id: usize) -> Frame {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_fills_the_ledgers_queue_is_refused_before_the_others_are() {
-    let mut stage = Stage::set(Redis::start(), &[("LEDGER_STREAM_MAX", "400"), ("REDIS_PARTITIONS", "1")]).await;
+    let one = ("REDIS_PARTITIONS", "1");
+    let mut stage = Stage::set_apart(Redis::start(), &[("LEDGER_STREAM_MAX", "400"), one], &[one]).await;
     stage.kill_workers();
     let (mut greedy, mut calm) = (seat(&stage, 0, "greedy", 9).await, seat(&stage, 0, "calm", 10).await);
     // It is known how long the queue may be.
