@@ -25,7 +25,7 @@ use crate::{
 /// A database that does not exist: nodes write ledger entries to the streams, and nobody takes them.
 const NO_DATABASE: &str = "postgres://tandem@127.0.0.1:1/tandem";
 
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_mins(1);
 
 /// Limit for the migration of the database.
 const MIGRATE: Duration = Duration::from_mins(1);
@@ -233,10 +233,12 @@ impl Tandem {
 async fn until_ready(target: SocketAddr) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let (status, why) = http::get(target, "/ready").await?;
-        if status == StatusCode::OK {
-            return Ok(());
-        }
+        let why = match http::get(target, "/ready").await {
+            Ok((StatusCode::OK, _)) => return Ok(()),
+            Ok((_, why)) => why,
+            // Behind the clients of a whole cluster even this question waits.
+            Err(error) => format!("{error:#}"),
+        };
         ensure!(begun.elapsed() < READY, "{target} is not ready after {READY:?}: {why}");
         sleep(POLL).await;
     }
