@@ -31,6 +31,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Attempts in a row after which a member gives up.
 const ATTEMPTS: u32 = 40;
 
+/// Whoever plays goes on after it was away for so long that another member is the host.
+const EVERYBODY_PLAYS: &str = r#"{"type":"TOGGLE_GUEST_CONTROL","enabled":true}"#;
+
 /// The close code of a node that shuts down: come back on another node.
 const RESTART: u16 = 1012;
 
@@ -87,6 +90,13 @@ enum End {
 impl Member {
     /// Lives until the generator ends, through as many connections as the plan allows.
     pub(super) async fn live(mut self) {
+        if self.plan.patient
+            && self.numbers.is_some()
+            && let Some(client) = &mut self.client
+        {
+            // If it fails, the next read says so.
+            let _ = client.send(EVERYBODY_PLAYS.to_owned()).await;
+        }
         let (receiver, returns) = (Arc::clone(&self.receiver), self.plan.returns);
         loop {
             let back = match self.run().await {

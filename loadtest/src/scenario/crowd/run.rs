@@ -142,9 +142,10 @@ impl Crowd<'_> {
         let Self { options, deployment, workers, .. } = self;
         let targets = deployment.targets();
         step(&format!("{name}: {} changes a second", grouped(options.per_second())));
-        let round = Round::new(options.per_second(), trouble.seconds(targets.len()));
-        let both = async { tokio::try_join!(workers.round(round), trouble.happen(deployment)) };
-        let (outcome, seconds) = watched(&targets, both).await?;
+        let round = Round::new(options.per_second(), trouble.seconds(targets.len(), options));
+        let happen = trouble.happen(deployment, options.min_ready_seconds);
+        let both = async { tokio::try_join!(workers.round(round), happen) };
+        let (outcome, seconds) = Box::pin(watched(&targets, both)).await?;
         sheet.set(name, "seconds", seconds);
         outcome.returns.report(sheet, name);
         outcome.report(sheet, name, "delivery");
@@ -152,6 +153,9 @@ impl Crowd<'_> {
         trouble.mend(deployment).await?;
         self.rules.extend(zero(&format!("{name}_"), &CORRECT));
         self.rules.extend(zero(&format!("{name}_"), &RETURNED));
+        if trouble == Trouble::None {
+            self.rules.extend(zero(&format!("{name}_"), &["dropped"]));
+        }
         if options.check && trouble == Trouble::Kill {
             self.rules.push(Rule::at_most(&format!("{name}_back_max_ms"), BACK_MS));
         }

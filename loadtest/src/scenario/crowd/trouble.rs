@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use tokio::time::sleep;
 
+use super::Options;
 use crate::{progress::step, servers::Deployment};
 
 /// Load before something goes wrong.
@@ -12,7 +13,7 @@ const CALM: Duration = Duration::from_secs(2);
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Trouble {
-    /// Nothing
+    /// Nothing: some rooms play for --seconds, and no connection may be lost
     None,
     /// One node is killed, and started again when everybody is back on the others
     Kill,
@@ -37,17 +38,18 @@ impl Trouble {
     }
 
     /// How long there is load: as long as it lasts, about.
-    pub(super) fn seconds(self, nodes: usize) -> u32 {
+    pub(super) fn seconds(self, nodes: usize, options: &Options) -> u32 {
         match self {
-            Self::None | Self::Kill | Self::Failover => 20,
+            Self::None => options.seconds,
+            Self::Kill | Self::Failover => 20,
             // A drain takes 10 s.
-            Self::Rolling => 12 * u32::try_from(nodes).unwrap_or(1),
+            Self::Rolling => (12 + options.min_ready_seconds) * u32::try_from(nodes).unwrap_or(1),
             Self::Restart => 30,
         }
     }
 
     /// Makes it happen; returns the seconds that it took, without the calm before.
-    pub(super) async fn happen(self, deployment: &mut Deployment) -> Result<f64> {
+    pub(super) async fn happen(self, deployment: &mut Deployment, min_ready: u32) -> Result<f64> {
         sleep(CALM).await;
         let begun = Instant::now();
         match self {
@@ -56,6 +58,9 @@ impl Trouble {
             Self::Failover => deployment.fail_over().await?,
             Self::Rolling => {
                 for node in 0..deployment.targets().len() {
+                    if node > 0 {
+                        sleep(Duration::from_secs(min_ready.into())).await;
+                    }
                     step(&format!("  restarting node {node}"));
                     deployment.restart(node, false).await?;
                 }
