@@ -171,6 +171,7 @@ async fn nearly_valid_frames_harm_nobody() {
     }
     println!("{closes} times closed");
     assert!(app.is_running(), "{}", app.log());
+    app.log_is_whole().await;
     assert!(!app.log().contains("panic"), "{}", app.log());
     fuzz.vanish();
 

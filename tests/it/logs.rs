@@ -98,6 +98,7 @@ async fn nobody_can_flood_the_log_with_refusals() {
     for _ in 0..1_000 {
         guest.expect("ERROR").await;
     }
+    app.log_is_whole().await;
     let count = || app.log_lines().iter().filter(|line| line["msg"] == "refused").count();
     // 200 at once, and 50 a second for as long as it took.
     assert!((200..900).contains(&count()), "{}", count());

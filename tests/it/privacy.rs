@@ -107,6 +107,7 @@ async fn secrets_are_in_no_log_no_metric_no_status_no_ledger_and_no_last_words()
         let file = format!("{}{end}", app.ledger_file().display());
         outputs.push(("ledger", String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned()));
     }
+    app.log_is_whole().await;
     // It dies at once, as after a bug in C.
     app.abort().await;
     app.exit(tandem_testkit::DEADLINE).await;
@@ -138,6 +139,7 @@ async fn addresses_in_the_log_are_whole_or_cut_or_left_out() {
         app.log_lines_with(json!({"msg": "upgrade refused"}), 2).await;
         assert_eq!(values(&app, "client"), [four, six], "{setting}");
         if setting != "full" {
+            app.log_is_whole().await;
             assert!(!app.log().contains(ADDRESS) && !app.log().contains(SIX), "{}", app.log());
             assert!(values(&app, "peer").iter().all(|peer| !peer.contains("127.0.0.1")), "{}", app.log());
         }

@@ -65,6 +65,7 @@ async fn origins_and_limits_change_and_nobody_is_cut_off() {
     }
     ana.until_refused(json!({"type": "REQUEST_SYNC"}), "rate_limited").await;
     // What the environment of the process has is stronger than the file.
+    app.log_is_whole().await;
     assert!(!app.log().contains("\"MESSAGE_BURST\""), "{}", app.log());
 }
 

@@ -50,8 +50,11 @@ fn months_come_and_go_by_one_worker() {
     for worker in &workers {
         until("it is ready", || worker.is_ready());
     }
-    let made: Vec<usize> =
-        workers.iter().map(|worker| worker.log().matches("a partition of the ledger was created").count()).collect();
+    let made = || -> Vec<usize> {
+        workers.iter().map(|worker| worker.log().matches("a partition of the ledger was created").count()).collect()
+    };
+    until("all that was created is told", || made().iter().sum::<usize>() >= 3);
+    let made = made();
     assert!(made == [3, 0] || made == [0, 3], "{made:?}");
     let at_work = |worker: &crate::support::Worker| worker.metric("tandem_worker_jobs") > 0.5;
     until("one of them does the jobs", || workers.iter().filter(|worker| at_work(worker)).count() == 1);

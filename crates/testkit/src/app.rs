@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub struct TestApp {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// The node of the next client.
     turn: AtomicUsize,
     pub(super) backing: Arc<Backing>,

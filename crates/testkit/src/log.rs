@@ -5,15 +5,35 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::{DEADLINE, TestApp};
+use crate::{DEADLINE, TestApp, http};
 
 impl TestApp {
-    /// The log so far.
+    /// Waits until the log has arrived as far as now: a line is written a little later than what it is about.
+    ///
+    /// Each node refuses a request with an id of ours, and logs that after all that it logged before. It asks again
+    /// where a line was left out, because there were too many of its kind. The node must log what is `info`, and serve
+    /// this address without a header of a proxy.
+    pub async fn log_is_whole(&self) {
+        for node in &self.nodes {
+            let begun = Instant::now();
+            let mut asked = Vec::new();
+            while !asked.iter().any(|id: &String| self.log().contains(id)) {
+                assert!(begun.elapsed() < DEADLINE, "no refusal is logged:\n{}", self.log());
+                let id = uuid::Uuid::new_v4().to_string();
+                let reply = http::request(node.addr, "GET", "/ws", &[("X-Request-Id", &id)]).await;
+                assert_eq!(reply.status, 426, "{}", reply.body);
+                asked.push(id);
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// The log that has arrived.
     pub fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// The lines of the log as objects.
+    /// The lines of the log that have arrived, as objects.
     pub fn log_lines(&self) -> Vec<Value> {
         self.lines.lock().unwrap().iter().map(|line| serde_json::from_str(line).expect(line)).collect()
     }

@@ -109,6 +109,7 @@ async fn a_proxy_header_that_is_not_right_ends_the_connection() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
     assert_eq!(refused(&app, "untrusted").await, 51);
+    app.log_is_whole().await;
     let told = app.log_lines().into_iter().filter(|line| line["msg"].to_string().contains("PROXY header")).count();
     assert_eq!(told, 1);
     // A balancer that only looks whether the port is open, and everybody who sends no header, is welcome.
@@ -152,6 +153,7 @@ async fn an_x_forwarded_for_that_is_ignored_is_told_once() {
     for _ in 0..5 {
         Client::connect_from(&app, "1.2.3.4").await;
     }
+    app.log_is_whole().await;
     let told = app.log_lines().into_iter().filter(|line| line["msg"].to_string().contains("X-Forwarded-For")).count();
     assert_eq!(told, 1);
 }
@@ -197,6 +199,7 @@ async fn without_the_setting_a_proxy_header_is_refused_and_the_setting_is_named(
         assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
     }
     assert_eq!(refused(&app, "untrusted").await, 2);
+    app.log_is_whole().await;
     let told = app.log_lines().into_iter().filter(|line| line["msg"].to_string().contains("PROXY_PROTOCOL_FROM"));
     assert_eq!(told.count(), 1);
 }

@@ -162,6 +162,7 @@ async fn the_pin_is_said_nowhere() {
     app.get(&format!("/room/{code}/{pin}")).await;
     let token = state.str("resumeToken").to_owned();
     let events = app.audit_until(&["--room", "room"], 3).await;
+    app.log_is_whole().await;
     let mut said = vec![serde_json::to_string(&events).unwrap(), app.log()];
     for path in ["/status", "/metrics", "/health", "/ready"] {
         said.push(app.get(path).await.body);

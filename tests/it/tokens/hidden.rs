@@ -90,6 +90,7 @@ async fn no_token_is_in_any_log_metric_status_ledger_or_crash() {
     for (place, word) in [(0, "tandem_tokens_refused_total"), (1, "film"), (3, "AUTH_MODE"), (4, "film")] {
         assert!(outputs[place].1.contains(word), "{:?}", outputs[place]);
     }
+    app.log_is_whole().await;
     // It dies at once, as after a bug in C.
     app.abort().await;
     app.exit(DEADLINE).await;
