@@ -5,7 +5,7 @@ use crate::{
     id::UserId,
     protocol::Frame,
     replica::Job,
-    room::{Action, Command},
+    room::{Action, Command, Refusal},
 };
 
 impl Hub {
@@ -18,13 +18,22 @@ impl Hub {
         self.take_turn(&seat.room, &Job::Command(command)).await
     }
 
-    /// Removes a socket.
-    pub async fn disconnect(&self, seat: &Membership, keep_seat: bool) -> Result<(), HubError> {
-        // At once, before the turn of the room: no more frames are meant for the socket. And only because of this order is a departure that
-        // other nodes decide known to be wrong.
+    /// Removes a socket, whose seat is still to be given up: no more frames are meant for it, and what is for its member waits in shared
+    /// state.
+    pub fn detach(&self, seat: &Membership) {
         self.with(&seat.room, |replica, _, _| replica.disconnect(&seat.user, seat.conn));
+    }
+
+    /// Removes a socket, and gives up its seat, unless another socket has it by now.
+    pub async fn disconnect(&self, seat: &Membership, keep_seat: bool) -> Result<(), HubError> {
+        // At once, before the turn of the room. Only because of this order is a departure that other nodes decide known to be wrong.
+        self.detach(seat);
         let command = Command::Disconnect { user: seat.user.clone(), conn: seat.conn, keep_seat };
-        self.take_turn(&seat.room, &Job::Command(command)).await.map(|_| ())
+        match self.take_turn(&seat.room, &Job::Command(command)).await {
+            // Nobody of this node was left in the room, so it was retired.
+            Ok(_) | Err(HubError::Refused(Refusal::NotJoined)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Handles the position of a member's player.

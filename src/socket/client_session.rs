@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 
 use super::{
     answer::Outcome, budget::Budget, features::Features, opening::Opening, pending::Pending, tokens::Held,
@@ -236,15 +239,24 @@ impl ClientSession {
         outcome
     }
 
-    /// Handles the end of the connection. The seats of clients that can resume are kept for a while. During a drain all seats are kept,
-    /// because all clients come back.
+    /// Handles the end of the connection. The seats of clients that can resume are kept for a while, and during a drain all are, because all
+    /// clients come back.
     pub(super) async fn depart(mut self) {
         let keep_seat = self.can_come_back();
-        let Some(seat) = self.seat else { return };
-        if let Err(error) = self.gateway.hub.disconnect(&seat, keep_seat).await {
+        let Self { gateway, features, seat: Some(seat), .. } = self else { return };
+        gateway.hub.detach(&seat);
+        if keep_seat && features.resume() && gateway.admission.is_closed() {
+            // Mostly the client has its seat on another node before it would be given up here. That is one change less in shared state, and
+            // the room does not hear of it.
+            sleep(gateway.handover).await;
+        }
+        // Ten thousand may depart at the same moment. All others would wait for the work of all of them.
+        let _turn = gateway.departures.acquire().await;
+        if let Err(error) = gateway.hub.disconnect(&seat, keep_seat).await {
             tracing::warn!(%error, "a departure could not be committed; the seat is given up when the lease or the window ends");
         }
     }
+
     /// Whether keeping the seat helps the client. A client that never got its token can neither resume nor join: a kept seat would lock it
     /// out.
     fn can_come_back(&mut self) -> bool {

@@ -36,13 +36,12 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
             session.gateway.metrics.peer_disconnects.inc(PeerDisconnect::Closed);
             tracing::info!(by = "client", "closed");
             // The library has queued the answer to the peer's close frame.
-            let _ = tokio::join!(timeout(FAREWELL, socket.flush()), session.depart());
+            let farewell = async move { socket.flush().await };
+            let _ = tokio::join!(timeout(FAREWELL, farewell), session.depart());
             return;
         }
         End::Gone => {
-            // Ten thousand may be gone at the same moment. All others would wait for the work of all of them.
-            let gateway = Arc::clone(&session.gateway);
-            let _turn = gateway.departures.acquire().await;
+            drop(socket);
             session.gateway.metrics.peer_disconnects.inc(PeerDisconnect::Gone);
             tracing::info!(by = "network", reason = "gone without a close frame", "closed");
             return session.depart().await;
@@ -52,7 +51,8 @@ pub(super) async fn part(mut socket: impl Transport, session: ClientSession, end
     gateway.metrics.closes.inc(close);
     tracing::info!(by = "server", code = close.code(), reason = close.reason(), "closed");
     let frame = CloseFrame { code: close.code().into(), reason: close.reason().into() };
-    let farewell = async {
+    // It has the socket, which closes with it: a seat may be given up later.
+    let farewell = async move {
         let told = answer_the_rest(&mut socket, &gateway, close).await.is_ok()
             && socket.send(Message::Close(Some(frame))).await.is_ok();
         if is_broken {

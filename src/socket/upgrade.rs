@@ -30,8 +30,10 @@ use crate::{
 
 /// What a socket reads into. A frame is a hundred bytes as a rule; larger ones grow it for as long as they are there.
 const READ_BUFFER: usize = 256;
-/// Sockets whose connection is gone that are given up at the same time.
+/// Seats that are given up at the same time.
 const DEPARTURES: usize = 32;
+/// Some round trips around the world, and not longer than the last moments of a drain.
+const HANDOVER: Duration = Duration::from_secs(2);
 /// Log lines about refusals: so many at once, and in the long run.
 const REFUSALS: u32 = 200;
 const REFUSALS_PER_SECOND: u32 = 50;
@@ -58,7 +60,9 @@ pub struct Gateway {
     /// When the timers of idle sockets fire.
     pub(super) ticks: Ticks,
     pub(super) join_timeout: Duration,
-    /// The turns of those whose connections are gone.
+    /// How long the seat of a client waits for it to come back on another node, while this one drains.
+    pub(super) handover: Duration,
+    /// The turns of those who depart.
     pub(super) departures: Semaphore,
     /// The turns of those who are refused by a close.
     last_words: Arc<Semaphore>,
@@ -105,6 +109,7 @@ impl Gateway {
             ping_timeout: config.socket.ping_timeout,
             ticks: Ticks::new(Instant::now()),
             join_timeout: config.socket.join_timeout,
+            handover: if config.redis.is_given() { HANDOVER } else { Duration::ZERO },
             departures: Semaphore::new(DEPARTURES),
             last_words: Arc::new(Semaphore::new(LAST_WORDS)),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS),

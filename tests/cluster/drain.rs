@@ -88,3 +88,45 @@ async fn a_second_signal_does_not_wait_and_the_others_notice() {
     let log = stage.nodes.log(0);
     assert!(log.contains("stopped at once by a second signal"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_is_handed_over_and_its_room_does_not_hear_of_it() {
+    let mut stage = Stage::set(Redis::start(), &[("DRAIN_SECONDS", "1")]).await;
+    let mut moving = Client::connect_to(stage.nodes.addr(0)).await;
+    let state = moving.enter("room", "moving", json!({"features": ["resume"]})).await;
+    // It cannot resume without its ROOM_STATE, and this shows that it has it.
+    moving.ping().await;
+    let mut leaving = Client::connect_to(stage.nodes.addr(0)).await;
+    leaving.enter("room", "leaving", json!({"features": ["resume"]})).await;
+    leaving.ping().await;
+    let mut watcher = Client::connect_to(stage.nodes.addr(1)).await;
+    watcher.enter("room", "watcher", json!({"features": ["resume"]})).await;
+
+    stage.nodes.signal(0, "TERM");
+    let (_, code) = moving.closed().await;
+    assert_eq!(code, Some(1012));
+    let (_, code) = leaving.closed().await;
+    assert_eq!(code, Some(1012));
+    // Nobody is there to hear this, until the seat has a socket again.
+    watcher.send(json!({"type": "OFFER", "to": "moving", "offer": {"type": "offer", "sdp": "sdp"}})).await;
+    let mut again = Client::connect_to(stage.nodes.addr(2)).await;
+    let resume = json!({
+        "type": "RESUME", "roomId": "room", "userId": "moving", "features": ["resume"], "epoch": state.int("epoch"),
+        "version": state.version(), "resumeToken": state.str("resumeToken"),
+    });
+    again.send(resume).await;
+    again.until("RESUMED").await;
+    assert_eq!(again.until("OFFER").await["from"], "watcher");
+
+    // Whoever does not come back is announced in the end.
+    let seen = watcher.collect_until(|frame| frame.is("MEMBER_AWAY"), "MEMBER_AWAY").await;
+    let of: Vec<_> = seen.iter().filter(|frame| frame.is("MEMBER_AWAY") || frame.is("MEMBER_BACK")).collect();
+    assert!(matches!(of[..], [frame] if frame["userId"] == "leaving"), "{seen:?}");
+    let begun = Instant::now();
+    while stage.nodes.is_running(0) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it does not end:\n{}", stage.nodes.log(0));
+        sleep(Duration::from_millis(20)).await;
+    }
+    let log = stage.nodes.log(0);
+    assert!(!log.contains("could not be committed") && log.contains(r#""lost":0"#), "{log}");
+}

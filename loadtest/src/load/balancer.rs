@@ -7,7 +7,8 @@ use std::{
 const AVOIDED: Duration = Duration::from_secs(1);
 
 /// Says on which node a member comes back, as a load balancer would: of two nodes at random the one that has fewer members, and none that
-/// has just refused somebody. It knows only the members of its generator.
+/// has just refused somebody. While all have, it refuses by itself, so that a cluster that starts is asked now and then, and not by each of
+/// its clients. It knows only the members of its generator.
 #[derive(Debug)]
 pub(super) struct Balancer(Mutex<Vec<Node>>);
 
@@ -48,18 +49,15 @@ impl Balancer {
         }
     }
 
-    /// The node to try next; `random` are two numbers between 0 and 1.
-    pub(super) fn pick(&self, now: Instant, random: [f64; 2]) -> usize {
+    /// The node to try next, if there is any; `random` are two numbers between 0 and 1.
+    pub(super) fn pick(&self, now: Instant, random: [f64; 2]) -> Option<usize> {
         let nodes = self.nodes();
         let is_open = |node: &Node| node.avoided_until.is_none_or(|until| until <= now);
-        let mut open: Vec<(usize, &Node)> = nodes.iter().enumerate().filter(|(_, node)| is_open(node)).collect();
-        if open.is_empty() {
-            open = nodes.iter().enumerate().collect();
-        }
+        let open: Vec<(usize, &Node)> = nodes.iter().enumerate().filter(|(_, node)| is_open(node)).collect();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a short list")]
         let place = |random: f64| (random * crate::units::float(open.len() as u64)) as usize;
         let two = random.map(|random| open.get(place(random).min(open.len().saturating_sub(1))));
-        two.into_iter().flatten().min_by_key(|(_, node)| node.members).map_or(0, |(place, _)| *place)
+        two.into_iter().flatten().min_by_key(|(_, node)| node.members).map(|(place, _)| *place)
     }
 }
 
@@ -70,16 +68,16 @@ mod tests {
     #[test]
     fn the_emptier_of_two_is_picked_and_none_that_refused() {
         let (balancer, now) = (Balancer::new(3), Instant::now());
-        assert_eq!(balancer.pick(now, [0.0, 0.99]), 0);
+        assert_eq!(balancer.pick(now, [0.0, 0.99]), Some(0));
         balancer.enter(0);
-        assert_eq!(balancer.pick(now, [0.0, 0.99]), 2);
+        assert_eq!(balancer.pick(now, [0.0, 0.99]), Some(2));
         balancer.leave(0);
         balancer.refused(0, now);
-        assert_eq!(balancer.pick(now, [0.0, 0.0]), 1);
-        assert_eq!(balancer.pick(now + AVOIDED, [0.0, 0.0]), 0);
+        assert_eq!(balancer.pick(now, [0.0, 0.0]), Some(1));
+        assert_eq!(balancer.pick(now + AVOIDED, [0.0, 0.0]), Some(0));
         for node in 0..3 {
             balancer.refused(node, now);
         }
-        assert_eq!(balancer.pick(now, [0.5, 0.5]), 1, "all have refused somebody");
+        assert_eq!(balancer.pick(now, [0.5, 0.5]), None, "all have refused somebody");
     }
 }

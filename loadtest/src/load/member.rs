@@ -217,21 +217,26 @@ impl Member {
         sleep(within.mul_f64(rand::random())).await;
         let mut attempt = 0;
         let entry = loop {
-            let node = self.balancer.pick(Instant::now(), rand::random());
-            match self.plan.enter(self.room, self.place, node, seat.clone()).await {
-                Ok((client, entry)) => {
-                    (self.client, self.node) = (Some(client), node);
-                    self.balancer.enter(node);
-                    break entry;
-                }
-                Err(error) if attempt == ATTEMPTS => return Err(error),
-                Err(_) => {
-                    self.balancer.refused(node, Instant::now());
-                    attempt += 1;
-                    let wait = BACKOFF.saturating_mul(1 << attempt.min(6)).min(LONGEST_BACKOFF);
-                    sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
-                }
+            let refused = match self.balancer.pick(Instant::now(), rand::random()) {
+                None => anyhow!("each node has just refused somebody"),
+                Some(node) => match self.plan.enter(self.room, self.place, node, seat.clone()).await {
+                    Ok((client, entry)) => {
+                        (self.client, self.node) = (Some(client), node);
+                        self.balancer.enter(node);
+                        break entry;
+                    }
+                    Err(error) => {
+                        self.balancer.refused(node, Instant::now());
+                        error
+                    }
+                },
+            };
+            if attempt == ATTEMPTS {
+                return Err(refused);
             }
+            attempt += 1;
+            let wait = BACKOFF.saturating_mul(1 << attempt.min(6)).min(LONGEST_BACKOFF);
+            sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
         };
         lock(&self.receiver).returns.returned(lost, attempt, entry);
         // If the connection breaks again meanwhile, the next read says so.
