@@ -179,7 +179,7 @@ impl Outbox {
         std::future::poll_fn(|context| {
             self.reader.register(context.waker());
             match self.inner().close {
-                Some(close @ (Close::SlowConsumer | Close::Draining | Close::Policy | Close::AddressLimit)) => {
+                Some(close @ (Close::SlowConsumer | Close::Draining | Close::RateLimited | Close::AddressLimit)) => {
                     Poll::Ready(close)
                 }
                 _ => Poll::Pending,

@@ -6,7 +6,7 @@ pub enum Close {
     /// The client sent LEAVE.
     Left,
     /// The client kept exceeding its message budget.
-    Policy,
+    RateLimited,
     /// The client sent neither JOIN nor RESUME in time.
     NeverJoined,
     /// The client did not finish a message in time.
@@ -47,7 +47,7 @@ impl Close {
     /// All reasons, for metrics.
     pub const ALL: [Self; 19] = [
         Self::Left,
-        Self::Policy,
+        Self::RateLimited,
         Self::NeverJoined,
         Self::UnfinishedMessage,
         Self::AddressLimit,
@@ -73,14 +73,14 @@ impl Close {
             Self::Left => 1000,
             Self::Protocol => 1002,
             Self::NotUtf8 => 1007,
-            Self::Policy | Self::NeverJoined | Self::UnfinishedMessage => 1008,
+            Self::NeverJoined | Self::UnfinishedMessage => 1008,
             Self::TooLarge => 1009,
             Self::Internal => 1011,
             Self::Draining | Self::SeatLost => 1012,
             Self::TryLater => 1013,
             Self::SlowConsumer => 4008,
             Self::HeartbeatLost => 4009,
-            Self::AddressLimit => 4429,
+            Self::RateLimited | Self::AddressLimit => 4429,
             Self::InvalidToken | Self::TokenRevoked => 4501,
             Self::TokenExpired => 4502,
             Self::Kicked | Self::NotAllowed => 4503,
@@ -91,7 +91,7 @@ impl Close {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Left => "left",
-            Self::Policy => "rate limited",
+            Self::RateLimited => "rate limited",
             Self::NeverJoined => "never joined",
             Self::UnfinishedMessage => "unfinished message",
             Self::AddressLimit => "address limit",
@@ -117,7 +117,7 @@ impl Code {
     /// Closes a socket because of an error; no other place does.
     pub fn close(self) -> Option<Close> {
         match self {
-            Self::RateLimited => Some(Close::Policy),
+            Self::RateLimited => Some(Close::RateLimited),
             _ => None,
         }
     }

@@ -84,7 +84,7 @@ async fn answer_the_rest(
     let code = match close {
         Close::Left | Close::Kicked | Close::SeatLost | Close::NeverJoined => Code::NotJoined,
         Close::InvalidToken | Close::NotAllowed | Close::TokenRevoked | Close::TokenExpired => Code::Unauthorized,
-        Close::Policy | Close::AddressLimit => Code::RateLimited,
+        Close::RateLimited | Close::AddressLimit => Code::RateLimited,
         Close::Draining | Close::TryLater => Code::Unavailable,
         // Such a socket cannot be read, or its peer does not read.
         Close::TooLarge

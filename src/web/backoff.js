@@ -8,8 +8,8 @@ export function nextDelay({ attempt, closeCode, retryAfterMs }) {
   if (retryAfterMs > 0) return retryAfterMs + Math.random() * Math.min(1000, retryAfterMs);
   // The node restarts, and others may be available: reconnect soon, but spread out.
   if (closeCode === 1012 && attempt === 0) return Math.random() * 300;
-  // The client sent too much: reconnect later.
-  const floor = closeCode === 1008 ? 5000 : 0;
+  // The client, or its address, sent too much: reconnect later.
+  const floor = closeCode === 4429 ? 5000 : 0;
   return floor + Math.random() * Math.min(CAP_MS, BASE_MS * 2 ** attempt);
 }
 

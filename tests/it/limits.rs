@@ -90,7 +90,7 @@ async fn one_that_goes_on_and_on_is_closed() {
         }
     }
     println!("closed with {code:?} after {:?}", begun.elapsed());
-    assert!(code.is_none_or(|code| code == 1008), "{code:?}");
+    assert!(code.is_none_or(|code| code == 4429), "{code:?}");
     let left = calm.expect("USER_LEFT").await;
     assert_eq!(left["userId"], "loud");
     quiet(&mut [&mut calm]).await;

@@ -34,8 +34,11 @@ async fn closes() {
         ("MESSAGE_BURST", "10"),
         ("DRAIN_SECONDS", "1"),
         ("PING_INTERVAL_SECONDS", "600"),
+        // Longer than the flood takes to be closed.
+        ("JOIN_TIMEOUT_SECONDS", "8"),
     ];
     let mut stage = Stage::with(&settings).await;
+    stage.connect("1008").await;
     stage.connect("1002").await;
     stage.sends("1002", "a continuation of nothing", stray_continuation()).await;
     stage.closes("1002").await;
@@ -45,12 +48,13 @@ async fn closes() {
     stage.connect("1009").await;
     stage.sends("1009", "a text of more than 262,144 bytes", Message::text("x".repeat(262_145))).await;
     stage.closes("1009").await;
-    stage.connect("1008").await;
+    stage.connect("4429").await;
     let mark = stage.mark();
     for _ in 0..200 {
-        stage.sends("1008", "far too much", Message::text("x")).await;
+        stage.sends("4429", "far too much", Message::text("x")).await;
     }
     stage.forget_since(mark);
+    stage.only_closes("4429").await;
     stage.only_closes("1008").await;
     stage.connect("1012").await;
     stage.send("1012", join("room", "ana", &json!({"features": ["resume"]}))).await;
