@@ -154,6 +154,41 @@ async fn codes_cannot_be_guessed_one_after_the_other() {
     assert_eq!(ask(app.addr(), HARMLESS, &format!("/room/{code}"), "").await.0, 302);
 }
 
+/// The codes of rooms that do not exist are few, because each is kept for half an hour, and every new room begins with one.
+#[tokio::test]
+async fn one_address_leaves_half_of_the_new_codes_to_newcomers() {
+    /// Over one connection: one by one they might come no faster than new ones are given out.
+    const AT_ONCE: usize = 200;
+    let app = TestApp::start().await;
+    let (mut given, mut refused) = (0, 0);
+    for batch in 0..40 {
+        let ask = |number: usize| {
+            let last = if number == AT_ONCE - 1 { "Connection: close\r\n" } else { "" };
+            format!("GET /api/short-id/made-up-{batch}-{number} HTTP/1.1\r\nHost: x\r\n{last}\r\n")
+        };
+        let asked: String = (0..AT_ONCE).map(ask).collect();
+        let mut stream = open(app.addr(), GREEDY).await;
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut answers = Vec::new();
+        timeout(DEADLINE, stream.read_to_end(&mut answers)).await.expect("answers").unwrap();
+        let of = |status: &str| String::from_utf8_lossy(&answers).matches(&format!("HTTP/1.1 {status} ")).count();
+        given += of("200");
+        refused += of("429");
+        if refused > 1_000 {
+            break;
+        }
+    }
+    // Half of 5,000, and what is given out anew meanwhile.
+    assert!((2_400..4_500).contains(&given) && refused > 0, "{given} given, {refused} refused");
+    // A crowd of newcomers behind another address, all at once.
+    let mut told = Vec::new();
+    for number in 0..60 {
+        told.push(ask(app.addr(), HARMLESS, &format!("/api/short-id/party-{number}"), "").await.0);
+    }
+    assert!(told.iter().all(|status| *status == 200), "{told:?}");
+    assert!(metric(&app, "tandem_address_shares_exceeded_total{resource=\"codes\"}").await >= 1);
+}
+
 #[tokio::test]
 async fn caps_are_off_until_they_are_set() {
     let caps = "sockets=3,connects=2,requests=5,messages=10";

@@ -135,6 +135,10 @@ async fn a_host_by_token_leads_and_guests_are_guests() {
     assert_eq!(state["hostUserId"], "ana");
     guest.expect("USER_JOINED").await;
     assert_eq!(guest.expect("HOST_CHANGED").await["hostUserId"], "ana");
+    // Who came in without a token did not prove who they are, and a token shown later does not either: it may be found.
+    let found = token("guest", &json!({"role": "host"}));
+    guest.send(json!({"type": "REFRESH_TOKEN", "token": found, "id": "found"})).await;
+    guest.expect_error("forbidden").await;
     // A guest cannot be somebody whom a token names.
     assert_eq!(refused(&app, "ana", json!({"features": []})).await.0, "identity_in_use");
     guest.send(json!({"type": "OFFER", "to": "ana", "offer": {}})).await;

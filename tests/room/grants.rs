@@ -2,7 +2,7 @@
 
 use tandem::room::{Change, Command, Grant, GrantedRole, Join, Refusal, Resume, Right, Rights, Role, next_due};
 
-use crate::world::{Act, Op, World, user};
+use crate::world::{Act, Op, World, digest, user};
 
 fn token(role: Option<GrantedRole>, rights: Rights) -> Grant {
     Grant { verified: true, role, rights, named: false, metadata: None }
@@ -22,6 +22,13 @@ fn join(world: &mut World, who: u8, grant: Option<Grant>) -> Result<Vec<Change>,
 
 fn join_on(world: &mut World, who: u8, socket: u8, grant: Option<Grant>) -> Result<Vec<Change>, Refusal> {
     let op = Op::Join { user: who, socket, origin: who, pin: None, resumable: true };
+    let Command::Join(like) = world.command(&op) else { unreachable!() };
+    world.run(&Command::Join(Join { grant: grant.map(Box::new), ..like }))
+}
+
+/// As `join_on`, without `resume`: a seat without a resume token.
+fn join_plainly(world: &mut World, who: u8, socket: u8, grant: Option<Grant>) -> Result<Vec<Change>, Refusal> {
+    let op = Op::Join { user: who, socket, origin: who, pin: None, resumable: false };
     let Command::Join(like) = world.command(&op) else { unreachable!() };
     world.run(&Command::Join(Join { grant: grant.map(Box::new), ..like }))
 }
@@ -136,6 +143,75 @@ fn a_user_whom_a_token_names_has_the_seat_and_nobody_else() {
     let grant = Some(Box::new(token(None, some(&[Right::Join]))));
     world.run(&Command::Resume(Resume { grant, ..resume })).unwrap();
     assert!(!world.room.members[&user(0)].has(Right::Signal), "the new token counts");
+}
+
+#[test]
+fn a_guest_takes_no_seat_that_a_token_names_by_its_address_or_its_socket() {
+    let mut world = world();
+    join(&mut world, 9, None).unwrap();
+    // No resume token is asked for here, and the address is the same: between guests the newest socket would have the seat.
+    join_plainly(&mut world, 1, 1, None).unwrap();
+    join_plainly(&mut world, 1, 3, None).unwrap();
+    for grant in [None, Some(Grant { verified: false, ..token(None, Rights::ALL) })] {
+        join_plainly(&mut world, 0, 1, Some(token(None, Rights::ALL))).unwrap();
+        let owner = world.room.members[&user(0)].clone();
+        assert_eq!(join_plainly(&mut world, 0, 3, grant.clone()), Err(Refusal::IdentityInUse));
+        assert_eq!(join_plainly(&mut world, 0, 2, grant), Err(Refusal::IdentityInUse), "nor on the owner's socket");
+        assert_eq!(world.room.members[&user(0)], owner);
+        act(&mut world, 0, Act::Leave).unwrap();
+    }
+    // Not with the resume token of the seat, either: it proves the client, and not that the application lets it in.
+    join(&mut world, 0, Some(token(None, Rights::ALL))).unwrap();
+    let Command::Join(like) = world.command(&Op::Join { user: 0, socket: 5, origin: 0, pin: None, resumable: true })
+    else {
+        unreachable!()
+    };
+    let shown = Join { proof: Some(digest(100).into()), ..like };
+    assert_eq!(world.run(&Command::Join(shown.clone())), Err(Refusal::IdentityInUse));
+    drop_socket(&mut world, 0, true);
+    assert_eq!(world.run(&Command::Join(shown)), Err(Refusal::IdentityInUse));
+}
+
+#[test]
+fn a_role_by_token_goes_before_one_that_the_room_gave() {
+    let member = || Some(all(GrantedRole::Member));
+    let role = |world: &World| world.room.members[&user(1)].role;
+    let co_host = || {
+        let mut world = world();
+        join(&mut world, 0, Some(all(GrantedRole::Host))).unwrap();
+        join(&mut world, 1, Some(token(None, Rights::ALL))).unwrap();
+        act(&mut world, 0, Act::Role(1, true)).unwrap();
+        assert!(role(&world) == Role::CoHost && world.room.moderates(&user(1)));
+        world
+    };
+    let powerless = |mut world: World, how: &str| {
+        assert_eq!(role(&world), Role::Member, "{how}");
+        for action in [Act::Lock(true), Act::Seek(5, true), Act::Kick(0)] {
+            assert_eq!(act(&mut world, 1, action.clone()), Err(Refusal::Forbidden), "{how}: {action:?}");
+        }
+    };
+
+    let mut world = co_host();
+    let (conn, grant) = (world.room.members[&user(1)].conn, Box::new(all(GrantedRole::Member)));
+    let action = tandem::room::Action::Regrant { grant, username: None };
+    let changes = world.run(&Command::Act { user: user(1), conn, action }).unwrap();
+    assert!(
+        changes.iter().any(|change| matches!(change, Change::RoleChanged { .. })),
+        "the others are told: {changes:?}"
+    );
+    powerless(world, "a new token on the same socket");
+
+    let mut world = co_host();
+    join_on(&mut world, 1, 3, member()).unwrap();
+    powerless(world, "a JOIN on another socket");
+
+    let mut world = co_host();
+    let Command::Resume(resume) = world.command(&Op::Resume { user: 1, socket: 3, right: true }) else {
+        unreachable!()
+    };
+    drop_socket(&mut world, 1, true);
+    world.run(&Command::Resume(Resume { grant: member().map(Box::new), ..resume })).unwrap();
+    powerless(world, "a RESUME");
 }
 
 #[test]
