@@ -119,6 +119,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn little_waits_for_a_peer_that_takes_nothing() {
+        let (mut socket, _peer) = pair(64).await;
+        let text = Message::text("x".repeat(1_000));
+        let mut fed = 0;
+        while fed < 100 && socket.feed(text.clone()).now_or_never().is_some() {
+            fed += 1;
+        }
+        assert!((8..12).contains(&fed), "{fed} KB");
+        assert!(socket.0.get_ref().waiting() <= WRITE_BUFFER + 1_100);
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_the_answer_to_a_close_frame() {
+        let (mut socket, mut peer) = pair(1_024).await;
+        peer.send(Message::Close(None)).await.unwrap();
+        assert!(matches!(socket.next().await, Some(Ok(Message::Close(None)))));
+        assert!(socket.send(Message::text("late")).await.is_err());
+        // Its answer is written; that this was the last word is no error here.
+        let _ = socket.flush().await;
+        assert!(matches!(peer.next().await, Some(Ok(Message::Close(None)))), "and no text before it");
+    }
+
+    #[tokio::test]
     async fn a_slow_peer_gets_everything_in_order_whatever_the_library_writes_between() {
         let (mut socket, mut peer) = pair(64).await;
         let texts = ["one", "two", "three"].map(|text| text.repeat(50));

@@ -310,43 +310,38 @@ async fn url_hosts_can_be_limited() {
     ana.refused(json!({"type": "URL_CHANGE", "url": "https://evil.org\\@www.netflix.com/"}), "invalid_message").await;
 }
 
-/// A client that does not read must not block the turn of its room.
+/// A ping costs as much as a message, also for whoever reads the answers.
 #[tokio::test]
-async fn stalled_readers_do_not_stop_their_room() {
-    let app = TestApp::start().await;
-    let mut innocent = Client::join(&app, "room", "innocent").await;
-    // Many frames at once, so that their senders queue for the room; none of them masked in earnest.
-    let noise = json!({"type": "BROADCAST", "event": "noise", "data": "x".repeat(4_000)}).to_string();
-    let length = u16::try_from(noise.len()).unwrap().to_be_bytes();
-    let frame = [&[0x81, 0xFE], &length[..], &[0; 4], noise.as_bytes()].concat();
-    let mut stalled = Vec::new();
-    for number in 0..24 {
-        let how = Connect { receive_buffer: Some(4_096), ..Connect::default() };
-        let mut one = Client::connect_with(&app, how).await;
-        one.enter("room", &format!("stalled{number}"), json!({"features": []})).await;
-        stalled.push(one.into_stream());
-    }
-    // All at once, so that all fill up at once, and with somebody who reads from now on: what is kept for the innocent is no more
-    // than what is kept for them.
-    innocent.fence().await;
-    let flood = frame.repeat(280);
-    let flooding = |mut stream: TcpStream| {
-        let flood = flood.clone();
-        tokio::spawn(async move {
-            // It may be ended in the middle of this.
-            let _ = stream.write_all(&flood).await;
-            std::future::pending::<()>().await;
-        })
+async fn one_that_pings_on_and_on_is_closed() {
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::tungstenite::Message;
+
+    let app = TestApp::start_with(&[("MESSAGES_PER_SECOND", "10"), ("MESSAGE_BURST", "20")]).await;
+    let stream = TcpStream::connect(app.addr()).await.unwrap();
+    let (ws, _) = tokio_tungstenite::client_async(format!("ws://{}/ws", app.addr()), stream).await.unwrap();
+    let (mut sink, mut answers) = ws.split();
+    let flood = async {
+        // Whoever is closed is told so by what it reads.
+        while sink.send(Message::Ping("still there?".into())).await.is_ok() {}
+        std::future::pending::<()>().await;
     };
-    let stalled: Vec<_> = stalled.into_iter().map(flooding).collect();
-    // 10 s are allowed for each, half of what a write that hangs is given.
-    for number in 0..40 {
-        innocent.acked(json!({"type": "BROADCAST", "event": "mine", "data": number})).await;
-        innocent.during(Duration::from_millis(50)).await;
-    }
-    for one in stalled {
-        one.abort();
-    }
+    let read = async {
+        loop {
+            match answers.next().await {
+                Some(Ok(Message::Close(close))) => break close.map(|close| u16::from(close.code)),
+                Some(Ok(_)) => {}
+                _ => break None,
+            }
+        }
+    };
+    let closed = async {
+        tokio::select! {
+            () = flood => None,
+            code = read => code,
+        }
+    };
+    let code = timeout(DEADLINE, closed).await.expect("it may go on for ever");
+    assert!(code.is_none_or(|code| code == 4429), "{code:?}");
 }
 
 /// Answers to pings are not kept for somebody who does not read them.

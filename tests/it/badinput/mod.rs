@@ -152,7 +152,7 @@ async fn size_has_two_limits() {
     host.send_text(&sized(65_536)).await;
     guest.expect("BROADCAST").await;
     // Much more is not even read.
-    host.try_send_text(&sized(300 * 1024)).await;
+    host.try_send_text(&sized(1024 * 1024)).await;
     let (frames, code) = host.closed().await;
     assert_eq!(code, Some(1009), "{frames:?}");
     assert_eq!(guest.expect("USER_LEFT").await["userId"], "host");

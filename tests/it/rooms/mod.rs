@@ -12,4 +12,5 @@ mod pin;
 mod protocol;
 mod resume;
 mod seats;
+mod stalled;
 mod waiting;
