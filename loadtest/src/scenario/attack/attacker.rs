@@ -28,7 +28,7 @@ static PORT: AtomicU16 = AtomicU16::new(0);
 /// How long an attacker waits for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How an ERROR begins.
-const ERROR: &str = "{\"type\":\"ERROR\"";
+pub(super) const ERROR: &str = "{\"type\":\"ERROR\"";
 /// The pause of a task that was refused: one that does not pause at all mostly takes CPU time from its own machine.
 const REFUSED: Duration = Duration::from_millis(5);
 

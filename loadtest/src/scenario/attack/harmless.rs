@@ -1,4 +1,4 @@
-//! A client that does no harm, at the rate that was granted to an attacker: what the attacker's work would cost if it were plain.
+//! A client that does no harm, at the rate that was granted to an attacker or that it tried: what the attacker's work would cost if it were plain.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use super::{
-    attacker::{PATIENCE, Tally, Way, connect, join, upgrade},
+    attacker::{ERROR, PATIENCE, Tally, Way, connect, join, upgrade},
     kind::Plain,
 };
 
@@ -23,12 +23,18 @@ const SPENT: f64 = 60.0;
 const ASKERS: u32 = 8;
 /// Sockets at most.
 const MOST: u32 = 400;
+/// Members of a room in which all of them talk.
+const CHATTING: u32 = 100;
+/// Sockets and connections that each of those keeps who open one after the other: all together less than one address may have.
+const STAYING: usize = 500;
+const CALLING: usize = 10;
 
 impl Plain {
     /// How many connections at a time do it so often.
     fn tasks(self, per_second: f64) -> u32 {
         let cost = match self {
             Self::Visit | Self::Stay | Self::Call | Self::Ask(_) => return ASKERS,
+            Self::Chat(_) => return CHATTING,
             Self::Join => 10.0,
             // One for each 1,024 bytes.
             Self::Say(bytes) => 1.0 + f64::from(u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)),
@@ -76,14 +82,14 @@ async fn act(
         }
         Plain::Stay => {
             ticks.tick().await;
-            kept.push(upgrade(way).await?.into_inner());
+            keep(kept, upgrade(way).await?.into_inner(), STAYING);
             tally.add(true, 0);
         }
         Plain::Call => {
             ticks.tick().await;
             let mut stream = connect(way).await?;
             ask(&mut stream, way, "/health").await?;
-            kept.push(stream);
+            keep(kept, stream, CALLING);
             tally.add(true, 0);
         }
         Plain::Ask(path) => {
@@ -103,6 +109,24 @@ async fn act(
                 say(&mut socket, &again, "ROOM_STATE", tally).await?;
             }
         }
+        Plain::Chat(bytes) => {
+            let (mut sink, mut stream) = join(way, "plain-chat", &format!("harmless-{task}")).await?.split();
+            let text = json!({"type": "BROADCAST", "event": "e", "data": "x".repeat(bytes)}).to_string();
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {
+                        sink.send(Message::text(&text)).await?;
+                        tally.add(true, text.len());
+                    }
+                    heard = stream.next() => {
+                        let heard = heard.context("the socket is closed")??;
+                        if heard.to_text().is_ok_and(|text| text.starts_with(ERROR)) {
+                            bail!("refused");
+                        }
+                    }
+                }
+            }
+        }
         Plain::Say(bytes) => {
             let mut socket = join(way, &format!("plain-{task}"), "harmless").await?;
             let text = json!({"type": "BROADCAST", "event": "e", "data": "x".repeat(bytes)}).to_string();
@@ -113,6 +137,14 @@ async fn act(
         }
     }
     Ok(())
+}
+
+/// Keeps a connection, in place of the oldest one if there are enough.
+fn keep(kept: &mut Vec<TcpStream>, stream: TcpStream, most: usize) {
+    if kept.len() >= most {
+        kept.remove(0);
+    }
+    kept.push(stream);
 }
 
 /// Sends a frame and waits for the answer.
@@ -170,6 +202,7 @@ mod tests {
         assert_eq!(Plain::Join.tasks(120.0), 20);
         assert_eq!(Plain::Say(100).tasks(1e9), MOST);
         assert_eq!(Plain::Visit.tasks(1e9), ASKERS);
+        assert_eq!(Plain::Chat(100).tasks(5.0), CHATTING);
     }
 
     #[test]

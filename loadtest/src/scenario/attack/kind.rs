@@ -16,6 +16,8 @@ pub(super) enum Plain {
     Join,
     /// BROADCAST a text of so many bytes, alone in a room.
     Say(usize),
+    /// BROADCAST a text of so many bytes to a room of a hundred.
+    Chat(usize),
 }
 
 /// What an attacker does, from one address.
@@ -68,7 +70,8 @@ impl Kind {
             Self::Unread => Plain::Ask("/assets/app.js"),
             Self::Metrics | Self::Codes => Plain::Ask("/health"),
             Self::Rooms => Plain::Join,
-            Self::Shouts => Plain::Say(100),
+            // The same number of receivers: their copies are most of what a message costs.
+            Self::Shouts => Plain::Chat(100),
             Self::Shapes => Plain::Say(63_000),
             Self::Parts => Plain::Say(6_000),
         }

@@ -3,6 +3,7 @@
 mod attacker;
 mod harmless;
 mod kind;
+mod price;
 mod watch;
 
 use std::{
@@ -31,6 +32,8 @@ use crate::{
 
 /// Seconds that an attacker has before the others are measured.
 const AHEAD: u32 = 2;
+/// How many times what was granted an attacker has tried at least, if some of it was refused in earnest.
+const REFUSED_SOME: f64 = 1.05;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -94,7 +97,8 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     report.finish(&rules, &served.report)
 }
 
-/// Calm times, times under attack, and times beside a harmless client that does as much as was granted to the attacker, in turns.
+/// Calm times, times under attack, and times beside a harmless client that does as much as was granted to the attacker, in turns. Where the
+/// attacker tried more than that, a harmless client does more, too, so that the price of what was tried is known.
 async fn duel(
     options: &Options,
     kind: Kind,
@@ -107,16 +111,18 @@ async fn duel(
     let (mut calm_cpu, mut attacked_cpu, mut beside_cpu) = (Vec::new(), Vec::new(), Vec::new());
     let (mut tried, mut granted, mut refused, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut plain, mut waiting) = (Vec::new(), Vec::new());
+    let (mut operation, mut computed, mut above_computed) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=options.rounds {
         step(&format!("{column}: round {number} of {}", options.rounds));
         let before = cpu(deployment)?;
         let outcome = workers.round(round).await?;
-        calm_cpu.push(percent(cpu(deployment)?.saturating_sub(before), options.seconds));
+        let calm_now = percent(cpu(deployment)?.saturating_sub(before), options.seconds);
+        calm_cpu.push(calm_now);
         calm.push(outcome.latency.quantile_ms(0.99));
         all.add(outcome)?;
         let child = start(kind, deployment, AHEAD + options.seconds, None)?;
-        let (outcome, cpu, most) = beside(options, workers, deployment, &mut all).await?;
-        attacked_cpu.push(cpu);
+        let (outcome, attacked_now, most) = beside(options, workers, deployment, &mut all).await?;
+        attacked_cpu.push(attacked_now);
         waiting.push(most);
         attacked.push(outcome.latency.quantile_ms(0.99));
         all.add(outcome)?;
@@ -126,11 +132,20 @@ async fn duel(
         granted.push(per_second(gain.granted));
         refused.push(per_second(gain.refused));
         bytes.push(per_second(gain.bytes_sent));
-        let child = start(kind, deployment, AHEAD + options.seconds, Some(per_second(gain.granted)))?;
-        let (outcome, cpu, _) = beside(options, workers, deployment, &mut all).await?;
-        beside_cpu.push(cpu);
-        all.add(outcome.without_latency()?)?;
-        plain.push(per_second(gain_of(child).await?.granted));
+        let (attempts, grants) = (per_second(gain.tried), per_second(gain.granted));
+        let mut priced = harmless_beside(options, (kind, grants), workers, deployment, &mut all).await?;
+        beside_cpu.push(priced.0);
+        plain.push(priced.1);
+        if attempts > grants * REFUSED_SOME {
+            let rate = attempts.min(price::PLAYED).max(grants);
+            priced = harmless_beside(options, (kind, rate), workers, deployment, &mut all).await?;
+        }
+        if let Some(us) = price::operation_us(priced.0, calm_now, priced.1) {
+            let whole = price::computed(calm_now, us, attempts);
+            operation.push(us);
+            computed.push(whole);
+            above_computed.push(attacked_now - whole);
+        }
     }
     let above = attacked_cpu.iter().zip(&beside_cpu).map(|(attacked, beside)| attacked - beside).collect();
     let growth = calm.iter().zip(&attacked).map(|(calm, attacked)| (attacked / calm - 1.0) * 100.0).collect();
@@ -141,6 +156,9 @@ async fn duel(
     sheet.set_rounds(column, "attacked_nodes_cpu_percent", attacked_cpu);
     sheet.set_rounds(column, "same_rate_nodes_cpu_percent", beside_cpu);
     sheet.set_rounds(column, "cpu_above_harmless_percent", above);
+    sheet.set_rounds(column, "harmless_operation_us", operation);
+    sheet.set_rounds(column, "computed_tried_rate_nodes_cpu_percent", computed);
+    sheet.set_rounds(column, "cpu_above_computed_tried_rate_percent", above_computed);
     sheet.set_rounds(column, "tried_per_second", tried);
     sheet.set_rounds(column, "granted_per_second", granted);
     sheet.set_rounds(column, "refused_per_second", refused);
@@ -167,6 +185,22 @@ async fn beside(
     Ok((outcome, cpu, watch.most()))
 }
 
+/// A round while a harmless client does so much each second of what is plain in place of an attack: the CPU of the nodes in percent, and how
+/// much of it the client did each second.
+async fn harmless_beside(
+    options: &Options,
+    (kind, rate): (Kind, f64),
+    workers: &mut Workers,
+    deployment: &Deployment,
+    all: &mut Outcome,
+) -> Result<(f64, f64)> {
+    let seconds = AHEAD + options.seconds;
+    let child = start(kind, deployment, seconds, Some(rate))?;
+    let (outcome, cpu, _) = beside(options, workers, deployment, all).await?;
+    all.add(outcome.without_latency()?)?;
+    Ok((cpu, float(gain_of(child).await?.granted) / f64::from(seconds)))
+}
+
 async fn gain_of(child: tokio::process::Child) -> Result<attacker::Gain> {
     let output = child.wait_with_output().await?;
     serde_json::from_slice(&output.stdout).context("the attacker told no gain")
@@ -181,13 +215,14 @@ fn percent(cpu: Duration, seconds: u32) -> f64 {
     cpu.as_secs_f64() / f64::from(seconds) * 100.0
 }
 
-/// The attacker gives way to the server and to harmless clients, which share the machine with it.
+/// The attacker gives way to the server and to harmless clients, which share the machine with it: it runs while no CPU has anything else to
+/// do, so that what others notice is the node's work for it and not its own.
 fn start(kind: Kind, deployment: &Deployment, seconds: u32, harmless: Option<f64>) -> Result<tokio::process::Child> {
     let target = *deployment.targets().first().context("there is no node")?;
     let name = kind.to_possible_value().context("it has no name")?;
     let this = std::env::current_exe().context("cannot find the path of this program")?;
     Command::new("setpriv")
-        .args(["--pdeathsig", "TERM", "nice", "-n", "10"])
+        .args(["--pdeathsig", "TERM", "chrt", "--idle", "0"])
         .arg(this)
         .args(["attacker", "--kind", name.get_name(), "--target", &target.to_string()])
         .args(["--seconds", &seconds.to_string()])
@@ -195,5 +230,5 @@ fn start(kind: Kind, deployment: &Deployment, seconds: u32, harmless: Option<f64
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .context("cannot start the attacker: is `setpriv` (util-linux) installed?")
+        .context("cannot start the attacker: are `setpriv` and `chrt` (util-linux) installed?")
 }
