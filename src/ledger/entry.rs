@@ -172,6 +172,7 @@ mod tests {
     use crate::{
         clock::Millis,
         id::{ConnId, RoomId},
+        ledger::sqlite,
         room::{
             Attempt, Attempts, Ban, Gate, Guesser, Json, LeftReason, Misses, Playback, Refusal, Rights, Role, Sent,
             Vacancy,
@@ -336,6 +337,20 @@ mod tests {
     /// What stands in the row of a seat.
     fn row(member: &Member) -> impl PartialEq + std::fmt::Debug {
         (member.username.clone(), member.role, member.order, member.conn, member.token, member.origin)
+    }
+
+    /// The thread that writes events leaves out the CHECK, which is in force here.
+    #[test]
+    fn the_data_of_each_event_is_json_for_sqlite() {
+        let (before, db) = (room(), sqlite::open_in_memory().unwrap());
+        let mut recorder = sqlite::Recorder::new(&db).unwrap();
+        for change in changes() {
+            let (update, after) = apply(&before, vec![change]);
+            let events = Entry::new(&update, &node(), &after).map_or_else(Vec::new, |entry| entry.events());
+            for event in &events {
+                recorder.record(event).unwrap();
+            }
+        }
     }
 
     #[test]

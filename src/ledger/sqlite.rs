@@ -34,6 +34,14 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     prepare(Connection::open(path)?)
 }
 
+/// Opens the ledger for the thread that writes what happens. The data of its events is JSON by its type, and SQLite would read all of it
+/// again for the CHECK on it, which holds for everybody else who writes.
+pub(super) fn open_for_events(path: &Path) -> rusqlite::Result<Connection> {
+    let db = open(path)?;
+    db.pragma_update(None, "ignore_check_constraints", true)?;
+    Ok(db)
+}
+
 /// A ledger that is not kept.
 pub(super) fn open_in_memory() -> rusqlite::Result<Connection> {
     prepare(Connection::open_in_memory()?)
@@ -294,4 +302,24 @@ impl Source for Row<'_> {
 fn unreadable(row: &Row<'_>, column: &str, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     let place = row.as_ref().column_index(column).unwrap_or_default();
     rusqlite::Error::FromSqlConversionFailure(place, Type::Text, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_thread_that_writes_events_is_trusted_to_write_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let insert = "INSERT INTO room_events VALUES ('1', 'r', 'SEEK', 'ana', ?1, '2026', 1, 1, 'node')";
+        let db = open_for_events(&path).unwrap();
+        db.execute(insert, ["{"]).unwrap();
+        // Types are checked by everybody.
+        assert!(db.execute(insert, [b"{}"]).is_err());
+        db.execute("DELETE FROM room_events", []).unwrap();
+        let others = open(&path).unwrap();
+        assert!(others.execute(insert, ["{"]).is_err());
+        others.execute(insert, ["{}"]).unwrap();
+    }
 }

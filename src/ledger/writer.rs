@@ -52,7 +52,7 @@ pub struct Writer {
 impl Writer {
     /// Opens or creates the database, and starts to write.
     pub fn start(path: &Path, clock: Clock) -> Result<(Self, Journal), WriterError> {
-        let db = sqlite::open(path).map_err(|source| WriterError { path: path.to_owned(), source })?;
+        let db = sqlite::open_for_events(path).map_err(|source| WriterError { path: path.to_owned(), source })?;
         let (journal, entries, state) = Journal::new();
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
