@@ -1,19 +1,27 @@
 //! The way in for the targets in `fuzz/`, which see only what is public. Nothing else is built with this.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    Patience,
+    connection_limit::ConnectionLimit,
+    http2::{self, Party},
+    preface::Spoken,
     proxy_header::{Malformed, Opening, Source},
     pulse::Pulse,
     read_ahead::ReadAhead,
+    seat::Seat,
     serve,
     threshold::{Entered, Threshold},
 };
 use crate::{config::Network, telemetry::HttpMetrics};
+
+/// Longer than anything lasts here.
+const DAY: Duration = Duration::from_hours(24);
 
 /// What the first bytes of a connection are taken for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +49,24 @@ pub fn open(bytes: &[u8]) -> Opened {
     }
 }
 
-/// Serves one connection, from its first byte to its last, without the deadlines of a listener.
+/// Serves one connection of HTTP/1.1 or HTTP/2, from its first byte to its last, without the deadlines of a listener.
 pub async fn converse<S>(mut stream: S, address: IpAddr, proxies: Vec<Network>, metrics: HttpMetrics, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let threshold = Threshold::new(proxies, metrics);
+    let threshold = Threshold::new(proxies, metrics.clone());
     let Ok(Entered { peer, rest }) = threshold.enter(&mut stream, address).await else { return };
-    let pulse = Arc::new(Pulse::new());
-    let stream = ReadAhead::new(stream, rest, TaskTracker::new(), Some(Arc::clone(&pulse)));
-    let _ = serve::converse(stream, (peer, None), Arc::new(router), pulse).await;
+    let Ok((spoken, rest)) = Spoken::listen(&mut stream, rest).await else { return };
+    let (pulse, router, tasks) = (Arc::new(Pulse::new()), Arc::new(router), TaskTracker::new());
+    let stream = ReadAhead::new(stream, rest, tasks.clone(), Some(Arc::clone(&pulse)));
+    if spoken != Spoken::Http2 {
+        let _ = serve::converse(stream, (peer, None), router, pulse).await;
+        return;
+    }
+    let limit = ConnectionLimit::new(1, metrics.clone());
+    let seat = Seat::new((limit.enter(Arc::clone(&pulse)).0, None), limit, None, peer);
+    let patience = Patience { head: DAY, keep_alive: DAY, write: DAY };
+    let (account, drain) = (None, CancellationToken::new());
+    let party = Party { who: (peer, None), router, pulse, seat, tasks, patience, metrics, account, drain };
+    let _ = http2::converse(stream, party).await;
 }
