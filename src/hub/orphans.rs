@@ -23,6 +23,13 @@ impl Hub {
         self.run_in_rooms(rooms, &Job::Orphan(Command::Reap { node: node.clone() })).await.len() == wanted
     }
 
+    /// Gives up the seats of this node that have no socket, in these rooms: whoever loads a room finds them. Returns whether that succeeded
+    /// in all of them.
+    pub async fn tidy(&self, rooms: Vec<RoomId>) -> bool {
+        let wanted = rooms.len();
+        self.run_in_rooms(rooms, &Job::Orphan(Command::Tick)).await.len() == wanted
+    }
+
     /// Runs the timers of overdue rooms. Returns when each is due next.
     pub async fn run_overdue(&self, rooms: Vec<RoomId>) -> Vec<(RoomId, Option<Millis>)> {
         self.run_in_rooms(rooms, &Job::Orphan(Command::Tick)).await
@@ -47,8 +54,7 @@ impl Hub {
                     // No node has the room, which is logged. Trying again each second would not help.
                     return Some((room, Some(self.now() + UNREADABLE)));
                 }
-                let failed =
-                    |error: &HubError| tracing::debug!(%room, %error, "a room of a dead node could not be taken over");
+                let failed = |error: &HubError| tracing::debug!(%room, %error, "a room could not be run");
                 tended.inspect_err(failed).ok().map(|due| (room, due))
             })
             .buffer_unordered(AT_ONCE);

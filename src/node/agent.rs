@@ -96,6 +96,7 @@ impl ClusterAgent {
         let rest = async {
             tokio::join!(
                 self.readiness(),
+                self.inherit(),
                 self.reap(died),
                 self.overdue(),
                 self.ledger(),
@@ -126,17 +127,15 @@ impl ClusterAgent {
         }
         loop {
             match self.take_name().await {
-                Ok(true) => return Ok(()),
-                Ok(false) => tracing::debug!("not all rooms of an earlier process could be taken over"),
+                Ok(()) => return Ok(()),
                 Err(error) => tracing::debug!(%error, "the name of this node could not be claimed"),
             }
             sleep(RETRY).await;
         }
     }
 
-    /// Takes over the rooms of an earlier process with this name. A process that still runs notices this and drains; its members stay its
-    /// own until it has ended. Returns whether everything was taken over.
-    async fn take_name(&self) -> Result<bool, BackendError> {
+    /// Takes over the name from an earlier process. One that still runs notices this and drains; its members stay its own until it has ended.
+    async fn take_name(&self) -> Result<(), BackendError> {
         // Before any time stamp is made.
         self.timekeeper.take_over().await?;
         self.parts.cluster.take_name().await?;
@@ -144,13 +143,28 @@ impl ClusterAgent {
         while self.parts.cluster.namesakes().await? > 1 && Instant::now() < patience {
             sleep(RETRY).await;
         }
-        self.reap_own().await
+        Ok(())
     }
 
-    /// Reaps members in rooms that are registered for this node but are not on it. Returns whether all of them were reaped.
-    async fn reap_own(&self) -> Result<bool, BackendError> {
+    /// Gives up the seats that an earlier process with this name has left. Clients are accepted meanwhile, because most of these seats are
+    /// theirs, and they take them again.
+    async fn inherit(&self) {
+        loop {
+            match self.tidy().await {
+                Ok(true) => break,
+                Ok(false) => tracing::debug!("not all seats of an earlier process could be given up"),
+                Err(error) => tracing::debug!(%error, "the rooms of an earlier process could not be read"),
+            }
+            sleep(RETRY).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Gives up seats of this node without a socket, in rooms that are registered for it but are not on it. Returns whether that succeeded
+    /// in all of them.
+    async fn tidy(&self) -> Result<bool, BackendError> {
         let rooms = self.parts.cluster.abandoned_rooms().await?;
-        Ok(self.parts.hub.reap(self.parts.hub.node(), rooms).await)
+        Ok(self.parts.hub.tidy(rooms).await)
     }
 
     async fn readiness(&self) {
@@ -287,7 +301,7 @@ impl ClusterAgent {
             let long = async {
                 if minute.is_multiple_of(EXTEND_EVERY) { self.parts.cluster.extend_rooms().await } else { Ok(()) }
             };
-            if let Err(error) = tokio::try_join!(self.parts.cluster.announce_rooms(), self.reap_own(), long) {
+            if let Err(error) = tokio::try_join!(self.parts.cluster.announce_rooms(), self.tidy(), long) {
                 tracing::debug!(%error, "rooms could not be refreshed");
             }
         }
