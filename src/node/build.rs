@@ -15,6 +15,7 @@ use super::{
     agent::{AgentParts, ClusterAgent},
     drain,
     files::Files,
+    last_resort,
     lookup::Lookup,
     pressure::Pressure,
     reload::{Reload, Reread},
@@ -43,7 +44,6 @@ const LAST_MOMENTS: Duration = Duration::from_secs(1);
 const METRICS_CONNECTIONS: usize = 64;
 /// Deadline for telling the other nodes that this one has stopped.
 const LEAVE: Duration = Duration::from_millis(500);
-
 /// A node that is listening.
 #[derive(Debug)]
 pub struct Node {
@@ -234,6 +234,10 @@ impl Node {
         self.admission.close();
         leave.cancel();
         let over = self.config.socket.drain;
+        // A single node has nobody who would finish its work.
+        if redis.is_some() {
+            last_resort::arm(over);
+        }
         let drained = tokio::select! {
             drained = drain::drain(&self.admission, &self.registry, &self.sockets, &self.metrics, over) => Some(drained),
             () = stops.next() => None,

@@ -5,6 +5,7 @@ mod build;
 mod drain;
 mod error;
 mod files;
+mod last_resort;
 mod lookup;
 mod pressure;
 mod reload;

@@ -143,6 +143,16 @@ impl Nodes {
         self.all[number].process.as_mut().is_some_and(Process::is_running)
     }
 
+    /// Waits for the end. Returns the exit code.
+    pub(crate) async fn ended(&mut self, number: usize) -> Option<i32> {
+        let begun = Instant::now();
+        while self.is_running(number) {
+            assert!(begun.elapsed() < DEADLINE, "it does not end:\n{}", self.log(number));
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.all[number].process.take().and_then(|mut process| process.code())
+    }
+
     /// Sends SIGTERM and waits for the end. Returns how long that took.
     pub(crate) async fn drain(&mut self, number: usize) -> Duration {
         let begun = Instant::now();
