@@ -70,6 +70,7 @@ impl OutageOptions {
             deployment.restart(node, kill).await?;
             slowest = slowest.max(begun.elapsed().as_secs_f64());
         }
+        ensure!(deployment.cut_short() == 0, "a node had to cut its stop short");
         sheet.set("", "slowest_restart_seconds", slowest);
         Ok(())
     }

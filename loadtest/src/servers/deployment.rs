@@ -41,6 +41,8 @@ pub(crate) struct Deployment {
     redis: Option<Redis>,
     postgres: Option<Postgres>,
     peer: Peer,
+    /// The nodes that had to cut their stop short.
+    cut_short: u32,
     /// How processes of tandem are started.
     tandem: Option<Tandem>,
     _folder: Arc<TempDir>,
@@ -56,7 +58,7 @@ pub(super) struct Tandem {
 impl Deployment {
     pub(super) fn new(peer: Peer, nodes: Vec<Server>, redis: Option<Redis>, folder: Arc<TempDir>) -> Self {
         let (worker, postgres, tandem) = (None, None, None);
-        Self { nodes, worker, redis, postgres, peer, tandem, _folder: folder }
+        Self { nodes, worker, redis, postgres, peer, cut_short: 0, tandem, _folder: folder }
     }
 
     /// One node of tandem.
@@ -145,12 +147,23 @@ impl Deployment {
     /// Stops or kills a node of tandem. It is missing until it is started.
     pub(crate) async fn end(&mut self, number: usize, kill: bool) -> Result<()> {
         let node = self.nodes.get_mut(number).with_context(|| format!("there is no node {number}"))?;
-        if kill { node.kill().await } else { node.stop().await }
+        if kill {
+            return node.kill().await;
+        }
+        self.cut_short += u32::from(node.stop_or_cut_short().await?);
+        Ok(())
     }
 
     /// Stops all nodes at the same time.
     pub(crate) async fn end_all(&mut self) -> Result<()> {
-        try_join_all(self.nodes.iter_mut().map(Server::stop)).await.map(|_| ())
+        let cut = try_join_all(self.nodes.iter_mut().map(Server::stop_or_cut_short)).await?;
+        self.cut_short += u32::try_from(cut.into_iter().filter(|cut| *cut).count())?;
+        Ok(())
+    }
+
+    /// How many nodes had to cut their stop short so far, because it took too long.
+    pub(crate) fn cut_short(&self) -> u32 {
+        self.cut_short
     }
 
     /// Starts a node that has ended, on its port, and waits until it is ready.

@@ -2,7 +2,7 @@ use std::{
     fs::{File, read_to_string},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -97,6 +97,19 @@ impl Server {
 
     /// Stops it gracefully.
     pub(super) async fn stop(&mut self) -> Result<()> {
+        let status = self.end().await?;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(())
+    }
+
+    /// Stops it gracefully, or as gracefully as it can. Returns whether it had to cut its stop short, because it took too long.
+    pub(super) async fn stop_or_cut_short(&mut self) -> Result<bool> {
+        let status = self.end().await?;
+        ensure!(matches!(status.code(), Some(0 | 1)), "{} ended with {status}", self.name);
+        Ok(!status.success())
+    }
+
+    async fn end(&mut self) -> Result<ExitStatus> {
         if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
             kill_process(pid, self.stop)?;
         }
@@ -104,9 +117,7 @@ impl Server {
             self.child.kill().await?;
             bail!("{} did not exit within {STOP:?} of {:?}", self.name, self.stop);
         };
-        let status = status?;
-        ensure!(status.success(), "{} ended with {status}", self.name);
-        Ok(())
+        Ok(status?)
     }
 }
 

@@ -143,10 +143,12 @@ impl Crowd<'_> {
         let targets = deployment.targets();
         step(&format!("{name}: {} changes a second", grouped(options.per_second())));
         let round = Round::new(options.per_second(), trouble.seconds(targets.len(), options));
+        let before = deployment.cut_short();
         let happen = trouble.happen(deployment, options.min_ready_seconds);
         let both = async { tokio::try_join!(workers.round(round), happen) };
         let (outcome, seconds) = Box::pin(watched(&targets, both)).await?;
         sheet.set(name, "seconds", seconds);
+        sheet.set(name, "stops_cut_short", f64::from(deployment.cut_short() - before));
         outcome.returns.report(sheet, name);
         outcome.report(sheet, name, "delivery");
         outcome.others.report(sheet, name, "others");
