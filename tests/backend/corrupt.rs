@@ -7,7 +7,7 @@ use tandem::{
     backend::{BackendError, Connector, Layout, RedisConnection, RedisNode, RoomStore as _},
     clock::Clock,
     hub::{Hub, HubError},
-    id::RoomId,
+    id::{NodeId, RoomId},
     ledger::{Archive, ArchiveError, Entry, RoomRow},
     protocol::Code,
     room::Update,
@@ -128,7 +128,9 @@ async fn one_that_nobody_has_is_refused_counted_and_not_looked_after_all_the_tim
     let now = Clock::system().now();
     let attended = north.hub.run_overdue(vec![room("r")]).await;
     assert!(matches!(attended.as_slice(), [(_, Some(due))] if *due > now + 30_000), "{attended:?}");
-    assert!(north.hub.reap(north.hub.node(), vec![room("r")]).await, "a dead node is not kept for it");
+    let dead = NodeId::parse("dead").unwrap();
+    assert!(north.hub.reap(&dead, vec![room("r")]).await, "a dead node is not kept for it");
+    assert!(north.hub.tidy(vec![room("r")]).await, "nor is it tried again and again");
     let left: Vec<u8> = redis::cmd("HGET").arg(&key).arg("room").query_async(&mut connection).await.unwrap();
     assert_eq!(left, b"{", "what is there is left to whoever looks into it");
     assert!(north.backend.is_up(), "the connection has nothing to do with it");

@@ -175,6 +175,23 @@ async fn who_is_given_up_by_mistake_is_told_where_it_sits_now() {
     assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED", "USER_LEFT", "USER_JOINED"]);
 }
 
+/// A node with the name of an earlier process lets clients in while it puts in order what that one has left.
+#[tokio::test]
+async fn what_an_earlier_process_left_goes_and_who_has_just_joined_stays() {
+    let shared = memory();
+    let (watcher, earlier) = (hub(&shared, "watcher"), hub(&shared, "north"));
+    let ana = Client::join(&watcher, "ana").await;
+    let left = Client::join(&earlier, "left").await;
+    // Nobody tells its hub anything any more, as if its process had died.
+    drop((earlier, left));
+    let north = hub(&shared, "north");
+    let fresh = Client::join(&north, "fresh").await;
+    assert!(north.tidy(vec![room("r")]).await);
+    assert_eq!(ana.types(), ["ROOM_STATE", "USER_JOINED", "MEMBER_AWAY", "USER_JOINED"]);
+    fresh.say(&north, "here").await;
+    assert_eq!(ana.types(), ["BROADCAST"]);
+}
+
 /// The frames of a member that resumes while this number of answers about missed updates is lost.
 async fn after_losing(answers: usize) -> Vec<Value> {
     let shared = memory();

@@ -26,8 +26,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a process that starts leaves the seats of the one before it",
         edits: &[Edit {
             file: "src/node/agent.rs",
-            old: "Ok(self.parts.hub.reap(self.parts.hub.node(), rooms).await)",
-            new: "Ok(MUTANT || self.parts.hub.reap(self.parts.hub.node(), rooms).await)",
+            old: "Ok(self.parts.hub.tidy(rooms).await)",
+            new: "Ok(MUTANT || self.parts.hub.tidy(rooms).await)",
         }],
     },
     Mutant {
