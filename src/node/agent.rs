@@ -151,13 +151,12 @@ impl ClusterAgent {
     async fn inherit(&self) {
         loop {
             match self.tidy().await {
-                Ok(true) => break,
+                Ok(true) => return,
                 Ok(false) => tracing::debug!("not all seats of an earlier process could be given up"),
                 Err(error) => tracing::debug!(%error, "the rooms of an earlier process could not be read"),
             }
             sleep(RETRY).await;
         }
-        std::future::pending().await
     }
 
     /// Gives up seats of this node without a socket, in rooms that are registered for it but are not on it. Returns whether that succeeded
