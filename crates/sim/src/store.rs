@@ -132,10 +132,10 @@ impl Store {
     }
 
     /// Keeps a signal for a member that is away, or `wherever` it is.
-    pub fn keep(&mut self, room: &RoomId, to: &UserId, frame: &Frame, wherever: bool) -> Kept {
+    pub fn keep(&mut self, room: &RoomId, to: &UserId, frame: &Frame, without: Option<&NodeId>) -> Kept {
         let Some(stored) = self.rooms.get_mut(room) else { return Kept::Nobody };
         let Some(member) = stored.room.members.get(to) else { return Kept::Nobody };
-        if !wherever && member.present() {
+        if member.present() && without != Some(&member.node) {
             return Kept::At(member.node.clone());
         }
         let inbox = stored.inboxes.entry(to.clone()).or_default();

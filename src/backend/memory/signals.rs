@@ -24,13 +24,12 @@ impl SignalBus for MemoryNode {
         let Some(member) = stored.room.members.get(to) else { return Ok(Delivery::Nobody) };
         if member.presence == Presence::Present {
             let processes = self.shared.processes(&member.node);
-            let mut listeners = processes.iter().filter_map(|process| process.events.upgrade()).peekable();
-            if listeners.peek().is_some() {
-                let taken = listeners.filter(|events| events.signal(room, to, &frame)).count() > 0;
-                return Ok(if taken { Delivery::Sent } else { Delivery::Nobody });
+            let listeners = processes.iter().filter_map(|process| process.events.upgrade());
+            if listeners.filter(|events| events.signal(room, to, &frame)).count() > 0 {
+                return Ok(Delivery::Sent);
             }
         }
-        // The member is away, or its node does not listen: the node is dead, or about to come back.
+        // The member is away, or about to be: its node has no socket of it, or does not listen.
         let gone = stored.keep(to, frame);
         if let Some(losses) = &self.losses {
             losses.note(Dropped::InboxFull, gone, room, to);

@@ -1,15 +1,15 @@
--- Keeps a signal for a member that is away.
+-- Keeps a signal for a member that is away, or whose node has no socket of it.
 -- KEYS  1 room  2 inbox
--- ARGV  1 the member's field  2 the frame  3 most frames  4 their bytes  5 how long they are kept, ms  6 '1': wherever it is
+-- ARGV  1 the member's field  2 the frame  3 most frames  4 their bytes  5 how long they are kept, ms  6 a node that has no socket of it, or ''
 --       7 what stands before the first when older ones had to go
--- Returns nil when there is no such member, the name of its node when it is there, a blank and how many had to go when the frame was kept.
+-- Returns nil when there is no such member, the name of its node when it is at another one, a blank and how many had to go when the frame was kept.
 local member = redis.call('HGET', KEYS[1], ARGV[1])
 if not member then
     return nil
 end
 -- After its version, whatever that is, a member's record has the node of its socket, or nothing while the member is away.
 local node = string.match(member, '^.([^\n]+)\n')
-if node and ARGV[6] ~= '1' then
+if node and node ~= ARGV[6] then
     return node
 end
 redis.call('RPUSH', KEYS[2], ARGV[2])

@@ -98,10 +98,15 @@ impl RedisNode {
     }
 
     fn on_signal(&self, envelope: SignalEnvelope) {
-        let taken = self.events().is_some_and(|events| events.signal(&envelope.room, &envelope.to, &envelope.frame));
-        if !taken && let Err(full) = self.undelivered.try_send(envelope) {
+        if !self.tell(&envelope)
+            && let Err(full) = self.undelivered.try_send(envelope)
+        {
             let envelope = full.into_inner();
             self.losses.note(Dropped::TooManyStrays, 1, &envelope.room, &envelope.to);
         }
+    }
+    /// Hands a signal to its target. False if that has no socket on this node.
+    pub(super) fn tell(&self, envelope: &SignalEnvelope) -> bool {
+        self.events().is_some_and(|events| events.signal(&envelope.room, &envelope.to, &envelope.frame))
     }
 }

@@ -22,8 +22,10 @@ use crate::{
 const LOST: &str = r#"{"type":"DISCONTINUITY","reason":"history_gone"}"#;
 /// How long a signal that has to be sent on waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Maximum number of nodes that a signal is sent to, before it is kept in any case.
-const HOPS: u8 = 3;
+/// Maximum number of times that a signal is sent to the node that finds no socket for it, since the target may be joining there.
+const TRIES: u8 = 3;
+/// Maximum number of nodes that a signal is sent to.
+const HOPS: u8 = 6;
 /// Maximum number of signals that wait to be sent on.
 pub(super) const UNDELIVERED: usize = 4_096;
 
@@ -45,32 +47,43 @@ impl RedisNode {
             return Ok(Delivery::Sent);
         }
         // The node of the target is not subscribed: it is dead, or about to come back.
-        match self.keep(envelope, true).await? {
-            Kept::Nobody => Ok(Delivery::Nobody),
-            Kept::Yes | Kept::At(_) => Ok(Delivery::Kept),
-        }
+        let kept = self.keep(envelope, Some(node)).await?;
+        self.follow(envelope, kept).await
     }
 
     /// Sends on a signal whose target is not on the node that it was sent to.
     async fn send_on(&self, envelope: &SignalEnvelope) -> Result<Delivery, BackendError> {
-        match self.keep(envelope, envelope.hops >= HOPS).await? {
+        let here = (envelope.hops >= TRIES).then_some(&self.name);
+        let kept = self.keep(envelope, here).await?;
+        if matches!(kept, Kept::Yes) && here.is_some() && self.tell(envelope) {
+            // Its socket has come while the signal was put into the inbox, and may have read that before.
+            return Ok(Delivery::Sent);
+        }
+        self.follow(envelope, kept).await
+    }
+
+    /// Sends a signal to where its target is instead.
+    async fn follow(&self, envelope: &SignalEnvelope, kept: Kept) -> Result<Delivery, BackendError> {
+        match kept {
             Kept::Yes => Ok(Delivery::Kept),
-            Kept::Nobody => Ok(Delivery::Nobody),
-            Kept::At(node) => {
+            Kept::At(node) if envelope.hops < HOPS => {
                 let next = SignalEnvelope { hops: envelope.hops + 1, ..envelope.clone() };
                 Box::pin(self.send(&next, Some(&node))).await
             }
+            Kept::Nobody | Kept::At(_) => Ok(Delivery::Nobody),
         }
     }
 
-    async fn keep(&self, envelope: &SignalEnvelope, wherever: bool) -> Result<Kept, BackendError> {
+    /// Keeps a signal in the inbox of its target, if that is away or on a node of which is known that it has no socket for it. In the inbox of
+    /// a member that is somewhere else nobody would look.
+    async fn keep(&self, envelope: &SignalEnvelope, without: Option<&NodeId>) -> Result<Kept, BackendError> {
         let mut call = self.scripts.keep.key(self.layout.room(&envelope.room));
         call.key(self.layout.inbox(&envelope.room, &envelope.to));
         call.arg(member_field(&envelope.to))
             .arg(envelope.frame.as_str())
             .arg(Retention::SIGNALS)
             .arg(Retention::SIGNAL_BYTES);
-        call.arg(self.retention.age).arg(u8::from(wherever)).arg(LOST);
+        call.arg(self.retention.age).arg(without.map_or("", NodeId::as_str)).arg(LOST);
         let answer: Option<String> = self.link(&envelope.room).invoke(&call).await?;
         let Some(answer) = answer else { return Ok(Kept::Nobody) };
         if let Some(gone) = answer.strip_prefix(' ') {

@@ -19,31 +19,47 @@ use crate::{
 
 /// How long another node has to ask a socket for a sign of life.
 const ASKED: Duration = Duration::from_secs(4);
-const HOPS: u8 = 3;
+const TRIES: u8 = 3;
+const HOPS: u8 = 6;
 
 impl Port {
     pub(super) async fn send(&self, stray: Stray, at: Option<NodeId>) -> Result<Delivery, BackendError> {
         let Some(node) = at else { return Box::pin(self.send_on(stray)).await };
-        let sent = stray.clone();
-        if self.ask(move |bus| bus.send(&node, Down::Signal(sent))).await? {
+        let (sent, to) = (stray.clone(), node.clone());
+        if self.ask(move |bus| bus.send(&to, Down::Signal(sent))).await? {
             return Ok(Delivery::Sent);
         }
-        match self.keep(stray, true).await? {
-            Kept::Nobody => Ok(Delivery::Nobody),
-            Kept::Yes | Kept::At(_) => Ok(Delivery::Kept),
-        }
+        let kept = self.keep(&stray, Some(node)).await?;
+        self.follow(stray, kept).await
     }
 
     pub(super) async fn send_on(&self, stray: Stray) -> Result<Delivery, BackendError> {
-        match self.keep(stray.clone(), stray.hops >= HOPS).await? {
+        let here = (stray.hops >= TRIES).then(|| self.name.clone());
+        let last = here.is_some();
+        let kept = self.keep(&stray, here).await?;
+        if last && matches!(kept, Kept::Yes) && self.tells(&stray) {
+            return Ok(Delivery::Sent);
+        }
+        self.follow(stray, kept).await
+    }
+
+    async fn follow(&self, stray: Stray, kept: Kept) -> Result<Delivery, BackendError> {
+        match kept {
             Kept::Yes => Ok(Delivery::Kept),
-            Kept::Nobody => Ok(Delivery::Nobody),
-            Kept::At(node) => self.send(Stray { hops: stray.hops + 1, ..stray }, Some(node)).await,
+            Kept::At(node) if stray.hops < HOPS => {
+                Box::pin(self.send(Stray { hops: stray.hops + 1, ..stray }, Some(node))).await
+            }
+            Kept::Nobody | Kept::At(_) => Ok(Delivery::Nobody),
         }
     }
 
-    pub(super) async fn keep(&self, stray: Stray, wherever: bool) -> Result<Kept, BackendError> {
-        self.ask(move |bus| bus.store.keep(&stray.room, &stray.to, &stray.frame, wherever)).await
+    fn tells(&self, stray: &Stray) -> bool {
+        self.sink().is_some_and(|sink| sink.signal(&stray.room, &stray.to, &stray.frame))
+    }
+
+    async fn keep(&self, stray: &Stray, without: Option<NodeId>) -> Result<Kept, BackendError> {
+        let stray = stray.clone();
+        self.ask(move |bus| bus.store.keep(&stray.room, &stray.to, &stray.frame, without.as_ref())).await
     }
 
     pub(super) async fn send_strays(&self, mut strays: mpsc::UnboundedReceiver<Stray>) {

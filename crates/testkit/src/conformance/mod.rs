@@ -37,6 +37,7 @@ macro_rules! room_conformance {
                 a_room_that_was_closed_begins_anew,
                 a_room_that_was_lost_is_put_back_once,
                 a_signal_finds_its_target_wherever_it_was_thought_to_be,
+                a_signal_for_one_that_is_about_to_be_away_waits,
                 a_signal_reaches_the_node_of_its_target,
                 a_socket_is_asked_on_its_own_node,
                 a_stale_commit_changes_nothing_and_tells_how_the_room_is,

@@ -1,4 +1,7 @@
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tandem::{
     backend::{Commit, Delivery, Due, Inbox, Retention},
@@ -6,7 +9,10 @@ use tandem::{
     room::{Action, Room, StreamPosition},
 };
 
-use crate::fixture::{Fixture, NOW, Node, act, broadcast, conn, drop_socket, join, nobody, room, texts, user};
+use crate::{
+    fixture::{Fixture, NOW, Node, act, broadcast, conn, drop_socket, join, nobody, room, texts, user},
+    process::DEADLINE,
+};
 
 fn applied(commit: Commit) -> bool {
     commit == Commit::Applied
@@ -312,16 +318,35 @@ pub async fn a_signal_finds_its_target_wherever_it_was_thought_to_be(fixture: &i
     let west = Node::subscribed(fixture, "west", &room("r")).await;
     west.heard.empty.store(true, Ordering::Relaxed);
     let name = |name: &str| NodeId::parse(name).unwrap();
-    // Rightly, wrongly, and as away while it is there.
-    for (number, at) in [Some(name("south")), Some(name("west")), None].into_iter().enumerate() {
+    // Rightly, wrongly, as away while it is there, and on a node that is no more.
+    for (number, at) in [Some(name("south")), Some(name("west")), None, Some(name("gone"))].into_iter().enumerate() {
         let sent =
             north.backend.direct(&room("r"), &user("ben"), at.as_ref(), number.to_string().into()).await.unwrap();
         assert_ne!(sent, Delivery::Nobody);
         south.heard.until(|| south.heard.signals.lock().unwrap().len() > number).await;
     }
     let heard: Vec<_> = south.heard.signals.lock().unwrap().iter().map(|(_, text)| text.clone()).collect();
-    assert_eq!(heard, ["0", "1", "2"]);
+    assert_eq!(heard, ["0", "1", "2", "3"]);
     assert!(west.heard.signals.lock().unwrap().is_empty());
+    assert_eq!(north.backend.inbox(&room("r"), &user("ben")).await.unwrap(), Inbox::default(), "none is kept as well");
+}
+
+/// Its socket is closed, and its node has not given up its seat yet.
+pub async fn a_signal_for_one_that_is_about_to_be_away_waits(fixture: &impl Fixture) {
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    north.commit(&join("ana", "north", true)).await;
+    let mut south = Node::subscribed(fixture, "south", &room("r")).await;
+    south.commit(&join("ben", "south", true)).await;
+    south.heard.empty.store(true, Ordering::Relaxed);
+    let at = NodeId::parse("south").unwrap();
+    north.backend.direct(&room("r"), &user("ben"), Some(&at), "x".into()).await.unwrap();
+    let inbox = async || north.backend.inbox(&room("r"), &user("ben")).await.unwrap();
+    let kept = async {
+        while texts(&inbox().await) != ["x"] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, kept).await.expect("it waits");
 }
 
 pub async fn a_room_that_was_lost_is_put_back_once(fixture: &impl Fixture) {
