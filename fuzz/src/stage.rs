@@ -72,7 +72,7 @@ impl Stage {
         let node = NodeId::parse("fuzz").unwrap();
         let clock = Clock::of_tokio(START);
         let queue = MemoryQueue::new(1, 10_000);
-        let tokens = LocalTokens::in_memory().unwrap();
+        let tokens = LocalTokens::in_memory();
         let memory = Memory::single(Retention::default(), MemoryLedger::Queue(Arc::clone(&queue)), 20, tokens);
         let parts = Parts {
             node: node.clone(),

@@ -17,7 +17,8 @@ const PAGE: u32 = 500;
 /// What a single node keeps of tokens and invitations, in the file of its ledger.
 #[derive(Debug)]
 pub struct LocalTokens {
-    db: Connection,
+    /// `None` is a state that is not kept, as long as nothing has been written: to make its tables costs more than all else in memory.
+    db: Option<Connection>,
 }
 
 /// Why revocations could not be written.
@@ -37,19 +38,27 @@ impl LocalTokens {
         let open = || {
             let db = sqlite::open(path)?;
             db.busy_timeout(PATIENCE)?;
-            Ok(Self { db })
+            Ok(Self { db: Some(db) })
         };
         open().map_err(|source| WriterError { path: path.to_owned(), source })
     }
 
     /// For a state that is not kept.
-    pub fn in_memory() -> rusqlite::Result<Self> {
-        Ok(Self { db: sqlite::open_in_memory()? })
+    pub fn in_memory() -> Self {
+        Self { db: None }
+    }
+
+    /// The database to write to.
+    fn tables(&mut self) -> rusqlite::Result<&mut Connection> {
+        match &mut self.db {
+            Some(db) => Ok(db),
+            none => Ok(none.insert(sqlite::open_in_memory()?)),
+        }
     }
 
     /// Adds revocations, and forgets those that are over.
     pub fn revoke(&mut self, revocations: &[Revocation], now: Millis) -> Result<(), LocalTokensError> {
-        let step = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let step = self.tables()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
         step.execute("DELETE FROM revocations WHERE until_ms <= ?1", [now])?;
         let count: usize = step.query_row("SELECT count(*) FROM revocations", [], |row| row.get(0))?;
         if count + revocations.len() > Revocations::MOST {
@@ -71,7 +80,8 @@ impl LocalTokens {
 
     /// Revocations after the one with this number, oldest first, with their numbers. There may be more.
     pub fn revocations(&self, after: u64) -> rusqlite::Result<Vec<(u64, Revocation)>> {
-        let mut select = self.db.prepare_cached(
+        let Some(db) = &self.db else { return Ok(Vec::new()) };
+        let mut select = db.prepare_cached(
             "SELECT id, kind, target, issued_before_ms, until_ms FROM revocations WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         select.query_map([after, PAGE.into()], read)?.collect()
@@ -79,7 +89,8 @@ impl LocalTokens {
 
     /// Whether there is one with this number.
     pub fn has(&self, number: u64) -> rusqlite::Result<bool> {
-        self.db.prepare_cached("SELECT 1 FROM revocations WHERE id = ?1")?.exists([number])
+        let Some(db) = &self.db else { return Ok(false) };
+        db.prepare_cached("SELECT 1 FROM revocations WHERE id = ?1")?.exists([number])
     }
 
     /// Counts a use of an invitation: `Some(true)` if it is a new one, `Some(false)` if it was counted before, `None` if there is none left.
@@ -90,7 +101,7 @@ impl LocalTokens {
         uses: u32,
         until: Millis,
     ) -> rusqlite::Result<Option<bool>> {
-        let step = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let step = self.tables()?.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let known: Option<i64> = step
             .prepare_cached("SELECT 1 FROM invitation_uses WHERE invitation = ?1 AND used_by = ?2")?
             .query_row([invitation, by], |row| row.get(0))
@@ -112,13 +123,15 @@ impl LocalTokens {
 
     /// Takes a use back.
     pub fn release_use(&self, invitation: &str, by: &str) -> rusqlite::Result<()> {
+        let Some(db) = &self.db else { return Ok(()) };
         let delete = "DELETE FROM invitation_uses WHERE invitation = ?1 AND used_by = ?2";
-        self.db.prepare_cached(delete)?.execute([invitation, by]).map(|_| ())
+        db.prepare_cached(delete)?.execute([invitation, by]).map(|_| ())
     }
 
     /// Forgets who has used invitations that have expired.
     pub fn forget_uses(&self, now: Millis) -> rusqlite::Result<()> {
-        self.db.prepare_cached("DELETE FROM invitation_uses WHERE until_ms <= ?1")?.execute([now]).map(|_| ())
+        let Some(db) = &self.db else { return Ok(()) };
+        db.prepare_cached("DELETE FROM invitation_uses WHERE until_ms <= ?1")?.execute([now]).map(|_| ())
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
 
 /// State for several hubs.
 pub fn memory() -> Arc<Memory> {
-    Memory::single(Retention::default(), MemoryLedger::None, 10, LocalTokens::in_memory().unwrap())
+    Memory::single(Retention::default(), MemoryLedger::None, 10, LocalTokens::in_memory())
 }
 
 /// A node on it.

@@ -73,7 +73,7 @@ impl House {
             ice: ice()?,
             archive: None,
         };
-        let tokens = LocalTokens::in_memory()?;
+        let tokens = LocalTokens::in_memory();
         let (memory, node) = (Memory::single(Retention::default(), MemoryLedger::None, 10, tokens), node()?);
         let hub = Hub::new(parts, |events| memory.connect(node, events, None));
         let mut house = Self { hub, seats: Vec::new() };
