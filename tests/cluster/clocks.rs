@@ -74,7 +74,7 @@ async fn a_film_is_at_one_place_on_nodes_whose_clocks_differ() {
         assert!(least < 500 && most > -500, "ahead by {least} to {most} ms");
     }
     for number in [1, 2] {
-        assert!(nodes.log(number).contains("the node follows the clock of Redis"), "{}", nodes.log(number));
+        nodes.until_it_says(number, "the node follows the clock of Redis").await;
     }
     for host in 0..3 {
         let film = Film::begin(&mut members[host]).await;
@@ -130,7 +130,9 @@ async fn a_film_does_not_leap_when_the_clock_of_its_node_is_set() {
         assert!(least_moved.abs() < 1_000, "set by {by} s, and its stamps leapt by {least_moved} ms");
     }
     nodes.until_metric(0, "tandem_clock_offset_seconds{against=\"system\"}", 86_000.0).await;
-    let told = nodes.log(0).matches("the clock that this node goes by was set").count();
+    let line = "the clock that this node goes by was set";
+    nodes.until_it_says(0, line).await;
+    let told = nodes.log(0).matches(line).count();
     assert!((1..=3).contains(&told), "told {told} times:\n{}", nodes.log(0));
     // A restart adopts the new time at once.
     nodes.drain(0).await;

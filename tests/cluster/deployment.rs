@@ -175,7 +175,7 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
         vec![("REDIS_URL", plain.as_str()), ("REDIS_DB", "10")],
         vec![("REDIS_URL", seventh.as_str())],
     ] {
-        let settings = [&settings[..], &[("LEASE_SECONDS", "2")]].concat();
+        let settings = [&settings[..], &[("LEASE_SECONDS", "5")]].concat();
         let nodes = Nodes::start(2, &settings).await;
         let mut members = Vec::new();
         for (number, user) in ["ana", "ben"].into_iter().enumerate() {
@@ -210,7 +210,7 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
     // A deaf link must not look alive because another deployment has a node with its name.
     deployments[1].0.kill(0);
     deployments[0].0.until_ready(0).await;
-    deployments[1].1[1].until("MEMBER_AWAY").await;
+    deployments[1].1[1].until_within("MEMBER_AWAY", DEADLINE).await;
     let silent = heard(&mut deployments[0].1[1], Duration::from_millis(200)).await;
     assert!(silent.is_empty(), "{silent:?}");
 }

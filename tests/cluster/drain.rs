@@ -69,7 +69,7 @@ async fn clients_of_the_first_generation_keep_their_seats_through_a_drain() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_does_not_wait_and_the_others_notice() {
-    let mut stage = Stage::set(Redis::start(), &[("DRAIN_SECONDS", "10")]).await;
+    let mut stage = Stage::set(Redis::start(), &[("DRAIN_SECONDS", "25")]).await;
     let mut clients = Vec::new();
     for number in 0..200 {
         let mut client = Client::connect_to(stage.nodes.addr(0)).await;
@@ -82,7 +82,7 @@ async fn a_second_signal_does_not_wait_and_the_others_notice() {
     stage.nodes.until_status(0, "/ready", 503).await;
     assert_eq!(stage.nodes.status(0, "/health").await, Some(200));
     let took = stage.nodes.drain(0).await;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     let mut away = 0;
     while away < 200 {
         watcher.until_within("MEMBER_AWAY", Duration::from_secs(40)).await;

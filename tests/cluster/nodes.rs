@@ -169,6 +169,15 @@ impl Nodes {
         self.dir.path().join(format!("{}.log", self.all[number].name))
     }
 
+    /// Waits until the log of a node says this. It is written a moment after what it is about.
+    pub(crate) async fn until_it_says(&self, number: usize, what: &str) {
+        let begun = Instant::now();
+        while !self.log(number).contains(what) {
+            assert!(begun.elapsed() < DEADLINE, "it never says {what:?}:\n{}", self.log(number));
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) fn log(&self, number: usize) -> String {
         std::fs::read_to_string(self.log_file(number)).unwrap_or_default()
     }

@@ -80,7 +80,7 @@ fn a_month_that_is_dropped_is_made_again_for_what_comes_late() {
     all = vec![entry("late", 1, 1)];
     cluster.append(&all);
     cluster.settled(&all);
-    assert!(worker.says("events belong to months without a partition"));
+    worker.until_it_says("events belong to months without a partition");
 }
 
 #[test]

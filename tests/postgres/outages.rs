@@ -40,7 +40,7 @@ fn postgres_stops_for_some_seconds() {
     until("it is ready", || worker.is_ready());
     assert_eq!(worker.metric("tandem_worker_breaker"), 0.0);
     assert_eq!(cluster.postgres.number("SELECT count(*) FROM dead_letters"), 0);
-    assert!(worker.says("PostgreSQL can be used again"));
+    worker.until_it_says("PostgreSQL can be used again");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_group_is_lost_while_the_connection_lives() {
     let all = entries(500);
     cluster.append(&all);
     cluster.settled(&all);
-    assert!(worker.says("it was created again"));
+    worker.until_it_says("it was created again");
 }
 
 #[test]

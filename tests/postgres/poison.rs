@@ -242,7 +242,8 @@ fn a_dead_letter_that_is_refused_itself_stops_nobody() {
         let before = (cluster.events(), cluster.waiting());
         cluster.append(&[&[worse][..], &more].concat());
         until("the rest is written", || cluster.events() == before.0 + 50 && cluster.waiting() == before.1 + 1);
-        assert!(worker.says("they stay in Redis") && worker.metric("tandem_ledger_set_aside_total") > 0.0);
+        worker.until_it_says("they stay in Redis");
+        assert!(worker.metric("tandem_ledger_set_aside_total") > 0.0);
     }
     cluster.postgres.sql("ALTER TABLE away RENAME TO dead_letters; ALTER TABLE dead_letters DROP CONSTRAINT nothing");
     until("they are buried after all", || cluster.waiting() == 0);
