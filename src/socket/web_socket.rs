@@ -94,10 +94,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt as _;
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::{
+        io::{DuplexStream, duplex},
+        time::timeout,
+    };
 
     use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
 
     /// A socket to a peer that has room for so many bytes, and the peer.
     async fn pair(room: usize) -> (WebSocket<DuplexStream>, WebSocketStream<DuplexStream>) {
@@ -135,10 +142,12 @@ mod tests {
         let (mut socket, mut peer) = pair(1_024).await;
         peer.send(Message::Close(None)).await.unwrap();
         assert!(matches!(socket.next().await, Some(Ok(Message::Close(None)))));
-        assert!(socket.send(Message::text("late")).await.is_err());
+        let late = timeout(DEADLINE, socket.send(Message::text("late"))).await;
+        assert!(matches!(late, Ok(Err(_))), "a text after the answer is refused at once: {late:?}");
         // Its answer is written; that this was the last word is no error here.
-        let _ = socket.flush().await;
-        assert!(matches!(peer.next().await, Some(Ok(Message::Close(None)))), "and no text before it");
+        let _ = timeout(DEADLINE, socket.flush()).await.expect("the answer is written");
+        let first = timeout(DEADLINE, peer.next()).await.expect("the answer comes");
+        assert!(matches!(first, Some(Ok(Message::Close(None)))), "and no text before it: {first:?}");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@
 
 mod another_server;
 mod client;
+mod closed;
 mod corrupt;
 mod displaced;
 mod double;
