@@ -18,6 +18,8 @@ const BURST_SECONDS: u32 = 3;
 /// Codes that lead nowhere: so many at once, and then so many each second. Whoever was invited has a code that leads somewhere.
 const WRONG_CODES: u32 = 60;
 const WRONG_CODES_PER_SECOND: u32 = 1;
+/// Bytes of answers about the node each second: `/metrics` 150 times, or `/status` for twenty thousand clients that poll it.
+const NUMBERS_BYTES: u32 = 4_000_000;
 /// When a client that has its share of new codes is to ask again.
 const SCARCE_CODES: Millis = 10_000;
 /// When a client that has its share of the ledger's queue is to try again: the queue is looked at every two seconds.
@@ -47,6 +49,7 @@ struct Budgets {
     rates: [Bucket; Resource::ALL.len()],
     new_codes: Bucket,
     wrong_codes: Bucket,
+    numbers: Bucket,
 }
 
 /// Something that an account holds until this is dropped.
@@ -184,6 +187,25 @@ impl Account {
         self.judge_code(copy.take(1, WRONG_CODES_PER_SECOND, WRONG_CODES, now))
     }
 
+    /// Charges the bytes of an answer about the node. Returns how long the client has to wait, in ms, before it is given another one.
+    pub fn spend_numbers(&self, bytes: u32, now: Millis) -> Millis {
+        if !self.has_share() {
+            return 0;
+        }
+        self.budgets().numbers.owe(bytes, NUMBERS_BYTES, NUMBERS_BYTES.saturating_mul(BURST_SECONDS), now)
+    }
+
+    /// Whether the client may be given another answer about the node, or else how long it has to wait, in ms.
+    pub fn may_read_numbers(&self, now: Millis) -> Result<(), Millis> {
+        match self.spend_numbers(0, now) {
+            0 => Ok(()),
+            wait => {
+                self.shared.exceeded(Exceeded::Share(Resource::Requests));
+                Err(wait)
+            }
+        }
+    }
+
     /// Charges a code for a room that does not exist, of which the node gives out `(per_second, burst)`, and `used` of the burst are gone. If
     /// it is refused: when to retry, in ms.
     pub fn new_code(&self, (per_second, burst): (u32, u32), used: u32, now: Millis) -> Result<(), Millis> {
@@ -223,5 +245,40 @@ impl Drop for Hold {
             }
             of_all.used.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        account::{Accounts, Load, Of},
+        clock::Millis,
+        config::Caps,
+        telemetry::Metrics,
+    };
+
+    #[test]
+    fn answers_about_the_node_are_paid_by_their_length() {
+        let capacity = Load { sockets: 10, connections: 10, rooms: 10 };
+        let accounts = Accounts::new(Of::Addresses, capacity, true, Caps::default(), Metrics::new("a").into());
+        let asker = accounts.of([192, 0, 2, 1].into(), 1_000);
+        let mut now = 1_000;
+        let mut ask = |every: Millis, bytes: u32| {
+            let answered = (0..2_000).filter(|_| {
+                now += every;
+                asker.may_read_numbers(now).map(|()| asker.spend_numbers(bytes, now)).is_ok()
+            });
+            answered.count()
+        };
+        assert_eq!(ask(10, 27_000), 2_000, "a hundred scrapes a second");
+        assert_eq!(ask(1, 500), 2_000, "whoever asks much and gets little");
+        let flood = ask(0, 27_000);
+        assert!((400..500).contains(&flood), "{flood} of three seconds' bytes");
+        assert!(ask(1, 27_000) <= 300, "and then two seconds'");
+        assert!(asker.may_read_numbers(now).is_err());
+        let other = accounts.of([192, 0, 2, 2].into(), now);
+        assert_eq!(other.may_read_numbers(now), Ok(()), "another has its own");
+        asker.is_of_many();
+        assert_eq!(asker.may_read_numbers(now), Ok(()), "behind a proxy there are many");
     }
 }

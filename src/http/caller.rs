@@ -1,6 +1,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
+    body::HttpBody as _,
     extract::{Extension, Request, State},
     http::{StatusCode, header},
     middleware::Next,
@@ -87,6 +88,24 @@ pub(super) async fn charge(
     }
     request.extensions_mut().insert(Caller { address, account });
     next.run(request).await
+}
+
+/// Charges the caller for the bytes of an answer about the node, and refuses others while it has had too many of them. One that was made for
+/// somebody else costs no more than to send it; but it is much longer than what it takes to ask for it.
+pub(super) async fn charge_numbers(
+    State(app): State<Arc<AppState>>,
+    Extension(Caller { account, .. }): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(account) = account else { return next.run(request).await };
+    if let Err(wait) = account.may_read_numbers(app.clock.now()) {
+        return too_many(wait);
+    }
+    let answer = next.run(request).await;
+    let bytes = answer.body().size_hint().lower();
+    account.spend_numbers(u32::try_from(bytes).unwrap_or(u32::MAX), app.clock.now());
+    answer
 }
 
 /// The answer to a client that asks for too much.

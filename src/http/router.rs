@@ -67,6 +67,7 @@ pub(super) struct RecentAnswers {
     pub(super) status: Recent<Bytes>,
     pub(super) text: Recent<Bytes>,
     pub(super) open_metrics: Recent<Bytes>,
+    pub(super) old: Recent<Bytes>,
 }
 
 /// What the state is made of.
@@ -131,7 +132,7 @@ pub fn router(app: Arc<AppState>) -> Router {
         // Clients of the first generation ask for it every two seconds.
         Router::new().route("/status", any(status::nothing))
     } else {
-        numbers()
+        numbers().route_layer(middleware::from_fn_with_state(Arc::clone(&app), caller::charge_numbers))
     };
     let routes = routes
         .route("/ws", any(socket))

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::AppState;
+use super::{AppState, recent::Recent};
 use crate::{
     config::StatusDetail,
     headers::{Offer, preferred},
@@ -27,10 +27,13 @@ pub const TEXT: Offer<Format> = Offer { kind: "text/plain", version: "0.0.4", ch
 /// `/status`: numbers of this node, in the shape that the first generation polls every two seconds. With `STATUS_DETAIL=rooms` it also lists
 /// rooms and members.
 pub(super) async fn status(State(app): State<Arc<AppState>>) -> Response {
-    let recent = &app.recent.status;
-    let now = app.clock.now();
-    let body = recent.again(now).unwrap_or_else(|| {
-        let body = Bytes::from(numbers(&app).to_string());
+    shared(&app, &app.recent.status, numbers)
+}
+
+/// JSON that is made anew or sent again.
+fn shared(app: &AppState, recent: &Recent<Bytes>, make: impl FnOnce(&AppState) -> Value) -> Response {
+    let body = recent.again(app.clock.now()).unwrap_or_else(|| {
+        let body = Bytes::from(make(app).to_string());
         recent.keep(body.clone());
         body
     });
@@ -95,14 +98,7 @@ fn listed(room: &Room, sockets: usize, now: u64) -> Value {
 pub(super) async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let old = Offer { kind: "application/json", version: "", choice: None };
     let Some(format) = preferred(&headers, &TEXT.map(Some), &[old, OPEN_METRICS.map(Some)]) else {
-        return Json(json!({
-            "nodeId": app.hub.node(),
-            "localConnections": app.admission.open(),
-            "localRooms": app.hub.len(),
-            "memory": shape_of_node(),
-            "uptime": app.started.elapsed().as_secs_f64(),
-        }))
-        .into_response();
+        return shared(&app, &app.recent.old, old_metrics);
     };
     let recent = match format {
         Format::Text => &app.recent.text,
@@ -122,6 +118,16 @@ pub(super) async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap
         text
     };
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
+}
+
+fn old_metrics(app: &AppState) -> Value {
+    json!({
+        "nodeId": app.hub.node(),
+        "localConnections": app.admission.open(),
+        "localRooms": app.hub.len(),
+        "memory": shape_of_node(),
+        "uptime": app.started.elapsed().as_secs_f64(),
+    })
 }
 
 fn snapshot(app: &AppState) -> Snapshot {

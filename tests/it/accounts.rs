@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::http::Method;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -9,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use tandem_testkit::{Client, DEADLINE, TestApp, client::Connect};
+use tandem_testkit::{Client, DEADLINE, TestApp, client::Connect, http2::Http2};
 
 /// Two addresses of this machine.
 const GREEDY: u8 = 66;
@@ -187,6 +188,55 @@ async fn one_address_leaves_half_of_the_new_codes_to_newcomers() {
     }
     assert!(told.iter().all(|status| *status == 200), "{told:?}");
     assert!(metric(&app, "tandem_address_shares_exceeded_total{resource=\"codes\"}").await >= 1);
+}
+
+/// An answer about the node is hundreds of times as long as its question.
+#[tokio::test]
+async fn one_address_gets_so_many_bytes_about_the_node_and_no_more() {
+    const AT_ONCE: usize = 200;
+    let app = TestApp::start().await;
+    let length = app.get("/metrics").await.body.len();
+    let begun = Instant::now();
+    let (mut given, mut refused) = (0, 0);
+    while refused == 0 {
+        let ask = |number: usize| {
+            let kind = if number.is_multiple_of(2) { "application/openmetrics-text" } else { "text/plain" };
+            let last = if number == AT_ONCE - 1 { "Connection: close\r\n" } else { "" };
+            format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {kind}\r\n{last}\r\n")
+        };
+        let mut stream = open(app.addr(), GREEDY).await;
+        stream.write_all((0..AT_ONCE).map(ask).collect::<String>().as_bytes()).await.unwrap();
+        let mut answers = Vec::new();
+        timeout(DEADLINE, stream.read_to_end(&mut answers)).await.expect("answers").unwrap();
+        let answers = String::from_utf8_lossy(&answers);
+        let of = |status: &str| answers.matches(&format!("HTTP/1.1 {status} ")).count();
+        assert_eq!(of("200") + of("429"), AT_ONCE);
+        assert_eq!(answers.matches("retry-after: 1\r\n").count(), of("429"));
+        (given, refused) = (given + of("200"), refused + of("429"));
+        assert!(given < 10_000, "it answers for ever");
+    }
+    // Three seconds' bytes at once; and what is on its way when they are used up.
+    let most = 4e6 * (3.0 + begun.elapsed().as_secs_f64()) + 1e6;
+    let bytes = f64::from(u32::try_from(given * length).unwrap());
+    assert!((10e6..most).contains(&bytes), "{given} answers of {length} bytes, at most {most} bytes");
+    // It is the same account over HTTP/2.
+    let http2 = Http2::over(open(app.addr(), GREEDY).await, &Http2::patient()).await;
+    let held_back = async {
+        loop {
+            let asked = (0..100).map(|_| http2.ask(Method::GET, "http://node/metrics"));
+            let answers = futures_util::future::join_all(asked).await;
+            if answers.into_iter().any(|answer| answer.unwrap().0.status() == 429) {
+                break;
+            }
+        }
+    };
+    timeout(DEADLINE, held_back).await.expect("HTTP/2 is held back, too");
+    // Whatever is short goes on, and nobody else notices.
+    assert_eq!(ask(app.addr(), GREEDY, "/health", "").await.0, 200);
+    for path in ["/metrics", "/status"] {
+        assert_eq!(ask(app.addr(), HARMLESS, path, "").await.0, 200);
+    }
+    assert!(metric(&app, "tandem_address_shares_exceeded_total{resource=\"requests\"}").await >= 2);
 }
 
 #[tokio::test]
