@@ -5,6 +5,7 @@
 
 mod error;
 mod faults;
+mod inbox;
 mod losses;
 mod memory;
 pub mod ports;
@@ -14,12 +15,13 @@ mod retention;
 
 pub use error::BackendError;
 pub use faults::Faults;
+pub use inbox::Inbox;
 pub use losses::Losses;
 pub use memory::{Memory, MemoryConsumer, MemoryLedger, MemoryNode, MemoryQueue};
 pub use ports::{
-    Backend, Backlog, Claim, Cluster, Commit, Delivery, DeploymentError, Due, Inbox, InvitationUse, LedgerFeed,
-    LedgerQueue, LogPosition, Membership, Proposal, QueueLevel, QueueReading, QueuedEntry, Renewal, RevocationPage,
-    RoomEvents, RoomStore, ShortCodes, SignalBus, TokenStore, answered,
+    Backend, Backlog, Claim, Cluster, Commit, Delivery, DeploymentError, Due, InvitationUse, LedgerFeed, LedgerQueue,
+    LogPosition, Membership, Proposal, QueueLevel, QueueReading, QueuedEntry, Renewal, RevocationPage, RoomEvents,
+    RoomStore, ShortCodes, SignalBus, TokenStore, answered,
 };
 pub use redis::{
     Connector, ConnectorError, InspectError, Inspector, Layout, RedisConnection, RedisNode, RedisParts, RedisQueue,

@@ -22,6 +22,16 @@ impl Frame {
         self.kind
     }
 
+    /// Who sent it, as it is written: the value of the second field of a directed frame, whose name differs. Nothing for other frames.
+    /// `keep.lua` reads it in the same way.
+    pub fn sender(&self) -> &str {
+        let mut words = self.text.strip_prefix(r#"{"type":""#).unwrap_or_default().split('"');
+        match (words.nth(1), words.nth(1)) {
+            (Some(","), Some(":")) => words.next().unwrap_or_default(),
+            _ => "",
+        }
+    }
+
     /// Its text, one JSON object.
     pub fn as_str(&self) -> &str {
         &self.text

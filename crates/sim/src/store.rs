@@ -138,13 +138,7 @@ impl Store {
         if member.present() && without != Some(&member.node) {
             return Kept::At(member.node.clone());
         }
-        let inbox = stored.inboxes.entry(to.clone()).or_default();
-        inbox.frames.push(frame.clone());
-        let mut bytes: usize = inbox.frames.iter().map(|frame| frame.len()).sum();
-        while inbox.frames.len() > Retention::SIGNALS || bytes > Retention::SIGNAL_BYTES {
-            bytes -= inbox.frames.remove(0).len();
-            inbox.lost = true;
-        }
+        stored.inboxes.entry(to.clone()).or_default().keep(frame.clone());
         Kept::Yes
     }
 
@@ -152,22 +146,12 @@ impl Store {
         self.rooms.get(room).and_then(|stored| stored.inboxes.get(user)).cloned().unwrap_or_default()
     }
 
-    /// Removes the signals up to the last of `taken`. Some may be gone already.
+    /// Removes the signals of `taken`. Some may be gone already.
     pub fn take(&mut self, room: &RoomId, user: &UserId, taken: &Inbox) {
         let Some(stored) = self.rooms.get_mut(room) else { return };
         let Some(inbox) = stored.inboxes.get_mut(user) else { return };
-        let reached = match taken.frames.last() {
-            None => Some(0),
-            Some(last) => {
-                let kept = inbox.frames.iter().take(taken.frames.len());
-                kept.enumerate().filter(|(_, frame)| *frame == last).map(|(place, _)| place + 1).last()
-            }
-        };
-        if let Some(reached) = reached {
-            inbox.frames.drain(..reached);
-            inbox.lost &= !taken.lost;
-        }
-        if inbox.frames.is_empty() && !inbox.lost {
+        inbox.remove(taken);
+        if inbox.is_empty() {
             stored.inboxes.remove(user);
         }
     }

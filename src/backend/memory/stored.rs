@@ -106,43 +106,20 @@ impl Stored {
         known.then(|| self.history.iter().filter(|update| update.version() > after).cloned().collect())
     }
 
-    /// Keeps a frame, and returns how many older ones were dropped for it. New frames win, because old ones belong to a finished
-    /// negotiation.
+    /// Keeps a frame, and returns how many others were dropped for it.
     pub(super) fn keep(&mut self, user: &UserId, frame: Frame) -> u64 {
-        let inbox = self.inboxes.entry(user.clone()).or_default();
-        inbox.frames.push(frame);
-        let mut bytes: usize = inbox.frames.iter().map(|frame| frame.len()).sum();
-        let mut left = inbox.frames.len();
-        let gone = inbox.frames.iter().take_while(|frame| {
-            let over = left > Retention::SIGNALS || bytes > Retention::SIGNAL_BYTES;
-            if over {
-                (left, bytes) = (left - 1, bytes - frame.len());
-            }
-            over
-        });
-        let gone = gone.count();
-        inbox.frames.drain(..gone);
-        inbox.lost |= gone > 0;
-        gone as u64
+        self.inboxes.entry(user.clone()).or_default().keep(frame)
     }
 
     pub(super) fn inbox(&self, user: &UserId) -> Inbox {
         self.inboxes.get(user).cloned().unwrap_or_default()
     }
 
-    /// Removes the frames up to the last of `taken`. Those that are missing were dropped meanwhile, for lack of space.
+    /// Removes the frames of `taken`.
     pub(super) fn take(&mut self, user: &UserId, taken: &Inbox) {
         let Some(inbox) = self.inboxes.get_mut(user) else { return };
-        let last = taken.frames.last();
-        let reached = last.map_or(Some(0), |last| {
-            let kept = inbox.frames.iter().take(taken.frames.len());
-            kept.enumerate().filter(|(_, frame)| *frame == last).map(|(place, _)| place + 1).last()
-        });
-        if let Some(reached) = reached {
-            inbox.frames.drain(..reached);
-            inbox.lost &= !taken.lost;
-        }
-        if inbox.frames.is_empty() && !inbox.lost {
+        inbox.remove(taken);
+        if inbox.is_empty() {
             self.inboxes.remove(user);
         }
     }

@@ -25,7 +25,7 @@ pub use events::{RoomEvents, answered};
 pub(super) use ledger::partition_of;
 pub use ledger::{Backlog, LedgerFeed, LedgerQueue, QueueLevel, QueueReading, QueuedEntry};
 pub use membership::{DeploymentError, Membership, Renewal};
-pub use signals::{Delivery, Inbox, SignalBus};
+pub use signals::{Delivery, SignalBus};
 pub use store::{Commit, Due, Proposal, RoomStore};
 pub use tokens::{Claim, InvitationUse, LogPosition, RevocationPage, TokenStore};
 

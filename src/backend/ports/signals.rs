@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
 use crate::{
-    backend::BackendError,
+    backend::{BackendError, Inbox},
     id::{ConnId, NodeId, RoomId, UserId},
     protocol::Frame,
 };
@@ -15,15 +15,6 @@ pub enum Delivery {
     Kept,
     /// The target is not in the room.
     Nobody,
-}
-
-/// The signals that were kept for a member while it was away.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inbox {
-    /// The frames, oldest first.
-    pub frames: Vec<Frame>,
-    /// Whether older frames were dropped.
-    pub lost: bool,
 }
 
 /// Carries frames to one member, on whichever node its socket is, and keeps them while the member is away.

@@ -143,10 +143,18 @@ impl SignalBus for RedisNode {
     }
 
     async fn taken(&self, room: &RoomId, user: &UserId, inbox: &Inbox) -> Result<(), BackendError> {
-        let last = inbox.frames.last().map(Frame::as_str).or(inbox.lost.then_some(LOST));
-        let Some(last) = last else { return Ok(()) };
+        let mut last: Vec<_> = inbox.last_of_each().into_iter().map(Frame::as_str).collect();
+        if inbox.is_empty() {
+            return Ok(());
+        }
+        if last.is_empty() {
+            last.push(LOST);
+        }
         let mut call = self.scripts.taken.key(self.layout.inbox(room, user));
-        call.arg(last).arg(inbox.frames.len() + usize::from(inbox.lost));
+        call.arg(inbox.frames.len() + 1).arg(if inbox.lost { "" } else { LOST }).arg(self.retention.age);
+        for frame in last {
+            call.arg(frame);
+        }
         self.link(room).invoke::<i64>(&call).await.map(|_| ())
     }
 }

@@ -1,10 +1,18 @@
--- Forgets signals that have reached their member. Where the last of them no longer is, they had to go in the meantime.
--- KEYS  1 inbox   ARGV  1 the last of them  2 how many they were
-local frames = redis.call('LRANGE', KEYS[1], 0, ARGV[2] - 1)
-for place = #frames, 1, -1 do
-    if frames[place] == ARGV[1] then
-        redis.call('LTRIM', KEYS[1], place, -1)
-        return place
+-- Forgets signals that have reached their member. Some of them may have had to go in the meantime: of each sender its oldest.
+-- KEYS  1 inbox
+-- ARGV  1 how many they were, and one for what may stand before them  2 that, if it stays: its member was not told of it, or ''
+--       3 how long an inbox is kept, ms  4... the last of each sender, newest first
+local frames = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+for word = 4, #ARGV do
+    for place = #frames, 1, -1 do
+        if frames[place] == ARGV[word] then
+            redis.call('LTRIM', KEYS[1], place, -1)
+            if frames[1] == ARGV[2] then
+                redis.call('LPUSH', KEYS[1], ARGV[2])
+                redis.call('PEXPIRE', KEYS[1], ARGV[3])
+            end
+            return place
+        end
     end
 end
 return 0

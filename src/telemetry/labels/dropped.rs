@@ -3,7 +3,8 @@ use crate::telemetry::Label;
 /// Why a signal did not reach its member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {
-    /// The inbox of a member that is away was full. The oldest signals are dropped, and the member gets DISCONTINUITY when it resumes.
+    /// The inbox of a member that is away was full. The oldest signals of whoever has most in it are dropped, and the member gets DISCONTINUITY
+    /// when it resumes.
     InboxFull,
     /// The inbox did not fit into the outbox of the resumed member. The oldest signals are dropped, and the member gets DISCONTINUITY.
     OutboxFull,

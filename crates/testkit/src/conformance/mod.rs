@@ -41,6 +41,7 @@ macro_rules! room_conformance {
                 a_signal_reaches_the_node_of_its_target,
                 a_socket_is_asked_on_its_own_node,
                 a_stale_commit_changes_nothing_and_tells_how_the_room_is,
+                an_inbox_drops_what_its_greatest_sender_has_in_it,
                 an_inbox_goes_with_its_member,
                 an_inbox_keeps_the_newest_and_says_that_it_has_lost_some,
                 an_unknown_room_is_vacant,

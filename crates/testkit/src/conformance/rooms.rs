@@ -259,6 +259,65 @@ pub async fn an_inbox_keeps_the_newest_and_says_that_it_has_lost_some(fixture: &
     assert!(texts(&large)[2].starts_with('5'));
 }
 
+/// Junk of one member does not push out what others have sent, by number or by bytes.
+pub async fn an_inbox_drops_what_its_greatest_sender_has_in_it(fixture: &impl Fixture) {
+    let mut north = Node::subscribed(fixture, "north", &room("r")).await;
+    north.commit(&join("ana", "north", true)).await;
+    north.commit(&drop_socket("ana", true)).await;
+    let (id, ana) = (room("r"), user("ana"));
+    let send = async |text: String| north.backend.direct(&id, &ana, None, text.into()).await.unwrap();
+    let inbox = async || north.backend.inbox(&id, &ana).await.unwrap();
+    let junk = |number: usize, bytes: usize| {
+        format!("{{\"type\":\"BROADCAST\",\"userId\":\"eve\",\"event\":\"{number}{}\"}}", "x".repeat(bytes))
+    };
+    // Two who want to talk, in between.
+    let mut wanted = Vec::new();
+    for number in 0..900 {
+        send(junk(number, 0)).await;
+        if number % 100 == 50 {
+            for who in ["ben", "cem"] {
+                let offer = format!("{{\"type\":\"OFFER\",\"from\":\"{who}\",\"to\":\"ana\",\"sdp\":{number}}}");
+                send(offer.clone()).await;
+                wanted.push(offer);
+            }
+        }
+    }
+    let kept = inbox().await;
+    let offers = |inbox: &Inbox| {
+        texts(inbox).into_iter().filter(|text| text.contains("OFFER")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(offers(&kept), wanted, "in their order");
+    assert_eq!((kept.frames.len(), kept.lost), (Retention::SIGNALS, true));
+    assert_eq!(texts(&kept).last(), Some(&junk(899, 0).as_str()), "and of the junk the newest");
+    for number in 0..20 {
+        send(junk(number, 40_000)).await;
+    }
+    let large = inbox().await;
+    assert_eq!(offers(&large), wanted, "by bytes, too");
+    assert!((19..22).contains(&large.frames.len()), "three of the junk at most: {}", large.frames.len());
+    // While it is handed over, all that was last in it goes: the rest was handed over all the same.
+    for number in 1_000..1_600 {
+        send(junk(number, 0)).await;
+    }
+    north.backend.taken(&id, &ana, &large).await.unwrap();
+    let rest = inbox().await;
+    assert_eq!(offers(&rest), [] as [String; 0], "not twice");
+    assert!(rest.frames.len() > 200, "what is new stays: {}", rest.frames.len());
+    north.backend.taken(&id, &ana, &rest).await.unwrap();
+    // Somebody has the inbox handed over, and what comes then is more than it holds: that is told the next time.
+    send(wanted[0].clone()).await;
+    let first = inbox().await;
+    assert_eq!((texts(&first).len(), first.lost), (1, false));
+    for number in 0..300 {
+        send(junk(number, 0)).await;
+    }
+    north.backend.taken(&id, &ana, &first).await.unwrap();
+    let rest = inbox().await;
+    assert_eq!((rest.frames.len(), rest.lost), (Retention::SIGNALS - 1, true));
+    north.backend.taken(&id, &ana, &rest).await.unwrap();
+    assert_eq!(inbox().await, Inbox::default());
+}
+
 /// A member that can still come back finds what it missed, however long it was away.
 pub async fn what_is_missed_is_kept_for_as_long_as_the_seat(fixture: &impl Fixture) {
     const DAY: u64 = 24 * 3_600_000;
