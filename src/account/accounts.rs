@@ -125,7 +125,16 @@ impl Accounts {
 
     /// Sets the number of sockets that the node may have.
     pub fn set_sockets(&self, most: usize) {
-        if let Some(of_all) = self.shared.held.get(Resource::Sockets.place()) {
+        self.set_capacity(Resource::Sockets, most);
+    }
+
+    /// Sets the number of HTTP connections that the node may have.
+    pub fn set_connections(&self, most: usize) {
+        self.set_capacity(Resource::Connections, most);
+    }
+
+    fn set_capacity(&self, of: Resource, most: usize) {
+        if let Some(of_all) = self.shared.held.get(of.place()) {
             of_all.capacity.store(most as u64, Ordering::Relaxed);
         }
     }

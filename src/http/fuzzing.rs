@@ -63,7 +63,7 @@ where
         let _ = serve::converse(stream, (peer, None), router, pulse).await;
         return;
     }
-    let limit = ConnectionLimit::new(1, metrics.clone());
+    let limit = ConnectionLimit::new(1, None, metrics.clone());
     let seat = Seat::new((limit.enter(Arc::clone(&pulse)).0, None), limit, None, peer);
     let patience = Patience { head: DAY, keep_alive: DAY, write: DAY };
     let (account, drain) = (None, CancellationToken::new());

@@ -140,6 +140,8 @@ impl Pulse {
     pub(super) fn asked(self: &Arc<Self>) -> Asked {
         let mut state = self.state();
         state.stage = Stage::Answer;
+        // It was about to ask.
+        state.shed = false;
         if let Some(streams) = &mut state.streams {
             streams.requests += 1;
         }
@@ -208,7 +210,7 @@ impl Pulse {
         (state.stage != Stage::Answer && !state.shed).then_some(state.since)
     }
 
-    /// Ends the connection as soon as its task runs.
+    /// Ends the connection as soon as its task runs, unless that finds another request.
     pub(super) fn shed(&self) {
         let mut state = self.state();
         state.shed = true;
@@ -218,7 +220,7 @@ impl Pulse {
     /// When the connection is to be ended, and why. `waker` is woken if that changes from outside.
     pub(super) fn due(&self, patience: &Patience, waker: &Waker) -> Option<(Instant, Overdue)> {
         let mut state = self.state();
-        if state.shed {
+        if state.shed && state.stage != Stage::Answer {
             return Some((state.since, Overdue::Shed));
         }
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -312,6 +314,9 @@ mod tests {
         tokio::time::advance(70 * SECOND).await;
         pulse.heard();
         assert_eq!(due(), Some((10 * SECOND, Overdue::Head)), "another request has begun");
+        pulse.shed();
+        drop(pulse.asked());
+        assert!(due().is_some_and(|(_, why)| why == Overdue::Idle), "it had another request on its way");
         pulse.shed();
         assert!(due().is_some_and(|(left, why)| left.is_zero() && why == Overdue::Shed));
         assert_eq!(pulse.waits_since(), None);

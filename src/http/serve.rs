@@ -42,6 +42,7 @@ use crate::{
     account::{Account, Exceeded, Hold},
     clock::{Clock, Millis},
     config::Network,
+    socket::Admission,
     telemetry::{HttpMetrics, ProxyHeaderFault},
     tls::Tls,
 };
@@ -65,6 +66,8 @@ pub struct Terms {
     pub patience: Patience,
     /// Maximum number of connections at once that are not WebSockets.
     pub most: usize,
+    /// The sockets, whose free places they may borrow.
+    pub sockets: Option<Arc<Admission>>,
     /// The proxies whose connections begin with a PROXY header.
     pub proxy_protocol_from: Vec<Network>,
     /// Whether HTTP/2 is spoken, too, without TLS.
@@ -84,14 +87,30 @@ pub struct Terms {
 /// Accepts connections until `stop`, and serves each in a task of `tasks`. `axum::serve` has neither these deadlines nor TCP_NODELAY.
 pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: TaskTracker, stop: CancellationToken) {
     let router = Arc::new(router);
-    let Terms { patience, most, proxy_protocol_from, http2, drain, tls, tls_only, metrics, accounts } = terms;
+    let Terms { patience, most, sockets, proxy_protocol_from, http2, drain, tls, tls_only, metrics, accounts } = terms;
     let accounts = accounts.map(Arc::new);
-    let limit = ConnectionLimit::new(most, metrics.clone());
+    let limit = ConnectionLimit::new(most, sockets, metrics.clone());
     let threshold = Arc::new(Threshold::new(proxy_protocol_from, metrics.clone()));
     let (failed, crowded) = (Complaint::new(), Complaint::new());
     loop {
+        let next = async {
+            // Whoever has no place yet waits in the queue of the kernel.
+            let shed = limit.room().await;
+            if let Some(shed) = shed
+                && let Some(skipped) = crowded.pass()
+            {
+                tracing::warn!(
+                    most = limit.most(),
+                    shed,
+                    skipped,
+                    "all HTTP connections that the open files allow are in use (ulimit -n); the longest idle ones are closed, and newcomers \
+                     wait"
+                );
+            }
+            listener.accept().await
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
@@ -108,14 +127,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, tasks: T
                 };
                 let Ok(hold) = hold.inspect_err(|exceeded| refuse(&stream, address, *exceeded)) else { continue };
                 let pulse = Arc::new(Pulse::new());
-                let (member, shed) = limit.enter(Arc::clone(&pulse));
-                if shed && let Some(skipped) = crowded.pass() {
-                    tracing::warn!(
-                        most,
-                        skipped,
-                        "all HTTP connections that the open files allow are in use (ulimit -n); the longest idle ones are closed"
-                    );
-                }
+                let (member, _) = limit.enter(Arc::clone(&pulse));
                 let threshold = Arc::clone(&threshold);
                 let connection = Connection {
                     stream,
@@ -189,6 +201,7 @@ impl Connection {
         let Self { mut stream, address, threshold, pulse, patience, http2, drain, .. } = self;
         let Self { tls, tls_only, member, hold, limit, metrics, accounts, tasks, .. } = self;
         let entered = AtomicBool::new(false);
+        let shed = metrics.shed.clone();
         let served = async {
             let Entered { peer, rest } = threshold.enter(&mut stream, address.ip()).await?;
             entered.store(true, Ordering::Relaxed);
@@ -270,6 +283,10 @@ impl Connection {
                 if !entered.load(Ordering::Relaxed) && threshold.expects(address.ip()) =>
             {
                 threshold.refuse(ProxyHeaderFault::Slow, address);
+            }
+            Err(Ended::Overdue(why @ Overdue::Shed)) => {
+                shed.inc();
+                tracing::debug!(%why, peer = %address, "a connection was closed");
             }
             Err(Ended::Overdue(Overdue::Idle)) => tracing::trace!(peer = %address, "an idle connection was closed"),
             Err(why) => tracing::debug!(%why, peer = %address, "a connection was closed"),

@@ -266,18 +266,14 @@ impl Node {
         let _ = serving.await;
         let forced = self.sockets.len();
         self.stores.close().await;
-        if let Some(sockets) = drained {
-            let clean = sockets.saturating_sub(forced);
-            tracing::info!(clean, forced, lost, "stopped");
-        } else {
-            tracing::warn!(forced, lost, "stopped at once by a second signal");
-        }
+        drain::tell_end(drained, forced, lost);
         unfit.map_or(Ok(()), Err)
     }
 
     fn terms(&self, leave: &CancellationToken) -> Terms {
         Terms {
             most: self.files.http,
+            sockets: Some(Arc::clone(&self.admission)),
             proxy_protocol_from: self.config.server.proxy_protocol_from.clone(),
             tls_only: self.config.tls.tls_only,
             metrics: self.metrics.http.clone(),
@@ -293,6 +289,7 @@ impl Node {
         Terms {
             patience: Patience { head, keep_alive, write: head },
             most: METRICS_CONNECTIONS,
+            sockets: None,
             proxy_protocol_from: Vec::new(),
             http2: server.http2,
             drain: leave.clone(),
@@ -308,6 +305,7 @@ impl Node {
             accounts: Arc::clone(&self.accounts),
             users: Arc::clone(&self.users),
             admission: Arc::clone(&self.admission),
+            connections: self.files.http,
             registry: Arc::clone(&self.registry),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,

@@ -53,3 +53,14 @@ pub(super) async fn drain(
     let _ = timeout(GOODBYE, sockets.wait()).await;
     count
 }
+
+/// Logs how a stop has ended: `drained` is the number of sockets that were told, unless a second signal came; `forced` are those that did
+/// not end in time, and `lost` the seats that could not be given up.
+pub(super) fn tell_end(drained: Option<usize>, forced: usize, lost: usize) {
+    if let Some(sockets) = drained {
+        let clean = sockets.saturating_sub(forced);
+        tracing::info!(clean, forced, lost, "stopped");
+    } else {
+        tracing::warn!(forced, lost, "stopped at once by a second signal");
+    }
+}

@@ -32,6 +32,8 @@ pub(super) struct Pressure {
     pub(super) accounts: Arc<Accounts>,
     pub(super) users: Arc<Accounts>,
     pub(super) admission: Arc<Admission>,
+    /// The number of HTTP connections that the node has files for, whatever sockets it has.
+    pub(super) connections: usize,
     pub(super) registry: Arc<Registry>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
@@ -53,6 +55,7 @@ impl Pressure {
             let capacity = over.saturating_mul(threads());
             self.accounts.divide_cpu(capacity, used, over);
             self.users.divide_cpu(capacity, used, over);
+            self.accounts.set_connections(self.connections + self.admission.lent());
             self.metrics.cpu_used.set(used.as_secs_f64() / capacity.as_secs_f64().max(f64::EPSILON));
             self.metrics.runtime_lag.set(lag.as_secs_f64());
             let full = limit.map_or(0.0, |limit| part(memory().resident, limit));

@@ -69,6 +69,12 @@ impl Admission {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// The number of files that HTTP connections may borrow from sockets that are not there: half of their places. A socket that comes was
+    /// an HTTP connection before, so it brings its file with it.
+    pub fn lent(&self) -> usize {
+        self.most.load(Ordering::Relaxed).saturating_sub(self.open()) / 2
+    }
+
     pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
         let accepts = !self.is_closed() && !self.is_paused() && !self.is_overloaded();
         let most = self.most.load(Ordering::Relaxed);
@@ -97,7 +103,7 @@ mod tests {
         drop(first);
         let third = admission.enter();
         assert!(third.is_some());
-        assert_eq!(admission.open(), 2);
+        assert_eq!((admission.open(), admission.lent()), (2, 0));
         drop(third);
         admission.pause(true);
         assert!(admission.enter().is_none());

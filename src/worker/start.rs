@@ -92,6 +92,7 @@ fn terms() -> Terms {
     Terms {
         patience,
         most: ASKING,
+        sockets: None,
         proxy_protocol_from: Vec::new(),
         http2: false,
         drain: CancellationToken::new(),

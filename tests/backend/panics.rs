@@ -123,6 +123,7 @@ async fn serve() -> (String, Arc<Metrics>) {
         drain: CancellationToken::new(),
         patience,
         most: 100,
+        sockets: None,
         proxy_protocol_from: Vec::new(),
         tls: None,
         tls_only: false,

@@ -64,6 +64,25 @@ async fn a_node_that_is_full_still_answers() {
     }
 }
 
+/// After a restart, each client of an empty node is an HTTP connection at first. Those of a slow network have not asked when the next come.
+#[tokio::test]
+async fn a_crowd_that_comes_to_an_empty_node_is_not_closed_before_it_has_asked() {
+    let app = TestApp::start_with(&[("TEST_OPEN_FILES", &LIMIT.to_string()), ("ADDRESS_SHARES", "false")]).await;
+    let mut crowd = Vec::new();
+    // Four times as many as the node has files for whatever sockets it has.
+    for _ in 0..LIMIT / 2 - 5 {
+        crowd.push(timeout(DEADLINE, TcpStream::connect(app.addr())).await.expect("accepted").unwrap());
+    }
+    // They have all been accepted.
+    assert_eq!(app.get("/health").await.status, 200);
+    for stream in &mut crowd {
+        let (head, _) = ask(stream, "GET", "/health", &[]).await;
+        assert_eq!(status(&head), 200);
+    }
+    let metrics = app.get("/metrics").await.body;
+    assert!(metrics.lines().any(|line| line == "tandem_http_connections_shed_total 0"), "{metrics}");
+}
+
 /// Fewer files than the node expected: the limit was lowered, or the whole system is out of files.
 #[tokio::test]
 async fn what_cannot_be_accepted_is_said_once_and_waits() {
