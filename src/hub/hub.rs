@@ -95,6 +95,11 @@ impl Hub {
         self.rooms.len()
     }
 
+    /// Whether so many clients wait to be let into their rooms that the next would have to wait for too long.
+    pub fn is_crowded(&self) -> bool {
+        self.entrance.is_crowded()
+    }
+
     /// Whether there are no rooms.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()

@@ -73,6 +73,9 @@ fn place(gateway: &Gateway, address: Option<IpAddr>) -> Result<(Place, Option<Ho
             () => Refused::Full,
         });
     };
+    if gateway.hub.is_crowded() {
+        return Err(Refused::Crowded);
+    }
     // Clients whose address nobody tells have no account: they are not one.
     let Some(address) = address else { return Ok((place, None)) };
     let now = gateway.clock.now();

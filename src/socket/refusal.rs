@@ -71,6 +71,7 @@ impl Refusal {
                 Refused::Draining => "this node is draining",
                 Refused::Unavailable => "this node cannot reach shared state",
                 Refused::Overloaded => "this node is overloaded",
+                Refused::Crowded => "too many clients come to this node at the same time",
                 Refused::AddressShare => "this address uses more than its share of this node",
                 Refused::AddressCap => "too many connections from this address",
                 Refused::Full | Refused::Handshake | Refused::Token | Refused::Invitation => "this node is full",

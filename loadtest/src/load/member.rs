@@ -20,10 +20,11 @@ use super::{
 };
 use crate::client::{Client, Entry, Event, Seat};
 
-/// The wait after a refused attempt to come back; it doubles with each further one.
-const BACKOFF: Duration = Duration::from_millis(100);
+/// The longest wait after a refused attempt to come back; it doubles with each further one, up to [`LONGEST_BACKOFF`]. As on the page of the
+/// server, the wait is at random between this and nothing.
+const BACKOFF: Duration = Duration::from_millis(500);
 
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 
 /// The wait before a refused message is sent again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -236,7 +237,7 @@ impl Member {
             }
             attempt += 1;
             let wait = BACKOFF.saturating_mul(1 << attempt.min(6)).min(LONGEST_BACKOFF);
-            sleep(wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
+            sleep(wait.mul_f64(rand::random())).await;
         };
         lock(&self.receiver).returns.returned(lost, attempt, entry);
         // If the connection breaks again meanwhile, the next read says so.

@@ -33,6 +33,8 @@ pub enum Refused {
     Full,
     /// The node has no CPU time or no memory for more (503).
     Overloaded,
+    /// So many clients wait to be let into their rooms that the next would have to wait for too long (503).
+    Crowded,
     /// The client's address has its share of what is scarce (429).
     AddressShare,
     /// The client's address has reached a cap (429).
@@ -53,6 +55,7 @@ impl Label for Refused {
         Self::Unavailable,
         Self::Full,
         Self::Overloaded,
+        Self::Crowded,
         Self::AddressShare,
         Self::AddressCap,
         Self::Handshake,
@@ -66,6 +69,7 @@ impl Label for Refused {
             Self::Unavailable => "unavailable",
             Self::Full => "full",
             Self::Overloaded => "overloaded",
+            Self::Crowded => "crowded",
             Self::AddressShare => "address_share",
             Self::AddressCap => "address_cap",
             Self::Handshake => "handshake",
