@@ -30,6 +30,11 @@ pub struct RoomConfig {
     /// Maximum number of rooms on this node
     #[arg(long = "max-rooms", env = "MAX_ROOMS", default_value = "100000", value_parser = parse::count)]
     pub max_rooms: usize,
+    /// Maximum number of bytes, over all rooms, of the recent changes that a node without Redis keeps for those who come back [default: a
+    /// sixteenth of the memory that the process may use, or 67108864 where that is not known]; beyond it the longest histories lose their
+    /// oldest
+    #[arg(long = "history-bytes", env = "HISTORY_BYTES", value_parser = parse::count)]
+    pub history_bytes: Option<usize>,
     /// Whether only hosts, co-hosts and (while guest control is on) guests may move playback
     #[arg(long = "enforce-control", env = "ENFORCE_CONTROL", default_value_t = true, action = clap::ArgAction::Set)]
     pub enforce_control: bool,

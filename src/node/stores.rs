@@ -14,7 +14,7 @@ use crate::{
     hub::Hub,
     id::{NodeId, RoomId},
     ledger::{self, Archive, Database, Journal, LedgerError, LocalTokens, PgRoomArchive, Unfit, Writer},
-    telemetry::Metrics,
+    telemetry::{Metrics, memory_limit},
 };
 
 /// The stores of a node: its rooms and its ledger.
@@ -139,7 +139,8 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<Stores, NodeErr
     let (writer, journal) = Writer::start(&database, clock)?;
     let tokens = LocalTokens::open(&database)?;
     let journaled = MemoryLedger::Journal(journal.clone());
-    let memory = Memory::single(retention(config), journaled, config.room.max_rooms, tokens);
+    let memory =
+        Memory::single(retention(config).with_bytes(history_bytes(config)), journaled, config.room.max_rooms, tokens);
     let restored = rooms.iter().map(|room| room.id.clone()).collect();
     for room in rooms {
         memory.restore(room);
@@ -150,6 +151,12 @@ fn alone(config: &Config, name: &NodeId, clock: Clock) -> Result<Stores, NodeErr
 
 fn retention(config: &Config) -> Retention {
     Retention::new(config.room.resume_window, config.room.empty_room, config.redis.lease)
+}
+
+/// A single node that fills up refuses new sockets; histories are not to be what fills it.
+fn history_bytes(config: &Config) -> usize {
+    let part = |limit: u64| usize::try_from(limit / 16).unwrap_or(usize::MAX);
+    config.room.history_bytes.unwrap_or_else(|| memory_limit().map_or(Retention::BYTES, part))
 }
 
 fn cluster(config: &Config) -> Result<Stores, NodeError> {

@@ -16,6 +16,7 @@ mod displaced;
 mod double;
 mod formats;
 mod golden;
+mod histories;
 mod history;
 mod hubs;
 mod inboxes;

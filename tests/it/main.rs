@@ -20,6 +20,7 @@ mod doors;
 mod every_frame;
 mod forget;
 mod fuzz;
+mod histories;
 mod http;
 mod invitations;
 mod ledger;

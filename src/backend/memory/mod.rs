@@ -1,6 +1,8 @@
 //! Shared state in this process: the rooms of a single node, or a cluster of several nodes and workers in one process.
 
 mod codes;
+mod histories;
+mod history;
 mod membership;
 mod queue;
 mod signals;
@@ -18,9 +20,10 @@ use std::{
 };
 
 use dashmap::DashMap;
+use prometheus_client::metrics::gauge::Gauge;
 
 pub use self::queue::{MemoryConsumer, MemoryQueue};
-use self::{codes::Codes, membership::Members, stored::Stored};
+use self::{codes::Codes, histories::Histories, membership::Members, stored::Stored};
 use super::{Losses, Retention, RoomEvents};
 use crate::{
     id::{NodeId, RoomId},
@@ -52,6 +55,7 @@ pub struct Memory {
     ledger: MemoryLedger,
     max_rooms: usize,
     retention: Retention,
+    histories: Histories,
     tokens: Mutex<LocalTokens>,
 }
 
@@ -65,6 +69,7 @@ pub struct MemoryNode {
     /// The rooms that this process subscribed to; empty on a single node.
     rooms: Mutex<HashSet<RoomId>>,
     losses: Option<Losses>,
+    history_bytes: Option<Gauge>,
 }
 
 impl std::fmt::Debug for MemoryNode {
@@ -98,7 +103,8 @@ impl Memory {
         members: Option<Members>,
     ) -> Self {
         let (rooms, nodes, tokens) = (DashMap::new(), DashMap::new(), Mutex::new(tokens));
-        Self { rooms, codes: Codes::default(), nodes, members, ledger, max_rooms, retention, tokens }
+        let histories = Histories::new(retention.bytes);
+        Self { rooms, codes: Codes::default(), nodes, members, ledger, max_rooms, retention, histories, tokens }
     }
 
     /// Restores a room after a restart.
@@ -120,6 +126,7 @@ impl Memory {
             process: PROCESSES.fetch_add(1, Ordering::Relaxed),
             events,
             rooms: Mutex::default(),
+            history_bytes: metrics.as_ref().map(|metrics| metrics.history_bytes.clone()),
             losses: metrics.map(Losses::new),
         });
         let mut processes = self.nodes.entry(name).or_default();

@@ -42,6 +42,12 @@ impl MemoryNode {
         others.iter().any(|other| other.process != self.process && other.is_subscribed(room))
     }
 
+    fn gauge_history(&self) {
+        if let Some(gauge) = &self.history_bytes {
+            gauge.set(i64::try_from(self.shared.histories.bytes()).unwrap_or(i64::MAX));
+        }
+    }
+
     fn note_due(&self, room: &RoomId, due: Due) {
         if let Some(members) = &self.shared.members {
             match due {
@@ -104,9 +110,12 @@ impl RoomStore for MemoryNode {
     async fn commit(&self, proposal: Proposal) -> Result<Commit, BackendError> {
         let update = &proposal.update;
         let Some(cell) = self.shared.cell(&update.room) else { return Ok(Commit::Conflict) };
+        let place = self.shared.make_place(update.weight());
         let mut stored = lock(&cell);
         let room = &stored.room;
         if room.version != update.base || (room.exists() && room.epoch != update.epoch) {
+            drop(place);
+            self.gauge_history();
             return Ok(Commit::Conflict);
         }
         match (&self.shared.ledger, proposal.entry) {
@@ -114,7 +123,8 @@ impl RoomStore for MemoryNode {
             (MemoryLedger::Queue(queue), Some(entry)) => queue.append(&entry)?,
             (MemoryLedger::None, _) | (_, None) => {}
         }
-        stored.apply(update, self.shared.retention.age);
+        stored.apply(update, self.shared.retention.age, place, &self.shared.histories);
+        self.gauge_history();
         self.note_due(&update.room, proposal.due);
         self.publish(&stored, update);
         Ok(Commit::Applied)
@@ -127,7 +137,8 @@ impl RoomStore for MemoryNode {
         if is != found {
             return Ok(Commit::Conflict);
         }
-        stored.replace(room.clone());
+        stored.replace(room.clone(), &self.shared.histories);
+        self.gauge_history();
         self.note_due(&room.id, due);
         if let Some(members) = &self.shared.members {
             for member in room.members.values().filter(|member| member.node != self.name) {

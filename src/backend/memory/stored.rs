@@ -1,8 +1,9 @@
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
+use super::{
+    histories::{Histories, Place},
+    history::History,
+};
 use crate::{
     backend::{Inbox, Retention},
     clock::Millis,
@@ -18,8 +19,7 @@ pub(super) struct Stored {
     pub(super) subscribers: Vec<NodeId>,
     /// The entry was removed from the map.
     pub(super) dropped: bool,
-    history: VecDeque<Arc<Update>>,
-    history_bytes: usize,
+    history: History,
     inboxes: HashMap<UserId, Inbox>,
     /// Whether a member has a token: only such members can ask for the history.
     resumable: bool,
@@ -32,8 +32,7 @@ impl Stored {
             room,
             subscribers: Vec::new(),
             dropped: false,
-            history: VecDeque::new(),
-            history_bytes: 0,
+            history: History::default(),
             inboxes: HashMap::new(),
         }
     }
@@ -48,9 +47,9 @@ impl Stored {
         !self.room.exists() && self.subscribers.is_empty()
     }
 
-    /// Applies an update, and keeps it in the history for `age`.
+    /// Applies an update, and keeps it in the history for `age` if there is a place for it.
     #[inline]
-    pub(super) fn apply(&mut self, update: &Arc<Update>, age: Millis) {
+    pub(super) fn apply(&mut self, update: &Arc<Update>, age: Millis, place: Option<Place<'_>>, histories: &Histories) {
         for change in &update.changes {
             self.room.apply(change, update.at);
             if let Some(user) = change.ends_negotiations() {
@@ -58,7 +57,7 @@ impl Stored {
             }
         }
         if !self.room.exists() {
-            self.forget();
+            self.forget(histories);
             self.inboxes.clear();
             return;
         }
@@ -66,33 +65,27 @@ impl Stored {
         if update.changes.iter().any(|change| change.seat().is_some()) {
             self.resumable = self.room.is_resumable();
         }
-        if self.resumable {
-            let old = |kept: &Arc<Update>| update.at.saturating_sub(kept.at) > age;
-            self.history_bytes += update.weight();
-            self.history.push_back(Arc::clone(update));
-            while self.history.front().is_some_and(old)
-                || self.history.len() > Retention::UPDATES
-                || self.history_bytes > Retention::UPDATE_BYTES
-            {
-                let gone = self.history.pop_front().map_or(0, |update| update.weight());
-                self.history_bytes = self.history_bytes.saturating_sub(gone);
-            }
-        } else {
-            self.forget();
+        match place {
+            Some(place) if self.resumable => self.history.push(update, age, place, histories),
+            _ => self.forget(histories),
         }
     }
 
     /// Replaces the room, and forgets its history.
-    pub(super) fn replace(&mut self, room: Room) {
+    pub(super) fn replace(&mut self, room: Room, histories: &Histories) {
         self.room = room;
         self.resumable = self.room.is_resumable();
-        self.forget();
+        self.forget(histories);
         self.inboxes.clear();
     }
 
-    fn forget(&mut self) {
-        self.history = VecDeque::new();
-        self.history_bytes = 0;
+    fn forget(&mut self, histories: &Histories) {
+        self.history.clear(&self.room.id, histories);
+    }
+
+    /// Makes the history shorter, for those of other rooms.
+    pub(super) fn shorten(&mut self, histories: &Histories) {
+        self.history.shorten(&self.room.id, histories);
     }
 
     pub(super) fn since(&self, epoch: u64, after: u64) -> Option<Vec<Arc<Update>>> {
@@ -102,8 +95,7 @@ impl Stored {
         if after == self.room.version {
             return Some(Vec::new());
         }
-        let known = self.history.front().is_some_and(|first| first.base <= after);
-        known.then(|| self.history.iter().filter(|update| update.version() > after).cloned().collect())
+        self.history.since(after)
     }
 
     /// Keeps a frame, and returns how many others were dropped for it.
