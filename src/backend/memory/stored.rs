@@ -5,7 +5,7 @@ use super::{
     history::History,
 };
 use crate::{
-    backend::{Inbox, Retention},
+    backend::Inbox,
     clock::Millis,
     id::{NodeId, UserId},
     protocol::Frame,
