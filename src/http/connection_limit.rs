@@ -67,7 +67,8 @@ impl ConnectionLimit {
         }
     }
 
-    /// Adds a connection, and returns whether another one was closed for it.
+    /// Adds a connection, and returns whether another one was asked to make room for it: one of HTTP/2, whose last socket has ended, is here
+    /// already and does not wait.
     pub(super) fn enter(self: &Arc<Self>, pulse: Arc<Pulse>) -> (ConnectionSlot, bool) {
         let mut connections = self.connections();
         let shed = connections.len() >= self.most() && Self::shed_of(&connections);

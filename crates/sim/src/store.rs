@@ -131,7 +131,7 @@ impl Store {
         known.then(|| stored.history.iter().filter(|update| update.version() > after).cloned().collect())
     }
 
-    /// Keeps a signal for a member that is away, or `wherever` it is.
+    /// Keeps a signal for a member that is away, or whose seat is on the node that is `without` a socket for it.
     pub fn keep(&mut self, room: &RoomId, to: &UserId, frame: &Frame, without: Option<&NodeId>) -> Kept {
         let Some(stored) = self.rooms.get_mut(room) else { return Kept::Nobody };
         let Some(member) = stored.room.members.get(to) else { return Kept::Nobody };
