@@ -39,6 +39,8 @@ const EXTEND_EVERY: u64 = 10;
 const RETRY: Duration = Duration::from_millis(200);
 /// How long a process waits until another one with its name has ended: longer than a drain.
 const HANDOVER: Duration = Duration::from_secs(20);
+/// How long the seats that an earlier process has left are kept for clients that come back, unless the lease is shorter.
+const COMING_BACK: Duration = Duration::from_secs(10);
 /// Number of renewals within one lease.
 const RENEWALS: u32 = 5;
 
@@ -146,9 +148,10 @@ impl ClusterAgent {
         Ok(())
     }
 
-    /// Gives up the seats that an earlier process with this name has left. Clients are accepted meanwhile, because most of these seats are
-    /// theirs, and they take them again.
+    /// Gives up the seats that an earlier process with this name has left. Most of them are of clients that are on their way back and take
+    /// them again, so they come first: after a restart of all nodes there is CPU for nothing else.
     async fn inherit(&self) {
+        sleep(COMING_BACK.min(self.parts.lease)).await;
         loop {
             match self.tidy().await {
                 Ok(true) => return,

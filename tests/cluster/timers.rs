@@ -67,6 +67,28 @@ async fn what_an_earlier_process_of_its_name_left_behind_is_put_in_order() {
     let _ana = seat(&stage, 0, "ana").await;
     stage.nodes.kill(0);
     stage.nodes.launch(0);
-    // Long before its lease expires.
+    // Those that come back have some seconds to do so; this is long before its lease expires.
     assert_eq!(ben.until_within("MEMBER_AWAY", Duration::from_secs(40)).await.str("userId"), "ana");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_back_after_its_node_was_restarted_was_not_away_for_the_others() {
+    let mut stage = Stage::set(Redis::start(), &[]).await;
+    let mut ben = seat(&stage, 1, "ben").await;
+    let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
+    let state = ana.enter("room", "ana", json!({"features": ["resume"]})).await;
+    stage.nodes.kill(0);
+    stage.nodes.launch(0);
+    stage.nodes.until_ready(0).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(2)).await;
+    ana.send(json!({
+        "type": "RESUME", "roomId": "room", "userId": "ana", "resumeToken": state.str("resumeToken"),
+        "epoch": state.int("epoch"), "version": state.version(), "features": ["resume"],
+    }))
+    .await;
+    ana.until("RESUMED").await;
+    ben.send(json!({"type": "BROADCAST", "event": "seen", "data": {}})).await;
+    ana.until("BROADCAST").await;
+    let seen = ben.during(Duration::from_secs(1)).await;
+    assert!(seen.iter().all(|frame| !frame.is("MEMBER_AWAY") && !frame.is("MEMBER_BACK")), "{seen:?}");
 }
