@@ -3,14 +3,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Result;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 /// How long a node that has refused somebody is avoided.
 const AVOIDED: Duration = Duration::from_secs(1);
 
 /// Says on which node a member comes back, as a load balancer would: of two nodes at random the one that has fewer members, and none that
 /// has just refused somebody. While all have, it refuses by itself, so that a cluster that starts is asked now and then, and not by each of
-/// its clients. It knows only the members of its generator.
+/// its clients. Only so many members are on their way to a node at a time; the others wait in its queue. It knows only the members of its
+/// generator.
 #[derive(Debug)]
-pub(super) struct Balancer(Mutex<Vec<Node>>);
+pub(super) struct Balancer {
+    nodes: Mutex<Vec<Node>>,
+    ways: Semaphore,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -19,13 +26,19 @@ struct Node {
 }
 
 impl Balancer {
-    /// For so many nodes that have no member.
-    pub(super) fn new(nodes: usize) -> Self {
-        Self(Mutex::new(vec![Node { members: 0, avoided_until: None }; nodes]))
+    /// For so many nodes that have no member, to which so many members may be on their way at a time.
+    pub(super) fn new(nodes: usize, at_once: usize) -> Self {
+        let nodes = Mutex::new(vec![Node { members: 0, avoided_until: None }; nodes]);
+        Self { nodes, ways: Semaphore::new(at_once) }
+    }
+
+    /// Waits until a member may try to come in, in the order of arrival.
+    pub(super) async fn queue(&self) -> Result<SemaphorePermit<'_>> {
+        Ok(self.ways.acquire().await?)
     }
 
     fn nodes(&self) -> MutexGuard<'_, Vec<Node>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a member is on a node.
@@ -67,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_emptier_of_two_is_picked_and_none_that_refused() {
-        let (balancer, now) = (Balancer::new(3), Instant::now());
+        let (balancer, now) = (Balancer::new(3, 1), Instant::now());
         assert_eq!(balancer.pick(now, [0.0, 0.99]), Some(0));
         balancer.enter(0);
         assert_eq!(balancer.pick(now, [0.0, 0.99]), Some(2));

@@ -70,7 +70,7 @@ impl Generator {
         let plan = Arc::new(plan);
         let receiver = Arc::new(Mutex::new(Receiver::new(&plan)?));
         let (orders, heard) = watch::channel(Orders::default());
-        let balancer = Arc::new(Balancer::new(plan.targets.len()));
+        let balancer = Arc::new(Balancer::new(plan.targets.len(), plan.returning_at_once.into()));
         let mut senders = vec![Vec::new(); usize::try_from(plan.playing())?];
         let mut tasks = JoinSet::new();
         let room_joined = |room: u32, clients: Vec<(Client, String)>| {

@@ -218,6 +218,7 @@ impl Member {
         sleep(within.mul_f64(rand::random())).await;
         let mut attempt = 0;
         let entry = loop {
+            let way = self.balancer.queue().await?;
             let refused = match self.balancer.pick(Instant::now(), rand::random()) {
                 None => anyhow!("each node has just refused somebody"),
                 Some(node) => match self.plan.enter(self.room, self.place, node, seat.clone()).await {
@@ -232,6 +233,7 @@ impl Member {
                     }
                 },
             };
+            drop(way);
             if attempt == ATTEMPTS {
                 return Err(refused);
             }

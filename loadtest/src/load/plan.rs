@@ -53,6 +53,8 @@ pub(crate) struct Plan {
     pub(crate) patient: bool,
     /// Whether members come back when they lose their connections. Otherwise that is an error.
     pub(crate) returns: bool,
+    /// Members that are on their way back to a node at a time; the others wait in the queue of a balancer.
+    pub(crate) returning_at_once: u16,
     /// Milliseconds over which those come back that have lost their connections at the same moment.
     pub(crate) pause_ms: u32,
     pub(crate) message: Message,
@@ -75,6 +77,7 @@ impl Plan {
             playing_every: 1,
             patient: false,
             returns: false,
+            returning_at_once: CONCURRENT_ROOMS,
             pause_ms: 0,
             message: Message::Change { bytes: 0 },
             clients: clients.clone(),

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Milliseconds over which clients come back that have lost their connections at the same moment
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=60_000))]
     within_ms: u32,
+    /// Clients of a process that are on their way back at a time; the others wait, as in the queue of a load balancer
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    returning_at_once: u16,
     /// Seconds that a node has been ready before the next one is restarted, as in a Deployment of Kubernetes; for the trouble `rolling`
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     pub(super) min_ready_seconds: u32,
@@ -71,7 +74,14 @@ impl Options {
     pub(super) fn plan(&self, served: &ServedOptions, deployment: &Deployment) -> Plan {
         let plan = served.plan(deployment, self.rooms());
         let plan = plan.sending(Message::Change { bytes: 0 }, 1);
-        Plan { playing_every: self.playing, patient: true, returns: true, pause_ms: self.within_ms, ..plan }
+        Plan {
+            playing_every: self.playing,
+            patient: true,
+            returns: true,
+            returning_at_once: self.returning_at_once,
+            pause_ms: self.within_ms,
+            ..plan
+        }
     }
 
     fn rooms(&self) -> u32 {
