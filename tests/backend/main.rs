@@ -22,7 +22,7 @@ mod hubs;
 mod inboxes;
 mod panics;
 
-use tandem_testkit::{conformance, fixture, room_conformance};
+use tandem_testkit::{conformance, fixture, room_conformance, signal_conformance};
 
 room_conformance!(
     tokio::test,
@@ -31,6 +31,16 @@ room_conformance!(
         in_memory_cluster: crate::fixture::MemoryCluster::default(),
         in_redis: crate::fixture::RedisFixture::standalone(),
         in_redis_cluster: crate::fixture::RedisFixture::cluster(),
+    ]
+);
+
+signal_conformance!(
+    tokio::test,
+    [
+        signals_in_memory: crate::fixture::MemoryFixture::default(),
+        signals_in_memory_cluster: crate::fixture::MemoryCluster::default(),
+        signals_in_redis: crate::fixture::RedisFixture::standalone(),
+        signals_in_redis_cluster: crate::fixture::RedisFixture::cluster(),
     ]
 );
 

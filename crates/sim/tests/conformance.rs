@@ -22,7 +22,7 @@ use tandem::{
 use tandem_testkit::{
     conformance,
     fixture::{ClusterFixture, Fixture, NOW, long, queued_events},
-    room_conformance,
+    room_conformance, signal_conformance,
 };
 use tokio::task::JoinHandle;
 
@@ -81,6 +81,7 @@ impl ClusterFixture for Simulated {
 }
 
 room_conformance!(tokio::test(start_paused = true), [simulated: crate::Simulated::default()]);
+signal_conformance!(tokio::test(start_paused = true), [simulated_signals: crate::Simulated::default()]);
 
 // What is not here a story has no use for: it has no drain, no two processes of one name and no other secret.
 conformance!(
