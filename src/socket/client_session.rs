@@ -224,6 +224,11 @@ impl ClientSession {
             }
             MemberMessage::Ignored => Ok(seat.version()),
         };
+        let done = match done {
+            // Its seat is gone: the answer to an earlier LEAVE was lost, or another socket has the seat.
+            Err(HubError::Refused(Refusal::NotJoined)) if leaves => Ok(seat.version()),
+            done => done,
+        };
         let left = leaves && done.is_ok();
         let outcome = match done {
             Ok(version) => self.ack(id, version),

@@ -199,3 +199,16 @@ async fn who_has_its_token_keeps_its_seat_without_ever_saying_anything() {
     thief.expect_error("identity_in_use").await;
     quiet(&mut [&mut host]).await;
 }
+
+#[tokio::test]
+async fn a_socket_that_leaves_without_a_seat_is_let_go() {
+    let app = app().await;
+    let (mut first, _) = enter(&app, HOME, "user_host1", Value::Null).await;
+    let (mut second, _) = enter(&app, HOME, "user_host1", Value::Null).await;
+    // The second has its seat, silently.
+    first.send(json!({"type": "LEAVE"})).await;
+    let (frames, code) = first.closed().await;
+    assert!(frames.iter().all(|frame| !frame.is("ERROR")), "{frames:?}");
+    assert_eq!(code, Some(1000));
+    second.acked(json!({"type": "PLAY_PAUSE", "control": "play"})).await;
+}

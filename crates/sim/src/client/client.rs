@@ -63,6 +63,8 @@ pub(super) struct Open {
     pub(super) resumes: bool,
     /// Its JOIN was refused, and its node will try it again.
     pub(super) waits: bool,
+    /// When it sends LEAVE again, because nobody could say whether it has left.
+    pub(super) leaves: Option<Instant>,
 }
 
 /// What a client is told to do.
@@ -178,6 +180,7 @@ impl Client {
             entry: 0,
             resumes: false,
             waits: false,
+            leaves: None,
         };
         self.come_in(&mut open);
         Some(open)
@@ -232,7 +235,7 @@ impl Client {
     /// Waits for the end of the conversation, and returns its reason; `None` when the story is over.
     pub(super) async fn talk(&mut self, open: &mut Open, orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Over> {
         loop {
-            let patience = open.patience;
+            let (patience, leaves) = (open.patience, open.leaves);
             tokio::select! {
                 biased;
                 what = open.socket.next() => match what {
@@ -249,6 +252,10 @@ impl Client {
                 },
                 () = async { sleep_until(patience.unwrap_or_else(Instant::now)).await }, if patience.is_some() => {
                     return Some(Over::Silence);
+                }
+                () = async { sleep_until(leaves.unwrap_or_else(Instant::now)).await }, if leaves.is_some() => {
+                    open.leaves = None;
+                    self.say(open, json!({"type": "LEAVE"}));
                 }
                 order = orders.recv() => match order? {
                     Order::Say(word) => if open.entered && let Some(frame) = self.word(word) {

@@ -68,6 +68,10 @@ impl Client {
                 self.gone |= code == "forbidden";
                 return Some(Over::Refused);
             }
+            // Whether it has left is not known.
+            "ERROR" if !self.wants && frame["retryable"] == true => {
+                open.leaves = frame["retryAfterMs"].as_u64().map(|wait| Instant::now() + Duration::from_millis(wait));
+            }
             // It was refused for another reason than before.
             "ERROR" if open.waits && frame["id"].is_null() && frame["code"] == "invalid_pin" => {
                 self.try_another_pin();
