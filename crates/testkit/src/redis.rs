@@ -3,8 +3,8 @@ use std::{path::PathBuf, process::Command};
 use tempfile::TempDir;
 
 use crate::{
-    process::{Process, free_port, program, wait_for},
-    redis_inline::try_ask,
+    process::{DEADLINE, Process, free_port, program, wait_for},
+    redis_inline::{SOON, try_ask},
 };
 pub use crate::{redis_cluster::Cluster, sentinel::Sentinel};
 
@@ -70,11 +70,14 @@ impl Redis {
 
     /// Runs an inline command.
     pub fn command(&self, line: &str) -> String {
-        self.try_command(line).unwrap_or_else(|| panic!("redis does not answer {line}"))
+        try_ask(self.port, line, DEADLINE).unwrap_or_else(|error| {
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            panic!("redis does not answer {line}: {error}\n{log}")
+        })
     }
 
     pub(super) fn try_command(&self, line: &str) -> Option<String> {
-        try_ask(self.port, line)
+        try_ask(self.port, line, SOON).ok()
     }
 
     /// Stops the process until [`Redis::resume`]: clients get no answers, and their connections stay open.

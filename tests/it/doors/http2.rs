@@ -217,7 +217,7 @@ async fn a_stream_that_nobody_reads_harms_nobody() {
 
 #[tokio::test]
 async fn a_drain_is_told_to_connections_and_sockets() {
-    let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "2")]).await;
+    let mut app = TestApp::start_with(&[("DRAIN_SECONDS", "6")]).await;
     let (carrying, idle) = (Http2::connect(app.addr()).await, Http2::connect(app.addr()).await);
     idle.ask(Method::GET, "http://node/health").await.unwrap();
     let mut sockets = Vec::new();
@@ -228,7 +228,7 @@ async fn a_drain_is_told_to_connections_and_sockets() {
     }
     app.sigterm().await;
     // GOAWAY without an error: the client knows which of its requests were not looked at.
-    timeout(Duration::from_secs(1), idle.driver).await.expect("an idle connection ends at once").unwrap().unwrap();
+    timeout(Duration::from_secs(4), idle.driver).await.expect("an idle connection ends at once").unwrap().unwrap();
     // Whoever comes now hears how the node is.
     let late = Http2::connect(app.addr()).await;
     assert_eq!(late.ask(Method::GET, "http://node/ready").await.unwrap().0.status(), 503);

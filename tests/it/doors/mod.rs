@@ -14,7 +14,7 @@ mod proxies;
 mod tags;
 mod tls;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -65,7 +65,7 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 async fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = timeout(Duration::from_secs(5), TcpStream::connect(addr)).await.unwrap().unwrap();
+    let stream = timeout(DEADLINE, TcpStream::connect(addr)).await.unwrap().unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
