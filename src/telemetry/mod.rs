@@ -37,7 +37,7 @@ pub use metrics::Metrics;
 pub use panics::{contained, contained_call, log_panics, panics};
 pub use pool::{PoolGauges, PoolUse};
 pub use probe_stats::ProbeStats;
-pub use process::{Memory, ProcessCollector, memory, memory_limit};
+pub use process::{Memory, ProcessCollector, cpu_waited, memory, memory_limit};
 pub use runtime::RuntimeCollector;
 pub use sharded::Sharded;
 pub use snapshot::Snapshot;

@@ -1,4 +1,4 @@
-use std::{fmt, fs};
+use std::{fmt, fs, time::Duration};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
@@ -30,6 +30,14 @@ pub fn memory_limit() -> Option<u64> {
     let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let group = group.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
     Some(group.fold(machine, u64::min))
+}
+
+/// For how long some task of this machine has waited for a processor, since it was started. `None` where the kernel does not tell it
+/// (before Linux 4.20, or without pressure stall information).
+pub fn cpu_waited() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/pressure/cpu").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("some "))?.rsplit_once("total=")?.1;
+    Some(Duration::from_micros(total.parse().ok()?))
 }
 
 /// The standard process metrics of Prometheus client libraries; none where there is no `/proc`.

@@ -13,6 +13,8 @@ pub struct Condition {
     pub(super) schema: Flag,
     /// The last entries could not be written, and the next ones have to wait. Set by the batch writer.
     pub(super) stuck: Flag,
+    /// The queue is so old or so long that the worker does not rest any more. Set by the watch.
+    pub(super) late: Flag,
     pub(super) stopping: Flag,
     why: Mutex<Option<String>>,
 }

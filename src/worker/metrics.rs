@@ -26,6 +26,7 @@ pub struct WorkerMetrics {
     pub breaker: Gauge,
     pub stream_length: Gauge,
     pub lag_seconds: Gauge<f64, AtomicU64>,
+    pub cpu_waiting: Gauge<f64, AtomicU64>,
     pub jobs: Gauge,
     pool: PoolGauges,
 }
@@ -53,6 +54,7 @@ impl WorkerMetrics {
             breaker: Gauge::default(),
             stream_length: Gauge::default(),
             lag_seconds: Gauge::default(),
+            cpu_waiting: Gauge::default(),
             jobs: Gauge::default(),
             pool: PoolGauges::register(registry),
             registry: Registry::default(),
@@ -82,6 +84,11 @@ impl WorkerMetrics {
         gauge("worker_jobs", "1 on the worker that runs the hourly jobs", &metrics.jobs);
         registry.register("ledger_batch_seconds", "Time that a transaction took", metrics.batch_seconds.clone());
         registry.register("ledger_lag_seconds", "Age of the oldest ledger entry in Redis", metrics.lag_seconds.clone());
+        registry.register(
+            "worker_cpu_waiting_ratio",
+            "Part of the time since the last round in which tasks of this machine waited for a processor; the worker rests for it",
+            metrics.cpu_waiting.clone(),
+        );
         Self { registry: all, ..metrics }
     }
 

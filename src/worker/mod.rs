@@ -9,6 +9,7 @@ mod batch_writer;
 mod breaker;
 mod checkup;
 mod condition;
+mod cpu_wait;
 mod jobs;
 mod metrics;
 mod outage;

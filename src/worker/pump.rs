@@ -8,6 +8,7 @@ use super::{
     batch_writer::{BatchWriter, Stopped},
     breaker::spread,
     condition::Condition,
+    cpu_wait::{CpuWait, Round},
     outage::Outage,
 };
 use crate::{
@@ -19,9 +20,6 @@ use crate::{
 /// costs as much as some hundred rows, and of a room only the last state is written. With very many partitions the pause is longer, a
 /// millisecond for each.
 const GATHER: Duration = Duration::from_millis(500);
-/// A worker that is behind rests after each batch for as long as the batch took, because members come first where cores are short. Once
-/// the ledger lags by so many seconds, it does not rest any more.
-const HURRY: f64 = 10.0;
 /// Pause between two attempts while Redis fails.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -76,17 +74,17 @@ impl Pump {
         let mut outage = Outage::new("Redis");
         let gather = GATHER.max(Duration::from_millis(self.queue.partitions().into()));
         let mut look = Instant::now();
+        let mut cpu = CpuWait::new();
         while !self.stop.is_cancelled() {
             let begun = Instant::now();
             let wait = match self.round(&mut look).await {
                 Ok(behind) => {
                     self.condition.redis.set(true);
                     outage.over();
-                    match behind {
-                        true if self.metrics.lag_seconds.get() > HURRY => Duration::ZERO,
-                        true => begun.elapsed().min(gather),
-                        false => gather,
-                    }
+                    let waited = cpu.share();
+                    self.metrics.cpu_waiting.set(waited);
+                    let late = self.condition.late.get();
+                    Round { took: begun.elapsed(), behind, late, waited }.rest(gather)
                 }
                 Err(Interrupted::Queue(error)) => {
                     self.condition.redis.set(false);

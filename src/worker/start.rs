@@ -143,7 +143,8 @@ impl Worker {
         let claim = self.settings.worker.worker_claim;
         let batch = self.settings.worker.worker_batch;
         let queue = |connector| -> Box<dyn LedgerQueue> {
-            Box::new(RedisQueue::new(connector, layout.clone(), self.name.clone(), batch))
+            let queue = RedisQueue::new(connector, layout.clone(), self.name.clone(), batch);
+            Box::new(queue.with_quota(&self.settings.redis))
         };
         let pump = Pump::new(PumpParts {
             queue: queue(self.connector),
@@ -159,6 +160,7 @@ impl Worker {
             most: self.settings.redis.ledger_stream_max,
             dead: claim * 2,
             metrics: Arc::clone(&metrics),
+            condition: Arc::clone(&condition),
             stop: stop.clone(),
         };
         let jobs = Jobs {

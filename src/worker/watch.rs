@@ -3,11 +3,18 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::WorkerMetrics;
+use super::{WorkerMetrics, condition::Condition};
 use crate::backend::{LedgerQueue, QueueLevel};
 
 /// Interval between checks.
 const LOOK: Duration = Duration::from_secs(2);
+/// From this lag on the worker does not leave the processors to others any more.
+const LATE: Duration = Duration::from_secs(30);
+/// Nor does it if the queue is so full, in percent, by entries or by bytes.
+const LONG: u64 = 25;
+/// A queue that is so full is an alarm, and one for those who are woken.
+const ALARMING: u64 = 10;
+const DIRE: u64 = 50;
 /// Minimum interval between two alarms.
 const ALARM: Duration = Duration::from_mins(1);
 
@@ -23,6 +30,7 @@ pub(super) struct Watch {
     /// After which time a worker counts as dead.
     pub(super) dead: Duration,
     pub(super) metrics: Arc<WorkerMetrics>,
+    pub(super) condition: Arc<Condition>,
     pub(super) stop: CancellationToken,
 }
 
@@ -59,20 +67,25 @@ impl Watch {
         let lengths = (0_u16..).zip(level.partitions.iter().map(|(length, _)| *length));
         let Some((partition, length)) = lengths.max_by_key(|(_, length)| *length) else { return };
         let (most, seconds) = (self.most, lag.as_secs());
-        if length.saturating_mul(10) < most || alarmed.is_some_and(|at| at.elapsed() < ALARM) {
+        let QueueLevel { bytes, most_bytes, .. } = *level;
+        let full = part(length as u64, most as u64).max(part(bytes, most_bytes));
+        self.condition.late.set(full >= LONG || lag > LATE);
+        if full < ALARMING || alarmed.is_some_and(|at| at.elapsed() < ALARM) {
             return;
         }
         *alarmed = Some(Instant::now());
-        if length.saturating_mul(2) >= most {
+        if full >= DIRE {
             tracing::error!(
                 partition,
                 length,
                 most,
+                bytes,
+                most_bytes,
                 seconds,
                 "the ledger lags; rooms refuse changes once its stream is full"
             );
         } else {
-            tracing::warn!(partition, length, most, seconds, "the ledger lags");
+            tracing::warn!(partition, length, most, bytes, most_bytes, seconds, "the ledger lags");
         }
     }
 
@@ -83,4 +96,9 @@ impl Watch {
             Err(error) => tracing::warn!(%error, "consumers of dead workers could not be deleted"),
         }
     }
+}
+
+/// How many percent of a limit are used; none of one that is not there.
+fn part(used: u64, limit: u64) -> u64 {
+    used.saturating_mul(100).checked_div(limit).unwrap_or_default()
 }

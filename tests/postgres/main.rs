@@ -12,6 +12,7 @@
 )]
 
 mod audit;
+mod cores;
 mod cost;
 mod delivery;
 mod entries;

@@ -136,6 +136,25 @@ fn the_alarm_is_sounded() {
     until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
 }
 
+/// A few large entries are few, and fill Redis all the same.
+#[test]
+fn the_alarm_goes_by_bytes_too() {
+    let mut cluster = Cluster::bare();
+    cluster.set("LEDGER_STREAM_BYTES", "1048576");
+    assert_eq!(cluster.run(&["migrate"]).code, Some(0));
+    let worker = cluster.worker();
+    until("it is ready", || worker.is_ready());
+    cluster.postgres.stop();
+    cluster.append(&entries(8_000));
+    worker.until_it_says("\"the ledger lags");
+    let log = worker.log();
+    let line = log.lines().find(|line| line.contains("the ledger lags")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["most_bytes"], 1_048_576, "{line}");
+    assert!(line["bytes"].as_u64().unwrap() > 104_857, "{line}");
+    assert!(line["length"].as_u64().unwrap() * 10 < line["most"].as_u64().unwrap(), "{line}");
+}
+
 /// Redis dates entries: a wrong clock of the worker must neither delay nor hurry them.
 #[test]
 fn how_late_a_worker_is_does_not_depend_on_its_clock() {

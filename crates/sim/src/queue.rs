@@ -160,7 +160,7 @@ impl LedgerQueue for Consumer {
         self.reach().await?;
         let bus = lock(&self.bus);
         let length = usize::try_from(bus.store.queue.len()).unwrap_or(usize::MAX);
-        Ok(Some(QueueLevel { partitions: vec![(length, None)], now: bus.now() }))
+        Ok(Some(QueueLevel { partitions: vec![(length, None)], now: bus.now(), ..QueueLevel::default() }))
     }
 
     async fn forget_workers(&mut self, _idle: Duration) -> Result<u64, BackendError> {

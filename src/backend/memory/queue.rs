@@ -206,7 +206,7 @@ impl LedgerQueue for MemoryConsumer {
             let stream = lock(stream);
             (stream.entries.len(), stream.entries.values().next().map(|entry| entry.at))
         });
-        Ok(Some(QueueLevel { partitions: partitions.collect(), now: self.queue.now() }))
+        Ok(Some(QueueLevel { partitions: partitions.collect(), now: self.queue.now(), ..QueueLevel::default() }))
     }
 
     async fn forget_workers(&mut self, idle: Duration) -> Result<u64, BackendError> {

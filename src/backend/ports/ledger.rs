@@ -74,6 +74,10 @@ pub struct QueueReading {
 pub struct QueueLevel {
     /// For each partition: the number of entries, and when the oldest one was appended.
     pub partitions: Vec<(usize, Option<Millis>)>,
+    /// Memory of shared state that all entries take.
+    pub bytes: u64,
+    /// Memory that they may take before changes are refused; 0 where nobody limits it.
+    pub most_bytes: u64,
     /// The current time, by the clock that dates entries.
     pub now: Millis,
 }

@@ -4,7 +4,12 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use redis::FromRedisValue as _;
 
-use super::{node::RedisNode, quota::Memory, retained::StreamId};
+use super::{
+    node::RedisNode,
+    quota::Memory,
+    retained::StreamId,
+    weigh::{Weighed, weight},
+};
 use crate::backend::{BackendError, Backlog, LedgerFeed};
 
 /// Maximum number of entries that are appended at once.
@@ -55,9 +60,8 @@ impl RedisNode {
     async fn weigh(&self, partition: u16) -> Result<(u64, Memory), BackendError> {
         let mut call = self.scripts.weigh.key(self.layout.events(partition));
         call.arg(u8::from(partition == 0)).arg(u8::from(self.cluster));
-        let (bytes, most, servers): (String, String, String) = self.link_of(partition).invoke(&call).await?;
-        let of_each = most.parse().ok().filter(|most| *most > 0);
-        Ok((bytes.parse().unwrap_or_default(), Memory { of_each, servers: servers.parse().unwrap_or(1) }))
+        let weighed: Weighed = self.link_of(partition).invoke(&call).await?;
+        Ok(weight(&weighed))
     }
 
     /// Appends the entries of this node again that Redis has lost.

@@ -32,6 +32,7 @@ mod servers;
 mod signals;
 mod store;
 mod tokens;
+mod weigh;
 
 pub use connection::RedisConnection;
 pub use connector::{Connector, ConnectorError};

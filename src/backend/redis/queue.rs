@@ -13,11 +13,14 @@ use super::{
     connection::RedisConnection,
     connector::Connector,
     layout::Layout,
+    quota::limit,
     reply::{read_list, read_reply},
+    weigh::{Weighed, weigh_script, weight},
 };
 use crate::{
     backend::{BackendError, LedgerQueue, QueueLevel, QueueReading, QueuedEntry},
     clock::{self, Millis},
+    config::{RedisConfig, RedisMode},
 };
 
 /// The first id of a stream.
@@ -41,6 +44,8 @@ static DELETE_DEAD: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+static WEIGH: LazyLock<Script> = LazyLock::new(weigh_script);
+
 /// Allowed even if Redis is full, because without the group no worker could free memory.
 static MAKE_GROUP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -62,6 +67,9 @@ pub struct RedisQueue {
     parts: Vec<Part>,
     /// Entries to read at once, from all partitions.
     batch: usize,
+    /// The bytes that may wait on each server, if the settings say it.
+    quota: Option<u64>,
+    cluster: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -86,7 +94,13 @@ impl RedisQueue {
     pub fn new(connector: Connector, layout: Layout, consumer: String, batch: usize) -> Self {
         let part = |number| Part { number, owed: Some(START.to_owned()), busy: true, cursor: START.to_owned() };
         let parts = (0..layout.partitions()).map(part).collect();
-        Self { connector, layout, consumer, connection: None, parts, batch }
+        Self { connector, layout, consumer, connection: None, parts, batch, quota: None, cluster: false }
+    }
+
+    /// Which limit [`LedgerQueue::level`] compares with.
+    #[must_use]
+    pub fn with_quota(self, config: &RedisConfig) -> Self {
+        Self { quota: config.ledger_stream_bytes, cluster: config.redis_mode == RedisMode::Cluster, ..self }
     }
 
     /// The connection. After a new one, entries that were delivered to the old one are read again.
@@ -239,17 +253,24 @@ impl LedgerQueue for RedisQueue {
         let now = self.now(connection.clone()).await;
         let looks = (0..self.layout.partitions()).map(|partition| {
             let (mut connection, stream) = (connection.clone(), self.layout.events(partition));
+            let mut weigh = WEIGH.key(&stream);
+            weigh.arg(u8::from(partition == 0)).arg(u8::from(self.cluster));
             async move {
                 let mut both = redis::pipe();
                 both.cmd("XLEN").arg(&stream);
                 both.cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1);
                 let (length, first) = both.query_async::<(usize, Value)>(&mut connection).await?;
                 let first = read_list(partition, first).into_iter().next();
-                Ok((length, first.and_then(|entry| entry.id.split('-').next()?.parse().ok())))
+                let oldest = first.and_then(|entry| entry.id.split('-').next()?.parse().ok());
+                let weighed: Weighed = weigh.invoke_async(&mut connection).await?;
+                Ok(((length, oldest), weight(&weighed)))
             }
         });
         let outcome = all(join_all(looks).await);
-        Ok(Some(QueueLevel { partitions: self.reset_on_error(outcome)?, now }))
+        let (partitions, weights): (Vec<_>, Vec<_>) = self.reset_on_error(outcome)?.into_iter().unzip();
+        let memory = weights.first().map(|(_, memory)| *memory).unwrap_or_default();
+        let bytes = weights.iter().map(|(bytes, _)| bytes).sum();
+        Ok(Some(QueueLevel { partitions, bytes, most_bytes: limit(self.quota, memory), now }))
     }
 
     async fn forget_workers(&mut self, idle: Duration) -> Result<u64, BackendError> {

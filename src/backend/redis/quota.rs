@@ -24,6 +24,12 @@ pub(super) struct Memory {
     pub(super) servers: u64,
 }
 
+/// How many bytes may wait in all streams together; `set` for each server, if the settings say it.
+pub(super) fn limit(set: Option<u64>, memory: Memory) -> u64 {
+    let of_each = set.unwrap_or_else(|| memory.of_each.map_or(UNKNOWN, |all| all / PART));
+    of_each.saturating_mul(memory.servers.max(1))
+}
+
 /// The bytes that may wait in the streams. The commit script compares with the share of its partition, so that commits cannot race past the
 /// limit; the sum of all shares never exceeds it.
 #[derive(Debug)]
@@ -62,8 +68,7 @@ impl Quota {
     /// Gives each partition what it uses already, and an equal part of the rest, so that a busy partition gets what it needs while there is
     /// enough. Returns the limit.
     pub(super) fn divide(&self, memory: Memory, taken: &[u64]) -> u64 {
-        let of_each = self.set.unwrap_or_else(|| memory.of_each.map_or(UNKNOWN, |all| all / PART));
-        let most = of_each.saturating_mul(memory.servers.max(1));
+        let most = limit(self.set, memory);
         let left = most.saturating_sub(taken.iter().sum());
         let more = left / (self.shares.len() as u64).max(1);
         for (share, taken) in self.shares.iter().zip(taken) {

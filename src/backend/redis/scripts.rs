@@ -1,6 +1,6 @@
 use redis::Script;
 
-use super::clock::clock_script;
+use super::{clock::clock_script, weigh::weigh_script};
 
 /// All scripts; each is hashed once.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Default for Scripts {
             name: Script::new(include_str!("name.lua")),
             append: Script::new(include_str!("append.lua")),
             time: clock_script(),
-            weigh: Script::new(include_str!("weigh.lua")),
+            weigh: weigh_script(),
             server: Script::new(include_str!("server.lua")),
             revocations: Script::new(include_str!("revocations.lua")),
             claim: Script::new(include_str!("claim.lua")),
