@@ -8,6 +8,7 @@ ARG TARGETARCH
 WORKDIR /src
 COPY scripts/install-compilers.sh scripts/build-binary.sh scripts/
 RUN scripts/install-compilers.sh
+COPY pgo pgo
 # What is depended on is built first, beside empty sources: this layer stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/instructions/Cargo.toml benches/instructions/

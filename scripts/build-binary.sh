@@ -2,7 +2,8 @@
 # Builds the release binary for TARGETARCH (amd64 or arm64; this machine's, if not given) into out/tandem, in two steps, so that an
 # image keeps the first as a layer:
 #   scripts/build-binary.sh dependencies   beside empty sources, for a tree that has only Cargo.toml and Cargo.lock
-#   scripts/build-binary.sh tandem
+#   scripts/build-binary.sh tandem [FILE]  elsewhere than to out/tandem
+# It is optimised for the profile pgo/<target>.profdata, if there is one (see pgo/train; PGO_GENERATE=FOLDER makes a binary that writes one).
 # The same sources and compiler give the same bytes: no path and no time is in them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,12 +17,19 @@ name=${target//-/_}
 if [ "$tools" = aarch64-linux-gnu ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi
 export "CC_$name=$tools-gcc" "AR_$name=$tools-ar" "CARGO_TARGET_${name^^}_LINKER=$tools-gcc"
 export RUSTFLAGS="--remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+if [ -n "${PGO_GENERATE:-}" ]; then
+    RUSTFLAGS+=" -Cprofile-generate=$PGO_GENERATE"
+elif [ -e "pgo/$target.profdata" ]; then
+    RUSTFLAGS+=" -Cprofile-use=$PWD/pgo/$target.profdata"
+fi
 export CFLAGS="-ffile-prefix-map=$PWD=/src -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 # Not the time of the commit either, which would recompile the C sources for each commit.
 export SOURCE_DATE_EPOCH=0
 if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx "$target"; then rustup target add "$target"; fi
-if ! command -v cargo-auditable >/dev/null; then echo "cargo-auditable is missing: scripts/install-compilers.sh installs it" >&2; exit 69; fi
-build=(cargo auditable build --release --locked --target "$target" --package tandem --bin tandem --features jemalloc)
+# The name of each function of tandem depends on the path of this program, and the profile goes by these names.
+auditable=/usr/local/bin/cargo-auditable
+if [ ! -x $auditable ]; then echo "$auditable is missing: scripts/install-compilers.sh installs it" >&2; exit 69; fi
+build=("$auditable" auditable build --release --locked --target "$target" --package tandem --bin tandem --features jemalloc)
 
 case ${1:-} in
 dependencies)
@@ -36,8 +44,9 @@ dependencies)
     ;;
 tandem)
     "${build[@]}"
-    mkdir -p out
-    cp "${CARGO_TARGET_DIR:-target}/$target/release/tandem" out/tandem
+    to=${2:-out/tandem}
+    mkdir -p "$(dirname "$to")"
+    cp "${CARGO_TARGET_DIR:-target}/$target/release/tandem" "$to"
     ;;
-*) echo "usage: $0 dependencies|tandem" >&2; exit 64 ;;
+*) echo "usage: $0 dependencies|tandem [FILE]" >&2; exit 64 ;;
 esac

@@ -19,14 +19,14 @@ KUBERNETES = (
 )  # fmt: skip
 # What containers of compose and pods mount, or are tried with, alike.
 BOTH = ("k8s/base/redis.conf", "k8s/components/monitoring/rules.yml", "k8s/components/monitoring/dashboard.json", "scripts/smoke-test")
-INPUTS = ("Dockerfile", ".dockerignore", "docker-compose.yml", "compose", "scripts", "k8s", "overlays")
+INPUTS = ("Dockerfile", ".dockerignore", "docker-compose.yml", "compose", "pgo/*.profdata", "scripts", "k8s", "overlays")
 CRATES = "Cargo.lock"
 TARGETS = ("--target", "x86_64-unknown-linux-gnu", "--target", "aarch64-unknown-linux-gnu")
 
 
 def parts_of(name):
     """Which parts a file has to do with."""
-    if name in ("Dockerfile", ".dockerignore", CRATES, *BUILD):
+    if name in ("Dockerfile", ".dockerignore", CRATES, *BUILD) or name.endswith(".profdata"):
         return {"image"}
     if name in BOTH:
         return {"compose", "pods"}

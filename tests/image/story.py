@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import platform
 import re
 import signal
 import ssl
@@ -82,6 +83,24 @@ def scanners(engine):
         packed = pathlib.Path(scratch, "crates").read_bytes()
         crates = {crate["name"] for crate in json.loads(zlib.decompress(packed))["packages"]} if packed else set()
         check(f"the binary names its {len(crates)} crates", {"tandem", "tokio", "redis", "rustls"} <= crates, crates)
+        profiled(f"{scratch}/tandem")
+
+
+def profiled(binary):
+    """The compiler finds a function in the profile by its name, and says nothing of one that it does not find."""
+    profile = ROOT / "pgo/x86_64-unknown-linux-gnu.profdata"
+    if platform.machine() != "x86_64":
+        return
+    sysroot = subprocess.run(["rustc", "--print", "sysroot"], cwd=ROOT, text=True, capture_output=True, check=True).stdout.strip()
+    tool = pathlib.Path(sysroot, "lib/rustlib/x86_64-unknown-linux-gnu/bin/llvm-profdata")
+    if not tool.exists():
+        check("the profile can be read: rustup component add llvm-tools", False)
+        return
+    listed = subprocess.run([tool, "show", "--all-functions", profile], text=True, capture_output=True, check=True).stdout
+    known = {name.split(";")[-1] for name in re.findall(r"^  (\S+):$", listed, re.M)}
+    symbols = subprocess.run(["nm", binary], text=True, capture_output=True, check=True).stdout
+    own = {line.split()[-1] for line in symbols.splitlines() if " _ZN6tandem" in line}
+    check(f"the compiler knew how {len(own & known)} of its {len(own)} functions are used", len(own & known) > len(own) / 2)
 
 
 def image(engine):
