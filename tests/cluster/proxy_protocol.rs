@@ -18,17 +18,17 @@ struct Balancer {
 impl Balancer {
     /// In front of a node, from an address of its own. It also asks for the node's health, which is no client's connection.
     fn start(node: SocketAddr, sends: &str) -> Self {
-        Self::with("mode tcp", node, sends)
+        Self::with("mode tcp", node, &format!("{sends} check inter 100ms fall 1"))
     }
 
-    fn with(mode: &str, node: SocketAddr, sends: &str) -> Self {
+    fn with(mode: &str, node: SocketAddr, server: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(
             "global\n nbthread 1\ndefaults\n {mode}\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
              frontend clients\n bind 127.0.0.1:{port}\n default_backend nodes\n\
              backend nodes\n option httpchk GET /health\n http-check expect status 200\n \
-             server node {node} source 127.0.0.2 {sends} check inter 100ms fall 1\n"
+             server node {node} source 127.0.0.2 {server}\n"
         );
         let file = dir.path().join("haproxy.cfg");
         std::fs::write(&file, config).unwrap();
@@ -95,7 +95,7 @@ async fn a_balancer_that_is_not_listed_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn haproxy_carries_the_sockets_of_many_clients_on_one_connection_of_http2() {
     let app = TestApp::start_with(&[("TRUST_PROXY_HOPS", "1")]).await;
-    // Its clients speak HTTP/1.1.
+    // Its clients speak HTTP/1.1. Without checks of the node's health: each has a connection of its own.
     let mode = "mode http\n http-reuse always\n option forwardfor\n timeout tunnel 60s";
     let balancer = Balancer::with(mode, app.addr(), "proto h2");
     let mut ana = Client::connect_to(balancer.addr()).await;
