@@ -10,6 +10,7 @@ use crate::{backing::SECRET, nodes::Nodes};
 
 const KEY: &str = "an-example-secret-of-forty-bytes-or-more";
 const KEYS: &str = "app=HS256:an-example-secret-of-forty-bytes-or-more";
+
 fn token(user: &str, jti: &str) -> String {
     let now = now_ms() / 1_000;
     let claims = json!({"sub": user, "jti": jti, "iat": now, "exp": now + 600});

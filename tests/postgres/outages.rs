@@ -136,7 +136,7 @@ fn the_alarm_is_sounded() {
     until("it gets older", || worker.metric("tandem_ledger_lag_seconds") > 1.0);
 }
 
-/// A few large entries are few, and fill Redis all the same.
+/// At the default settings the bytes are used up long before the entries.
 #[test]
 fn the_alarm_goes_by_bytes_too() {
     let mut cluster = Cluster::bare();
