@@ -1,4 +1,7 @@
-use std::sync::{Arc, Weak};
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering},
+};
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
@@ -30,6 +33,8 @@ pub struct Hub {
     pub(super) faults: Faults,
     pub(super) waiting: Waiting,
     pub(super) entrance: Entrance,
+    /// See [`crate::replica::Env::returning_until`].
+    pub(super) returning_until: AtomicU64,
     /// The rate limit of log lines about the ledger.
     pub(super) recalls: Throttle,
     pub(super) losses: Losses,
@@ -66,6 +71,7 @@ impl Hub {
             faults: Faults::new(Arc::clone(&parts.metrics)),
             waiting: Waiting::default(),
             entrance: Entrance::default(),
+            returning_until: AtomicU64::new(0),
             recalls: Throttle::new(1, 1),
             losses: Losses::new(Arc::clone(&parts.metrics)),
             parts,
@@ -114,6 +120,11 @@ impl Hub {
 
     pub(super) fn all(&self) -> Vec<Arc<LocalRoom>> {
         self.rooms.iter().map(|room| Arc::clone(&room)).collect()
+    }
+
+    /// Keeps the seats that an earlier process of this node has left until then, for the clients that come back.
+    pub fn keep_seats_until(&self, at: Millis) {
+        self.returning_until.store(at, Ordering::Relaxed);
     }
 
     /// Opens a room that was restored after a restart, and keeps it until a member joins or its grace time is over.

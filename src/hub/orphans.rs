@@ -7,7 +7,7 @@ use crate::{
     backend::BackendError,
     clock::Millis,
     id::{NodeId, RoomId},
-    replica::{Job, Why},
+    replica::{Job, Replica, Why},
     room::{Command, Room},
 };
 
@@ -28,9 +28,12 @@ impl Hub {
         run_in_rooms(rooms, AT_ONCE, |room| self.tend(room, &job)).await.len() == wanted
     }
 
-    /// Gives up the seats of this node that have no socket, in these rooms: whoever loads a room finds them. Each room waits for its turn
-    /// among the clients that come in, most of whom take such a seat again. Returns whether that succeeded in all of them.
-    pub async fn tidy(&self, rooms: Vec<RoomId>) -> bool {
+    /// Gives up the seats of this node that have no socket, in these rooms and in those where they were kept for a while: whoever loads a
+    /// room finds them. Each room waits for its turn among the clients that come in, most of whom take such a seat again. Returns whether
+    /// that succeeded in all of them.
+    pub async fn tidy(&self, mut rooms: Vec<RoomId>) -> bool {
+        let keeping = self.all().into_iter().filter(|room| room.look(Replica::keeps_ghosts));
+        rooms.extend(keeping.map(|room| room.id.clone()));
         let wanted = rooms.len();
         let tend = |room| async move {
             let _entry = self.entrance.enter().await.ok()?;

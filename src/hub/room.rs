@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
 use super::{Hub, Outbox};
 use crate::{
@@ -68,6 +68,7 @@ impl Hub {
             policy: &parts.policy,
             ping_interval: parts.ping_interval,
             ice: &ice,
+            returning_until: self.returning_until.load(Ordering::Relaxed),
             now: parts.clock.now(),
         };
         work(&mut room.local(), &env)

@@ -52,6 +52,7 @@ impl<H> Replica<H> {
             return false;
         }
         self.touched = true;
+        self.changed = env.now;
         for (version, change) in (update.base + 1..).zip(&update.changes) {
             self.dispute(change, env);
             self.release(change, env, out);

@@ -259,12 +259,18 @@ impl<H> Turn<'_, H> {
         out: Out<'_, H>,
     ) -> Step {
         replica.touched = true;
+        replica.changed = env.now;
         for update in updates {
             if !replica.apply(update, Source::Load, env, out) {
                 return self.read_room(reads, replica, env, out);
             }
         }
         let ghosts = replica.ghosts(env);
+        replica.keeps_ghosts = !ghosts.is_empty() && env.now < env.returning_until;
+        if replica.keeps_ghosts {
+            // The next turn after that time loads the room again.
+            return self.reattach(replica, env, out);
+        }
         self.give_up_ghosts(ghosts, replica, env, out)
     }
 

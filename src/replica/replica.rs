@@ -16,6 +16,8 @@ use crate::{
 
 /// How long a room without members on this node is kept, though it has members elsewhere: a member may come back.
 const LINGER: Millis = 1_000;
+/// How long a node waits, in ms, for another one to run what is due. If all nodes of a room did so at once, all but one would conflict.
+const AFTER_YOU: Millis = 500;
 
 /// The list of effects, which are carried out in this order before the room is unlocked.
 pub type Out<'o, H> = &'o mut dyn FnMut(Effect<'_, H>);
@@ -39,6 +41,10 @@ pub struct Replica<H> {
     away: usize,
     /// Since when the room is not needed on this node.
     unused_since: Option<Millis>,
+    /// When the room was last loaded or changed.
+    pub(super) changed: Millis,
+    /// Whether seats without a connection are kept until [`Env::returning_until`].
+    pub(super) keeps_ghosts: bool,
     /// Whether [`Self::timeout`] may have changed.
     pub(super) touched: bool,
 }
@@ -55,6 +61,8 @@ impl<H> Replica<H> {
             proposed: (0, 0),
             away: 0,
             unused_since: None,
+            changed: 0,
+            keeps_ghosts: false,
             touched: false,
         }
     }
@@ -72,6 +80,11 @@ impl<H> Replica<H> {
     /// The number of members that are away, and whose last connection was to this node.
     pub fn away(&self) -> usize {
         self.away
+    }
+
+    /// Whether seats of this node without a connection were kept, for clients that come back.
+    pub fn keeps_ghosts(&self) -> bool {
+        self.keeps_ghosts
     }
 
     /// Whether the replica is retired.
@@ -174,6 +187,12 @@ impl<H> Replica<H> {
         self.room.members.values().any(|member| member.node == *env.node)
     }
 
+    /// Whether this node is the one that runs what is due: that of the first member who is there. Others follow soon, as it may be dead.
+    fn is_first(&self, env: &Env<'_>) -> bool {
+        let first = self.room.members.values().min_by_key(|member| (!member.present(), member.order));
+        first.is_none_or(|member| member.node == *env.node)
+    }
+
     pub(super) fn count_away(&mut self, env: &Env<'_>) {
         let members = self.room.members.values();
         self.away = members.filter(|member| !member.present() && member.node == *env.node).count();
@@ -226,7 +245,8 @@ impl<H> Replica<H> {
             return None;
         }
         self.unused_since = self.is_unused(env).then(|| self.unused_since.unwrap_or(env.now));
-        let due = next_due(&self.room, env.policy);
+        let in_turn = |at: Millis| if self.is_first(env) { at } else { at.max(self.changed) + AFTER_YOU };
+        let due = next_due(&self.room, env.policy).map(in_turn);
         let watcher = self.sessions.values().filter_map(|session| session.reported).min().map(|at| at + IDLE_WATCHER);
         let unused = self.unused_since.map(|since| since + LINGER);
         [due, watcher, self.sync.resync_at(), unused].into_iter().flatten().min()

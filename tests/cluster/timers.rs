@@ -73,6 +73,15 @@ async fn what_an_earlier_process_of_its_name_left_behind_is_put_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_back_after_its_node_was_restarted_was_not_away_for_the_others() {
+    comes_back_to(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_if_it_comes_back_to_that_node() {
+    comes_back_to(0).await;
+}
+
+async fn comes_back_to(node: usize) {
     let mut stage = Stage::set(Redis::start(), &[]).await;
     let mut ben = seat(&stage, 1, "ben").await;
     let mut ana = Client::connect_to(stage.nodes.addr(0)).await;
@@ -80,7 +89,7 @@ async fn whoever_comes_back_after_its_node_was_restarted_was_not_away_for_the_ot
     stage.nodes.kill(0);
     stage.nodes.launch(0);
     stage.nodes.until_ready(0).await;
-    let mut ana = Client::connect_to(stage.nodes.addr(2)).await;
+    let mut ana = Client::connect_to(stage.nodes.addr(node)).await;
     ana.send(json!({
         "type": "RESUME", "roomId": "room", "userId": "ana", "resumeToken": state.str("resumeToken"),
         "epoch": state.int("epoch"), "version": state.version(), "features": ["resume"],

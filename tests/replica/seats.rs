@@ -6,12 +6,13 @@ use tandem::{
     backend::{BackendError, Commit, Inbox},
     id::NodeId,
     replica::{Answer, Job, PendingJoin, Request, Step, Turn, Why},
-    room::{Action, Command, Digest, Join, Resume, StreamPosition, Update},
+    room::{Action, Command, Digest, Join, Policy, Resume, StreamPosition, Update},
 };
 
 use crate::{
     bench::{Bench, conn, join, pending, resume, update, with_members},
     name::user,
+    store::START,
 };
 
 #[test]
@@ -57,6 +58,67 @@ fn a_member_without_a_connection_is_given_up_when_the_room_is_loaded() {
         .unwrap();
     assert_eq!(bench.requests, ["Load", "Commit", "Commit", "Commit"], "two ghosts, and one comes back");
     assert_eq!(bench.replica.away(), 1);
+}
+
+#[test]
+fn who_comes_back_to_a_node_that_was_just_started_was_not_away_and_who_does_not_is_given_up_later() {
+    let mut bench = Bench::new();
+    bench.returning_until = START + 10_000;
+    let shared = with_members(&[1, 2]);
+    let mut committed = Vec::new();
+    let mut answer = |request| match request {
+        Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
+        Request::Commit(proposal) => {
+            committed.push(format!("{:?}", proposal.update.changes[0]));
+            Answer::Committed(Ok(Commit::Applied))
+        }
+        other => unreachable!("{other:?}"),
+    };
+    bench.turn(&Job::Enter(Command::Resume(resume(1))), Some(pending(3, None)), &mut answer).unwrap();
+    assert_eq!(bench.requests, ["Load", "Commit"], "only that one comes back");
+    assert_eq!(bench.replica.away(), 0);
+    assert!(bench.replica.keeps_ghosts());
+
+    bench.now.set(START + 10_000);
+    let shared = bench.replica.room().clone();
+    bench
+        .turn(&Job::Tick, None, |request| match request {
+            Request::Load => Answer::Loaded(Ok(Box::new(shared.clone()))),
+            Request::Commit(_) => Answer::Committed(Ok(Commit::Applied)),
+            other => unreachable!("{other:?}"),
+        })
+        .unwrap();
+    assert_eq!(bench.requests, ["Load", "Commit", "Load", "Commit"], "the other one");
+    assert_eq!(bench.replica.away(), 1);
+    assert!(!bench.replica.keeps_ghosts());
+}
+
+#[test]
+fn one_node_runs_what_is_due_and_the_others_only_if_it_does_not() {
+    let mut bench = Bench::seated(&[2]);
+    bench.hear(&Command::Join(Join { node: NodeId::parse("m").unwrap(), ..join(1) }));
+    let late = |bench: &mut Bench| {
+        let due = bench.replica.next_due(&Policy::default()).unwrap();
+        bench.with(|replica, env, _| replica.timeout(env)).unwrap() - due
+    };
+    let gone = |number| Command::Disconnect { user: user(number), conn: conn(number.into()), keep_seat: true };
+    bench.with(|replica, _, _| replica.disconnect(&user(2), conn(2)));
+    bench.hear(&gone(2));
+    assert_eq!(late(&mut bench), 500, "the only one who is there is on the other node");
+    bench.hear(&gone(1));
+    assert_eq!(late(&mut bench), 0, "nobody is there, and the first was on this node");
+}
+
+#[test]
+fn what_is_overdue_when_a_room_is_loaded_is_first_left_to_the_node_that_runs_it() {
+    let mut bench = Bench::new();
+    bench.returning_until = START + 10_000;
+    let mut shared = with_members(&[1, 2]);
+    Arc::make_mut(&mut shared.members).get_mut(&user(1)).unwrap().node = NodeId::parse("m").unwrap();
+    shared.empty_until = Some(1);
+    bench.turn(&Job::Adopt, None, |_| Answer::Loaded(Ok(Box::new(shared.clone())))).unwrap();
+    assert_eq!(bench.replica.next_due(&Policy::default()), Some(1));
+    assert_eq!(bench.with(|replica, env, _| replica.timeout(env)), Some(START + 500));
 }
 
 #[test]

@@ -64,7 +64,14 @@ impl World {
     ) -> R {
         let name = node_name(node);
         let ice = |_: &UserId| Vec::new();
-        let env = Env { node: &name, policy: &self.policy, ping_interval: 25_000, ice: &ice, now: self.now };
+        let env = Env {
+            node: &name,
+            policy: &self.policy,
+            ping_interval: 25_000,
+            ice: &ice,
+            returning_until: 0,
+            now: self.now,
+        };
         let (clients, counted, store) = (&mut self.clients, &mut self.counted, &mut self.store);
         let mut free = Vec::new();
         let done = call(&mut self.nodes[node], &env, &mut |effect| match effect {
