@@ -20,6 +20,9 @@ use crate::{
 /// costs as much as some hundred rows, and of a room only the last state is written. With very many partitions the pause is longer, a
 /// millisecond for each.
 const GATHER: Duration = Duration::from_millis(500);
+/// After so long with more entries than it reads, the worker does not leave the processors to others any more. The age of the oldest entry
+/// would not tell, since that may be one that cannot be written.
+const LATE: Duration = Duration::from_secs(30);
 /// Pause between two attempts while Redis fails.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -75,19 +78,21 @@ impl Pump {
         let gather = GATHER.max(Duration::from_millis(self.queue.partitions().into()));
         let mut look = Instant::now();
         let mut cpu = CpuWait::new();
+        let mut since: Option<Instant> = None;
         while !self.stop.is_cancelled() {
             let begun = Instant::now();
             let wait = match self.round(&mut look).await {
                 Ok(behind) => {
-                    self.condition.redis.set(true);
+                    self.condition.unread.set(false);
                     outage.over();
                     let waited = cpu.share();
                     self.metrics.cpu_waiting.set(waited);
-                    let late = self.condition.late.get();
+                    since = behind.then(|| since.unwrap_or(begun));
+                    let late = self.condition.long.get() || since.is_some_and(|since| since.elapsed() > LATE);
                     Round { took: begun.elapsed(), behind, late, waited }.rest(gather)
                 }
                 Err(Interrupted::Queue(error)) => {
-                    self.condition.redis.set(false);
+                    self.condition.unread.set(true);
                     outage.report(&error);
                     spread(RETRY)
                 }

@@ -40,7 +40,7 @@ async fn ready(State(state): State<Arc<WorkerState>>) -> Response {
     let body = json!({
         "status": if ready { "ready" } else if now.stopping.get() { "stopping" } else { "waiting" },
         "worker": state.worker,
-        "redis": now.redis.get(),
+        "redis": now.reads(),
         "postgres": now.postgres.get(),
         "schema": now.schema.get(),
         "writing": !now.stuck.get(),

@@ -8,9 +8,7 @@ use crate::backend::{LedgerQueue, QueueLevel};
 
 /// Interval between checks.
 const LOOK: Duration = Duration::from_secs(2);
-/// From this lag on the worker does not leave the processors to others any more.
-const LATE: Duration = Duration::from_secs(30);
-/// Nor does it if the queue is so full, in percent, by entries or by bytes.
+/// If the queue is so full, in percent, by entries or by bytes, the worker does not leave the processors to others any more.
 const LONG: u64 = 25;
 /// A queue that is so full is an alarm, and one for those who are woken.
 const ALARMING: u64 = 10;
@@ -41,6 +39,7 @@ impl Watch {
             match self.queue.level().await {
                 Ok(None) => return Err(PartitionMismatch),
                 Ok(Some(level)) => {
+                    self.condition.redis.set(true);
                     self.tell(&level, &mut alarmed);
                     if cleared.elapsed() >= self.dead {
                         cleared = Instant::now();
@@ -48,7 +47,10 @@ impl Watch {
                     }
                 }
                 // The pump logs this failure as well, at a higher level.
-                Err(error) => tracing::debug!(%error, "the ledger's streams cannot be inspected"),
+                Err(error) => {
+                    self.condition.redis.set(false);
+                    tracing::debug!(%error, "the ledger's streams cannot be inspected");
+                }
             }
             tokio::select! {
                 () = sleep(LOOK) => {}
@@ -69,7 +71,7 @@ impl Watch {
         let (most, seconds) = (self.most, lag.as_secs());
         let QueueLevel { bytes, most_bytes, .. } = *level;
         let full = part(length as u64, most as u64).max(part(bytes, most_bytes));
-        self.condition.late.set(full >= LONG || lag > LATE);
+        self.condition.long.set(full >= LONG);
         if full < ALARMING || alarmed.is_some_and(|at| at.elapsed() < ALARM) {
             return;
         }

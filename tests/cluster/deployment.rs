@@ -207,6 +207,20 @@ async fn deployments_that_are_apart_by_their_database_alone_hear_nothing_of_each
             assert_eq!(nodes.metric(node, "tandem_gaps_total{outcome=\"noticed\"}").await, 0.0, "{number}");
         }
     }
+    // Each subscribes again to what is its own.
+    redis.command("CLIENT KILL TYPE pubsub");
+    for (nodes, _) in &deployments {
+        for node in 0..2 {
+            nodes.until_metric(node, "tandem_link_restarts_total", 1.0).await;
+            nodes.until_metric(node, "tandem_link_up", 1.0).await;
+        }
+    }
+    for (_, members) in &mut deployments {
+        members[0].send(json!({"type": "BROADCAST", "event": "x", "id": 20})).await;
+        for member in members {
+            member.until("BROADCAST").await;
+        }
+    }
     // A deaf link must not look alive because another deployment has a node with its name.
     deployments[1].0.kill(0);
     deployments[0].0.until_ready(0).await;

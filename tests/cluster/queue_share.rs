@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::stage::Stage;
+use tandem::backend::Layout;
 use tandem_testkit::{Client, Frame, connect::Connect, redis::Redis};
 
 /// A member from the loopback address that ends so.
@@ -49,4 +50,26 @@ async fn who_fills_the_ledgers_queue_is_refused_before_the_others_are() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         again = change(&mut greedy, 1_002).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_has_written_is_not_appended_again_when_a_connection_to_the_same_redis_breaks() {
+    let one = ("REDIS_PARTITIONS", "1");
+    let mut stage = Stage::set_apart(Redis::start(), &[one], &[one]).await;
+    stage.kill_workers();
+    let mut ana = seat(&stage, 0, "ana", 9).await;
+    for id in 0..10 {
+        assert!(change(&mut ana, id).await.is("ACK"));
+    }
+    let events = Layout::new("tandem:", 1).events(0);
+    // A worker has set the first one aside, and has written the others.
+    let script = "local all = redis.call('XRANGE', KEYS[1], '-', '+') for i = 2, #all do redis.call('XDEL', KEYS[1], all[i][1]) end";
+    stage.redis.command(&format!("EVAL \"{script}\" 1 {events}"));
+    let waiting = || stage.redis.command(&format!("XLEN {events}"));
+    assert_eq!(waiting().lines().next(), Some(":1"));
+    stage.redis.command("CLIENT KILL TYPE pubsub");
+    stage.nodes.until_metric(0, "tandem_link_restarts_total", 1.0).await;
+    stage.nodes.until_metric(0, "tandem_link_up", 1.0).await;
+    assert!(change(&mut ana, 10).await.is("ACK"));
+    assert_eq!(waiting().lines().next(), Some(":2"), "the first one, and what was new");
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::nodes::Nodes;
 use tandem_testkit::{
     Client,
-    process::{Process, free_port, program},
+    process::{DEADLINE, Process, free_port, program},
     redis::{Cluster, Redis},
 };
 
@@ -182,6 +182,72 @@ async fn a_node_that_finds_redis_like_that_says_so_and_waits() {
         nodes.until_ready(0).await;
         until_said(&nodes, "Redis is back").await;
     }
+}
+
+/// Two nodes with a member each, in one room.
+async fn two_members(redis: &Redis) -> (Nodes, Client, Client) {
+    let nodes = Nodes::start(2, &[("REDIS_URL", &redis.url())]).await;
+    let mut ana = Client::connect_to(nodes.addr(0)).await;
+    ana.enter("room", "ana", json!({"features": ["resume", "ack"]})).await;
+    let mut ben = Client::connect_to(nodes.addr(1)).await;
+    ben.enter("room", "ben", json!({"features": ["resume", "ack"]})).await;
+    ana.until("USER_JOINED").await;
+    (nodes, ana, ben)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_with_rooms_that_connect_to_a_full_redis_carry_signals() {
+    let redis = Redis::start();
+    let (nodes, mut ana, mut ben) = two_members(&redis).await;
+    redis.command("CONFIG SET maxmemory 1");
+    redis.command("CLIENT KILL TYPE pubsub");
+    for node in 0..2 {
+        nodes.until_metric(node, "tandem_link_restarts_total", 1.0).await;
+    }
+    // The links are up again within some attempts; a signal before is refused.
+    let carried = async {
+        loop {
+            ana.send(json!({"type": "OFFER", "to": "ben", "offer": {}})).await;
+            if ben.during(Duration::from_millis(300)).await.iter().any(|frame| frame.is("OFFER")) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, carried).await.expect("no signal is carried");
+    ana.refused(json!({"type": "BROADCAST", "event": "x"}), "unavailable").await;
+    nodes.until_status(0, "/ready", 503).await;
+    redis.command("CONFIG SET maxmemory 0");
+    for node in 0..2 {
+        nodes.until_it_says(node, "Redis accepts commands again that it refused").await;
+        nodes.until_ready(node).await;
+    }
+    let mut cem = Client::connect_to(nodes.addr(1)).await;
+    assert_eq!(cem.enter("room", "cem", json!({"features": []})).await.users(), ["ana", "ben", "cem"]);
+    ana.until("USER_JOINED").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_compare_their_rooms_with_a_new_server_once_it_takes_writes() {
+    let mut redis = Redis::with(&["--save", "", "--min-replicas-to-write", "1"]);
+    redis.command("CONFIG SET min-replicas-to-write 0");
+    let (nodes, mut ana, mut ben) = two_members(&redis).await;
+    // Like a master after a failover that has no replica yet.
+    redis.kill();
+    redis.restart_empty();
+    until_said(&nodes, "NOREPLICAS").await;
+    nodes.until_status(0, "/ready", 503).await;
+    ana.refused(json!({"type": "BROADCAST", "event": "x"}), "unavailable").await;
+    assert!(!nodes.log(0).contains("Redis is another server"), "{}", nodes.log(0));
+    redis.command("CONFIG SET min-replicas-to-write 0");
+    for node in 0..2 {
+        nodes.until_it_says(node, "Redis is another server").await;
+        nodes.until_ready(node).await;
+    }
+    ana.send(json!({"type": "BROADCAST", "event": "after", "id": 2})).await;
+    ana.until("ACK").await;
+    ben.until("BROADCAST").await;
+    let mut cem = Client::connect_to(nodes.addr(0)).await;
+    assert_eq!(cem.enter("room", "cem", json!({"features": []})).await.users(), ["ana", "ben", "cem"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

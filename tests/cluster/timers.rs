@@ -72,6 +72,38 @@ async fn what_an_earlier_process_of_its_name_left_behind_is_put_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_is_it_forgotten_by_a_process_that_is_stopped_before_it_has_come_to_it() {
+    let mut stage = Stage::set(Redis::start(), &[("LEASE_SECONDS", "8")]).await;
+    let mut ben = seat(&stage, 1, "ben").await;
+    let _ana = seat(&stage, 0, "ana").await;
+    stage.nodes.kill(0);
+    stage.nodes.launch(0);
+    stage.nodes.until_ready(0).await;
+    stage.nodes.drain(0).await;
+    assert!(stage.nodes.log(0).contains("seats of an earlier process are left"), "{}", stage.nodes.log(0));
+    assert_eq!(ben.until_within("MEMBER_AWAY", Duration::from_secs(40)).await.str("userId"), "ana");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_if_the_node_is_full_for_a_while() {
+    let settings = [("LEASE_SECONDS", "4"), ("EMPTY_ROOM_SECONDS", "1"), ("RESUME_WINDOW_SECONDS", "60")];
+    let mut stage = Stage::set(Redis::start(), &settings).await;
+    let mut ben = seat(&stage, 1, "ben").await;
+    let _ana = seat(&stage, 0, "ana").await;
+    stage.nodes.kill(0);
+    stage.nodes.set(0, "MAX_ROOMS", "1");
+    stage.nodes.launch(0);
+    stage.nodes.until_ready(0).await;
+    let mut cem = Client::connect_to(stage.nodes.addr(0)).await;
+    cem.enter("another", "cem", json!({})).await;
+    // Longer than seats of an earlier process are kept: the room with ana's has been tried, and there was no place for it.
+    let early = ben.during(Duration::from_secs(8)).await;
+    assert!(early.iter().all(|frame| !frame.is("MEMBER_AWAY")), "{early:?}");
+    drop(cem);
+    assert_eq!(ben.until_within("MEMBER_AWAY", Duration::from_secs(40)).await.str("userId"), "ana");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_back_after_its_node_was_restarted_was_not_away_for_the_others() {
     comes_back_to(2).await;
 }

@@ -52,6 +52,24 @@ fn everything_arrives_once() {
 }
 
 #[test]
+fn ready_says_which_of_the_two_is_away_also_while_nothing_is_read() {
+    let mut cluster = Cluster::bare();
+    cluster.postgres.stop();
+    let worker = cluster.worker();
+    let says = |redis: bool| {
+        until("it says so", || {
+            let (status, body) = worker.get("/ready");
+            status == 503 && body.contains("\"postgres\":false") && body.contains(&format!("\"redis\":{redis}"))
+        });
+    };
+    says(true);
+    cluster.redis.stop();
+    says(false);
+    cluster.redis.restart();
+    says(true);
+}
+
+#[test]
 fn order_of_starting_does_not_matter() {
     let mut cluster = Cluster::bare();
     cluster.redis.stop();

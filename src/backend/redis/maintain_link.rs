@@ -14,7 +14,7 @@ use super::{
     connection::RedisConnection,
     link::Link,
     node::RedisNode,
-    probe::{Probe, ProbeResult},
+    probe::{Probe, ProbeResult, is_tolerated},
 };
 use crate::{
     backend::{BackendError, Membership as _},
@@ -31,10 +31,22 @@ const COMPARES: Duration = Duration::from_secs(3);
 const REFUSED_POLL: Duration = Duration::from_secs(1);
 /// The reason in the log when the connection was closed.
 const ENDED: &str = "the connection has ended";
+/// The reason in the log when Redis no longer refuses what it refused when it was connected.
+const ACCEPTS: &str = "Redis accepts commands again that it refused";
 /// Maximum number of channels in one command.
 const BATCH: usize = 200;
 
 static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("probe.lua")));
+
+/// The servers that a connection leads to.
+struct Servers {
+    /// The server of each partition that was asked for.
+    found: Vec<(u16, String)>,
+    /// Whether one of them is not, or may not be, the server of before.
+    another: bool,
+    /// How long nothing may be decided on the connection, because nodes compare their rooms with another server.
+    compares: Duration,
+}
 
 impl RedisNode {
     /// Connects, and reconnects whenever the connection ends or a probe fails. Does not return.
@@ -54,7 +66,7 @@ impl RedisNode {
             wait = FIRST_WAIT;
             self.set_link_up(link, true);
             self.report(link, &found, &mut outage);
-            let why = self.watch(link, &mut outage).await;
+            let why = self.watch(link, found.refused.is_some(), &mut outage).await;
             self.set_link_up(link, false);
             link.set(None);
             self.metrics.link_restarts.inc();
@@ -96,19 +108,29 @@ impl RedisNode {
         };
         let connection = self.connector.connect(on_push).await.map_err(|error| self.at(&error))?;
         self.resubscribe(link, connection.clone()).await.map_err(|error| self.at(&error))?;
-        let compares = self.compares_for(link, connection.clone()).await.map_err(|error| self.at(&error))?;
+        let Servers { found, another, compares } =
+            self.servers_of(link, connection.clone()).await.map_err(|error| self.at(&error))?;
         link.set_comparing(!compares.is_zero());
         let until = Instant::now() + compares;
         // Before commands are possible again: a stale room must be loaded before anything is decided in it.
         link.set(Some(connection));
         self.mark_rooms_stale(link);
-        self.announce_rooms().await?;
-        for partition in (0..self.layout.partitions()).filter(|it| self.link_of(*it).number == link.number) {
-            self.append_lost(partition).await?;
-        }
+        let refused = match self.bring_back(link, another).await {
+            Ok(()) => None,
+            Err(error) if is_tolerated(&error) => Some(error),
+            Err(error) => return Err(error),
+        };
         // Before the link counts as up: otherwise a link that refuses everything would be up for a moment, again and again.
         let result = link.probe(&self.probes(link), self.timeout).await;
         let result = result.inspect_err(|error| self.faults.note(error))?;
+        match (refused, &result.refused) {
+            (None, None) => {}
+            // It was refused until a moment ago.
+            (Some(error), None) => return Err(error),
+            // Reads and signals may still work. Once Redis refuses nothing any more, all this is done again; if it is another server, nothing is
+            // decided before.
+            (_, Some(_)) => return Ok(result),
+        }
         if !compares.is_zero() {
             tracing::info!(
                 link = link.number,
@@ -120,21 +142,35 @@ impl RedisNode {
                 () = link.reconnect_requested() => return Err(BackendError::Unreachable(ENDED.to_owned())),
             }
         }
+        for (partition, server) in found {
+            link.set_server(partition, server);
+        }
         Ok(result)
     }
 
-    /// How long nothing may be decided on this connection, because Redis is another server than before and may have lost changes.
-    async fn compares_for(&self, link: &Link, mut connection: RedisConnection) -> Result<Duration, redis::RedisError> {
-        let mut longest = 0;
+    /// Registers the rooms of this node again, and appends the entries that another server may lack.
+    async fn bring_back(&self, link: &Link, another: bool) -> Result<(), BackendError> {
+        self.announce_rooms().await?;
+        for partition in (0..self.layout.partitions()).filter(|it| another && self.link_of(*it).number == link.number) {
+            self.append_lost(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks which servers this connection leads to. Another one than before may have lost changes.
+    async fn servers_of(&self, link: &Link, mut connection: RedisConnection) -> Result<Servers, redis::RedisError> {
+        let mut servers = Servers { found: Vec::new(), another: false, compares: Duration::ZERO };
         for partition in self.probed_partitions(link) {
             let before = link.server(partition).unwrap_or_default();
             let mut call = self.scripts.server.prepare_invoke();
-            call.key(self.layout.comparing(partition)).arg(before).arg(millis(COMPARES));
+            call.key(self.layout.comparing(partition)).arg(&before).arg(millis(COMPARES));
             let (server, left): (String, u64) = call.invoke_async(&mut connection).await?;
-            link.set_server(partition, server);
-            longest = longest.max(left);
+            // One that may not be asked counts as another.
+            servers.another |= server.is_empty() || server != before;
+            servers.compares = servers.compares.max(Duration::from_millis(left));
+            servers.found.push((partition, server));
         }
-        Ok(Duration::from_millis(longest))
+        Ok(servers)
     }
 
     /// Adds the address to the error, and logs it.
@@ -160,7 +196,7 @@ impl RedisNode {
         let mut by_partition: Vec<Vec<String>> = vec![Vec::new(); usize::from(self.layout.partitions())];
         for room in &rooms {
             if let Some(channels) = by_partition.get_mut(usize::from(self.layout.partition(room))) {
-                channels.push(self.layout.room(room));
+                channels.push(self.layout.channel(room));
             }
         }
         for batch in by_partition.iter().flat_map(|channels| channels.chunks(BATCH)) {
@@ -198,8 +234,8 @@ impl RedisNode {
         self.probed_partitions(link).map(probe).collect()
     }
 
-    /// Probes the link until it has to be replaced, and returns the reason.
-    async fn watch(&self, link: &Link, outage: &mut Option<Instant>) -> String {
+    /// Probes the link until it has to be replaced, and returns the reason. `unfinished`: Redis refused commands when it was connected.
+    async fn watch(&self, link: &Link, unfinished: bool, outage: &mut Option<Instant>) -> String {
         let probes = self.probes(link);
         loop {
             // While Redis refuses commands it is probed even if regular probes are off, to notice when that ends.
@@ -219,6 +255,9 @@ impl RedisNode {
             match found {
                 Ok(found) => {
                     self.metrics.probe.record(link.number, found.took, !self.probe.is_zero());
+                    if unfinished && found.refused.is_none() {
+                        return ACCEPTS.to_owned();
+                    }
                     self.report(link, &found, outage);
                 }
                 Err(error) => {

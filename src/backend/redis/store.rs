@@ -89,12 +89,22 @@ impl RoomStore for RedisNode {
                 return Err(error);
             }
         }
-        self.load(room).await
+        let loaded = self.load(room).await;
+        // A record that cannot be decoded is waited for, on its channel.
+        if !known && loaded.as_ref().is_err_and(|error| !matches!(error, BackendError::Corrupt { .. })) {
+            link.rooms.remove(room);
+            // If this fails, so does the link.
+            let _ = link.unsubscribe(&self.layout.channel(room)).await;
+        }
+        loaded
     }
 
     async fn unsubscribe(&self, room: &RoomId) -> Result<(), BackendError> {
         let link = self.link(room);
-        link.rooms.remove(room);
+        if link.rooms.remove(room).is_none() {
+            // It could not be subscribed to. An earlier process may have registered it: then it stays registered.
+            return Ok(());
+        }
         let mut release = redis::cmd("SREM");
         release.arg(self.layout.held(&self.name)).arg(room.as_str());
         let channel = self.layout.channel(room);
