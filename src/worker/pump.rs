@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ const GATHER: Duration = Duration::from_millis(500);
 /// After so long with more entries than it reads, the worker does not leave the processors to others any more. The age of the oldest entry
 /// would not tell, since that may be one that cannot be written.
 const LATE: Duration = Duration::from_secs(30);
+/// Maximum number of entries that are remembered as set aside.
+const MOST_ASIDE: usize = 10_000;
 /// Pause between two attempts while Redis fails.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -35,6 +37,8 @@ pub struct Pump {
     metrics: Arc<WorkerMetrics>,
     condition: Arc<Condition>,
     stop: CancellationToken,
+    /// The entries that this worker could not write, and reads again as if another one had claimed them.
+    aside: HashSet<(u16, String)>,
 }
 
 /// The parts that a [`Pump`] is made of.
@@ -69,7 +73,7 @@ impl Pump {
         let PumpParts { queue, store, batch, claim, metrics, condition, stop } = parts;
         let names = (0..queue.partitions()).map(|partition| queue.name_of(partition)).collect();
         let batch_writer = BatchWriter::new(store, names, Arc::clone(&metrics), Arc::clone(&condition), stop.clone());
-        Self { queue, batch_writer, batch, claim, metrics, condition, stop }
+        Self { queue, batch_writer, batch, claim, metrics, condition, stop, aside: HashSet::new() }
     }
 
     /// Runs until told to stop. Claimed entries are still written then, if the ledger accepts them.
@@ -113,11 +117,14 @@ impl Pump {
             // The rest should not wait for another whole round.
             *look = Instant::now() + if taken.is_empty() { spread(self.claim / 3) } else { Duration::ZERO };
             if !taken.is_empty() {
-                self.metrics.taken_over.inc_by(taken.len() as u64);
-                tracing::warn!(
-                    entries = taken.len(),
-                    "entries that another worker had claimed for too long were taken over"
-                );
+                let others = taken.iter().filter(|entry| !self.aside.contains(&key(entry))).count();
+                if others > 0 {
+                    self.metrics.taken_over.inc_by(others as u64);
+                    tracing::warn!(
+                        entries = others,
+                        "entries that another worker had claimed for too long were taken over"
+                    );
+                }
                 entries.extend(taken);
                 behind = true;
             }
@@ -130,8 +137,22 @@ impl Pump {
 
     async fn hand_over(&mut self, batch: &[QueuedEntry]) -> Result<(), Interrupted> {
         let done = self.batch_writer.write(batch).await?;
+        if done.len() < batch.len() {
+            let room = MOST_ASIDE.saturating_sub(self.aside.len());
+            let left = batch.iter().filter(|entry| !done.contains(entry)).map(key);
+            self.aside.extend(left.take(room));
+        }
+        if !self.aside.is_empty() {
+            for entry in &done {
+                self.aside.remove(&key(entry));
+            }
+        }
         Ok(self.queue.acknowledge(&done).await?)
     }
+}
+
+fn key(entry: &QueuedEntry) -> (u16, String) {
+    (entry.partition, entry.id.clone())
 }
 
 enum Interrupted {

@@ -214,6 +214,7 @@ fn what_looks_like_an_outage_but_is_not_stays_in_redis() {
         cluster.postgres.sql("ALTER TABLE room_events ENABLE TRIGGER judge");
     }
     assert_eq!(letters(&cluster).len(), 0);
+    assert!(worker.metric("tandem_worker_taken_over_total") < 0.5, "its own entries are not those of another");
 }
 
 #[test]
