@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::read_ahead::Stream;
 
 /// Bytes that are read before it is the turn of others. h2 reads for as long as there is something, and frames can be very small.
-const TURN: usize = 64 * 1024;
+const TURN: usize = 16 * 1024;
 
 /// A connection that lets others have their turn, however much its peer sends.
 #[derive(Debug)]

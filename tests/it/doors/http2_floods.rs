@@ -199,10 +199,13 @@ async fn frames_that_ask_for_nothing_are_at_the_expense_of_their_address() {
             tokio::io::copy(&mut reader, &mut nowhere),
         )
     };
-    let before = cpu(&app).await;
+    let (begun, before) = (Instant::now(), cpu(&app).await);
     timeout(FLOOD, flood).await.expect_err("a flood without end");
     let used = cpu(&app).await - before;
-    assert!(used < FLOOD.as_secs_f64() * 0.6, "{used} s: it is not read as fast as it is sent");
+    // On a busy machine it takes longer than that.
+    let took = begun.elapsed().as_secs_f64();
+    println!("{used} s of CPU time in {took} s");
+    assert!(used < took * 0.4, "{used} s: it is not read as fast as it is sent");
     let mut other = connect(app.addr()).await;
     assert_eq!(status(&ask(&mut other, "GET", "/health", &[]).await.0), 429);
 }
