@@ -81,17 +81,20 @@ pub(super) async fn invite(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let path = rest(request.uri(), "/room/").unwrap_or_default();
-    let mut parts = path.trim_end_matches('/').splitn(2, '/');
-    let code = parts.next().and_then(tidy_code);
-    let pin = parts.next().filter(|pin| !pin.is_empty());
-    let is_pin = |pin: &str| pin.len() <= 64 && pin.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let Some(code) = code.filter(|_| pin.is_none_or(is_pin)) else { return DeadLink::Gone.answer(request.headers()) };
+    // Cut before it is decoded: a PIN may have a slash, which is encoded then.
+    let path = request.uri().path().strip_prefix("/room/").unwrap_or_default().trim_end_matches('/');
+    let (code, pin) = path.split_once('/').map_or((path, None), |(code, pin)| (code, Some(pin)));
+    let decoded = |part| percent_encoding::percent_decode_str(part).decode_utf8().ok();
+    let code = decoded(code).as_deref().and_then(tidy_code);
+    let is_pin = |pin: &str| (1..=64).contains(&pin.len()) && !pin.chars().any(char::is_control);
+    let pin = pin.map(|pin| decoded(pin).filter(|text| !pin.contains('/') && is_pin(text)));
+    let (Some(code), None | Some(Some(_))) = (code, &pin) else { return DeadLink::Gone.answer(request.headers()) };
+    let pin = pin.flatten();
     match resolve(&app, &code, caller.account.as_deref()).await {
         Ok(Resolved::Room(room)) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("tandemRoom", room.as_str());
-            if let Some(pin) = pin {
+            if let Some(pin) = &pin {
                 query.append_pair("pin", pin);
             }
             // encodeURIComponent writes a blank as %20.

@@ -314,6 +314,7 @@ impl Node {
 
     fn reload(&self, reread: Reread) -> Reload {
         Reload {
+            refused: Vec::new(),
             reread,
             limits: Arc::clone(self.app.limits()),
             admission: Arc::clone(&self.admission),

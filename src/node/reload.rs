@@ -59,6 +59,8 @@ pub(super) struct Reload {
     pub(super) verifier: Option<Arc<Verifier>>,
     /// How long tokens may be valid: revocations that are in force were made for that.
     pub(super) started_with: Config,
+    /// The settings that had changed when all of them were refused: they still are not in force.
+    pub(super) refused: Vec<Change>,
 }
 
 impl Reload {
@@ -72,10 +74,23 @@ impl Reload {
             // Only a panic ends it otherwise, and that is in the log.
             let Ok((this, outcome)) = done.await else { return };
             self = this;
-            if let Err(error) = outcome.and_then(|settings| self.take(&settings).map_err(|error| error.to_string())) {
+            if let Err(error) =
+                outcome.and_then(|settings| self.take_or_keep(settings).map_err(|error| error.to_string()))
+            {
                 tracing::error!(%error, "SIGHUP: the settings cannot be used; those in force stay");
             }
         }
+    }
+
+    fn take_or_keep(&mut self, mut settings: Settings) -> Result<(), SettingsError> {
+        let mut before = std::mem::take(&mut self.refused);
+        before.retain(|old| settings.changed.iter().all(|new| new.name != old.name));
+        settings.changed.extend(before);
+        let taken = self.take(&settings);
+        if taken.is_err() {
+            self.refused = settings.changed;
+        }
+        taken
     }
 
     /// All of them, or none.

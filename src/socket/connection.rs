@@ -263,7 +263,7 @@ impl<T: Transport> Connection<'_, T> {
                         *taken += 1 + text.len() / BYTES_PER_FRAME;
                         self.answer(session, text, bytes, came)
                     }
-                    other => done(self.other(session, &other)),
+                    other => done(self.other(session, &other, bytes, came)),
                 }
             }
             None => done(Err(End::Gone)),
@@ -325,8 +325,8 @@ impl<T: Transport> Connection<'_, T> {
         }
     }
 
-    /// Handles a frame that is not text.
-    fn other(&self, session: &mut ClientSession, frame: &Message) -> Result<(), End> {
+    /// Handles a frame that is not text; `read` as in [`Self::answer`].
+    fn other(&self, session: &mut ClientSession, frame: &Message, read: u32, came: Instant) -> Result<(), End> {
         match frame {
             Message::Close(Some(frame))
                 if frame.code == CloseCode::Protocol && frame.reason.as_str() == BAD_CLOSE_CODE =>
@@ -336,12 +336,14 @@ impl<T: Transport> Connection<'_, T> {
             }
             Message::Close(_) => return Err(End::Closed),
             Message::Binary(_) => {
+                let read = read.max(length(frame));
                 self.gateway.metrics.received.inc(Received::Invalid);
                 let now = self.gateway.clock.now();
-                match session.admit("", 0, now) {
+                match session.admit("", read, now) {
                     Ok(()) => session.error(None, Code::InvalidMessage, "binary frames have no meaning here", None),
                     Err(wait) => session.limited(None, false, wait, now),
                 }
+                session.spend_cpu(came);
             }
             _ => {
                 let now = self.gateway.clock.now();

@@ -56,6 +56,13 @@ impl ClientSession {
         self.charge(cost, now)
     }
 
+    /// Charges the CPU time of a frame that came then and was not waited for.
+    pub(super) fn spend_cpu(&self, came: Instant) {
+        for account in self.accounts() {
+            account.spend_cpu(came.elapsed(), || self.gateway.clock.now());
+        }
+    }
+
     /// Charges a message of a member for what it costs beyond every frame. If it is beyond a budget: when to retry, in ms.
     pub(super) fn charge_member(
         &mut self,

@@ -98,6 +98,8 @@ async fn what_cannot_change_is_told_and_what_is_wrong_changes_nothing() {
 
 #[tokio::test]
 async fn keys_are_exchanged_while_everybody_stays() {
+    const MORE: &str = "MAX_CONNECTIONS=1000\n";
+
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
     std::fs::write(&file, OLD).unwrap();
@@ -112,13 +114,16 @@ async fn keys_are_exchanged_while_everybody_stays() {
     let (answer, mut ana) = join(OLD).await;
     assert_eq!((answer.as_str(), join(NEW).await.0.as_str()), ("ROOM_STATE", "ERROR"));
     std::fs::write(&file, "short").unwrap();
-    let told = reload(&app, "", REFUSED, json!({"level": 50})).await;
+    let told = reload(&app, MORE, REFUSED, json!({"level": 50})).await;
     assert!(told["error"].as_str().unwrap().contains("AUTH_KEYS"), "{told}");
     assert_eq!(join(NEW).await.0, "ERROR");
     ana.send(json!({"type": "REQUEST_SYNC"})).await;
     ana.until("SYNC_RESPONSE").await;
     std::fs::write(&file, NEW).unwrap();
-    reload(&app, "", "the files of AUTH_KEYS have changed; their keys are in force", json!({})).await;
+    reload(&app, MORE, "the files of AUTH_KEYS have changed; their keys are in force", json!({})).await;
+    // It was refused together with the keys.
+    app.log_line(json!({"msg": "SIGHUP: a setting has changed", "setting": "MAX_CONNECTIONS"})).await;
+    assert!(app.get("/metrics").await.body.contains("tandem_connections_max 1000\n"));
     ana.send(json!({"type": "REQUEST_SYNC"})).await;
     ana.until("SYNC_RESPONSE").await;
     assert_eq!(join(OLD).await.0, "ERROR");

@@ -182,9 +182,10 @@ const LINGER: Duration = Duration::from_secs(2);
 async fn speaks_on(app: &TestApp, fault: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     let begun = std::time::Instant::now();
     let (mut reader, mut writer) = open(app).await.into_split();
-    writer.write_all(fault).await.unwrap();
+    let frame = frame(FIN | PING, &[7; 100]);
+    // Together, so that there is something unread when the node notices the fault.
+    writer.write_all(&[fault, &frame.repeat(200)].concat()).await.unwrap();
     let more = tokio::spawn(async move {
-        let frame = frame(FIN | PING, &[7; 100]);
         for _ in 0..100 {
             writer.write_all(&frame.repeat(100)).await?;
             tokio::task::yield_now().await;
@@ -219,6 +220,23 @@ async fn a_peer_that_goes_on_speaking_reads_why_it_was_closed() {
         let told = bytes.windows(4).any(|four| four[0] == FIN | CLOSE && four[2..] == u16::to_be_bytes(code));
         assert!(told, "{code}: {bytes:?}");
     }
+}
+
+#[tokio::test]
+async fn binary_frames_cost_by_their_size_as_text_does() {
+    let app = TestApp::start().await;
+    let mut stream = open(&app).await;
+    // Of a budget of 300 messages each takes 49: the node does not read on for a while.
+    stream.write_all(&frame(FIN | BINARY, &vec![0; 200_000]).repeat(10)).await.unwrap();
+    let mut said = Vec::new();
+    let answers = |said: &[u8]| said.windows(15).filter(|part| *part == b"invalid_message").count();
+    while answers(&said) < 10 {
+        let more = timeout(DEADLINE, stream.read_buf(&mut said)).await.expect("an answer");
+        assert!(more.unwrap() > 0, "closed");
+    }
+    let metrics = app.get("/metrics").await.body;
+    let delayed = metrics.lines().find_map(|line| line.strip_prefix("tandem_reads_delayed_total "));
+    assert!(delayed.is_some_and(|delayed| delayed != "0"), "{delayed:?}");
 }
 
 /// Valid behaviour of a peer.
