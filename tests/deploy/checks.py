@@ -496,12 +496,16 @@ def image():
         skip("the image's files", f"there is no {BINARY}, or no readelf")
         return
     with tempfile.TemporaryDirectory() as scratch:
-        # Only stripped is a debug build small enough.
-        small = f"{scratch}/tandem"
+        # A debug build is larger than the one that is shipped, which tests/image weighs.
+        small, larger = f"{scratch}/tandem", pathlib.Path(scratch, "build-image-root.sh")
         run("strip", "-o", small, BINARY)
+        script = (ROOT / "scripts/build-image-root.sh").read_text()
+        larger.write_text(script.replace("limit=$((40 *", "limit=$((80 *"))
+        done = run("scripts/build-image-root.sh", BINARY, f"{scratch}/large")
+        check("an image of more than 40 MiB is refused", done.returncode == 1 and "more than 40 MiB" in done.stderr, done.stderr)
         roots = [f"{scratch}/one", f"{scratch}/two"]
         for root in roots:
-            done = run("scripts/build-image-root.sh", small, root, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+            done = run("bash", str(larger), small, root, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
             if done.returncode:
                 check("the image's files are laid out", False, done.stderr)
                 return
