@@ -1,6 +1,6 @@
 use std::sync::{
     Arc, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use dashmap::DashMap;
@@ -33,8 +33,8 @@ pub struct Hub {
     pub(super) faults: Faults,
     pub(super) waiting: Waiting,
     pub(super) entrance: Entrance,
-    /// See [`crate::replica::Env::returning_until`].
-    pub(super) returning_until: AtomicU64,
+    /// See [`crate::replica::Env::returning`].
+    pub(super) returning: AtomicBool,
     /// The rate limit of log lines about the ledger.
     pub(super) recalls: Throttle,
     pub(super) losses: Losses,
@@ -71,7 +71,7 @@ impl Hub {
             faults: Faults::new(Arc::clone(&parts.metrics)),
             waiting: Waiting::default(),
             entrance: Entrance::default(),
-            returning_until: AtomicU64::new(0),
+            returning: AtomicBool::new(false),
             recalls: Throttle::new(1, 1),
             losses: Losses::new(Arc::clone(&parts.metrics)),
             parts,
@@ -122,9 +122,9 @@ impl Hub {
         self.rooms.iter().map(|room| Arc::clone(&room)).collect()
     }
 
-    /// Keeps the seats that an earlier process of this node has left until then, for the clients that come back.
-    pub fn keep_seats_until(&self, at: Millis) {
-        self.returning_until.store(at, Ordering::Relaxed);
+    /// Whether to keep the seats that an earlier process of this node has left, for the clients that come back.
+    pub fn keep_seats(&self, keep: bool) {
+        self.returning.store(keep, Ordering::Relaxed);
     }
 
     /// Opens a room that was restored after a restart, and keeps it until a member joins or its grace time is over.

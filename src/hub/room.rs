@@ -68,7 +68,7 @@ impl Hub {
             policy: &parts.policy,
             ping_interval: parts.ping_interval,
             ice: &ice,
-            returning_until: self.returning_until.load(Ordering::Relaxed),
+            returning: self.returning.load(Ordering::Relaxed),
             now: parts.clock.now(),
         };
         work(&mut room.local(), &env)

@@ -130,8 +130,7 @@ impl ClusterAgent {
         loop {
             match self.take_name().await {
                 Ok(()) => {
-                    let keep = u64::try_from(self.coming_back().as_millis()).unwrap_or(0);
-                    self.parts.hub.keep_seats_until(self.parts.clock.now() + keep);
+                    self.parts.hub.keep_seats(true);
                     return Ok(());
                 }
                 Err(error) => tracing::debug!(%error, "the name of this node could not be claimed"),
@@ -152,14 +151,11 @@ impl ClusterAgent {
         Ok(())
     }
 
-    fn coming_back(&self) -> Duration {
-        COMING_BACK.min(self.parts.lease)
-    }
-
     /// Gives up the seats that an earlier process with this name has left. Most of them are of clients that are on their way back and take
     /// them again, so they come first: after a restart of all nodes there is CPU for nothing else.
     async fn inherit(&self) {
-        sleep(self.coming_back()).await;
+        sleep(COMING_BACK.min(self.parts.lease)).await;
+        self.parts.hub.keep_seats(false);
         loop {
             match self.tidy().await {
                 Ok(true) => return,

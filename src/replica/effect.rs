@@ -17,8 +17,8 @@ pub struct Env<'a> {
     pub ping_interval: Millis,
     /// The ICE servers for a member. Their credentials depend on the time.
     pub ice: &'a dyn Fn(&UserId) -> Vec<IceServer>,
-    /// Until then the seats that an earlier process of this node has left are kept for the clients that come back.
-    pub returning_until: Millis,
+    /// Whether the seats that an earlier process of this node has left are still kept, for the clients that come back.
+    pub returning: bool,
     pub now: Millis,
 }
 

@@ -266,9 +266,9 @@ impl<H> Turn<'_, H> {
             }
         }
         let ghosts = replica.ghosts(env);
-        replica.keeps_ghosts = !ghosts.is_empty() && env.now < env.returning_until;
+        replica.keeps_ghosts = env.returning && !ghosts.is_empty();
         if replica.keeps_ghosts {
-            // The next turn after that time loads the room again.
+            // The first turn after that loads the room again.
             return self.reattach(replica, env, out);
         }
         self.give_up_ghosts(ghosts, replica, env, out)

@@ -43,7 +43,7 @@ pub struct Replica<H> {
     unused_since: Option<Millis>,
     /// When the room was last loaded or changed.
     pub(super) changed: Millis,
-    /// Whether seats without a connection are kept until [`Env::returning_until`].
+    /// Whether seats without a connection were kept because of [`Env::returning`].
     pub(super) keeps_ghosts: bool,
     /// Whether [`Self::timeout`] may have changed.
     pub(super) touched: bool,

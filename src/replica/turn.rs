@@ -93,7 +93,7 @@ impl<'j, H> Turn<'j, H> {
         out: Out<'_, H>,
     ) -> (Self, Step) {
         let mut turn = Self { job, join, recalled: false, reloads: 0, stage: Stage::Running };
-        if env.now >= env.returning_until && std::mem::take(&mut replica.keeps_ghosts) {
+        if !env.returning && std::mem::take(&mut replica.keeps_ghosts) {
             replica.mark(Why::Ghost, env.now);
         }
         let step = match (job, &replica.sync) {

@@ -23,7 +23,7 @@ pub struct Bench {
     pub sent: Vec<String>,
     pub requests: Vec<String>,
     pub now: Rc<Cell<Millis>>,
-    pub returning_until: Millis,
+    pub returning: bool,
 }
 
 pub fn conn(number: u128) -> ConnId {
@@ -86,7 +86,7 @@ impl Bench {
             sent: Vec::new(),
             requests: Vec::new(),
             now: Rc::new(Cell::new(START)),
-            returning_until: 0,
+            returning: false,
         }
     }
 
@@ -119,8 +119,8 @@ impl Bench {
     ) -> R {
         let (node, policy) = (NodeId::parse("n").unwrap(), Policy::default());
         let ice = |_: &UserId| Vec::new();
-        let (now, returning_until) = (self.now.get(), self.returning_until);
-        let env = Env { node: &node, policy: &policy, ping_interval: 1, ice: &ice, returning_until, now };
+        let (now, returning) = (self.now.get(), self.returning);
+        let env = Env { node: &node, policy: &policy, ping_interval: 1, ice: &ice, returning, now };
         let sent = &mut self.sent;
         call(&mut self.replica, &env, &mut |effect| match effect {
             Effect::Send { to, frame, .. } => {

@@ -69,7 +69,7 @@ impl World {
             policy: &self.policy,
             ping_interval: 25_000,
             ice: &ice,
-            returning_until: 0,
+            returning: false,
             now: self.now,
         };
         let (clients, counted, store) = (&mut self.clients, &mut self.counted, &mut self.store);
